@@ -1,0 +1,114 @@
+"""Configurations of the networks, and the two presets as functions that return them.
+
+``paper`` is Table 1 of the supplementary; ``shapes`` is the same classes at a size that a laptop's CPU runs.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Size of one :class:`~artv.networks.ConditionalUNet`.
+
+    Args:
+        channels: width of each level, the first at full latent size.
+        heads: attention heads of each level.
+        attention: which levels attend (to text, and to the anchor).
+        layers: residual blocks a level on the way down (one more on the way up).
+        text_dim: width of the text embedding.
+        out_channels: 4 for noise, 1 for a mask.
+        norm_groups: groups of every group normalisation; must divide each width.
+    """
+
+    channels: tuple[int, ...]
+    heads: tuple[int, ...]
+    attention: tuple[bool, ...]
+    layers: int
+    text_dim: int
+    out_channels: int
+    norm_groups: int = 32
+    in_channels: int = 4
+    sample_size: int = 64
+
+    def unet(self) -> dict[str, Any]:
+        """The configuration of diffusers' ``UNet2DConditionModel``, as SD-2.1 writes it."""
+        down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in self.attention]
+        up = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(self.attention)]
+        return {
+            "act_fn": "silu",
+            "attention_head_dim": list(self.heads),
+            "block_out_channels": list(self.channels),
+            "center_input_sample": False,
+            "cross_attention_dim": self.text_dim,
+            "down_block_types": down,
+            "downsample_padding": 1,
+            "flip_sin_to_cos": True,
+            "freq_shift": 0,
+            "in_channels": self.in_channels,
+            "layers_per_block": self.layers,
+            "mid_block_scale_factor": 1,
+            "norm_eps": 1e-05,
+            "norm_num_groups": self.norm_groups,
+            "out_channels": self.out_channels,
+            "sample_size": self.sample_size,
+            "up_block_types": up,
+            "use_linear_projection": True,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The two networks of ART-V. ``mask=None`` is the ablation without a mask: the dynamic network alone."""
+
+    dynamic: NetworkConfig
+    mask: NetworkConfig | None
+    num_refs: int = 2
+    anchor: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, as stored in a checkpoint's ``config.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "ModelConfig":
+        """Inverse of :meth:`to_dict`."""
+        networks = {
+            key: NetworkConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values[key].items()})
+            if values[key] is not None
+            else None
+            for key in ("dynamic", "mask")
+        }
+        return cls(**{**{k: v for k, v in values.items() if k in cls.__dataclass_fields__}, **networks})
+
+
+def paper(*, mask: bool = True, anchor: bool = True) -> ModelConfig:
+    """Table 1: SD-2.1's UNet for the dynamic network, the same at channels 64 and head dim 32 for the mask network."""
+    common: dict[str, Any] = {"attention": (True, True, True, False), "layers": 2, "text_dim": 1024}
+    return ModelConfig(
+        dynamic=NetworkConfig(channels=(320, 640, 1280, 1280), heads=(5, 10, 20, 20), out_channels=4, **common),
+        mask=NetworkConfig(channels=(64, 128, 256, 256), heads=(2, 4, 8, 8), out_channels=1, **common)
+        if mask
+        else None,
+        anchor=anchor,
+    )
+
+
+def shapes(*, mask: bool = True, anchor: bool = True) -> ModelConfig:
+    """The synthetic world's model: 64×64 clips in 16×16 latents, three levels."""
+    common: dict[str, Any] = {
+        "attention": (False, True, True),
+        "layers": 1,
+        "text_dim": 96,
+        "sample_size": 16,
+    }
+    return ModelConfig(
+        dynamic=NetworkConfig(channels=(64, 64, 64), heads=(2, 2, 2), norm_groups=16, out_channels=4, **common),
+        mask=NetworkConfig(channels=(16, 24, 32), heads=(1, 1, 1), norm_groups=8, out_channels=1, **common)
+        if mask
+        else None,
+        anchor=anchor,
+    )
+
+
+PRESETS = {"paper": paper, "shapes": shapes}

@@ -1,0 +1,6 @@
+"""The networks of ART-V: one conditional UNet at two widths, composed."""
+
+from artv.networks.conditional_unet import ConditionalUNet
+from artv.networks.model import ArtVModel, Conditions, Encoded, Prediction
+
+__all__ = ["ArtVModel", "ConditionalUNet", "Conditions", "Encoded", "Prediction"]

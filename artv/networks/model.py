@@ -1,0 +1,118 @@
+"""ART-V's two networks, composed into one noise prediction.
+
+Shape suffixes: B batch, K reference frames, C latent channels, H W latent size, L text tokens, D text width.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor
+
+from artv.composition import compose, copied_noise
+from artv.config import PRESETS, ModelConfig
+from artv.networks.conditional_unet import ConditionalUNet, Features
+from artv.schedule import NoiseSchedule
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What one frame is predicted from.
+
+    ``refs_BKCHW``: the latest K latents, oldest first, as the adapters see them (perhaps noised).
+    ``copy_BCHW``: the newest one, clean: what the mask copies. ``anchor_BCHW``: the anchor frame's latent.
+    ``keep_ref_B`` / ``keep_anchor_B``: 1.0 where the condition is present, 0.0 where it is dropped.
+    ``text_BLD``: text embedding (the empty prompt's where the text is dropped).
+    """
+
+    refs_BKCHW: Tensor
+    copy_BCHW: Tensor
+    anchor_BCHW: Tensor
+    keep_ref_B: Tensor
+    keep_anchor_B: Tensor
+    text_BLD: Tensor
+
+
+class Encoded(NamedTuple):
+    """Features of the conditioning frames for both networks, and the latent to copy."""
+
+    dynamic: Features
+    mask: Features | None
+    copy_BCHW: Tensor
+    keep_ref_B: Tensor
+
+    def select(self, index_N: Tensor, keep_ref_N: Tensor, keep_anchor_N: Tensor) -> "Encoded":
+        """Rows ``index_N``, with conditions dropped where a ``keep`` is 0."""
+        return Encoded(
+            self.dynamic.select(index_N, keep_ref_N, keep_anchor_N),
+            self.mask.select(index_N, keep_ref_N, keep_anchor_N) if self.mask else None,
+            self.copy_BCHW.index_select(0, index_N),
+            self.keep_ref_B.index_select(0, index_N) * keep_ref_N,
+        )
+
+
+class Prediction(NamedTuple):
+    """``eps_BCHW``: the noise. ``mask_B1HW``: in [0, 1], 1 = copied from the reference; None without a mask network."""
+
+    eps_BCHW: Tensor
+    mask_B1HW: Tensor | None
+
+
+class ArtVModel(ModelMixin, ConfigMixin):
+    """The dynamic-noise network and the mask network (Table 1). ``mask_network`` is None in the ablation without it.
+
+    Saved and loaded as any diffusers model: ``save_pretrained`` (safetensors, sharded), ``from_pretrained``.
+    """
+
+    config_name = "config.json"
+    _supports_gradient_checkpointing = True
+
+    @register_to_config
+    def __init__(
+        self, dynamic: dict[str, Any], mask: dict[str, Any] | None, num_refs: int = 2, anchor: bool = True
+    ) -> None:
+        super().__init__()
+        sizes = ModelConfig.from_dict({"dynamic": dynamic, "mask": mask, "num_refs": num_refs, "anchor": anchor})
+
+        def network(size) -> ConditionalUNet:
+            return ConditionalUNet(
+                size.unet(), num_refs=num_refs, latent_channels=sizes.dynamic.in_channels, anchor=anchor
+            )
+
+        self.sizes = sizes
+        self.dynamic_network = network(sizes.dynamic)
+        self.mask_network = network(sizes.mask) if sizes.mask else None
+        self.schedule = NoiseSchedule()
+
+    @classmethod
+    def from_config(cls, config: Any = None, *, preset: str | None = None, mask: bool = True, anchor: bool = True, **kw):
+        """A model with random weights, from a preset (``paper``, ``shapes``), a ModelConfig or a stored config."""
+        if preset is not None:
+            if preset not in PRESETS:
+                raise ValueError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
+            config = PRESETS[preset](mask=mask, anchor=anchor)
+        if isinstance(config, ModelConfig):
+            return cls(**config.to_dict())
+        return super().from_config(config, **kw)
+
+    def encode(self, c: Conditions) -> Encoded:
+        """Features of the conditioning frames: once a frame, not once an evaluation."""
+        frames = (c.refs_BKCHW, c.anchor_BCHW, c.keep_ref_B, c.keep_anchor_B)
+        mask = self.mask_network.encode(*frames) if self.mask_network is not None else None
+        return Encoded(self.dynamic_network.encode(*frames), mask, c.copy_BCHW, c.keep_ref_B)
+
+    def predict(self, z_BCHW: Tensor, t_B: Tensor, text_BLD: Tensor, encoded: Encoded) -> Prediction:
+        """Composed noise for a noisy latent at integer timesteps ``t_B``."""
+        dynamic = self.dynamic_network(z_BCHW, t_B, text_BLD, encoded.dynamic)
+        if self.mask_network is None or encoded.mask is None:
+            return Prediction(dynamic, None)
+        logits = self.mask_network(z_BCHW, t_B, text_BLD, encoded.mask)
+        mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
+        a, s = self.schedule.a_s(t_B)
+        eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())
+        return Prediction(eps.to(z_BCHW.dtype), mask)
+
+    def forward(self, z_BCHW: Tensor, t_B: Tensor, conditions: Conditions) -> Prediction:
+        """``predict`` from the conditions themselves; what training calls."""
+        return self.predict(z_BCHW, t_B, conditions.text_BLD, self.encode(conditions))
