@@ -1,0 +1,21 @@
+"""Errors that a user can act on."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A mistake in what was asked for. One line: what was given, what is allowed, what to do. The CLI exits with 2."""
+
+
+class WorkFailed(RuntimeError):
+    """Something failed while work was under way. One line, with what was kept. The CLI exits with 1."""
+
+
+def closest(name: str, options: Iterable[str]) -> str:
+    """Ends an error about an unknown name: the closest of the allowed ones, or all of them."""
+    known = sorted(options)
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}? (all: {', '.join(known)})"
+    return f"it must be one of {', '.join(known) or '(none installed)'}"
