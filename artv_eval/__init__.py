@@ -1,1 +1,20 @@
+"""Evaluation of text-to-video diffusion: plans cells, generates clips, scores them with intervals, reports.
 
+Plugin authors need ``hookimpl`` and ``Component`` from here; the rest is imported when first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from artv_eval.components import API_VERSION, Component
+from artv_eval.hookspecs import hookimpl
+
+_LAZY = {name: "artv_eval.api" for name in ("ClipRequest", "ClipSet", "GeneratedClip", "Method")}
+
+__all__ = ["API_VERSION", "ClipRequest", "ClipSet", "Component", "GeneratedClip", "Method", "hookimpl"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'artv_eval' has no attribute {name!r}")

@@ -1,0 +1,133 @@
+"""What passes between the harness and its plugins.
+
+Shape legend: T frames, H W pixels, h w mask cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRequest:
+    """One clip to make, as a protocol asks for it.
+
+    Args:
+        index: position in the protocol; with the cell's id the key under which the clip is kept.
+        prompt: the caption.
+        seed: seed of this clip's own random stream. The same for all methods, so that cells compare in pairs.
+        num_frames, height, width, fps: size of the clip.
+        first_frame: uint8 (H, W, 3), or None where a method must begin from the text alone.
+        real: uint8 (T, H, W, 3), the ground truth, or None where the protocol has none.
+        labels: what the protocol knows of the clip (shapes: ``colour``, ``shape``, ``motion_label``, ``motion``).
+    """
+
+    index: int
+    prompt: str
+    seed: int
+    num_frames: int
+    height: int
+    width: int
+    fps: float
+    first_frame: np.ndarray | None = None
+    real: np.ndarray | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GeneratedClip:
+    """A clip: frames uint8 (T, H, W, 3); mask float32 (T−1, h, w) in 0..1, mean over sampling steps, high = copied."""
+
+    frames: np.ndarray
+    mask: np.ndarray | None = None
+
+
+@runtime_checkable
+class Method(Protocol):
+    """Makes clips. What a ``methods`` component's factory returns."""
+
+    def generate(self, requests: Sequence[ClipRequest]) -> Sequence[GeneratedClip]:
+        """One clip a request, in order, each depending on its own request only."""
+        ...
+
+
+class ClipSet(Sequence[tuple[ClipRequest, GeneratedClip]]):
+    """Clips with their requests, read when asked for and kept by nobody: memory does not grow with their number.
+
+    Args:
+        requests: what was asked for, in order.
+        load: position → the clip made for it.
+    """
+
+    def __init__(self, requests: Sequence[ClipRequest], load: Callable[[int], GeneratedClip]) -> None:
+        self.requests = requests
+        self._load = load
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            chosen = range(len(self))[position]
+            return ClipSet([self.requests[i] for i in chosen], lambda i: self._load(chosen[i]))
+        if not -len(self) <= position < len(self):
+            raise IndexError(position)
+        position %= len(self)
+        return self.requests[position], self._load(position)
+
+    def __iter__(self) -> Iterator[tuple[ClipRequest, GeneratedClip]]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def prompts(self) -> list[str]:
+        """The captions, in order."""
+        return [request.prompt for request in self.requests]
+
+
+class ProtocolCard(Protocol):
+    """What a ``protocols`` component's factory returns, as far as the sweep needs it.
+
+    A protocol fixes everything that a number depends on apart from the method.
+    """
+
+    name: str  # as shown with every row, for example "shapes@1"
+
+    @property
+    def hash(self) -> str:
+        """Hex digest of every field."""
+        ...
+
+    def requests(self, num: int | None = None, frames: int | None = None, seed: int = 0) -> Sequence[ClipRequest]:
+        """What to generate; ``num`` and ``frames`` default to the card's own."""
+        ...
+
+    def reference(self) -> ClipSet:
+        """The real clips that set metrics (FVD) compare with; none of them is a request's ground truth."""
+        ...
+
+
+class Evaluator(Protocol):
+    """What a ``metrics`` component's factory returns.
+
+    ``describe`` is the expensive half and is cached, one row a clip; ``evaluate`` is cheap, so that intervals and paired
+    tests resample rows. ``higher_is_better`` is None for a metric without a direction. ``needs`` is a subset of ``real,
+    captions, first_frame, mask, labels, reference``: where a set of clips lacks one, the metric is absent with that reason.
+    """
+
+    name: str
+    higher_is_better: bool | None
+    needs: frozenset[str]
+    digest: str  # of the weights and the preprocessing that describe() depends on
+
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, d) float: one row a clip."""
+        ...
+
+    def evaluate(self, rows: np.ndarray, reference: np.ndarray | None) -> float:
+        """The value over ``rows`` (n, d), against ``reference`` (m, d) if the metric needs one."""
+        ...
