@@ -1,0 +1,1 @@
+"""Networks that turn clips, pictures and captions into numbers that metrics compare."""

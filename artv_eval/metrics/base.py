@@ -1,0 +1,152 @@
+"""What metrics share: describe clips once, evaluate the rows as often as statistics needs.
+
+    rows = evaluator.describe(clips)              # (n, d), one row a clip: evaluators of equal digest share cached rows
+    value = evaluator.evaluate(rows, reference)   # so intervals and tests are resampling over rows
+
+The contract is :class:`artv_eval.api.Evaluator`; the classes here add what statistics and reports can use beside it.
+
+Shape suffixes: n clips, m reference clips, d numbers a clip, R resamples, T frames, C channels, H W pixels, B batch.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from artv.errors import UserError
+from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+
+BATCH = 16  # clips described at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricResult:
+    """A value over n clips, with its per-clip parts (n,) and its curve over the frame index where it has them."""
+
+    value: float
+    n: int
+    per_clip: np.ndarray | None
+    curve: np.ndarray | None
+    higher_is_better: bool | None
+
+
+class Evaluator(ABC):
+    """A metric as the harness sees it. ``digest`` names all that :meth:`describe` depends on beside the clips."""
+
+    name: str
+    digest: str
+    higher_is_better: bool | None = None
+    needs: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, d) float: one row a clip, in order. Raises UserError when the clips lack what the metric needs."""
+
+    @abstractmethod
+    def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
+        """The metric of ``rows`` (n, d), against ``reference`` (m, d) if it needs one."""
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray | None:
+        """(n,) values whose mean is the metric, or None for a metric of the whole set."""
+        return None
+
+    def curve(self, rows: np.ndarray) -> np.ndarray | None:
+        """The metric against the frame index, or None."""
+        return None
+
+    def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+        """(R,): the metric of ``rows[index]`` for each row of indices; overridden where there is a faster way."""
+        return np.array([self.evaluate(rows[index], reference) for index in index_Rn])
+
+    def result(self, rows: np.ndarray, reference: np.ndarray | None = None) -> MetricResult:
+        """Everything about one set of clips except its interval."""
+        return MetricResult(
+            value=self.evaluate(rows, reference),
+            n=len(rows),
+            per_clip=self.per_clip(rows),
+            curve=self.curve(rows),
+            higher_is_better=self.higher_is_better,
+        )
+
+    def lacks(self, what: str) -> UserError:
+        """The error to raise when clips come without something this metric needs."""
+        return UserError(
+            f"metric {self.name!r} needs {what} for every clip and this set has none; "
+            "leave the metric out, or use a protocol and a method that provide it"
+        )
+
+
+class SetEvaluator(Evaluator):
+    """A metric of a whole set against a reference set: it has no per-clip parts."""
+
+    needs = frozenset({"reference"})
+
+    def reference(self, reference: np.ndarray | None) -> np.ndarray:
+        """The reference rows, or a UserError."""
+        if reference is None:
+            raise UserError(
+                f"metric {self.name!r} compares with reference clips and got none; use a protocol that has them"
+            )
+        return reference
+
+
+class MeanEvaluator(Evaluator):
+    """A metric that is the mean of one value a clip. NaN marks a clip on which it is undefined; those are left out."""
+
+    @abstractmethod
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        """(n,) values whose mean over the clips that are not NaN is the metric."""
+
+    def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
+        values = self.per_clip(rows)
+        if np.isnan(values).all():
+            raise UserError(f"metric {self.name!r} is undefined on all {len(rows)} clips")
+        return float(np.nanmean(values))
+
+    def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+        return np.nanmean(self.per_clip(rows)[index_Rn], axis=1)
+
+
+T = TypeVar("T")
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of up to ``size`` consecutive items."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def frames_of(clips: list[tuple[ClipRequest, GeneratedClip]]) -> Tensor:
+    """uint8 (B, T, 3, H, W) of one batch; a UserError when the clips differ in size."""
+    return to_BTCHW([clip.frames for _, clip in clips])
+
+
+def to_BTCHW(frames_THWC: list[np.ndarray]) -> Tensor:
+    """Stacks clips uint8 (T, H, W, 3) to (B, T, 3, H, W)."""
+    shapes = [frames.shape for frames in frames_THWC]
+    if len(set(shapes)) > 1:
+        odd = next(s for s in shapes if s != shapes[0])
+        raise UserError(f"clips of one set differ in size: {shapes[0]} and {odd} (frames, height, width, 3)")
+    return torch.from_numpy(np.stack(frames_THWC)).permute(0, 1, 4, 2, 3).contiguous()
+
+
+def labels_of(request: ClipRequest, *keys: str) -> list[Any] | None:
+    """The named labels of a request as arrays, or None if one is missing."""
+    if not all(key in request.labels for key in keys):
+        return None
+    return [np.asarray(request.labels[key]) for key in keys]
+
+
+def slope(curve: np.ndarray) -> np.ndarray:
+    """Least-squares slope a frame of curves (…, T) over the frame index."""
+    if curve.shape[-1] < 2:
+        raise UserError("a slope over frames needs clips of at least 2 frames")
+    t = np.arange(curve.shape[-1], dtype=np.float64)
+    t -= t.mean()
+    return (curve * t).sum(-1) / (t**2).sum()

@@ -1,0 +1,130 @@
+"""CLIPSIM (Wu et al. 2021, GODIVA): cosine between caption and frame in CLIP space, mean over frames, then videos.
+
+Shape suffixes: B clips, T frames, C channels, H W pixels, D embedding, n clips.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from artv.errors import UserError
+from artv_eval.api import ClipSet
+from artv_eval.features.base import TextImageExtractor
+from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, slope
+
+
+def frame_similarities(clip: TextImageExtractor, clips_BTCHW: Tensor, captions: Sequence[str]) -> Tensor:
+    """(B, T) float32: cosine of every frame with its clip's caption."""
+    if len(captions) != len(clips_BTCHW):
+        raise UserError(f"{len(clips_BTCHW)} clips and {len(captions)} captions: there must be one caption a clip")
+    image_BTD = clip.images(clips_BTCHW.flatten(0, 1)).unflatten(0, clips_BTCHW.shape[:2])
+    return torch.einsum("btd,bd->bt", image_BTD.float(), clip.texts(captions).to(image_BTD).float())
+
+
+class ClipSim(Metric):
+    """CLIPSIM as a torchmetrics metric; ``per_prompt()`` keeps the value of every clip.
+
+    Args:
+        clip: the text and image encoder, for example ``artv_eval.features.clip:open_clip_vit_b_32``.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+    values: list[Tensor]
+
+    def __init__(self, clip: TextImageExtractor, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.clip = clip
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("values", [], dist_reduce_fx="cat")
+
+    def update(self, clips: Tensor, captions: Sequence[str]) -> None:
+        """Adds clips, uint8 (B, T, 3, H, W), with one caption each."""
+        value_B = frame_similarities(self.clip, clips, captions).double().mean(1).to(self.total.device)
+        self.values.append(value_B)
+        self.total = self.total + value_B.sum()
+        self.count = self.count + len(value_B)
+
+    def compute(self) -> Tensor:
+        """Mean over videos of the mean over frames, in [−1, 1]."""
+        if self.count == 0:
+            raise UserError("CLIPSIM got no clips")
+        return self.total / self.count
+
+    def per_prompt(self) -> Tensor:
+        """(n,): one value a clip, in the order of the updates (shards in the order of their ranks)."""
+        return dim_zero_cat(self.values)
+
+
+class ClipSimEvaluator(MeanEvaluator):
+    """CLIPSIM in the harness: rows are the similarities of the frames, (n, T)."""
+
+    higher_is_better = True
+    needs = frozenset({"captions"})
+
+    def __init__(self, clip: TextImageExtractor, *, name: str = "clipsim"):
+        self.clip, self.name = clip, name
+        self.digest = f"clipsim-{clip.name}-{clip.digest}"
+
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, T): cosine of every frame with the caption."""
+        parts = []
+        for batch in batched(clips, BATCH):
+            captions = [request.prompt for request, _ in batch]
+            parts.append(frame_similarities(self.clip, frames_of(batch), captions).cpu().numpy())
+        return np.concatenate(parts)
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        """(n,): mean over frames."""
+        return rows.mean(1)
+
+    def curve(self, rows: np.ndarray) -> np.ndarray:
+        """(T,): mean over clips."""
+        return rows.mean(0)
+
+
+class ClipSimDrift(ClipSimEvaluator):
+    """How fast agreement with the caption falls: slope of the similarity over the frame index, a frame."""
+
+    def __init__(self, clip: TextImageExtractor, *, name: str = "clipsim_drift"):
+        super().__init__(clip, name=name)
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        """(n,): slope of each clip's similarity a frame; below zero = the clip leaves its caption."""
+        return slope(rows)
+
+
+class AnchorSimilarity(MeanEvaluator):
+    """Similarity to the anchor: CLIP-space cosine of every frame with the first one; rows (n, T)."""
+
+    higher_is_better = True
+
+    def __init__(self, clip: TextImageExtractor, *, name: str = "anchor_similarity"):
+        self.clip, self.name = clip, name
+        self.digest = f"anchor-{clip.name}-{clip.digest}"
+
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, T): cosine of every frame with frame 0."""
+        parts = []
+        for batch in batched(clips, BATCH):
+            frames_BTCHW = frames_of(batch)
+            image_BTD = self.clip.images(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2]).float()
+            parts.append((image_BTD * image_BTD[:, :1]).sum(-1).cpu().numpy())
+        return np.concatenate(parts)
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        """(n,): mean over the frames after the first."""
+        return rows[:, 1:].mean(1) if rows.shape[1] > 1 else np.full(len(rows), np.nan)
+
+    def curve(self, rows: np.ndarray) -> np.ndarray:
+        """(T,): mean over clips."""
+        return rows.mean(0)

@@ -1,0 +1,83 @@
+"""Drift: how an auto-regressive clip changes that should not. Curves over the frame index and their slopes.
+
+The headline, for a static camera: per clip, the slope over the frame index of the median over pixels of
+|frame_i − frame_0|, in grey levels a frame. The median does not see a moving object that covers less than half of the
+picture. The other curves (sharpness, contrast, saturation) are relative to frame 0, so that clips average well.
+
+Shape suffixes: B clips, T frames, C channels, H W pixels, n clips.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from artv_eval.api import ClipSet
+from artv_eval.metrics.base import MeanEvaluator, batched, frames_of, slope
+
+LUMA = (0.299, 0.587, 0.114)
+
+
+def change_from_first(frames_BTCHW: Tensor) -> Tensor:
+    """(B, T) float32: median over pixels of |frame_i − frame_0| (mean over channels), grey levels 0 … 255."""
+    x = frames_BTCHW.float()
+    distance_BTHW = (x - x[:, :1]).abs().mean(2)
+    # quantile, not median: the latter takes the lower of the two middle values
+    return distance_BTHW.flatten(2).quantile(0.5, dim=-1)
+
+
+def sharpness(frames_BTCHW: Tensor) -> Tensor:
+    """(B, T): variance over pixels of the Laplacian of the luma (Pech-Pacheco et al. 2000), grey levels squared."""
+    luma = _luma(frames_BTCHW)
+    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=luma.device)[None, None]
+    return F.conv2d(luma.flatten(0, 1)[:, None], kernel).flatten(1).var(1).unflatten(0, luma.shape[:2])
+
+
+def contrast(frames_BTCHW: Tensor) -> Tensor:
+    """(B, T): standard deviation over pixels of the luma, grey levels."""
+    return _luma(frames_BTCHW).flatten(2).std(2)
+
+
+def saturation(frames_BTCHW: Tensor) -> Tensor:
+    """(B, T): mean over pixels of (max − min over channels), grey levels."""
+    x = frames_BTCHW.float()
+    return (x.amax(2) - x.amin(2)).mean((-1, -2))
+
+
+def _luma(frames_BTCHW: Tensor) -> Tensor:
+    return torch.einsum("btchw,c->bthw", frames_BTCHW.float(), torch.tensor(LUMA, device=frames_BTCHW.device))
+
+
+CURVES = {"change": change_from_first, "sharpness": sharpness, "contrast": contrast, "saturation": saturation}
+
+
+class DriftEvaluator(MeanEvaluator):
+    """Slope of a curve over the frame index, mean over clips; rows are the curves (n, T).
+
+    Args:
+        quantity: ``change`` (the headline: grey levels a frame, 0 = the background stays) or ``sharpness``,
+            ``contrast``, ``saturation`` (change a frame relative to frame 0: −0.01 loses one hundredth a frame).
+    """
+
+    def __init__(self, quantity: str = "change", *, name: str | None = None):
+        self.quantity = quantity
+        self.name = name or ("drift" if quantity == "change" else f"{quantity}_drift")
+        self.digest = f"drift-{quantity}-1"
+        # a steady clip has slope 0; sharper or more saturated than at the start is as wrong as less
+        self.higher_is_better = False if quantity == "change" else None
+
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, T): the curve of every clip."""
+        measure = CURVES[self.quantity]
+        return np.concatenate([self._relative(measure(frames_of(batch)).numpy()) for batch in batched(clips, 16)])
+
+    def _relative(self, curve_BT: np.ndarray) -> np.ndarray:
+        return curve_BT if self.quantity == "change" else curve_BT / np.maximum(curve_BT[:, :1], 1e-3)
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        """(n,): slope a frame."""
+        return slope(rows)
+
+    def curve(self, rows: np.ndarray) -> np.ndarray:
+        """(T,): mean over clips."""
+        return rows.mean(0)
