@@ -38,7 +38,7 @@ def sampler_from_diffusers(make_scheduler: Callable[[], object]) -> Callable[...
 def sample_unipc(
     denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: Noise | None = None, callback: Callback | None = None
 ) -> Tensor:
-    """UniPC of order 2 (Zhao et al. 2023), diffusers' implementation: one evaluation a step, predictor and corrector."""
+    """UniPC of order 2 (Zhao et al. 2023), as diffusers implements it: one evaluation a step."""
     from diffusers import UniPCMultistepScheduler
 
     sample = sampler_from_diffusers(lambda: UniPCMultistepScheduler(prediction_type="sample", solver_order=2))
