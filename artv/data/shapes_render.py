@@ -62,13 +62,13 @@ def poses(plan: dict[str, Tensor], num_frames: int, fps: float) -> dict[str, Ten
 
 
 def composite(ground: Tensor, plan: dict[str, Tensor], pose: dict[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """Draws the objects over the background: uint8 frames (B, T, 3, H, W) and their motion region, bool (B, T, H, W)."""
-    B, O, T = pose["x"].shape
+    """Objects over the background: frames uint8 (B, T, 3, H, W), and the motion region bool (B, T, H, W)."""
+    B, objects, T = pose["x"].shape
     colours = torch.tensor(PALETTE, device=ground.device)[plan["colour"].clamp_min(0)]
     colours = (colours + 0.08 * plan["colour_jitter"]).clamp(0, 1)
     frames = ground[:, None].expand(B, T, *ground.shape[1:]).clone()
     covered = torch.zeros(B, T, size, size, dtype=torch.bool, device=ground.device)
-    for o in range(O):
+    for o in range(objects):
         for s, name in enumerate(SHAPES):
             rows = (plan["shape"][:, o] == s).nonzero().squeeze(1)
             if len(rows) == 0:

@@ -52,7 +52,7 @@ def caption(
     tint: int,
     u: Sequence[float],
 ) -> str:
-    """One sentence about up to two objects (index −1 = none); ``u`` holds 16 numbers in [0, 1) that choose the words."""
+    """One sentence about up to two objects (index −1 = none); ``u``: 16 numbers in [0, 1) that choose the words."""
     parts = [_object(colours[0], shapes[0], motions[0], speeds[0], u[0:4])]
     if colours[1] >= 0:
         parts.append(_object(colours[1], shapes[1], motions[1], speeds[1], u[4:8]))

@@ -1,0 +1,150 @@
+"""Clips as files: ``captions.csv`` (file,caption) beside mp4 files, as ``artv data shapes`` writes them.
+
+Shape suffixes: B batch, T frames, H W pixels.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from artv.data.readers import open_video, resample_indices
+from artv.data.shapes import ShapesWorld
+from artv.errors import UserError
+from artv.progress import progress_bar
+from artv.video import write_video
+
+CAPTIONS = "captions.csv"
+
+
+@dataclass(frozen=True)
+class CaptionedFile:
+    """A video file and its caption."""
+
+    path: Path
+    caption: str
+
+
+def read_captions(folder: str | Path) -> list[CaptionedFile]:
+    """The rows of ``captions.csv``. Raises :class:`UserError` when it is missing, empty or names missing files."""
+    folder = Path(folder)
+    table = folder / CAPTIONS
+    if not folder.is_dir():
+        raise UserError(
+            f"data folder {folder} does not exist; write one with: artv data shapes --out {folder} --num 256"
+        )
+    if not table.is_file():
+        raise UserError(f"{table} is missing; it must hold the columns file,caption")
+    with table.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if not {"file", "caption"} <= set(reader.fieldnames or ()):
+            raise UserError(f"{table} has the columns {reader.fieldnames}; it must have file and caption")
+        rows = [CaptionedFile(folder / row["file"], row["caption"] or "") for row in reader]
+    if not rows:
+        raise UserError(f"{table} is empty; it needs a row (file,caption) for each clip")
+    for row in rows:
+        if not row.path.is_file():
+            raise UserError(f"{table} names {row.path.name}, which does not exist in {folder}")
+    return rows
+
+
+class ClipFiles(Dataset):
+    """A folder's clips as (uint8 frames (T, 3, H, W), caption), at the asked frame rate, size and length.
+
+    Args:
+        folder: with ``captions.csv``.
+        num_frames: frames of a clip; a longer file gives its first ones, a shorter one repeats its last.
+        size: side in pixels; other sizes are centre-cropped to a square and resized (bicubic, antialiased).
+        fps: frame rate of the clips; None keeps the files'.
+    """
+
+    def __init__(
+        self, folder: str | Path, num_frames: int = 16, size: int = 64, fps: float | None = 8.0, reader: str = "decord"
+    ) -> None:
+        self.rows = read_captions(folder)
+        self.num_frames, self.size, self.fps, self.reader = num_frames, size, fps, reader
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, str]:
+        row = self.rows[i]
+        video = open_video(row.path, self.reader)
+        indices = resample_indices(len(video), video.fps, self.fps)[: self.num_frames]
+        indices += [indices[-1]] * (self.num_frames - len(indices))
+        try:
+            frames = video.frames(indices)
+        except Exception as error:
+            raise UserError(f"video {row.path} breaks off while reading: {str(error).splitlines()[0][:160]}") from None
+        return fit_square(torch.from_numpy(frames).permute(0, 3, 1, 2), self.size), row.caption
+
+
+def fit_square(frames_T3HW: Tensor, size: int) -> Tensor:
+    """Centre crop to a square, then resize; uint8 stays uint8."""
+    H, W = frames_T3HW.shape[-2:]
+    side = min(H, W)
+    top, left = (H - side) // 2, (W - side) // 2
+    frames = frames_T3HW[..., top : top + side, left : left + side]
+    if side == size:
+        return frames.contiguous()
+    resized = torch.nn.functional.interpolate(frames.float(), (size, size), mode="bicubic", antialias=True)
+    return resized.round().clamp(0, 255).to(torch.uint8)
+
+
+def collate(samples: list[tuple[Tensor, str]]) -> tuple[Tensor, list[str]]:
+    """Batches clips: uint8 (B, T, 3, H, W) and captions."""
+    frames, captions = zip(*samples, strict=True)
+    return torch.stack(frames), list(captions)
+
+
+def write_shapes(out: str | Path, num: int, split: str = "train", seed: int = 0, num_frames: int = 16) -> None:
+    """Writes clips of the shapes world: ``000000.mp4``, its motion region ``000000.motion.png``, ``captions.csv``.
+
+    The motion region is lossless: 1-bit png, the frames one below the other. Files that exist are kept, so an
+    interrupted run continues.
+    """
+    if num < 1:
+        raise UserError(f"num is {num}; it must be at least 1")
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    world = ShapesWorld(split, seed, num_frames)
+    captions = []
+    with progress_bar(f"shapes {split}", total=num) as bar:
+        for start in range(0, num, 64):
+            indices = range(start, min(start + 64, num))
+            batch = world.batch(indices)
+            captions += batch.captions
+            for i, frames, motion in zip(indices, batch.frames, batch.motion, strict=True):
+                _write_one(out / f"{i:06d}.mp4", frames.permute(0, 2, 3, 1).numpy(), motion.numpy(), world.fps)
+            bar.update(indices.stop)
+    with (out / CAPTIONS).open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "caption"])
+        writer.writerows((f"{i:06d}.mp4", caption) for i, caption in enumerate(captions))
+
+
+def read_motion(path: str | Path, num_frames: int) -> np.ndarray:
+    """The motion region written beside a clip: bool (T, H, W)."""
+    strip = np.asarray(Image.open(path), dtype=bool)
+    return strip.reshape(num_frames, -1, strip.shape[1])
+
+
+def _write_one(path: Path, frames: np.ndarray, motion: np.ndarray, fps: float) -> None:
+    mask = path.with_suffix(".motion.png")
+    if path.exists() and mask.exists():
+        return
+    Image.fromarray(motion.reshape(-1, motion.shape[-1])).save(mask)
+    write_video(path, frames, fps)
+
+
+def batches(dataset: Dataset, batch_size: int, workers: int = 2) -> Iterator[tuple[Tensor, list[str]]]:
+    """Each clip once, in order, read by worker processes."""
+    from torch.utils.data import DataLoader
+
+    return iter(DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=collate))

@@ -1,0 +1,44 @@
+"""A training set held as latents on the device: small worlds train as fast as the GPU computes, not as fast as it waits.
+
+Shape suffixes: N clips, T frames, C latent channels, h w latent size, L text tokens, D text width, B batch.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Clips in latent space: ``latents_BTChw`` and ``text_BLD``, both on the device."""
+
+    latents_BTChw: Tensor
+    text_BLD: Tensor
+
+
+@dataclass(frozen=True)
+class LatentCache:
+    """All clips of a set, encoded once: ``latents_NTChw`` and ``text_NLD``, in half precision on the device."""
+
+    latents_NTChw: Tensor
+    text_NLD: Tensor
+
+    @classmethod
+    def build(cls, batches: Iterable[tuple[Tensor, list[str]]], encode_frames, encode_text) -> "LatentCache":
+        """From batches of (uint8 frames (B, T, 3, H, W), captions)."""
+        latents, text = [], []
+        for frames, captions in batches:
+            flat = encode_frames(frames.flatten(0, 1))
+            latents.append(flat.unflatten(0, frames.shape[:2]).half())
+            text.append(encode_text(captions).half())
+        return cls(torch.cat(latents), torch.cat(text))
+
+    def __len__(self) -> int:
+        return len(self.latents_NTChw)
+
+    def sample(self, batch_size: int) -> Batch:
+        """Random clips, drawn on the device (so it can be part of a captured CUDA graph)."""
+        index = torch.randint(len(self), (batch_size,), device=self.latents_NTChw.device)
+        return Batch(self.latents_NTChw[index].float(), self.text_NLD[index].float())

@@ -1,0 +1,126 @@
+"""Reading video files, behind one interface, since no reader is good for all of them.
+
+decord is the default; PyAV takes its place where decord has no wheel. Both are run with a time-out by callers that read
+files they did not write (decord hangs on some broken ones).
+
+Shape suffixes: T frames, H W pixels.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from artv.errors import UserError, closest
+
+
+class Reader(Protocol):
+    """An open video file."""
+
+    fps: float
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        ...
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        """uint8 RGB (len(indices), H, W, 3)."""
+        ...
+
+
+class DecordReader:
+    """Seeks to the frames that are asked for; fast when they are few."""
+
+    def __init__(self, path: str | Path) -> None:
+        import decord
+
+        decord.logging.set_level(decord.logging.FATAL)
+        self._video = decord.VideoReader(str(path), num_threads=1)
+        self.fps = float(self._video.get_avg_fps())
+
+    def __len__(self) -> int:
+        return len(self._video)
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        return self._video.get_batch(list(indices)).asnumpy()
+
+
+class PyAvReader:
+    """Decodes from the start to the last frame that is asked for; reads everything ffmpeg reads."""
+
+    def __init__(self, path: str | Path) -> None:
+        import av
+
+        self._path = str(path)
+        with av.open(self._path) as container:
+            if not container.streams.video:
+                raise ValueError("no video stream")
+            stream = container.streams.video[0]
+            self.fps = float(stream.average_rate or 0)
+            self._length = stream.frames or sum(1 for _ in container.decode(video=0))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        import av
+
+        wanted, found = set(indices), {}
+        with av.open(self._path) as container:
+            for i, frame in enumerate(container.decode(video=0)):
+                if i in wanted:
+                    found[i] = frame.to_ndarray(format="rgb24")
+                if i >= max(wanted):
+                    break
+        missing = sorted(wanted - set(found))
+        if missing:
+            raise ValueError(f"frame {missing[0]} cannot be decoded; {len(found)} of {len(wanted)} could")
+        return np.stack([found[i] for i in indices])
+
+
+READERS: dict[str, type] = {"decord": DecordReader, "pyav": PyAvReader}
+
+
+def open_video(path: str | Path, reader: str = "decord") -> Reader:
+    """Opens a file. Raises :class:`UserError` naming the file when it is missing, empty or no video."""
+    path = Path(path)
+    if reader not in READERS:
+        raise UserError(f"reader is {reader!r}; {closest(reader, READERS)}")
+    if not path.is_file():
+        raise UserError(f"video {path} does not exist")
+    if path.stat().st_size == 0:
+        raise UserError(f"video {path} is empty (0 bytes); delete it or make it again")
+    try:
+        video = READERS[reader](path)
+        if len(video) == 0:
+            raise ValueError("no frames")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"reader {reader} needs the package {error.name}; install it or choose another reader"
+        ) from None
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"video {path} cannot be read by {reader}: {reason[:160]}") from None
+    return video
+
+
+def read_video(
+    path: str | Path, reader: str = "decord", fps: float | None = None, limit: int | None = None
+) -> np.ndarray:
+    """All frames (or the first ``limit``), uint8 (T, H, W, 3); ``fps`` picks the nearest frames at that rate."""
+    video = open_video(path, reader)
+    indices = resample_indices(len(video), video.fps, fps)[:limit]
+    try:
+        return video.frames(indices)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"video {path} breaks off while reading ({reader}): {reason[:160]}") from None
+
+
+def resample_indices(length: int, source_fps: float, fps: float | None) -> list[int]:
+    """Frame indices that show a video of ``source_fps`` at ``fps``: the nearest earlier frame of each instant."""
+    if not fps or not source_fps or abs(fps - source_fps) < 1e-6:
+        return list(range(length))
+    count = max(1, int(length * fps / source_fps + 1e-6))
+    return [min(int(i * source_fps / fps + 1e-6), length - 1) for i in range(count)]

@@ -1,0 +1,188 @@
+"""One training loop for every stage: step, average, log, save, resume by running the same command again.
+
+A stage hands over a model and a function that draws a batch and returns its loss. On one GPU the whole step (batch,
+forward, backward, optimiser, average) is captured once as a CUDA graph and replayed, since small networks otherwise
+spend their time waiting for launches; everywhere else the same function runs eagerly.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from artv.errors import UserError, WorkFailed
+from artv.progress import progress_bar
+from artv.training.checkpoint import load_state, save_state
+from artv.training.ema import Ema
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How a stage is trained.
+
+    Args:
+        steps: optimiser steps in all, over all resumptions.
+        batch_size: samples a step and process.
+        lr: peak learning rate; ``schedule`` is ``constant`` (Table 4) or ``cosine`` to zero, after ``warmup`` steps.
+        ema_decay: decay of the weights' average.
+        precision: ``fp32`` or ``bf16`` (autocast).
+        minutes: stop (and save) after this time even if steps remain; None = no limit.
+        save_minutes: time between checkpoints.
+        graph: capture the step as a CUDA graph (one GPU only).
+    """
+
+    steps: int
+    batch_size: int
+    lr: float
+    warmup: int = 100
+    schedule: str = "constant"
+    ema_decay: float = 0.9999
+    grad_clip: float = 1.0
+    weight_decay: float = 0.01
+    precision: str = "fp32"
+    seed: int = 0
+    minutes: float | None = None
+    save_minutes: float = 2.0
+    graph: bool = True
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of a step (0-based)."""
+        rise = min(1.0, (step + 1) / max(self.warmup, 1))
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps))) if self.schedule == "cosine" else 1.0
+        return self.lr * rise * fall
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage did: finished steps, the average loss of the last hundred, and the time of this run."""
+
+    steps: int
+    loss: float
+    seconds: float
+    finished: bool
+
+
+def optimise(
+    model: nn.Module,
+    draw_loss: Callable[[], Tensor],
+    config: LoopConfig,
+    out: Path,
+    *,
+    name: str,
+    device: torch.device,
+    wrapped: nn.Module | None = None,
+    on_save: Callable[[nn.Module, int], None] | None = None,
+) -> tuple[Ema, Outcome]:
+    """Trains ``model`` until ``config.steps``, continuing whatever ``out/state`` holds.
+
+    Args:
+        draw_loss: draws a batch and returns its scalar loss; called inside autocast.
+        name: shown in the progress bar and the log.
+        wrapped: the data-parallel wrapper of ``model`` that ``draw_loss`` calls, when there is one.
+        on_save: called with the averaged model and the step after each checkpoint (rank 0 only).
+    """
+    if config.steps < 1:
+        raise UserError(f"steps is {config.steps}; it must be at least 1")
+    cuda, main = device.type == "cuda", _is_main()
+    lr = torch.tensor(config.lr, device=device) if cuda else config.lr
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad],
+        lr=lr,
+        betas=(0.9, 0.999),
+        weight_decay=config.weight_decay,
+        capturable=cuda,
+        fused=cuda,
+    )
+    ema = Ema(model, config.ema_decay)
+    first = step = load_state(out / "state", model, ema, optimizer)
+    ema_weight = torch.zeros((), device=device)
+    autocast = (
+        torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
+        if config.precision == "bf16"
+        else nullcontext()
+    )
+
+    def one_step() -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        with autocast:
+            loss = draw_loss()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip, foreach=True)
+        optimizer.step()
+        ema.update(ema_weight)
+        return loss.detach()
+
+    def set_rate(step: int) -> None:
+        for group in optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(config.lr_at(step))
+            else:
+                group["lr"] = config.lr_at(step)
+        ema_weight.fill_(ema.weight(step))
+
+    def save(step: int) -> None:
+        if main:
+            save_state(out / "state", model, ema, optimizer, step)
+            if on_save is not None:
+                on_save(ema.model, step)
+
+    if cuda:  # capture needs gradients to have been accumulated on the capturing stream from the start
+        torch.cuda.set_stream(torch.cuda.Stream())
+    run = one_step
+    started = saved = logged = time.monotonic()
+    recent = torch.zeros((), device=device)
+    loss_value, since = math.nan, 0
+    captured = cuda and config.graph and wrapped is None
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar(name, total=config.steps, start=step, shown=main) as bar, (out / "log.jsonl").open("a") as log:
+        while step < config.steps:
+            set_rate(step)
+            if captured and step == first + 8:  # optimiser state and library handles exist by now
+                run = capture(one_step)
+            loss = run()
+            recent += loss
+            step, since = step + 1, since + 1
+            now = time.monotonic()
+            if now - logged > 2 or step == config.steps or since >= 500:
+                loss_value = recent.item() / since
+                recent.zero_()
+                if not math.isfinite(loss_value):
+                    raise WorkFailed(f"{name}: the loss became {loss_value} before step {step}; kept: {out / 'state'}")
+                rate = since * config.batch_size / (time.monotonic() - logged)
+                row = {"step": step, "loss": loss_value, "samples_per_s": round(rate, 1), "lr": config.lr_at(step - 1)}
+                log.write(json.dumps({"stage": name, **row}) + "\n")
+                log.flush()
+                bar.update(step, f"loss {loss_value:.4f} · {rate:,.0f} samples/s")
+                logged, since = time.monotonic(), 0
+            over = config.minutes is not None and now - started > 60 * config.minutes
+            if now - saved > 60 * config.save_minutes or over:
+                save(step)
+                saved = time.monotonic()
+            if over:
+                break
+    save(step)
+    return ema, Outcome(step, loss_value, time.monotonic() - started, step >= config.steps)
+
+
+def capture(one_step: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """The step as a CUDA graph: replayed, it reads and writes the same tensors. Capturing does not run it."""
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+        loss = one_step()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return loss
+
+    return replay
+
+
+def _is_main() -> bool:
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0

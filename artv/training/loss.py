@@ -1,0 +1,60 @@
+"""The training objective: mean squared error of the composed noise prediction (Table 4), mask and all, end to end.
+
+Shape suffixes: B batch, T frames, C latent channels, h w latent size.
+"""
+
+import torch
+from torch import Tensor
+
+from artv.conditioning import ConditionDropout, Levels, add_noise, window
+from artv.data.latents import Batch
+from artv.networks import ArtVModel, Conditions
+
+
+def draw_conditions(
+    batch: Batch, i_B: Tensor, null_text_LD: Tensor, dropout: ConditionDropout, levels: Levels, num_refs: int
+) -> Conditions:
+    """Conditions for predicting frame ``i_B`` of each clip; frame 0 has neither references nor anchor."""
+    latents = batch.latents_BTChw
+    B, device = len(i_B), latents.device
+    refs = window(latents, i_B, num_refs)
+
+    def kept(chance: float) -> Tensor:
+        return (torch.rand(B, device=device) >= chance).float()
+
+    has_past = (i_B > 0).float()
+    text_kept = kept(dropout.text).view(B, 1, 1)
+    return Conditions(
+        refs_BKCHW=add_noise(refs, levels(B, device), torch.randn_like(refs)),
+        copy_BCHW=refs[:, -1],
+        anchor_BCHW=latents[:, 0],
+        keep_ref_B=kept(dropout.ref) * has_past,
+        keep_anchor_B=kept(dropout.anchor) * has_past,
+        text_BLD=text_kept * batch.text_BLD + (1 - text_kept) * null_text_LD,
+    )
+
+
+def noise_prediction_loss(
+    model: ArtVModel,
+    batch: Batch,
+    *,
+    null_text_LD: Tensor,
+    dropout: ConditionDropout,
+    levels: Levels,
+    first_frame_share: float,
+) -> Tensor:
+    """Scalar loss of one batch: each clip gives one target frame, timestep and noise.
+
+    ``first_frame_share``: share of the targets that are a first frame, made from text alone.
+    """
+    latents = batch.latents_BTChw
+    B, T = latents.shape[:2]
+    device = latents.device
+    later = torch.randint(1, max(T, 2), (B,), device=device).clamp_max(T - 1)
+    i = torch.where(torch.rand(B, device=device) < first_frame_share, torch.zeros_like(later), later)
+    target = latents[torch.arange(B, device=device), i]
+    t = torch.randint(model.schedule.num_timesteps, (B,), device=device)
+    noise = torch.randn_like(target)
+    a, s = model.schedule.a_s(t)
+    conditions = draw_conditions(batch, i, null_text_LD, dropout, levels, model.sizes.num_refs)
+    return (model(a * target + s * noise, t, conditions).eps_BCHW - noise).square().mean()

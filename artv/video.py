@@ -1,0 +1,70 @@
+"""Writing clips: H.264 mp4 with PyAV, gif and png pictures with Pillow.
+
+Shape suffixes: T frames, H W pixels; frames are uint8 RGB (T, H, W, 3).
+"""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from artv.errors import UserError
+
+SUFFIXES = (".mp4", ".gif")
+
+
+def write_clip(path: str | Path, frames: np.ndarray, fps: float = 8.0) -> None:
+    """Writes mp4 or gif, as the file's name says."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"output {path}: the name must end in {' or '.join(SUFFIXES)}")
+    (write_video if path.suffix.lower() == ".mp4" else write_gif)(path, frames, fps)
+
+
+def write_video(path: str | Path, frames: np.ndarray, fps: float = 8.0, crf: int = 12) -> None:
+    """H.264 in yuv420p; ``crf`` 0…51, lower is better. Lossy: for looking and training, not for scoring."""
+    import av
+
+    check_frames(frames)
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    T, H, W, _ = frames.shape
+    try:
+        with av.open(str(part), "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+            stream.width, stream.height, stream.pix_fmt = W + W % 2, H + H % 2, "yuv420p"
+            stream.options = {"crf": str(crf), "preset": "veryfast"}
+            stream.thread_count = 1
+            padded = np.pad(frames, ((0, 0), (0, H % 2), (0, W % 2), (0, 0)), mode="edge")
+            for frame in padded:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+            container.mux(stream.encode())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_gif(path: str | Path, frames: np.ndarray, fps: float = 8.0, scale: int = 1) -> None:
+    """A looping gif, each pixel ``scale`` wide."""
+    check_frames(frames)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    images = [
+        Image.fromarray(f).resize((f.shape[1] * scale, f.shape[0] * scale), Image.Resampling.NEAREST) for f in frames
+    ]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)
+
+
+def filmstrip(clips: list[np.ndarray], every: int = 1, scale: int = 1) -> Image.Image:
+    """One row a clip, one column a frame."""
+    rows = [np.concatenate(list(clip[::every]), axis=1) for clip in clips]
+    image = Image.fromarray(np.concatenate(rows, axis=0))
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def check_frames(frames: np.ndarray) -> None:
+    """Refuses anything but uint8 RGB (T, H, W, 3) with at least one frame."""
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) == 0:
+        raise UserError(f"frames are {frames.dtype} {frames.shape}; they must be uint8 (T, H, W, 3) with T ≥ 1")
