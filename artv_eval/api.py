@@ -114,9 +114,10 @@ class ProtocolCard(Protocol):
 class Evaluator(Protocol):
     """What a ``metrics`` component's factory returns.
 
-    ``describe`` is the expensive half and is cached, one row a clip; ``evaluate`` is cheap, so that intervals and paired
-    tests resample rows. ``higher_is_better`` is None for a metric without a direction. ``needs`` is a subset of ``real,
-    captions, first_frame, mask, labels, reference``: where a set of clips lacks one, the metric is absent with that reason.
+    ``describe`` is the expensive half and is cached, one row a clip; ``evaluate`` is cheap, so that intervals and
+    paired tests resample rows. ``higher_is_better`` is None for a metric without a direction. ``needs`` is a subset of
+    ``real, captions, first_frame, mask, labels, reference``: where a set of clips lacks one, the metric is absent with
+    that reason.
     """
 
     name: str

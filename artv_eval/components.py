@@ -1,7 +1,7 @@
 """Components: what a plugin registers, and the table of their kinds.
 
-A component is a name and the place of its factory. The place is imported only when the component is used, so that listing
-hundreds of them costs nothing.
+A component is a name and the place of its factory. The place is imported only when the component is used, so that
+listing hundreds of them costs nothing.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ _KINDS = (
         name="samplers",
         role="sampler",
         contract="function(denoise, x, sigmas, *, noise=None, **settings) -> x at the last sigma",
-        reserved=("denoise", "x", "sigmas", "noise"),
+        reserved=("denoise", "x", "sigmas", "noise", "callback"),
     ),
     Kind(
         name="guidance",
@@ -107,8 +107,8 @@ _KINDS = (
     ),
     Kind(
         name="features",
-        role="feature",
-        contract="factory(**settings) -> extractor: uint8 (B, T, 3, H, W) -> float32 (B, dim), with name, digest and dim",
+        role="features",
+        contract="factory(**settings) -> extractor: uint8 (B, T, 3, H, W) -> float32 (B, dim); name, digest, dim",
     ),
     Kind(
         name="metrics",
