@@ -86,7 +86,9 @@ class ArtVModel(ModelMixin, ConfigMixin):
         self.schedule = NoiseSchedule()
 
     @classmethod
-    def from_config(cls, config: Any = None, *, preset: str | None = None, mask: bool = True, anchor: bool = True, **kw):
+    def from_config(
+        cls, config: Any = None, *, preset: str | None = None, mask: bool = True, anchor: bool = True, **kw
+    ):
         """A model with random weights, from a preset (``paper``, ``shapes``), a ModelConfig or a stored config."""
         if preset is not None:
             if preset not in PRESETS:
@@ -102,12 +104,19 @@ class ArtVModel(ModelMixin, ConfigMixin):
         mask = self.mask_network.encode(*frames) if self.mask_network is not None else None
         return Encoded(self.dynamic_network.encode(*frames), mask, c.copy_BCHW, c.keep_ref_B)
 
-    def predict(self, z_BCHW: Tensor, t_B: Tensor, text_BLD: Tensor, encoded: Encoded) -> Prediction:
-        """Composed noise for a noisy latent at integer timesteps ``t_B``."""
-        dynamic = self.dynamic_network(z_BCHW, t_B, text_BLD, encoded.dynamic)
-        if self.mask_network is None or encoded.mask is None:
-            return Prediction(dynamic, None)
-        logits = self.mask_network(z_BCHW, t_B, text_BLD, encoded.mask)
+    def predict(
+        self, z_BCHW: Tensor, t_B: Tensor, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True
+    ) -> Prediction:
+        """Composed noise for a noisy latent at integer timesteps ``t_B``, in the dtype of ``z_BCHW``.
+
+        The networks run in their own dtype; the composition in float32, so that a half-precision model still copies
+        exactly. ``use_mask=False`` leaves the mask network out: the dynamic network alone.
+        """
+        z_in = z_BCHW.to(self.dynamic_network.unet.conv_in.weight.dtype)
+        dynamic = self.dynamic_network(z_in, t_B, text_BLD, encoded.dynamic)
+        if self.mask_network is None or encoded.mask is None or not use_mask:
+            return Prediction(dynamic.to(z_BCHW.dtype), None)
+        logits = self.mask_network(z_in, t_B, text_BLD, encoded.mask)
         mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
         a, s = self.schedule.a_s(t_B)
         eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())

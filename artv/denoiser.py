@@ -1,0 +1,105 @@
+"""From the networks' noise at a discrete timestep to ``denoise(x, sigma) -> x0``, which is all that samplers know.
+
+Samplers work on x = z / a = z_0 + sigma · eps; the networks on z = x / sqrt(1 + sigma²) at a timestep t. In between,
+guidance asks for branches with conditions dropped, and all of them go through the networks in one batch.
+
+Shape suffixes: B samples, N = branches · B rows of one batched call, C latent channels, H W latent size, L text
+tokens, D text width.
+"""
+
+import torch
+from torch import Tensor
+
+from artv.guidance import Branch, Guidance
+from artv.networks import ArtVModel, Encoded
+from artv.schedule import NoiseSchedule
+
+
+class Denoiser:
+    """``denoise(x, sigma) -> x0`` for one frame: model, conditions and guidance behind a plain function.
+
+    Noise levels are rounded to the schedule's table, and the rounded level is used for everything (the timestep, the
+    input scale and x0 = x - sigma · eps), as the reference sampler's ``DiscreteDenoiser`` does: nearest in sigma.
+    So a frame that the mask copies entirely comes back as exactly the reference.
+
+    Args:
+        model: in evaluation mode.
+        encoded: ``model.encode(conditions)`` of the B samples.
+        text_BLD, null_text_BLD: embeddings of the prompts and of the empty prompt (batch B or 1).
+        guidance: which branches, and how they combine (:mod:`artv.guidance`).
+        schedule: default the model's.
+        use_mask: ``False`` switches the mask network off: the dynamic network alone.
+        record_masks: keep the mask of every evaluation in :attr:`masks`.
+
+    Attributes:
+        mask_B1HW: mask of the full branch at the latest evaluation, in [0, 1], 1 = copied; None without one.
+        masks: the masks of all evaluations so far, if recorded.
+        evaluations: calls so far.
+        rows: rows that the networks have seen so far (samples × branches, summed over the calls).
+    """
+
+    def __init__(
+        self,
+        model: ArtVModel,
+        encoded: Encoded,
+        text_BLD: Tensor,
+        null_text_BLD: Tensor,
+        *,
+        guidance: Guidance,
+        schedule: NoiseSchedule | None = None,
+        use_mask: bool = True,
+        record_masks: bool = False,
+    ) -> None:
+        self.model = model
+        self.encoded = encoded
+        self.text_BLD = text_BLD
+        self.null_text_BLD = null_text_BLD.expand_as(text_BLD)
+        self.guidance = guidance
+        self.schedule = schedule or model.schedule
+        self.use_mask = use_mask
+        self.record_masks = record_masks
+        self.mask_B1HW: Tensor | None = None
+        self.masks: list[Tensor] = []
+        self.evaluations = 0
+        self.rows = 0
+        self._batches: dict[tuple[Branch, ...], tuple[Encoded, Tensor]] = {}
+
+    @torch.no_grad()
+    def __call__(self, x_BCHW: Tensor, sigma: Tensor) -> Tensor:
+        """x0 with guidance, like ``x_BCHW``, at the noise level ``sigma`` (a scalar tensor, > 0)."""
+        t, level = self.quantise(sigma)
+        B = x_BCHW.shape[0]
+        branches = self.guidance.branches(level)
+        encoded_N, text_NLD = self._batch(branches, B)
+        z_NCHW = (x_BCHW / (1 + level**2) ** 0.5).repeat(len(branches), 1, 1, 1)
+        t_N = torch.full((len(z_NCHW),), t, device=x_BCHW.device)
+        prediction = self.model.predict(z_NCHW, t_N, text_NLD, encoded_N, use_mask=self.use_mask)
+
+        self.evaluations += 1
+        self.rows += len(z_NCHW)
+        if prediction.mask_B1HW is not None:
+            self.mask_B1HW = prediction.mask_B1HW[:B]
+            if self.record_masks:
+                self.masks.append(self.mask_B1HW)
+        return x_BCHW - level * self.guidance.combine(prediction.eps_BCHW.split(B), level)
+
+    def quantise(self, sigma: Tensor) -> tuple[int, float]:
+        """Timestep whose noise level is nearest to ``sigma``, and that level."""
+        table = self.schedule.all_sigmas
+        t = int((table - sigma.detach().to(table)).abs().argmin())
+        return t, float(table[t])
+
+    def _batch(self, branches: tuple[Branch, ...], B: int) -> tuple[Encoded, Tensor]:
+        """Conditions of all branches, branch by branch; the same for every evaluation of a frame, so made once."""
+        if branches not in self._batches:
+            device = self.text_BLD.device
+
+            def keep_N(name: str) -> Tensor:
+                kept = torch.tensor([float(name not in dropped) for dropped in branches], device=device)
+                return kept.repeat_interleave(B)
+
+            index_N = torch.arange(B, device=device).repeat(len(branches))
+            encoded_N = self.encoded.select(index_N, keep_N("ref"), keep_N("anchor"))
+            text_NLD = torch.cat([self.null_text_BLD if "text" in b else self.text_BLD for b in branches])
+            self._batches[branches] = encoded_N, text_NLD
+        return self._batches[branches]
