@@ -1,0 +1,61 @@
+"""``artv-eval``: one file a command. Nothing heavy is imported here, so that ``--help`` answers at once."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from artv_eval.cli import plugins
+from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
+from artv_eval.plugins import PluginManager, PluginOptions
+
+app = typer.Typer(
+    name="artv-eval",
+    help="Evaluates and ablates text-to-video diffusion: cells, clips, metrics with intervals, reports.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog="Before or after any command: -p NAME loads only that plugin, -p no:NAME all but that one (decided before "
+    "anything of it is imported; also ARTV_EVAL_PLUGINS=no:NAME,…); --plugins-dir DIR loads every *.py in DIR as a "
+    "plugin; --strict-plugins exits with 2 if anything is wrong with any plugin.",
+)
+app.add_typer(plugins.app, name="plugins")
+
+
+def plugin_options(arguments: Sequence[str]) -> tuple[PluginOptions, list[str]]:
+    """Takes the options about plugins, which may stand anywhere, out of the command line.
+
+    >>> plugin_options(["sweep", "-p", "no:mine", "--ablation", "mask"])
+    (PluginOptions(select=('no:mine',), folders=(), strict=False), ['sweep', '--ablation', 'mask'])
+    """
+    parser = argparse.ArgumentParser(prog="artv-eval", add_help=False, allow_abbrev=False, usage="%(prog)s --help")
+    parser.add_argument("-p", action="append", default=[], metavar="NAME|no:NAME")
+    parser.add_argument("--plugins-dir", action="append", default=[], metavar="DIR")
+    parser.add_argument("--strict-plugins", action="store_true")
+    known, rest = parser.parse_known_args(list(arguments))
+    return PluginOptions(select=tuple(known.p), folders=tuple(known.plugins_dir), strict=known.strict_plugins), rest
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point. Exits 0 on success, 2 on a user's mistake, 1 when work failed, 130 when interrupted."""
+    try:
+        options, rest = plugin_options(sys.argv[1:] if arguments is None else arguments)
+        if rest in (["plugins", "list"], ["plugins", "list", "--json"]):
+            # typer imports pydantic to parse any command line, which takes longer than this command does
+            plugins.print_list(PluginManager(options), as_json="--json" in rest)
+            return
+        app(rest, prog_name="artv-eval", obj=options)
+    except UserError as error:
+        _stop(2, str(error))
+    except WorkFailed as error:
+        _stop(1, str(error))
+    except Interrupted as error:
+        _stop(130, str(error))
+    except OSError as error:
+        _stop(1, describe_os_error(error))
+
+
+def _stop(code: int, message: str) -> None:
+    print(f"artv-eval: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
