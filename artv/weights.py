@@ -1,0 +1,85 @@
+"""Reading weights that others saved: safetensors only, nothing is ever unpickled, and every mismatch is named."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from artv.errors import UserError
+
+STEMS = ("diffusion_pytorch_model", "model", "open_clip_model")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """``config.json`` of a component's folder."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(
+            f"{folder} has no config.json; give a folder in the layout that diffusers or transformers saves"
+        )
+    return json.loads(path.read_text())
+
+
+def read_weights(source: Path, variant: str | None = None) -> dict[str, Tensor]:
+    """The state dict of a safetensors file, or of a component's folder (one file, or shards with their index).
+
+    Args:
+        variant: for instance ``fp16``, where a folder holds ``diffusion_pytorch_model.fp16.safetensors``.
+
+    Raises:
+        UserError: nothing to read there, or only pickled weights.
+    """
+    files = [source] if source.is_file() else _files(source, variant)
+    if files[0].suffix != ".safetensors":
+        raise UserError(f"{files[0]} is not a safetensors file; convert it first, because pickles can run code")
+    state: dict[str, Tensor] = {}
+    for file in files:
+        state.update(load_file(file))
+    return state
+
+
+def _files(folder: Path, variant: str | None) -> list[Path]:
+    middle = f".{variant}" if variant else ""
+    for stem in STEMS:
+        single = folder / f"{stem}{middle}.safetensors"
+        if single.is_file():
+            return [single]
+        names = (f"{stem}.safetensors.index{middle}.json", f"{stem}{middle}.safetensors.index.json")
+        for index in (folder / name for name in names):
+            if index.is_file():
+                shards = json.loads(index.read_text())["weight_map"].values()
+                return [folder / name for name in dict.fromkeys(shards)]
+    there = sorted(p.name for p in folder.glob("*") if p.suffix in (".safetensors", ".bin", ".ckpt", ".pt"))
+    asked = f" of variant {variant!r}" if variant else ""
+    raise UserError(
+        f"{folder} has no safetensors weights{asked} (there: {', '.join(there) or 'no weights'}); "
+        "name the variant that is there, or convert pickled weights to safetensors first"
+    )
+
+
+def load_exactly(module: nn.Module, state: Mapping[str, Tensor], what: str, *, assign: bool = False) -> None:
+    """Loads ``state`` if it has exactly the module's keys and shapes.
+
+    Raises:
+        UserError: naming the first key that is missing, unexpected or of another shape, and what was expected.
+    """
+    expected = module.state_dict()
+    problem = first_mismatch(expected, state)
+    if problem:
+        raise UserError(f"{what} is another architecture: {problem}")
+    module.load_state_dict(state, strict=True, assign=assign)
+
+
+def first_mismatch(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
+    """The first difference in keys or shapes, in the order of ``expected``; None if there is none."""
+    for key, value in expected.items():
+        shape = tuple(value.shape)
+        if key not in state:
+            return f"{key} is missing, expected with shape {shape}"
+        if tuple(state[key].shape) != shape:
+            return f"{key} has shape {tuple(state[key].shape)}, expected {shape}"
+    extra = next((key for key in state if key not in expected), None)
+    return None if extra is None else f"{extra} with shape {tuple(state[extra].shape)} is not expected"
