@@ -132,3 +132,59 @@ class Evaluator(Protocol):
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None) -> float:
         """The value over ``rows`` (n, d), against ``reference`` (m, d) if the metric needs one."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSpec:
+    """One cell that an ablation asks for.
+
+    Args:
+        name: ``setting=value`` for cells of an ablation, the method's name for baselines.
+        method: ``[distribution/]name[:argument]`` of a ``methods`` component.
+        settings: of the method.
+        sanity: a trivial method that shows which metric sees which flaw; it is in the table and in no comparison.
+        install: for a method that another distribution brings: how to get it. Such a cell becomes a row with that as
+            its status when the method is missing.
+    """
+
+    name: str
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    sanity: bool = False
+    install: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationContext:
+    """What an ablation knows when it is asked for its cells.
+
+    Args:
+        preset: ``shapes`` or ``paper``.
+        checkpoint: a preset's name, a folder or a hub id.
+        names: kind → names of all installed components of it.
+    """
+
+    preset: str
+    checkpoint: str
+    names: Callable[[str], Sequence[str]]
+
+
+Ablation = Callable[[AblationContext], Sequence[CellSpec]]
+"""What an ``ablations`` component returns. The first cell that is no sanity cell is compared with the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A batch of clips of one cell: plain values, so that it can be sent to another machine."""
+
+    cell: str
+    method: Mapping[str, Any]
+    indices: tuple[int, ...]
+
+
+class Executor(Protocol):
+    """What an ``executors`` component's factory returns."""
+
+    def run(self, work: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
+        """Calls ``work`` for every task, anywhere, and yields each with its result as it finishes."""
+        ...

@@ -9,12 +9,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, get_type_hints
 
 from artv.errors import UserError
 from artv_eval.components import KINDS, ROLES, Kind
 from artv_eval.plugins import Entry, PluginManager
+
+RUNTIME = frozenset({"device"})
+"""Settings that say where to compute and not what: filled in by the harness, and no part of a cell's id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +51,30 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and for hashing: name, distribution, version, settings."""
-        settings = {k: v.to_dict() if isinstance(v, Recipe) else v for k, v in sorted(self.settings.items())}
+        kept = {k: v for k, v in sorted(self.settings.items()) if k not in RUNTIME}
+        settings = {k: v.to_dict() if isinstance(v, Recipe) else plain(v) for k, v in kept.items()}
         return {**self.entry.provenance(), "settings": settings}
+
+    def reference(self) -> dict[str, Any]:
+        """``{"name": distribution/name, its settings}``: what :func:`recipe_from` makes a recipe of elsewhere."""
+        settings = {k: v.reference() if isinstance(v, Recipe) else v for k, v in self.settings.items()}
+        return {"name": self.entry.qualified, **settings}
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON has it: mappings, lists, numbers, texts; a dataclass becomes the mapping of its fields."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def recipe_from(manager: PluginManager, kind: str, reference: Mapping[str, Any]) -> Recipe:
+    """Inverse of :meth:`Recipe.reference`."""
+    return recipe(manager, kind, reference["name"], {k: v for k, v in reference.items() if k != "name"})
 
 
 def settings_of(target: Any, kind: Kind) -> tuple[dict[str, Setting], bool]:
@@ -150,10 +175,15 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
         raise UserError(f"{field} is {value!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
 
 
-def build(manager: PluginManager, made: Recipe) -> Any:
-    """The component itself. A function kind (samplers) gives the function with its settings bound."""
+def build(manager: PluginManager, made: Recipe, runtime: Mapping[str, Any] | None = None) -> Any:
+    """The component itself. A function kind (samplers) gives the function with its settings bound.
+
+    ``runtime`` holds values for settings of :data:`RUNTIME` that the component has and nobody set.
+    """
     target = manager.target(made.entry)
-    settings = {k: build(manager, v) if isinstance(v, Recipe) else v for k, v in made.settings.items()}
+    settings = {k: build(manager, v, runtime) if isinstance(v, Recipe) else v for k, v in made.settings.items()}
+    known, _ = settings_of(target, KINDS[made.entry.kind])
+    settings |= {k: v for k, v in (runtime or {}).items() if k in known and k not in settings}
     if KINDS[made.entry.kind].reserved:
         return functools.partial(target, **settings) if settings else target
     try:

@@ -1,0 +1,113 @@
+"""The built-in ablations: a name for the cells to compare."""
+
+from collections.abc import Sequence
+
+from artv.errors import UserError
+from artv_eval.api import Ablation, AblationContext, CellSpec
+
+PRESETS = ("shapes", "paper")
+SANITY = tuple(CellSpec(name=name, method=name, sanity=True) for name in ("real", "copy-first", "wrong-prompt"))
+
+
+def mask(*, twin: str | None = None) -> Ablation:
+    """The mask network on, against a twin trained without it: same data, steps, seed and size.
+
+    Args:
+        twin: the checkpoint trained with ``artv train --no-mask``; for a preset, its own twin.
+    """
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        off = twin or _twin(context.checkpoint, "mask")
+        return [_artv("mask=on", context.checkpoint), _artv("mask=off", off), *SANITY]
+
+    return cells
+
+
+def anchor(*, twin: str | None = None) -> Ablation:
+    """The anchor frame as a condition, against a twin trained without it.
+
+    Args:
+        twin: the checkpoint trained with ``artv train --no-anchor``; for a preset, its own twin.
+    """
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        off = twin or _twin(context.checkpoint, "anchor")
+        return [_artv("anchor=on", context.checkpoint), _artv("anchor=off", off), *SANITY]
+
+    return cells
+
+
+def mask_switched() -> Ablation:
+    """The mask turned off in a model that was trained with it: what the network relies on, not what the mask brings."""
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        on = _artv("mask=on", context.checkpoint)
+        return [on, _artv("mask=switched-off", context.checkpoint, use_mask=False), *SANITY]
+
+    return cells
+
+
+def sampler(*, names: Sequence[str] | None = None) -> Ablation:
+    """The solvers of the reverse process, those of plugins included.
+
+    Args:
+        names: which; None for all that are installed. The first is compared with the others.
+    """
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        chosen = names or context.names("samplers")
+        return [*(_artv(f"sampler={name}", context.checkpoint, sampler=name) for name in chosen), *SANITY]
+
+    return cells
+
+
+def steps(*, values: Sequence[int] = (50, 25, 10, 5)) -> Ablation:
+    """The number of sampling steps.
+
+    Args:
+        values: which; the first (in the paper 50) is compared with the others.
+    """
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        return [*(_artv(f"steps={value}", context.checkpoint, steps=value) for value in values), *SANITY]
+
+    return cells
+
+
+def guidance() -> Ablation:
+    """Equation 1 against itself with each of its three terms left out, and against no guidance."""
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        terms = [
+            _artv(f"guidance=no-{term}", context.checkpoint, guidance={"name": "three_term", term: 0.0})
+            for term in ("ref", "anchor", "text")
+        ]
+        none = _artv("guidance=none", context.checkpoint, guidance="none")
+        return [_artv("guidance=full", context.checkpoint, guidance="three_term"), *terms, none, *SANITY]
+
+    return cells
+
+
+def baselines() -> Ablation:
+    """ART-V beside other models. Those whose weights are not there are rows that say how to get them."""
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        install = "pip install artv-diffusers"
+        others = [CellSpec(name=name, method=name, install=install) for name in ("modelscope", "i2vgen-xl")]
+        return [_artv("artv", context.checkpoint), *others, *SANITY]
+
+    return cells
+
+
+def _artv(name: str, checkpoint: str, **settings: object) -> CellSpec:
+    return CellSpec(name=name, method="artv", settings={"checkpoint": checkpoint, **settings})
+
+
+def _twin(checkpoint: str, switch: str) -> str:
+    """The preset's twin; other checkpoints' twins only their owner knows."""
+    if checkpoint in PRESETS:
+        return f"{checkpoint}:no-{switch}"
+    raise UserError(
+        f"ablation {switch!r} compares two trained models, and the twin of {checkpoint!r} is not known; train "
+        f"it with artv train --no-{switch} and give it with --set {switch}.twin=FOLDER"
+    )

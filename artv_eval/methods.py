@@ -1,0 +1,174 @@
+"""The built-in methods: ART-V itself, and trivial ones that show which metric sees which flaw.
+
+Shape legend: T frames, H W pixels, h w mask cells, B clips, S sampling steps.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artv.errors import UserError
+from artv_eval.api import ClipRequest, GeneratedClip
+
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
+
+
+class Real:
+    """The ground-truth clips: perfect in every respect. Its FVD is the floor at this number of clips."""
+
+    def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
+        """The real clip of each request."""
+        return (GeneratedClip(_real(request)) for request in requests)
+
+
+class CopyFirst:
+    """The first frame, still: perfect appearance, no motion."""
+
+    def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
+        """The first frame repeated."""
+        for request in requests:
+            first = request.first_frame if request.first_frame is not None else _real(request)[0]
+            yield GeneratedClip(np.repeat(first[None], request.num_frames, axis=0))
+
+
+class WrongPrompt:
+    """Real clips dealt to other captions by a derangement: perfect video, wrong text.
+
+    Neighbours change places, so that a clip does not depend on how many there are; the last of an odd number gets the
+    first clip.
+    """
+
+    def __init__(self) -> None:
+        self._dealt: dict[int, ClipRequest] = {}
+
+    def prepare(self, requests: Sequence[ClipRequest]) -> None:
+        """Learns all requests of the run."""
+        if len(requests) < 2:
+            raise UserError("method 'wrong-prompt' needs at least 2 videos to exchange; raise --num-videos")
+        others = [i ^ 1 if i ^ 1 < len(requests) else 0 for i in range(len(requests))]
+        self._dealt = {request.index: requests[other] for request, other in zip(requests, others, strict=True)}
+
+    def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
+        """The real clip of another request."""
+        return (GeneratedClip(_real(self._dealt[request.index])) for request in requests)
+
+
+class Folder:
+    """Clips of any model, made elsewhere: the video files of a folder in the order of their names, or ``<index>.mp4``.
+
+    Args:
+        path: the folder.
+        reader: decodes the files.
+    """
+
+    def __init__(self, path: str, *, reader: str = "decord") -> None:
+        self.path, self.reader = Path(path), reader
+        if not self.path.is_dir():
+            raise UserError(f"folder {path!r} does not exist; give a folder with video files ({', '.join(VIDEOS)})")
+        self.files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in VIDEOS)
+        if not self.files:
+            raise UserError(f"folder {path!r} holds no video files ({', '.join(VIDEOS)})")
+
+    def digest(self) -> str:
+        """Of the files' names, sizes and times of change."""
+        from artv_eval.plan import digest
+
+        return digest([[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in self.files])
+
+    def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
+        """The first T frames of each request's file, at the protocol's rate; the size must be the protocol's."""
+        from artv.data.readers import read_video
+
+        for request in requests:
+            file = self._file(request.index)
+            frames = read_video(file, reader=self.reader, fps=request.fps, limit=request.num_frames)
+            if len(frames) < request.num_frames:
+                raise UserError(
+                    f"video {file} has {len(frames)} frames at {request.fps:g} fps; the protocol asks for "
+                    f"{request.num_frames}"
+                )
+            yield GeneratedClip(frames)
+
+    def _file(self, index: int) -> Path:
+        named = {file.stem: file for file in self.files}
+        for stem in (str(index), f"{index:04d}", f"{index:05d}", f"{index:06d}"):
+            if stem in named:
+                return named[stem]
+        if index >= len(self.files):
+            raise UserError(
+                f"folder {str(self.path)!r} holds {len(self.files)} videos; the protocol asks for more: lower "
+                "--num-videos"
+            )
+        return self.files[index]
+
+
+class ArtV:
+    """ART-V: ``artv.ArtVPipeline``, loaded once a process for each checkpoint.
+
+    Args:
+        checkpoint: a preset (``shapes``), a twin of it (``shapes:no-mask``), a folder or a hub id.
+        sampler: how the reverse process is solved; None for the paper's.
+        steps: sampling steps; None for the preset's.
+        guidance: how the conditions are weighed; None for the preset's.
+        anchor: which frame is the anchor.
+        use_mask: False turns the mask off in a model trained with it, which is not the twin trained without.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str = "shapes",
+        *,
+        sampler: str | Callable[..., Any] = "dpmpp_2s_ancestral",
+        steps: int | None = None,
+        guidance: Any = None,
+        anchor: Any = "first",
+        use_mask: bool = True,
+        device: str = "cpu",
+    ) -> None:
+        if steps is not None and steps < 1:
+            raise UserError(f"artv.steps is {steps}; it must be at least 1")
+        self.checkpoint, self.device = checkpoint, device
+        self.settings = {
+            "sampler": sampler,
+            "steps": steps,
+            "guidance": guidance,
+            "anchor": anchor,
+            "use_mask": use_mask,
+        }
+
+    def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
+        """All requests in one batch; they share the protocol's size and differ in prompt, first frame and seed."""
+        pipe = load_pipeline(self.checkpoint, self.device)
+        first = requests[0]
+        images = [request.first_frame for request in requests]
+        result = pipe(
+            [request.prompt for request in requests],
+            image=None if images[0] is None else images,
+            num_frames=first.num_frames,
+            height=first.height,
+            width=first.width,
+            seed=[request.seed for request in requests],
+            return_masks=True,
+            **self.settings,
+        )
+        masks_BTHW = [None] * len(requests) if result.masks is None else result.masks.mean(1)
+        for frames, mask in zip(result.frames, masks_BTHW, strict=True):
+            yield GeneratedClip(np.asarray(frames), None if mask is None else np.asarray(mask, np.float32))
+
+
+@lru_cache(maxsize=1)
+def load_pipeline(checkpoint: str, device: str) -> Any:
+    """The pipeline of a checkpoint; only the last one is kept, for two may not fit in memory."""
+    from artv import ArtVPipeline
+
+    return ArtVPipeline.from_pretrained(checkpoint).to(device)
+
+
+def _real(request: ClipRequest) -> np.ndarray:
+    if request.real is None:
+        raise UserError(f"the protocol has no real clip for request {request.index}; leave the real methods out")
+    return request.real
