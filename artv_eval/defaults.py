@@ -70,3 +70,14 @@ def register_executors() -> list[Component]:
         Component("serial", "artv_eval.executors.serial:SerialExecutor", "one task after the other, here"),
         Component("ray", "artv_eval.executors.ray:RayExecutor", "Ray tasks, on one machine or many"),
     ]
+
+
+@hookimpl
+def register_reporters() -> list[Component]:
+    return [
+        Component("table", "artv_eval.report.tables:table", "for a terminal"),
+        Component("json", "artv_eval.report.tables:as_json", "one document"),
+        Component("csv", "artv_eval.report.tables:as_csv", "the rows"),
+        Component("markdown", "artv_eval.report.tables:markdown", "for a README"),
+        Component("latex", "artv_eval.report.tables:latex", "for a paper, with booktabs"),
+    ]

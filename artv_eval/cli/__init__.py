@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from artv_eval.cli import plugins
+from artv_eval.cli import plugins, report, sweep
 from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
 from artv_eval.plugins import PluginManager, PluginOptions
 
@@ -20,6 +20,8 @@ app = typer.Typer(
     "anything of it is imported; also ARTV_EVAL_PLUGINS=no:NAME,…); --plugins-dir DIR loads every *.py in DIR as a "
     "plugin; --strict-plugins exits with 2 if anything is wrong with any plugin.",
 )
+app.command()(sweep.sweep)
+app.command()(report.report)
 app.add_typer(plugins.app, name="plugins")
 
 

@@ -1,0 +1,72 @@
+"""What several commands share: the reporters, quiet stdout, shell completion of component names."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from artv_eval.plugins import PluginManager
+from artv_eval.results import Results
+
+
+def complete(kind: str) -> Callable[[str], list[str]]:
+    """Completes the names of a kind's components."""
+
+    def names(incomplete: str) -> list[str]:
+        return [name for name in PluginManager().names(kind) if name.startswith(incomplete)]
+
+    return names
+
+
+def words(text: str | None) -> tuple[str, ...] | None:
+    """Comma-separated words; None if nothing was given."""
+    return None if text is None else tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def reporter(manager: PluginManager, name: str) -> Callable[[Results], str]:
+    """The ``reporters`` component that ``--format`` names, found before any work is done."""
+    from artv_eval.build import build, recipe
+
+    return build(manager, recipe(manager, "reporters", name))
+
+
+@contextlib.contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """What libraries print goes to stderr: stdout is for the result alone."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def say(text: str) -> None:
+    """A line for the user, on stderr."""
+    typer.echo(text, err=True)
+
+
+def read_settings(path: str | None, assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """component → field → value, from a YAML file and ``--set``, which wins.
+
+    Raises:
+        UserError: the file is missing, is no YAML, or has another form; a ``--set`` has another form.
+    """
+    from artv.errors import UserError
+    from artv_eval.build import parse_assignments
+
+    settings: dict[str, dict[str, Any]] = {}
+    if path is not None:
+        import yaml
+
+        try:
+            loaded = yaml.safe_load(Path(path).read_text()) or {}
+        except FileNotFoundError:
+            raise UserError(f"settings file {path!r} does not exist") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"settings file {path!r} is no YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(loaded, Mapping) or not all(isinstance(fields, Mapping) for fields in loaded.values()):
+            raise UserError(f"settings file {path!r} must hold component: {{field: value}} and nothing else")
+        settings = {str(component): dict(fields) for component, fields in loaded.items()}
+    for component, fields in parse_assignments(assignments).items():
+        settings.setdefault(component, {}).update(fields)
+    return settings

@@ -1,0 +1,170 @@
+"""``artv-eval sweep``: runs ablations; run again, it continues."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from artv.errors import WorkFailed
+from artv_eval.cli.common import complete, quiet_stdout, read_settings, reporter, say, words
+from artv_eval.errors import Interrupted
+from artv_eval.plugins import PluginManager
+
+if TYPE_CHECKING:
+    from artv_eval.sweep import Prepared
+
+
+def sweep(
+    context: typer.Context,
+    ablation: Annotated[
+        list[str],
+        typer.Option(help="What to compare; may be given several times.", autocompletion=complete("ablations")),
+    ] = [],  # noqa: B006 typer wants a list here and copies it
+    preset: Annotated[str, typer.Option(help="shapes (a laptop's CPU) or paper (full size).")] = "shapes",
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Packaged weights, a folder or a hub id. Default: the preset's.")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Card or YAML file. Default: the preset's.", autocompletion=complete("protocols")),
+    ] = None,
+    num_videos: Annotated[
+        int | None, typer.Option(help="Clips a cell. Default: 24 for shapes, else the protocol's.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames a clip. Default: the protocol's.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps. Default: the preset's.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed is another set of noise.")] = 0,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated. Default: the protocol's.", autocompletion=complete("metrics")),
+    ] = None,
+    executor: Annotated[
+        str, typer.Option(help="serial, ray, or a plugin's.", autocompletion=complete("executors"))
+    ] = "serial",
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Make only this part of the clips, in the same run folder.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    out: Annotated[str | None, typer.Option(help="Run folder. Default: runs/<ablations>-<hash>.")] = None,
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="table, json, csv, markdown, latex.", autocompletion=complete("reporters")),
+    ] = "table",
+    set_: Annotated[
+        list[str],
+        typer.Option("--set", metavar="COMPONENT.FIELD=VALUE", help="A setting, for example sampler.eta=0.5."),
+    ] = [],  # noqa: B006
+    settings: Annotated[str | None, typer.Option(help="YAML file of settings: component: {field: value}.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")] = "cpu",
+    batch_size: Annotated[int, typer.Option(help="Clips made at once.")] = 24,
+) -> None:
+    """Runs ablations: makes the clips, scores them, compares the cells in pairs. The same command continues a run."""
+    manager = PluginManager(context.obj)
+    render = reporter(manager, format_)
+    command = ["artv-eval", *sys.argv[1:]]
+    run: Path | None = None
+    try:
+        with quiet_stdout():
+            from artv_eval.plan import SweepRequest
+            from artv_eval.sweep import SweepOptions, prepare, run_sweep
+
+            request = SweepRequest(
+                ablations=tuple(ablation),
+                preset=preset,
+                checkpoint=checkpoint,
+                steps=steps,
+                settings=read_settings(settings, set_),
+            )
+            options = SweepOptions(
+                request=request,
+                protocol=protocol,
+                num_videos=num_videos,
+                frames=frames,
+                seed=seed,
+                metrics=words(metrics),
+                executor=executor,
+                shard=shard,
+                batch_size=batch_size,
+                device=device,
+                out=Path(out) if out else None,
+            )
+            prepared = prepare(manager, options)
+            run = prepared.run
+            if not dry_run:
+                show_plan(prepared)
+                results = run_sweep(prepared, command)
+    except KeyboardInterrupt:
+        kept = f"what was finished is kept in {run}; " if run and not dry_run else ""
+        raise Interrupted(f"interrupted; {kept}the same command continues: {shlex.join(command)}") from None
+    if dry_run:
+        typer.echo(json.dumps(plan_document(prepared), indent=2) if format_ == "json" else plan_text(prepared))
+        return
+    if results is None:
+        say(f"shard {shard} is done; the table follows when the clips of the other shards are in {run} too")
+        return
+    typer.echo(render(results), nl=False)
+    say(f"run folder {run}: report.html, results.json, results.csv, manifest.json")
+    failed = [cell for cell in dict.fromkeys((r.cell, r.status) for r in results.rows) if cell[1].startswith("failed")]
+    if failed:
+        raise WorkFailed("; ".join(f"cell {name} {status}" for name, status in failed) + f"; the rest is in {run}")
+
+
+def show_plan(prepared: "Prepared") -> None:
+    """The plan, on stderr, before anything is done."""
+    say(plan_text(prepared))
+
+
+def plan_document(prepared: "Prepared") -> dict[str, Any]:
+    """What ``--dry-run --format json`` prints."""
+    done = finished(prepared)
+    return {
+        "run": str(prepared.run),
+        "protocol": prepared.protocol.label,
+        "protocol_hash": prepared.protocol.key,
+        "num_videos": len(prepared.requests),
+        "metrics": [{"name": metric.name, "status": metric.status} for metric in prepared.metrics],
+        "cells": [
+            {
+                "id": cell.id,
+                "ablation": cell.ablation,
+                "cell": cell.name,
+                "method": cell.label,
+                "status": cell.status,
+                "checkpoint": cell.checkpoint,
+                "finished": done[cell.id],
+            }
+            for cell in prepared.cells
+        ],
+    }
+
+
+def finished(prepared: "Prepared") -> dict[str, int]:
+    """Cell id → clips that are already there. Makes no folder."""
+    if not prepared.run.is_dir():
+        return {cell.id: 0 for cell in prepared.cells}
+    from artv_eval.store import RunStore
+
+    store = RunStore(prepared.run)
+    indices = [request.index for request in prepared.requests]
+    return {cell.id: len(indices) - len(store.missing(cell.id, indices)) for cell in prepared.cells}
+
+
+def plan_text(prepared: "Prepared") -> str:
+    """The plan in words."""
+    total, first = len(prepared.requests), prepared.requests[0]
+    done = finished(prepared)
+    lines = [
+        f"protocol {prepared.protocol.label} ({prepared.protocol.key}): {total} clips a cell of {first.num_frames} "
+        f"frames, {first.width}×{first.height} at {first.fps:g} fps; run folder {prepared.run}"
+    ]
+    for cell in prepared.cells:
+        state = f"{total - done[cell.id]} clips to make" if done[cell.id] < total else "finished"
+        state = state if cell.status == "ok" else cell.status
+        lines.append(f"  {cell.ablation} · {cell.name} ({cell.label}): {state}")
+    absent = [f"{metric.name} ({metric.status})" for metric in prepared.metrics if metric.status != "ok"]
+    there = [metric.name for metric in prepared.metrics if metric.status == "ok"]
+    lines.append(f"  metrics: {', '.join([*there, *absent])}")
+    return "\n".join(lines)

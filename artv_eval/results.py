@@ -1,0 +1,148 @@
+"""What a sweep or a scoring found: rows, paired comparisons, and which metric sees which flaw."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from artv.errors import UserError
+
+OK = "ok"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One value with its interval. ``value`` is None when ``status`` is not ``ok``: it says why."""
+
+    ablation: str | None
+    cell: str
+    method: str
+    metric: str
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    protocol: str
+    status: str = OK
+    protocol_hash: str = ""
+    higher_is_better: bool | None = None
+    sanity: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """``difference`` = a − b over the same prompts and seeds; ``p_holm`` is corrected over the run's comparisons."""
+
+    ablation: str
+    metric: str
+    a: str
+    b: str
+    difference: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    n: int
+    p_holm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flaw:
+    """Whether a metric tells a sanity method from the real clips, or cannot say; ``text`` is the report's sentence."""
+
+    metric: str
+    flaw: str
+    seen: bool | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A metric against the frame index."""
+
+    ablation: str | None
+    cell: str
+    metric: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Everything that tables and reports show. ``run`` is the folder, or None for a scoring without one."""
+
+    run: str | None
+    rows: Sequence[Row]
+    comparisons: Sequence[Comparison] = ()
+    flaws: Sequence[Flaw] = ()
+    curves: Sequence[Curve] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def document(self) -> dict[str, Any]:
+        """What ``--format json`` prints."""
+        return {
+            "run": self.run,
+            "rows": [plain_row(row) for row in self.rows],
+            "comparisons": [plain_row(comparison) for comparison in self.comparisons],
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document and what the report shows beside it: ``results.json``."""
+        rest = {key: [plain_row(item) for item in getattr(self, key)] for key in ("flaws", "curves")}
+        return {**self.document(), **rest, "notes": list(self.notes)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Results":
+        """Inverse of :meth:`to_dict`. Raises UserError for what is no results file."""
+        try:
+            return cls(
+                run=values["run"],
+                rows=[Row(**_known(Row, row)) for row in values["rows"]],
+                comparisons=[Comparison(**_known(Comparison, row)) for row in values["comparisons"]],
+                flaws=[Flaw(**_known(Flaw, row)) for row in values.get("flaws", [])],
+                curves=[
+                    Curve(**{**_known(Curve, row), "values": tuple(row["values"])}) for row in values.get("curves", [])
+                ],
+                notes=tuple(values.get("notes", ())),
+            )
+        except (TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"results.json is not what this version writes ({error}); run the sweep again") from None
+
+    def csv(self) -> str:
+        """The rows as CSV with a header."""
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, [f.name for f in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(plain_row(row) for row in self.rows)
+        return buffer.getvalue()
+
+
+def plain_row(item: Any) -> dict[str, Any]:
+    """A dataclass as JSON has it; what is not a finite number becomes null."""
+    return {key: _finite(value) for key, value in asdict(item).items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f.name: values[f.name] for f in fields(cls) if f.name in values}
+
+
+def merged(several: Sequence[Results]) -> Results:
+    """The results of several runs in one; their rows keep their own protocols."""
+    if len(several) == 1:
+        return several[0]
+    return Results(
+        run=", ".join(str(results.run) for results in several),
+        rows=list(dict.fromkeys(row for results in several for row in results.rows)),
+        comparisons=list(dict.fromkeys(pair for results in several for pair in results.comparisons)),
+        flaws=list(dict.fromkeys(flaw for results in several for flaw in results.flaws)),
+        curves=list(dict.fromkeys(curve for results in several for curve in results.curves)),
+        notes=list(dict.fromkeys(note for results in several for note in results.notes)),
+    )

@@ -1,0 +1,233 @@
+"""Rows to values: describe clips once, keep the rows, and let statistics resample them.
+
+Shape legend: n clips, d numbers a row.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from artv.errors import UserError
+from artv_eval.api import ClipRequest, ClipSet
+from artv_eval.metrics import statistics
+from artv_eval.metrics.statistics import bootstrap_interval, holm
+from artv_eval.plan import READY, Cell, digest
+from artv_eval.results import OK, Comparison, Curve, Flaw, Row
+from artv_eval.store import RunStore
+
+CHUNK = 64  # clips described between two writes of the rows: what an interruption can cost
+FLAWS = {"copy-first": "no motion", "wrong-prompt": "the wrong text"}
+REAL = "real"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Rows of one cell under one metric; ``status`` says why there are none."""
+
+    cell: Cell
+    evaluator: Any
+    rows: np.ndarray | None
+    reference: np.ndarray | None
+    status: str = OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric of the run: its evaluator, or why it is absent."""
+
+    name: str
+    evaluator: Any = None
+    status: str = OK
+
+
+def describe_cached(
+    store: RunStore, group: str, keys: Sequence[str], evaluator: Any, subset: Callable[[list[int]], ClipSet]
+) -> np.ndarray:
+    """Rows (n, d) of the items with ``keys``, of which only those without a kept row are described.
+
+    Args:
+        group: folder of the kept rows: a cell's id, or the reference set's.
+        keys: one an item: changes when what is described changes.
+        subset: positions → their clips.
+    """
+    file = digest(evaluator.digest)[:16]
+    kept = store.load_rows(group, file)
+    missing = [i for i, key in enumerate(keys) if key not in kept]
+    for start in range(0, len(missing), CHUNK):
+        part = missing[start : start + CHUNK]
+        rows = np.asarray(evaluator.describe(subset(part)))
+        if rows.ndim != 2 or len(rows) != len(part):
+            raise UserError(f"metric {evaluator.name!r} described {len(part)} clips by {rows.shape}; it must be (n, d)")
+        kept |= {keys[i]: row for i, row in zip(part, rows, strict=True)}
+        store.save_rows(group, file, kept)
+    return np.stack([kept[key] for key in keys])
+
+
+def describe_cell(store: RunStore, cell: Cell, requests: Sequence[ClipRequest], evaluator: Any) -> np.ndarray:
+    """Rows (n, d) of a cell's clips."""
+    keys = [f"{request.index}:{store.fingerprint(cell.id, request.index)}" for request in requests]
+    return describe_cached(
+        store, cell.id, keys, evaluator, lambda part: store.clips(cell.id, [requests[i] for i in part])
+    )
+
+
+def describe_reference(store: RunStore, protocol_key: str, clips: ClipSet, evaluator: Any) -> np.ndarray:
+    """Rows (m, d) of the protocol's reference clips, kept under the protocol's key."""
+    keys = [str(i) for i in range(len(clips))]
+
+    def subset(part: list[int]) -> ClipSet:
+        return ClipSet([clips.requests[i] for i in part], lambda i: clips[part[i]][1])
+
+    return describe_cached(store, f"reference-{protocol_key}", keys, evaluator, subset)
+
+
+def score_cell(
+    store: RunStore, cell: Cell, requests: Sequence[ClipRequest], metric: Metric, reference: np.ndarray | None
+) -> Scored:
+    """The rows of a cell under a metric, or the reason why there are none."""
+    if cell.status != READY or metric.status != OK:
+        return _absent(cell, metric, cell.status if cell.status != READY else metric.status)
+    lacking = metric.evaluator.needs - _provided(store, cell, requests, reference)
+    if lacking:
+        return _absent(cell, metric, f"absent: this cell has no {' and no '.join(sorted(lacking))}")
+    try:
+        rows = describe_cell(store, cell, requests, metric.evaluator)
+    except UserError as error:
+        return _absent(cell, metric, f"absent: {error}")
+    return Scored(cell=cell, evaluator=metric.evaluator, rows=rows, reference=reference)
+
+
+def _absent(cell: Cell, metric: Metric, status: str) -> Scored:
+    evaluator = metric.evaluator if metric.evaluator is not None else _Missing(metric.name)
+    return Scored(cell=cell, evaluator=evaluator, rows=None, reference=None, status=status)
+
+
+@dataclass(frozen=True)
+class _Missing:
+    """Stands for the evaluator of an absent metric in its rows."""
+
+    name: str
+    higher_is_better: bool | None = None
+
+
+def _provided(
+    store: RunStore, cell: Cell, requests: Sequence[ClipRequest], reference: np.ndarray | None
+) -> frozenset[str]:
+    """What ``needs`` may ask for, judged by the first clip."""
+    first = requests[0]
+    there = {
+        "captions": bool(first.prompt),
+        "first_frame": first.first_frame is not None,
+        "real": first.real is not None,
+        "labels": bool(first.labels),
+        "reference": reference is not None,
+        "mask": store.load_clip(cell.id, first.index).mask is not None,
+    }
+    return frozenset(name for name, has in there.items() if has)
+
+
+def row_of(scored: Scored, protocol: str, protocol_hash: str) -> Row:
+    """The row of the table; a value that cannot be computed is a status, not a crash."""
+    cell, found, status = scored.cell, None, scored.status
+    if scored.rows is not None:
+        try:
+            found = bootstrap_interval(scored.evaluator, scored.rows, scored.reference)
+        except UserError as error:
+            status = f"absent: {error}"
+    return Row(
+        ablation=cell.ablation,
+        cell=cell.name,
+        method=cell.method.name if cell.method else cell.label,
+        metric=scored.evaluator.name,
+        value=found.value if found else None,
+        ci_low=found.low if found else None,
+        ci_high=found.high if found else None,
+        n=found.n if found else 0,
+        protocol=protocol,
+        protocol_hash=protocol_hash,
+        status=status,
+        higher_is_better=scored.evaluator.higher_is_better,
+        sanity=cell.sanity,
+    )
+
+
+def curves_of(scored: Sequence[Scored]) -> list[Curve]:
+    """The curves over the frame index, of the metrics that have one."""
+    found = []
+    for item in scored:
+        curve = item.evaluator.curve(item.rows) if item.rows is not None and hasattr(item.evaluator, "curve") else None
+        if curve is not None:
+            values = tuple(float(value) for value in curve)
+            found.append(
+                Curve(ablation=item.cell.ablation, cell=item.cell.name, metric=item.evaluator.name, values=values)
+            )
+    return found
+
+
+def pairs(scored: Sequence[Scored]) -> list[tuple[Scored, Scored]]:
+    """Per ablation and metric: the first cell that is no sanity cell, with every other one."""
+    groups: dict[tuple[str, str], list[Scored]] = {}
+    for item in scored:
+        if item.rows is not None and not item.cell.sanity:
+            groups.setdefault((item.cell.ablation, item.evaluator.name), []).append(item)
+    return [(group[0], other) for group in groups.values() for other in group[1:]]
+
+
+def comparisons_of(scored: Sequence[Scored]) -> list[Comparison]:
+    """Paired differences on shared prompts and seeds, their p-values corrected over all of them (Holm 1979)."""
+    compared = [(a, b, _paired(a, b)) for a, b in pairs(scored)]
+    tested = [(a, b, result) for a, b, result in compared if result is not None]
+    corrected = holm([result.p_value for _, _, result in tested])
+    return [
+        Comparison(
+            ablation=a.cell.ablation,
+            metric=a.evaluator.name,
+            a=a.cell.name,
+            b=b.cell.name,
+            difference=result.difference,
+            ci_low=result.low,
+            ci_high=result.high,
+            p_value=result.p_value,
+            n=result.n,
+            p_holm=p_holm,
+        )
+        for (a, b, result), p_holm in zip(tested, corrected, strict=True)
+    ]
+
+
+def _paired(a: Scored, b: Scored) -> statistics.Comparison | None:
+    """None where the metric is undefined on too many clips to test; the rows say so."""
+    assert a.rows is not None and b.rows is not None
+    try:
+        return statistics.paired_test(a.evaluator, a.rows, b.rows, a.reference)
+    except UserError:
+        return None
+
+
+def flaws_of(rows: Sequence[Row]) -> list[Flaw]:
+    """For each metric and each sanity method: does the metric tell it from the real clips?"""
+    found: dict[tuple[str, str], Flaw] = {}
+    real = {row.metric: row for row in rows if row.method == REAL}
+    for row in rows:
+        if row.method in FLAWS and row.metric in real:
+            found[row.metric, row.method] = _flaw(row, real[row.metric])
+    return list(found.values())
+
+
+def _flaw(row: Row, real: Row) -> Flaw:
+    flaw = FLAWS[row.method]
+    if None in (row.value, row.ci_low, row.ci_high, real.value, real.ci_low, real.ci_high):
+        why = row.status if row.value is None else real.status
+        text = f"{row.metric} says nothing about {row.method} ({flaw}): {why}"
+        return Flaw(metric=row.metric, flaw=row.method, seen=None, text=text)
+    assert row.ci_low is not None and real.ci_low is not None and row.ci_high is not None and real.ci_high is not None
+    apart = row.ci_low > real.ci_high or real.ci_low > row.ci_high
+    answer = "yes (intervals do not overlap)" if apart else f"no (intervals overlap at n = {row.n})"
+    return Flaw(
+        metric=row.metric,
+        flaw=row.method,
+        seen=apart,
+        text=f"{row.metric} separates {row.method} ({flaw}) from real: {answer}",
+    )

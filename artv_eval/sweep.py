@@ -1,0 +1,353 @@
+"""A sweep from its request to its results: plan → generate → describe → evaluate → compare → report.
+
+Everything that can be wrong with the request is found while planning, before the first expensive step.
+"""
+
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError, WorkFailed
+from artv.progress import progress_bar
+from artv_eval.api import ClipRequest, ProtocolCard, Task
+from artv_eval.build import Recipe, build, recipe
+from artv_eval.generate import GenerationWork, Shard, generate, pending, with_status
+from artv_eval.plan import READY, Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells
+from artv_eval.plugins import PluginManager
+from artv_eval.results import OK, Results
+from artv_eval.score import Metric, Scored, comparisons_of, curves_of, describe_reference, flaws_of, row_of, score_cell
+from artv_eval.store import SCHEMA, RunStore, write_atomically, write_json
+
+PROTOCOLS = {"shapes": "shapes@1", "paper": "msrvtt@lavie"}
+NUM_VIDEOS = {"shapes": 24}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """The command line of a sweep. None is the preset's or the protocol's own value."""
+
+    request: SweepRequest
+    protocol: str | None = None
+    num_videos: int | None = None
+    frames: int | None = None
+    seed: int = 0
+    metrics: tuple[str, ...] | None = None
+    executor: str = "serial"
+    shard: str | None = None
+    batch_size: int = 24
+    device: str = "cpu"
+    out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A planned sweep with everything that was loaded to plan it."""
+
+    manager: PluginManager
+    options: SweepOptions
+    protocol: ProtocolRef
+    card_recipe: Recipe
+    card: ProtocolCard
+    requests: Sequence[ClipRequest]
+    cells: list[Cell]
+    metrics: list[Metric]
+    metric_recipes: list[Recipe]
+    shard: Shard
+    executor: Any
+    run: Path
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """Where things run."""
+        return {"device": self.options.device}
+
+
+def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
+    """Resolves names, checks settings, loads evaluators, digests checkpoints. Makes no clip and no file.
+
+    Raises:
+        UserError: whatever is wrong with the request.
+    """
+    _check_numbers(options)
+    assignments = Assignments(options.request.settings)
+    shard = Shard.parse(options.shard)
+    runtime = {"device": options.device}
+    name = options.protocol or PROTOCOLS.get(options.request.preset)
+    if name is None:
+        raise UserError(f"preset is {options.request.preset!r}; it must be one of {', '.join(PROTOCOLS)}")
+    card_recipe = recipe(manager, "protocols", name, assignments.take("protocol"))
+    card = build(manager, card_recipe)
+    protocol = ProtocolRef(name=card.name, hash=card.hash, frames=options.frames, seed=options.seed)
+    cells = plan_cells(manager, options.request, protocol, assignments)
+    metric_recipes = _metric_recipes(manager, options, card, assignments)
+    executor_recipe = recipe(manager, "executors", options.executor, assignments.take("executor"))
+    assignments.finish()
+    executor = build(manager, executor_recipe)
+    num = options.num_videos or NUM_VIDEOS.get(options.request.preset)
+    requests = card.requests(num=num, frames=options.frames, seed=options.seed)
+    cells = [_checked(manager, cell, requests, runtime, options.request.preset) for cell in cells]
+    return Prepared(
+        manager=manager,
+        options=options,
+        protocol=protocol,
+        card_recipe=card_recipe,
+        card=card,
+        requests=requests,
+        cells=cells,
+        metrics=[_metric(manager, item, runtime) for item in metric_recipes],
+        metric_recipes=metric_recipes,
+        shard=shard,
+        executor=executor,
+        run=options.out or default_run(options.request, cells),
+    )
+
+
+def _check_numbers(options: SweepOptions) -> None:
+    least = {"num-videos": (options.num_videos, 2), "frames": (options.frames, 2), "steps": (options.request.steps, 1)}
+    for name, (value, minimum) in least.items():
+        if value is not None and value < minimum:
+            raise UserError(f"--{name} is {value}; it must be at least {minimum}")
+    if options.batch_size < 1:
+        raise UserError(f"--batch-size is {options.batch_size}; it must be at least 1")
+    if options.seed < 0:
+        raise UserError(f"--seed is {options.seed}; it must be at least 0")
+
+
+def _metric_recipes(
+    manager: PluginManager, options: SweepOptions, card: ProtocolCard, assignments: Assignments
+) -> list[Recipe]:
+    names = options.metrics if options.metrics is not None else getattr(card, "metrics", None)
+    if not names:
+        raise UserError(
+            f"protocol {card.name!r} names no metrics; choose with --metrics: {', '.join(manager.names('metrics'))}"
+        )
+    return [recipe(manager, "metrics", name, assignments.take(name)) for name in dict.fromkeys(names)]
+
+
+def _metric(manager: PluginManager, item: Recipe, runtime: dict[str, Any]) -> Metric:
+    """The evaluator with its weights, or why it is absent: a missing weight is never replaced by something else."""
+    try:
+        return Metric(name=item.name, evaluator=build(manager, item, runtime))
+    except UserError as error:
+        return Metric(name=item.name, status=f"absent: {error}")
+
+
+def _checked(
+    manager: PluginManager, cell: Cell, requests: Sequence[ClipRequest], runtime: dict[str, Any], preset: str
+) -> Cell:
+    """The cell with its checkpoint's digest, or with the reason why it cannot run."""
+    if cell.method is None:
+        return cell
+    method = build(manager, cell.method, runtime)
+    reason = method.unavailable() if hasattr(method, "unavailable") else None
+    if reason:
+        return replace(cell, status=f"not available: {reason}", method=None)
+    own = method.preset() if hasattr(method, "preset") else None
+    if own is not None and own != preset:
+        raise UserError(
+            f"cell {cell.name}: the checkpoint is of preset {own!r} and the sweep of {preset!r}; give --preset "
+            f"{own}, or another --checkpoint"
+        )
+    if hasattr(method, "prepare"):
+        method.prepare(requests)
+    return replace(cell, checkpoint=method.digest() if hasattr(method, "digest") else None)
+
+
+def default_run(request: SweepRequest, cells: Sequence[Cell]) -> Path:
+    """``runs/<ablations>-<hash>``: the same command finds its own folder again."""
+    names = "+".join(name.rpartition("/")[2].partition(":")[0] for name in dict.fromkeys(request.ablations))
+    return Path("runs") / f"{names}-{digest([cell.id for cell in cells])[:8]}"
+
+
+def run_sweep(prepared: Prepared, command: Sequence[str] = ()) -> Results | None:
+    """Does the work. None when other shards' clips are still missing.
+
+    Raises:
+        WorkFailed: no cell could be generated. OSError: the folder cannot be written, the disk is full.
+    """
+    store = RunStore(prepared.run)
+    started = time.time()
+    write_json(store.root / "manifest.json", manifest(prepared, command, started=started, state="running"))
+    for cell in prepared.cells:
+        store.save_cell(cell.id, cell.identity())
+    write_json(store.root / "gallery.json", gallery(prepared.requests))
+    cells = _generate(prepared, store)
+    if prepared.shard.count > 1 and _left(prepared, store, cells):
+        return None
+    results = _score(prepared, store, cells)
+    write_results(store, results)
+    finished = manifest(prepared, command, started=started, state="finished", cells=cells)
+    write_json(store.root / "manifest.json", finished)
+    return results
+
+
+def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> list[Task]:
+    ready = [cell for cell in cells if cell.status == READY]
+    return pending(store, ready, prepared.requests, Shard(), prepared.options.batch_size)
+
+
+def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
+    """Makes what is missing and returns the cells, those that failed marked so."""
+    tasks = pending(store, prepared.cells, prepared.requests, prepared.shard, prepared.options.batch_size)
+    if not tasks:
+        return list(prepared.cells)
+    names = {cell.id: cell.name for cell in prepared.cells}
+    total = sum(len(task.indices) for task in tasks)
+    with progress_bar("clips", total=total) as bar:
+        done = 0
+
+        def count(task: Task, number: int) -> None:
+            nonlocal done
+            done += number
+            bar.update(done, names[task.cell])
+
+        counted_here: set[tuple[str, tuple[int, ...]]] = set()
+
+        def on_clip(task: Task) -> None:
+            counted_here.add((task.cell, task.indices))
+            count(task, 1)
+
+        def on_task(task: Task, number: int) -> None:
+            if (task.cell, task.indices) not in counted_here:  # made in another process
+                count(task, number)
+
+        work = GenerationWork(
+            manager=prepared.manager,
+            protocol=prepared.card_recipe.reference(),
+            num=len(prepared.requests),
+            frames=prepared.options.frames,
+            seed=prepared.options.seed,
+            run=store.root,
+            runtime=prepared.runtime,
+            on_clip=on_clip,
+        )
+        failures = generate(prepared.executor, work, tasks, on_task)
+    cells = with_status(prepared.cells, failures)
+    if failures and not any(cell.status == READY and not cell.sanity for cell in cells):
+        raise WorkFailed(f"{next(iter(failures.values()))}; what was made is kept in {store.root}")
+    return cells
+
+
+def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Results:
+    scored: list[Scored] = []
+    with progress_bar("scores", total=len(prepared.metrics) * len(cells)) as bar:
+        for metric in prepared.metrics:
+            reference = _reference(prepared, store, metric)
+            for cell in cells:
+                scored.append(score_cell(store, cell, prepared.requests, metric, reference))
+                bar.update(len(scored), f"{metric.name} {cell.name}")
+    with progress_bar("intervals", total=len(scored)) as bar:
+        rows = []
+        for item in scored:
+            rows.append(row_of(item, prepared.protocol.label, prepared.protocol.key))
+            bar.update(len(rows), f"{item.evaluator.name} {item.cell.name}")
+    return Results(
+        run=str(prepared.run),
+        rows=rows,
+        comparisons=comparisons_of(scored),
+        flaws=flaws_of(rows),
+        curves=curves_of(scored),
+    )
+
+
+def _reference(prepared: Prepared, store: RunStore, metric: Metric) -> Any:
+    if metric.status != OK or "reference" not in metric.evaluator.needs:
+        return None
+    clips = prepared.card.reference()
+    return describe_reference(store, prepared.protocol.key, clips, metric.evaluator)
+
+
+def gallery(requests: Sequence[ClipRequest]) -> list[dict[str, Any]]:
+    """The first requests, whose clips the report shows."""
+    return [
+        {"index": request.index, "prompt": request.prompt, "seed": request.seed, "fps": request.fps}
+        for request in requests[:8]
+    ]
+
+
+def write_results(store: RunStore, results: Results) -> None:
+    """``results.json``, ``results.csv``, ``report.html``."""
+    from artv_eval.report.html import page
+
+    write_json(store.root / "results.json", results.to_dict())
+    write_atomically(store.root / "results.csv", results.csv().encode())
+    write_atomically(store.root / "report.html", page(results, store).encode())
+
+
+def manifest(
+    prepared: Prepared,
+    command: Sequence[str],
+    *,
+    started: float,
+    state: str,
+    cells: Sequence[Cell] | None = None,
+) -> dict[str, Any]:
+    """How every number was made: versions, command, protocol, cells, components with their distributions."""
+    recipes = [prepared.card_recipe, *(cell.method for cell in prepared.cells if cell.method), *prepared.metric_recipes]
+    used = {tuple(sorted(item.items())): item for made in recipes for item in made.provenance()}
+    return {
+        "schema": SCHEMA,
+        "state": state,
+        "command": list(command),
+        "started": _timestamp(started),
+        "finished": _timestamp(time.time()) if state == "finished" else None,
+        "versions": versions(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "device": prepared.options.device},
+        "protocol": {
+            "name": prepared.protocol.name,
+            "hash": prepared.protocol.hash,
+            "key": prepared.protocol.key,
+            "frames": prepared.protocol.frames,
+            "seed": prepared.protocol.seed,
+        },
+        "num_videos": len(prepared.requests),
+        "shard": f"{prepared.shard.index}/{prepared.shard.count}",
+        "cells": [
+            {
+                "id": cell.id,
+                "ablation": cell.ablation,
+                "cell": cell.name,
+                "status": cell.status,
+                "sanity": cell.sanity,
+                **cell.identity(),
+            }
+            for cell in (cells or prepared.cells)
+        ],
+        "metrics": [
+            {"name": metric.name, "digest": getattr(metric.evaluator, "digest", None), "status": metric.status}
+            for metric in prepared.metrics
+        ],
+        "components": list(used.values()),
+        "plugins": [
+            {
+                "name": plugin.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "status": plugin.status,
+                "error": plugin.error,
+            }
+            for plugin in prepared.manager.plugins
+        ],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that numbers may depend on."""
+    import importlib.metadata
+
+    names = ("artv", "torch", "torchvision", "diffusers", "open_clip_torch", "transformers", "numpy", "scipy")
+    found = {"python": sys.version.split()[0]}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _timestamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

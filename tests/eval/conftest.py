@@ -1,0 +1,54 @@
+"""A toy world as a one-file plugin, and the command line called in this process."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from artv_eval.cli import main
+
+TOY = Path(__file__).parent / "toy"
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys, tmp_path, monkeypatch):
+    """Calls ``artv-eval`` in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        try:
+            main([str(argument) for argument in arguments])
+            code: object = 0
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return Outcome(int(code or 0), captured.out, captured.err)  # type: ignore[call-overload]
+
+    return call
+
+
+@pytest.fixture
+def toy(cli):
+    """``artv-eval sweep`` in the toy world."""
+
+    def call(*arguments: object) -> Outcome:
+        return cli("sweep", "--plugins-dir", TOY, "--protocol", "toy@1", "--num-videos", 6, *arguments)
+
+    return call
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Lines noted by the toy: one for each clip made and each call of describe."""
+    path = tmp_path / "made.log"
+    monkeypatch.setenv("TOY_LOG", str(path))
+    return lambda: path.read_text().splitlines() if path.exists() else []

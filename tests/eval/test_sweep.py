@@ -1,0 +1,173 @@
+"""A whole sweep in the toy world: what it prints, keeps, continues and compares."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROW = {"ablation", "cell", "method", "metric", "value", "ci_low", "ci_high", "n", "protocol", "status"}
+PAIR = {"ablation", "metric", "a", "b", "difference", "ci_low", "ci_high", "p_value", "n"}
+
+
+def run_folder():
+    (folder,) = Path("runs").iterdir()
+    return folder
+
+
+def test_json_is_the_only_thing_on_stdout_and_has_the_agreed_fields(toy):
+    outcome = toy("--ablation", "noise", "--format", "json")
+    assert outcome.code == 0, outcome.err
+    document = json.loads(outcome.out)
+    assert set(document) == {"run", "rows", "comparisons"}
+    assert Path(document["run"]) == run_folder()
+    assert all(set(row) >= ROW for row in document["rows"]) and all(set(p) >= PAIR for p in document["comparisons"])
+    assert [(row["cell"], row["metric"]) for row in document["rows"][:3]] == [
+        ("noise=little", "brightness"),
+        ("noise=much", "brightness"),
+        ("real", "brightness"),
+    ]
+    assert {(p["a"], p["b"]) for p in document["comparisons"]} == {("noise=little", "noise=much")}
+
+
+def test_values_are_those_of_the_clips_on_disk(toy):
+    document = json.loads(toy("--ablation", "noise", "--format", "json").out)
+    row = next(row for row in document["rows"] if row["cell"] == "noise=much" and row["metric"] == "brightness")
+    manifest = json.loads((run_folder() / "manifest.json").read_text())
+    cell = next(cell["id"] for cell in manifest["cells"] if cell["cell"] == "noise=much")
+    clips = [np.load(path)["frames"] for path in sorted((run_folder() / "clips" / cell).iterdir())]
+    assert len(clips) == row["n"] == 6
+    assert row["value"] == pytest.approx(np.mean([frames.mean() for frames in clips]))
+    assert row["ci_low"] < row["value"] < row["ci_high"]
+
+
+def test_run_folder_holds_the_same_results_in_every_file(toy):
+    document = json.loads(toy("--ablation", "noise", "--format", "json").out)
+    results = json.loads((run_folder() / "results.json").read_text())
+    assert {key: results[key] for key in document} == document
+    with (run_folder() / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["value"]) for row in rows] == [row["value"] for row in document["rows"]]
+    page = (run_folder() / "report.html").read_text()
+    assert page.count("<video") == 6 * 5 and "clip &lt;0&gt;" in page and "clip <0>" not in page
+
+
+def test_manifest_says_how_the_numbers_were_made(toy):
+    toy("--ablation", "noise", "--set", "noisy.steps=7")
+    manifest = json.loads((run_folder() / "manifest.json").read_text())
+    assert manifest["state"] == "finished" and manifest["protocol"]["name"] == "toy@1"
+    owners = {(c["kind"], c["name"]): c for c in manifest["components"]}
+    assert owners["methods", "noisy"]["distribution"] == "toy.py"
+    assert owners["methods", "noisy"]["version"].startswith("sha256:")
+    assert owners["methods", "real"]["distribution"] == "artv"
+    little = next(cell for cell in manifest["cells"] if cell["cell"] == "noise=little")
+    assert little["method"]["settings"] == {"steps": 7, "strength": 2.0}
+
+
+def test_the_same_command_makes_nothing_twice(toy, made):
+    first = toy("--ablation", "noise", "--format", "json")
+    before = made()
+    second = toy("--ablation", "noise", "--format", "json")
+    assert made() == before and len(before) > 12
+    assert json.loads(first.out) == json.loads(second.out)
+
+
+def test_interrupted_anywhere_it_continues(toy, made, monkeypatch):
+    whole = toy("--ablation", "noise", "--format", "json", "--out", "whole")
+    clean = sorted(line for line in made() if not line.startswith("describe"))
+    Path("made.log").unlink()
+    for moment in ("2.0 3", "40.0 0", "40.0 5"):
+        monkeypatch.setenv("TOY_INTERRUPT_AT", moment)
+        stopped = toy("--ablation", "noise", "--format", "json", "--out", "again")
+        assert stopped.code == 130 and stopped.out == "" and "the same command continues" in stopped.err
+        assert "Traceback" not in stopped.err
+    monkeypatch.delenv("TOY_INTERRUPT_AT")
+    resumed = toy("--ablation", "noise", "--format", "json", "--out", "again")
+    attempts = [line for line in made() if not line.startswith("describe")]
+    # the clip that was being made when interrupted is begun again; every other one is made once
+    assert sorted(attempts) == sorted([*clean, "2.0 3", "40.0 0", "40.0 5"])
+    assert json.loads(resumed.out)["rows"] == json.loads(whole.out)["rows"]
+
+
+def test_more_videos_continue_the_same_run(toy, made):
+    toy("--ablation", "noise")
+    before = len([line for line in made() if not line.startswith("describe")])
+    outcome = toy("--ablation", "noise", "--num-videos", 9, "--format", "json")
+    after = len([line for line in made() if not line.startswith("describe")])
+    assert (before, after) == (12, 18)
+    assert {row["n"] for row in json.loads(outcome.out)["rows"]} == {9}
+
+
+def test_one_changed_setting_remakes_only_its_cells(toy, made):
+    toy("--ablation", "noise", "--out", "run")
+    count = len(made())
+    toy("--ablation", "noise", "--out", "run", "--set", "noise.much=50")
+    remade = [line for line in made()[count:] if not line.startswith("describe")]
+    assert remade == [f"50.0 {i}" for i in range(6)]
+
+
+def test_a_clip_that_changes_is_described_again(toy, made):
+    toy("--ablation", "noise", "--out", "run")
+    manifest = json.loads(Path("run/manifest.json").read_text())
+    cell = next(cell["id"] for cell in manifest["cells"] if cell["cell"] == "noise=little")
+    (Path("run/clips") / cell / "000002.npz").unlink()
+    before = len(made())
+    assert toy("--ablation", "noise", "--out", "run").code == 0
+    assert made()[before:] == ["2.0 2"]  # the same clip again: its kept row still holds
+
+
+def test_shards_make_disjoint_clips_and_the_last_one_scores(toy, made):
+    whole = json.loads(toy("--ablation", "noise", "--format", "json", "--out", "whole").out)
+    Path("made.log").unlink()
+    first = toy("--ablation", "noise", "--format", "json", "--out", "parts", "--shard", "1/2")
+    assert first.code == 0 and first.out == "" and "other shards" in first.err
+    second = toy("--ablation", "noise", "--format", "json", "--out", "parts", "--shard", "2/2")
+    assert json.loads(second.out)["rows"] == whole["rows"]
+    clips = [line for line in made() if not line.startswith("describe")]
+    assert len(clips) == len(set(clips)) == 12
+
+
+def test_dry_run_makes_nothing(toy, made):
+    outcome = toy("--ablation", "noise", "--dry-run", "--format", "json")
+    plan = json.loads(outcome.out)
+    assert [cell["cell"] for cell in plan["cells"]] == [
+        "noise=little", "noise=much", "real", "copy-first", "wrong-prompt"
+    ]  # fmt: skip
+    assert made() == [] and not Path("runs").exists()
+
+
+def test_a_failing_cell_is_a_row_and_the_others_go_on(toy):
+    outcome = toy("--ablation", "breaking", "--format", "json")
+    rows = {row["cell"]: row for row in json.loads(outcome.out)["rows"] if row["metric"] == "brightness"}
+    assert outcome.code == 1 and "RuntimeError: out of luck" in outcome.err and "Traceback" not in outcome.err
+    assert rows["works"]["status"] == "ok" and rows["fails"]["status"] == "failed: RuntimeError: out of luck"
+    assert rows["fails"]["value"] is None
+
+
+def test_a_method_that_is_not_installed_is_a_row_that_says_how_to_get_it(toy):
+    outcome = toy("--ablation", "absent", "--format", "json")
+    rows = {row["cell"]: row for row in json.loads(outcome.out)["rows"] if row["metric"] == "brightness"}
+    assert outcome.code == 0 and "pip install somebodys" in rows["other"]["status"]
+
+
+def test_a_metric_without_what_it_needs_is_a_status(toy):
+    arguments = ("--ablation", "noise", "--metrics", "needs-mask,brightness", "--format", "json")
+    outcome = toy(*arguments, "--set", "noisy.masked=true")
+    rows = {row["cell"]: row["status"] for row in json.loads(outcome.out)["rows"] if row["metric"] == "needs-mask"}
+    assert rows["noise=little"] == "ok" and rows["real"] == "absent: this cell has no mask"
+
+
+def test_report_says_which_metric_sees_which_flaw(toy):
+    outcome = toy("--ablation", "noise", "--num-videos", 40)
+    assert "distance separates copy-first (no motion) from real: yes (intervals do not overlap)" in outcome.out
+    assert (
+        "brightness separates wrong-prompt (the wrong text) from real: no (intervals overlap at n = 40)" in outcome.out
+    )
+
+
+def test_plan_is_shown_before_the_work(toy):
+    outcome = toy("--ablation", "noise")
+    assert outcome.err.index("protocol toy@1") < outcome.err.index("clips: 30/30")
+    assert "noise · noise=little (noisy): 6 clips to make" in outcome.err
+    assert "noise=little" in outcome.out and "paired differences" in outcome.out

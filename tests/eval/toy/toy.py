@@ -1,0 +1,179 @@
+"""A one-file plugin with everything that a sweep needs, small enough to run in milliseconds.
+
+Its world: clips of 4 frames of 8×8 pixels; the caption names a brightness, and a square moves.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from artv_eval import ClipRequest, ClipSet, Component, GeneratedClip, hookimpl
+
+FRAMES, SIZE = 4, 8
+
+
+@hookimpl
+def register_protocols():
+    return [Component("toy@1", f"{__name__}:Card", "the toy world")]
+
+
+@hookimpl
+def register_methods():
+    return [
+        Component("noisy", f"{__name__}:Noisy", "the real clip with noise"),
+        Component("breaks", f"{__name__}:Breaks", "raises at clip 3"),
+    ]
+
+
+@hookimpl
+def register_metrics():
+    return [
+        Component("brightness", f"{__name__}:Brightness", "mean over pixels, as the caption says"),
+        Component("distance", f"{__name__}:Distance", "squared distance of mean rows to the reference's"),
+        Component("needs-mask", f"{__name__}:NeedsMask", "only for methods with a mask"),
+    ]
+
+
+@hookimpl
+def register_ablations():
+    return [
+        Component("noise", f"{__name__}:noise", "little against much"),
+        Component("breaking", f"{__name__}:breaking", "a method that fails beside one that works"),
+        Component("absent", f"{__name__}:absent", "a method that nobody installed"),
+    ]
+
+
+def clip(index, frames=FRAMES, offset=0):
+    rng = np.random.default_rng([index, offset])
+    ground = rng.integers(20, 200, (1, SIZE, SIZE, 3), dtype=np.uint8)
+    frames_THWC = np.repeat(ground, frames, 0)
+    for t in range(frames):
+        frames_THWC[t, (index + t) % SIZE, :, :] = 255
+    return frames_THWC
+
+
+class Card:
+    name = "toy@1"
+    metrics = ("brightness", "distance")
+
+    def __init__(self, *, salt: int = 0):
+        self.hash = f"{0xABCDEF + salt:012x}"
+
+    def requests(self, num=None, frames=None, seed=0):
+        made = []
+        for i in range(num or 6):
+            real = clip(i, frames or FRAMES)
+            made.append(
+                ClipRequest(
+                    index=i, prompt=f"clip <{i}>", seed=seed * 1000 + i, num_frames=frames or FRAMES, height=SIZE,
+                    width=SIZE, fps=8.0, first_frame=real[0], real=real, labels={"level": real.mean()},
+                )
+            )  # fmt: skip
+        return made
+
+    def reference(self):
+        requests = [
+            ClipRequest(index=i, prompt="", seed=0, num_frames=FRAMES, height=SIZE, width=SIZE, fps=8.0)
+            for i in range(12)
+        ]
+        return ClipSet(requests, lambda i: GeneratedClip(clip(i, offset=1)))
+
+
+class Noisy:
+    """Adds noise of a given strength.
+
+    Args:
+        strength: of the noise, in grey levels.
+        masked: whether it says what it copied.
+    """
+
+    def __init__(self, *, strength: float = 1.0, steps: int = 3, masked: bool = False, device: str = "cpu"):
+        self.strength, self.steps, self.masked, self.device = strength, steps, masked, device
+
+    def generate(self, requests):
+        for request in requests:
+            log(f"{self.strength} {request.index}")
+            if os.environ.get("TOY_INTERRUPT_AT") == f"{self.strength} {request.index}":
+                raise KeyboardInterrupt
+            rng = np.random.default_rng(request.seed)
+            noise = rng.normal(self.strength, self.strength, request.real.shape)
+            mask = np.zeros((request.num_frames - 1, 2, 2), np.float32) if self.masked else None
+            yield GeneratedClip((request.real + noise).clip(0, 255).astype(np.uint8), mask)
+
+
+class Breaks:
+    def generate(self, requests):
+        for request in requests:
+            if request.index == 3:
+                raise RuntimeError("out of\nluck")
+            yield GeneratedClip(request.real)
+
+
+def log(line):
+    """Notes every clip that is made, so that tests can count them."""
+    if "TOY_LOG" in os.environ:
+        with Path(os.environ["TOY_LOG"]).open("a") as file:
+            file.write(line + "\n")
+
+
+class Brightness:
+    name = "brightness"
+    higher_is_better = None
+    needs = frozenset()
+    digest = "toy-brightness-1"
+
+    def describe(self, clips):
+        log(f"describe {len(clips)}")
+        return np.array([[item.frames.mean()] for _, item in clips])
+
+    def per_clip(self, rows):
+        return rows[:, 0]
+
+    def evaluate(self, rows, reference=None):
+        return float(rows[:, 0].mean())
+
+
+class Distance:
+    name = "distance"
+    higher_is_better = False
+    needs = frozenset({"reference"})
+    digest = "toy-distance-1"
+
+    def describe(self, clips):
+        return np.array([[item.frames.mean(), np.diff(item.frames.astype(float), axis=0).std()] for _, item in clips])
+
+    def evaluate(self, rows, reference=None):
+        return float(((rows.mean(0) - reference.mean(0)) ** 2).sum())
+
+
+class NeedsMask(Brightness):
+    name = "needs-mask"
+    needs = frozenset({"mask"})
+    digest = "toy-mask-1"
+
+
+def spec(name, method, **settings):
+    from artv_eval.api import CellSpec
+
+    sanity = settings.pop("sanity", False)
+    return CellSpec(name=name, method=method, sanity=sanity, install=settings.pop("install", None), settings=settings)
+
+
+def noise(*, much: float = 40.0):
+    def cells(context):
+        return [
+            spec("noise=little", "noisy", strength=2.0),
+            spec("noise=much", "noisy", strength=much),
+            *(spec(name, name, sanity=True) for name in ("real", "copy-first", "wrong-prompt")),
+        ]
+
+    return cells
+
+
+def breaking():
+    return lambda context: [spec("works", "noisy"), spec("fails", "breaks")]
+
+
+def absent():
+    return lambda context: [spec("works", "noisy"), spec("other", "nobodys", install="pip install somebodys")]
