@@ -86,14 +86,3 @@ class FrechetResampler:
         mean = np.sqrt(weight) @ y / n
         values = np.linalg.eigvalsh((y.T @ y - n * np.outer(mean, mean)) / (n - self.ddof))
         return _assemble(gap, float(trace), self.trace, float(np.sqrt(values.clip(0)).sum()))
-
-    def influence(self) -> np.ndarray:
-        """(n,): how much each clip moves the distance (its influence function; mean zero). See ``statistics``."""
-        n = len(self.x)
-        gap = self.x.mean(0)
-        centred = self.projected - self.projected.mean(0)
-        values, vectors = np.linalg.eigh(centred.T @ centred / (n - self.ddof))
-        keep = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0)
-        whitened = centred @ vectors[:, keep] / values[keep] ** 0.25
-        linear = ((self.x - gap) ** 2).sum(1) - (whitened**2).sum(1) + 2 * (self.x - gap) @ gap
-        return linear - linear.mean()

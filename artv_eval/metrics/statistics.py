@@ -1,0 +1,260 @@
+"""Intervals, paired tests and sample sizes by resampling clips.
+
+**Metrics that are a mean over clips**: percentile bootstrap with the levels widened for small n (Hesterberg 2015,
+"What teachers should know about the bootstrap", sec. 5.3), and sign-flip permutation tests of paired differences.
+
+**Metrics of a whole set** (Fréchet and kernel distances, Inception Score). A resampled Fréchet distance is biased
+upwards (it adds the finite-sample bias a second time), and its spread is too wide as well: the part of the distance
+that is quadratic in the sample counts twice in the resample's linear part and once more in its quadratic part. So
+percentiles are wrong in both respects. We use half-samples in complementary pairs (McCarthy 1969's balanced
+half-samples): a random half of the clips counts twice, and then the other half does. Half the difference of a pair
+(odd part) carries no bias and estimates L + 2Q, the linear variance and twice the quadratic one; the mean of a pair
+(even part) carries the bias and estimates Q. The interval is value ± z·sqrt(Var(odd) − Var(even)): it covers the
+metric's expectation at this n, with the reference set held fixed as the protocol fixes it.
+``benchmarks/interval_coverage.py`` measures the coverage.
+
+Shape suffixes: n clips, d numbers a clip, R resamples, P pairs of half-samples.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from statistics import NormalDist
+
+import numpy as np
+
+from artv.errors import UserError
+from artv_eval.api import Evaluator
+
+CHUNK = 256  # resamples whose indices are held at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A value with its interval. ``n``: clips that count; ``standard_error`` of the value; ``method`` in words."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    level: float
+    standard_error: float
+    method: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """``difference`` = a − b on shared clips, its interval, and the p-value of no difference (two-sided)."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+    level: float
+    standard_error: float
+    method: str
+
+
+def bootstrap_interval(
+    evaluator: Evaluator,
+    rows: np.ndarray,
+    reference: np.ndarray | None = None,
+    *,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Interval of a metric over clips ``rows`` (n, d). See the module's text for what it covers."""
+    _check(rows, resamples, level)
+    values = _per_clip(evaluator, rows)
+    if values is not None:
+        values = values[~np.isnan(values)]
+        _check(values, resamples, level)
+        low, high, error = _mean_interval(values, resamples, level, seed)
+        return Interval(
+            value=float(values.mean()),
+            low=low,
+            high=high,
+            n=len(values),
+            level=level,
+            standard_error=error,
+            method="percentile bootstrap",
+        )
+    value = float(evaluator.evaluate(rows, reference))
+    error = _half_sample_error(lambda index: _resample(evaluator, rows, reference, index), len(rows), resamples, seed)
+    margin = NormalDist().inv_cdf(0.5 + level / 2) * error
+    return Interval(
+        value=value,
+        low=value - margin,
+        high=value + margin,
+        n=len(rows),
+        level=level,
+        standard_error=error,
+        method="complementary half-samples",
+    )
+
+
+def paired_test(
+    evaluator: Evaluator,
+    rows_a: np.ndarray,
+    rows_b: np.ndarray,
+    reference: np.ndarray | None = None,
+    *,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Comparison:
+    """Two cells on the same prompts and seeds: row i of both comes from the same request."""
+    if len(rows_a) != len(rows_b):
+        raise UserError(f"a paired test needs the same clips in both cells; they have {len(rows_a)} and {len(rows_b)}")
+    _check(rows_a, resamples, level)
+    a, b = _per_clip(evaluator, rows_a), _per_clip(evaluator, rows_b)
+    if a is not None and b is not None:
+        return _paired_means(a - b, resamples, level, seed)
+
+    def difference(index: np.ndarray) -> np.ndarray:
+        return _resample(evaluator, rows_a, reference, index) - _resample(evaluator, rows_b, reference, index)
+
+    value = float(evaluator.evaluate(rows_a, reference) - evaluator.evaluate(rows_b, reference))
+    error = _half_sample_error(difference, len(rows_a), resamples, seed)
+    normal = NormalDist()
+    margin = normal.inv_cdf(0.5 + level / 2) * error
+    return Comparison(
+        difference=value,
+        low=value - margin,
+        high=value + margin,
+        n=len(rows_a),
+        level=level,
+        standard_error=error,
+        p_value=2 * normal.cdf(-abs(value) / error) if error > 0 else float(value == 0),
+        method="paired half-samples",
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment (1979), in the order given; NaN stays NaN and does not count.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = [float("nan")] * len(p_values)
+    order = sorted((p, i) for i, p in enumerate(p_values) if not np.isnan(p))
+    worst = 0.0
+    for rank, (p, i) in enumerate(order):
+        worst = max(worst, min((len(order) - rank) * p, 1.0))
+        adjusted[i] = worst
+    return adjusted
+
+
+def clips_needed(difference: float, standard_error: float, n: int, *, level: float = 0.95, power: float = 0.8) -> int:
+    """Clips a cell for a paired test to find a true ``difference`` with this power.
+
+    Args:
+        difference: the size worth finding, in the metric's units.
+        standard_error: of a :class:`Comparison` between such cells.
+        n: clips behind that standard error, which falls as 1/sqrt(n).
+    """
+    if difference == 0 or n < 2 or not 0 < level < 1 or not 0 < power < 1:
+        raise UserError(
+            f"difference {difference}, n {n}, level {level}, power {power}: the difference may not be 0, n at least 2, "
+            "level and power between 0 and 1"
+        )
+    normal = NormalDist()
+    z = normal.inv_cdf(0.5 + level / 2) + normal.inv_cdf(power)
+    return max(int(np.ceil(n * (z * standard_error / difference) ** 2)), 2)
+
+
+def half_samples(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Two index arrays (n,): a random half of the clips twice, and the other half twice; an odd clip out is in both."""
+    order = rng.permutation(n)
+    one, other, rest = order[: n // 2], order[n // 2 : 2 * (n // 2)], order[2 * (n // 2) :]
+    return np.concatenate([one, one, rest]), np.concatenate([other, other, rest])
+
+
+def _half_sample_error(measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int) -> float:
+    """Standard error of a set metric from pairs of half-samples; ``measure``: indices (R, n) → values (R,)."""
+    rng = np.random.default_rng(seed)
+    odd, even = [], []
+    for start in range(0, resamples // 2, CHUNK):
+        pairs = [half_samples(n, rng) for _ in range(min(CHUNK, resamples // 2 - start))]
+        first = measure(np.array([pair[0] for pair in pairs]))
+        second = measure(np.array([pair[1] for pair in pairs]))
+        odd.append((first - second) / 2)
+        even.append((first + second) / 2)
+    # the odd part is symmetric by construction: its mean is zero
+    linear = float(np.mean(np.concatenate(odd) ** 2))
+    quadratic = float(np.var(np.concatenate(even), ddof=1))
+    weight = n / (2 * (n // 2))
+    # L + Q is at least half of L + 2Q: below that it is the noise of few resamples
+    return float(np.sqrt(weight * max(linear - quadratic, linear / 2)))
+
+
+def _mean_interval(values: np.ndarray, resamples: int, level: float, seed: int) -> tuple[float, float, float]:
+    means = _bootstrap_means(values, resamples, seed)
+    tail = _small_sample_tail(len(values), (1 - level) / 2)
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _bootstrap_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    rng, n = np.random.default_rng(seed), len(values)
+    sizes = [min(CHUNK, resamples - start) for start in range(0, resamples, CHUNK)]
+    return np.concatenate([values[rng.integers(n, size=(size, n))].mean(1) for size in sizes])
+
+
+def _small_sample_tail(n: int, tail: float) -> float:
+    """The percentile to read off, so that a normal sample of n gets the width of Student's t (Hesterberg, eq. 5)."""
+    from scipy.stats import t
+
+    return NormalDist().cdf(np.sqrt(n / (n - 1)) * float(t.ppf(tail, n - 1)))
+
+
+def _paired_means(difference_n: np.ndarray, resamples: int, level: float, seed: int) -> Comparison:
+    difference_n = difference_n[~np.isnan(difference_n)]
+    _check(difference_n, resamples, level)
+    low, high, error = _mean_interval(difference_n, resamples, level, seed)
+    return Comparison(
+        difference=float(difference_n.mean()),
+        low=low,
+        high=high,
+        p_value=sign_flip_p(difference_n, seed=seed),
+        n=len(difference_n),
+        level=level,
+        standard_error=error,
+        method="sign-flip permutation",
+    )
+
+
+def sign_flip_p(difference_n: np.ndarray, *, flips: int = 10_000, seed: int = 0) -> float:
+    """Two-sided p-value of paired differences having a symmetric distribution around 0 (exact up to n = 12)."""
+    n = len(difference_n)
+    observed = abs(difference_n.mean()) * (1 - 1e-12)
+    if n <= 12:
+        signs = np.array(list(product((1.0, -1.0), repeat=n)))
+        return float((np.abs(signs @ difference_n / n) >= observed).mean())
+    rng, hits = np.random.default_rng(seed), 0
+    for start in range(0, flips, CHUNK):
+        signs = rng.choice((1.0, -1.0), size=(min(CHUNK, flips - start), n))
+        hits += int((np.abs(signs @ difference_n / n) >= observed).sum())
+    return (hits + 1) / (flips + 1)
+
+
+def _per_clip(evaluator: Evaluator, rows: np.ndarray) -> np.ndarray | None:
+    values = evaluator.per_clip(rows) if hasattr(evaluator, "per_clip") else None
+    return None if values is None else np.asarray(values, np.float64)
+
+
+def _resample(evaluator: Evaluator, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+    if hasattr(evaluator, "resample"):
+        return evaluator.resample(rows, reference, index_Rn)
+    return np.array([evaluator.evaluate(rows[index], reference) for index in index_Rn])
+
+
+def _check(rows: np.ndarray, resamples: int, level: float) -> None:
+    if len(rows) < 2:
+        raise UserError(
+            f"{len(rows)} clips: an interval or a test needs at least 2 clips on which the metric is defined"
+        )
+    if resamples < 20 or not 0 < level < 1:
+        raise UserError(f"resamples {resamples}, level {level}: need at least 20 resamples and a level between 0 and 1")

@@ -1,0 +1,150 @@
+"""Intervals and tests on data whose answers are known."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from artv.errors import UserError
+from artv_eval.metrics.base import MeanEvaluator
+from artv_eval.metrics.extrapolation import extrapolate
+from artv_eval.metrics.frechet import frechet_from_features
+from artv_eval.metrics.fvd import FvdEvaluator
+from artv_eval.metrics.statistics import (
+    bootstrap_interval,
+    clips_needed,
+    half_samples,
+    holm,
+    paired_test,
+    sign_flip_p,
+)
+
+
+class Column(MeanEvaluator):
+    """The mean of the first column."""
+
+    name, digest = "column", "0"
+
+    def describe(self, clips):
+        raise NotImplementedError
+
+    def per_clip(self, rows):
+        return rows[:, 0]
+
+
+@pytest.fixture(scope="module")
+def fvd(mean_features):
+    return FvdEvaluator(mean_features)
+
+
+def gaussian(n, d, seed, shift=0.0, scale=1.0):
+    return np.random.default_rng(seed).normal(size=(n, d)) * scale + shift
+
+
+def test_interval_of_a_mean_agrees_with_students_t():
+    rows = gaussian(40, 1, 0)
+    interval = bootstrap_interval(Column(), rows, resamples=4000)
+    low, high = stats.t.interval(0.95, 39, rows.mean(), stats.sem(rows[:, 0]))
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.04)
+    assert interval.value == pytest.approx(rows.mean()) and interval.n == 40
+
+
+def test_interval_leaves_undefined_clips_out():
+    rows = np.append(gaussian(20, 1, 1), [[np.nan]], 0)
+    assert bootstrap_interval(Column(), rows).n == 20
+
+
+def test_fvd_interval_has_the_spread_of_repeated_experiments_and_no_bias(fvd):
+    d, n, reference = 8, 100, gaussian(200, 8, 2)
+    repeats = np.array([frechet_from_features(gaussian(n, d, 100 + k, 0.2), reference) for k in range(300)])
+    intervals = [bootstrap_interval(fvd, gaussian(n, d, 100 + k, 0.2), reference, resamples=200) for k in range(60)]
+    assert np.mean([i.standard_error for i in intervals]) == pytest.approx(repeats.std(), rel=0.12)
+    covered = np.mean([i.low <= repeats.mean() <= i.high for i in intervals])
+    assert covered >= 0.88  # 95 % expected; the benchmark measures it well
+    assert all(i.low < i.value < i.high for i in intervals)
+
+
+def test_plain_percentiles_would_be_biased_upwards(fvd):
+    """The reason for the half-samples: resamples lie above the value itself by about the bias of the value."""
+    x, reference = gaussian(100, 8, 3), gaussian(5000, 8, 4)
+    index = np.random.default_rng(0).integers(100, size=(100, 100))
+    plain = fvd.resample(x, reference, index)
+    assert np.quantile(plain, 0.025) > frechet_from_features(x, reference)
+
+
+def test_same_seed_gives_the_same_interval(fvd):
+    x, y = gaussian(50, 4, 5), gaussian(50, 4, 6)
+    assert bootstrap_interval(fvd, x, y, resamples=50) == bootstrap_interval(fvd, x, y, resamples=50)
+    assert bootstrap_interval(fvd, x, y, resamples=50, seed=1).low != bootstrap_interval(fvd, x, y, resamples=50).low
+
+
+@pytest.mark.parametrize("n", [10, 11])
+def test_half_samples_are_complementary(n):
+    one, other = half_samples(n, np.random.default_rng(0))
+    total = np.bincount(one, minlength=n) + np.bincount(other, minlength=n)
+    assert len(one) == len(other) == n and (total == 2).all()
+
+
+def test_sign_flip_is_exact_for_few_clips_and_near_the_t_test_for_many():
+    few = np.array([0.4, 1.1, 0.3, 0.9, 0.2])
+    assert sign_flip_p(few) == pytest.approx(2 / 2**5)
+    many = gaussian(60, 1, 7, 0.25)[:, 0]
+    assert sign_flip_p(many) == pytest.approx(stats.ttest_1samp(many, 0).pvalue, abs=0.01)
+    assert sign_flip_p(np.zeros(20)) == 1
+
+
+def test_pairing_finds_a_difference_that_is_small_beside_the_clips_own_spread():
+    a = gaussian(60, 1, 8, scale=10)
+    b = a + gaussian(60, 1, 9, -0.5, 0.5)
+    result = paired_test(Column(), a, b)
+    assert result.p_value < 0.001 and result.low < result.difference < result.high
+    assert result.low > 0
+
+
+def test_paired_fvd_of_different_and_of_equal_cells(fvd):
+    reference, shared = gaussian(300, 6, 10), gaussian(150, 6, 11)
+    near, far = shared + gaussian(150, 6, 12, 0, 0.3), shared + gaussian(150, 6, 13, 0.5, 0.3)
+    result = paired_test(fvd, far, near, reference, resamples=200)
+    assert result.difference > 0 and result.p_value < 0.001
+    again = shared + gaussian(150, 6, 14, 0, 0.3)
+    assert paired_test(fvd, again, near, reference, resamples=200).p_value > 0.01
+    assert paired_test(fvd, near, near, reference, resamples=200).p_value == 1
+
+
+def test_pairs_must_match():
+    with pytest.raises(UserError, match="same clips in both cells"):
+        paired_test(Column(), np.zeros((3, 1)), np.zeros((4, 1)))
+
+
+@pytest.mark.parametrize("arguments", [{"resamples": 5}, {"level": 95}])
+def test_bad_settings_are_refused(arguments):
+    with pytest.raises(UserError, match="resamples"):
+        bootstrap_interval(Column(), np.zeros((3, 1)), **arguments)
+
+
+def test_one_clip_has_no_interval():
+    with pytest.raises(UserError, match="at least 2 clips"):
+        bootstrap_interval(Column(), np.zeros((1, 1)))
+
+
+def test_holm_is_the_textbook_procedure():
+    p = [0.01, 0.04, float("nan"), 0.03, 0.005]
+    assert holm(p)[:2] == pytest.approx([0.03, 0.06]) and holm(p)[3:] == pytest.approx([0.06, 0.02])
+    assert np.isnan(holm(p)[2])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_power_agrees_with_the_t_test_it_approximates():
+    needed = clips_needed(0.5, standard_error=1 / np.sqrt(100), n=100)
+    assert needed == 32  # (1.96 + 0.84)² / 0.5²
+    rng = np.random.default_rng(0)
+    found = [stats.ttest_1samp(rng.normal(0.5, 1, needed), 0).pvalue < 0.05 for _ in range(400)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.07)
+
+
+@pytest.mark.parametrize(("shift", "truth"), [(0.0, 0.0), (0.3, 16 * 0.09)])
+def test_extrapolation_is_closer_to_the_truth_than_the_plain_value(shift, truth):
+    pairs = [(gaussian(200, 16, 2 * k, shift), gaussian(200, 16, 2 * k + 1)) for k in range(40)]
+    plain = np.array([frechet_from_features(x, y) for x, y in pairs])
+    infinite = np.array([extrapolate(x, y) for x, y in pairs])
+    assert np.abs(infinite - truth).mean() < 0.5 * np.abs(plain - truth).mean()
+    assert infinite.mean() == pytest.approx(truth, abs=0.12)
