@@ -52,3 +52,11 @@ def made(tmp_path, monkeypatch):
     path = tmp_path / "made.log"
     monkeypatch.setenv("TOY_LOG", str(path))
     return lambda: path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A place to install distributions into."""
+    from distributions import Site
+
+    return Site(tmp_path / "site", monkeypatch)
