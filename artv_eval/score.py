@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.metrics import statistics
 from artv_eval.metrics.statistics import bootstrap_interval, holm
@@ -94,9 +94,17 @@ def score_cell(
         return _absent(cell, metric, f"absent: this cell has no {' and no '.join(sorted(lacking))}")
     try:
         rows = describe_cell(store, cell, requests, metric.evaluator)
-    except UserError as error:
-        return _absent(cell, metric, f"absent: {error}")
+    except (WorkFailed, OSError):  # of the run folder, not of the metric
+        raise
+    except Exception as error:
+        return _absent(cell, metric, reason(error))
     return Scored(cell=cell, evaluator=metric.evaluator, rows=rows, reference=reference)
+
+
+def reason(error: Exception) -> str:
+    """A row's status for what a metric raised: a UserError says why it is absent, anything else is its failure."""
+    text = " ".join(str(error).split())
+    return f"absent: {text}" if isinstance(error, UserError) else f"failed: {type(error).__name__}: {text}"
 
 
 def _absent(cell: Cell, metric: Metric, status: str) -> Scored:
@@ -134,8 +142,8 @@ def row_of(scored: Scored, protocol: str, protocol_hash: str) -> Row:
     if scored.rows is not None:
         try:
             found = bootstrap_interval(scored.evaluator, scored.rows, scored.reference)
-        except UserError as error:
-            status = f"absent: {error}"
+        except Exception as error:
+            status = reason(error)
     return Row(
         ablation=cell.ablation,
         cell=cell.name,
@@ -198,11 +206,11 @@ def comparisons_of(scored: Sequence[Scored]) -> list[Comparison]:
 
 
 def _paired(a: Scored, b: Scored) -> statistics.Comparison | None:
-    """None where the metric is undefined on too many clips to test; the rows say so."""
+    """None where the metric has no value to test; the rows say why."""
     assert a.rows is not None and b.rows is not None
     try:
         return statistics.paired_test(a.evaluator, a.rows, b.rows, a.reference)
-    except UserError:
+    except Exception:
         return None
 
 

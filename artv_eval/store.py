@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from artv.errors import UserError, WorkFailed
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 
 SCHEMA = 1
+DAMAGE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -107,7 +109,7 @@ class RunStore:
                 return GeneratedClip(arrays["frames"], arrays.get("mask"))
         except FileNotFoundError:
             raise WorkFailed(f"clip {path} is gone; run the same command again: it is made anew") from None
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError) as error:
+        except DAMAGE as error:
             path.replace(path.with_suffix(".damaged"))
             raise WorkFailed(
                 f"clip {path} is damaged ({' '.join(str(error).split())}); it was set aside, the rest is "
@@ -147,7 +149,7 @@ class RunStore:
                 return dict(zip(kept["fingerprints"].tolist(), kept["rows"], strict=True))
         except FileNotFoundError:
             return {}
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError):
+        except DAMAGE:
             path.unlink(missing_ok=True)
             return {}
 

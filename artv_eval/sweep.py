@@ -19,7 +19,17 @@ from artv_eval.generate import GenerationWork, Shard, generate, pending, with_st
 from artv_eval.plan import READY, Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells
 from artv_eval.plugins import PluginManager
 from artv_eval.results import OK, Results
-from artv_eval.score import Metric, Scored, comparisons_of, curves_of, describe_reference, flaws_of, row_of, score_cell
+from artv_eval.score import (
+    Metric,
+    Scored,
+    comparisons_of,
+    curves_of,
+    describe_reference,
+    flaws_of,
+    reason,
+    row_of,
+    score_cell,
+)
 from artv_eval.store import SCHEMA, RunStore, write_atomically, write_json
 
 PROTOCOLS = {"shapes": "shapes@1", "paper": "msrvtt@lavie"}
@@ -236,7 +246,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
     scored: list[Scored] = []
     with progress_bar("scores", total=len(prepared.metrics) * len(cells)) as bar:
         for metric in prepared.metrics:
-            reference = _reference(prepared, store, metric)
+            metric, reference = _reference(prepared, store, metric)
             for cell in cells:
                 scored.append(score_cell(store, cell, prepared.requests, metric, reference))
                 bar.update(len(scored), f"{metric.name} {cell.name}")
@@ -254,11 +264,17 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
     )
 
 
-def _reference(prepared: Prepared, store: RunStore, metric: Metric) -> Any:
+def _reference(prepared: Prepared, store: RunStore, metric: Metric) -> tuple[Metric, Any]:
+    """The metric with the rows of the reference clips if it needs any; absent or failed if they cannot be described."""
     if metric.status != OK or "reference" not in metric.evaluator.needs:
-        return None
-    clips = prepared.card.reference()
-    return describe_reference(store, prepared.protocol.key, clips, metric.evaluator)
+        return metric, None
+    try:
+        clips = prepared.card.reference()
+        return metric, describe_reference(store, prepared.protocol.key, clips, metric.evaluator)
+    except (WorkFailed, OSError):
+        raise
+    except Exception as error:
+        return replace(metric, status=reason(error)), None
 
 
 def gallery(requests: Sequence[ClipRequest]) -> list[dict[str, Any]]:

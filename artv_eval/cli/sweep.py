@@ -69,6 +69,7 @@ def sweep(
     try:
         with quiet_stdout():
             from artv_eval.plan import SweepRequest
+            from artv_eval.report.tables import absences
             from artv_eval.sweep import SweepOptions, prepare, run_sweep
 
             request = SweepRequest(
@@ -107,9 +108,9 @@ def sweep(
         return
     typer.echo(render(results), nl=False)
     say(f"run folder {run}: report.html, results.json, results.csv, manifest.json")
-    failed = [cell for cell in dict.fromkeys((r.cell, r.status) for r in results.rows) if cell[1].startswith("failed")]
+    failed = absences([row for row in results.rows if row.status.startswith("failed")])
     if failed:
-        raise WorkFailed("; ".join(f"cell {name} {status}" for name, status in failed) + f"; the rest is in {run}")
+        raise WorkFailed(f"{'; '.join(failed)}; the rest is in {run}")
 
 
 def show_plan(prepared: "Prepared") -> None:

@@ -171,3 +171,13 @@ def test_plan_is_shown_before_the_work(toy):
     assert outcome.err.index("protocol toy@1") < outcome.err.index("clips: 30/30")
     assert "noise · noise=little (noisy): 6 clips to make" in outcome.err
     assert "noise=little" in outcome.out and "paired differences" in outcome.out
+
+
+def test_a_metric_that_raises_is_a_status_and_exit_1(toy):
+    outcome = toy("--ablation", "noise", "--metrics", "faulty,brightness", "--format", "json")
+    rows = json.loads(outcome.out)["rows"]
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    assert {row["status"] for row in rows if row["metric"] == "faulty"} == {
+        "failed: ZeroDivisionError: division by zero"
+    }
+    assert {row["status"] for row in rows if row["metric"] == "brightness"} == {"ok"}

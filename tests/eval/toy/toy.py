@@ -31,6 +31,7 @@ def register_metrics():
     return [
         Component("brightness", f"{__name__}:Brightness", "mean over pixels, as the caption says"),
         Component("distance", f"{__name__}:Distance", "squared distance of mean rows to the reference's"),
+        Component("faulty", f"{__name__}:Faulty", "raises"),
         Component("needs-mask", f"{__name__}:NeedsMask", "only for methods with a mask"),
     ]
 
@@ -145,6 +146,14 @@ class Distance:
 
     def evaluate(self, rows, reference=None):
         return float(((rows.mean(0) - reference.mean(0)) ** 2).sum())
+
+
+class Faulty(Brightness):
+    name = "faulty"
+    digest = "toy-faulty-1"
+
+    def describe(self, clips):
+        raise ZeroDivisionError("division\nby zero")
 
 
 class NeedsMask(Brightness):
