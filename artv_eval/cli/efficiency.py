@@ -1,0 +1,89 @@
+"""``artv-eval efficiency``: the paper's Table 2 on this machine."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from artv.errors import UserError
+
+DEVICES = ("cuda", "cpu", "meta")
+
+
+def efficiency(
+    context: typer.Context,
+    res: Annotated[str, typer.Option(help="Resolutions in pixels, multiples of 64.")] = "320,448,768",
+    method: Annotated[str, typer.Option(help="Methods: artv, modelscope, or registered ones.")] = "artv,modelscope",
+    frames: Annotated[int, typer.Option(help="Frames of a batch.")] = 16,
+    device: Annotated[
+        str | None, typer.Option(help="cuda, or cpu or meta for parameters and FLOPs alone. Default: cuda if there.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="bf16 (default), fp16 or fp32.")] = None,
+    setting: Annotated[
+        str, typer.Option(help="eager (as written), tuned (compiled, in a CUDA graph) or paper (as Table 2 was taken).")
+    ] = "eager",
+    repeats: Annotated[int, typer.Option(help="Timed calls after the warm-up, at least 20.")] = 30,
+    train_batch: Annotated[int, typer.Option(help="Also time a training step of this many samples; 0: do not.")] = 0,
+    format: Annotated[str, typer.Option(help="table, json, csv, markdown or latex.")] = "table",
+) -> None:
+    """Measures parameters, FLOPs, throughput and memory beside the paper's Table 2. Needs no weights."""
+    resolutions = parse_resolutions(res)
+    if frames < 2:
+        raise UserError(f"--frames is {frames}; it must be at least 2")
+    if repeats < 20:
+        raise UserError(f"--repeats is {repeats}; it must be at least 20")
+    if train_batch < 0:
+        raise UserError(f"--train-batch is {train_batch}; it must be at least 0")
+
+    from artv_eval.efficiency import cases, report, rows, settings
+
+    report.check_format(format)
+    plan = rows.Plan(
+        resolutions=resolutions,
+        frames=frames,
+        device=choose_device(device),
+        dtype=settings.check_setting(setting, dtype),
+        setting=setting,
+        repeats=repeats,
+        train_batch=train_batch,
+    )
+    chosen = cases.find_cases([name.strip() for name in method.split(",") if name.strip()], _manager(context))
+    done = []
+    for row in rows.measure(chosen, plan):
+        print(f"{row['method']} at {row['resolution']}: {row['status']}", file=sys.stderr)
+        done.append(row)
+    typer.echo(report.render(done, format))
+
+
+def parse_resolutions(text: str) -> tuple[int, ...]:
+    """``"320,448"`` as numbers; UserError unless each is a positive multiple of 64."""
+    try:
+        values = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UserError(f"--res is {text!r}; it must be numbers separated by commas, such as 320,448,768") from None
+    if not values:
+        raise UserError("--res is empty; give numbers separated by commas, such as 320,448,768")
+    for value in values:
+        if value <= 0 or value % 64:
+            near = max(64, round(value / 64) * 64)
+            raise UserError(f"--res has {value}; it must be a positive multiple of 64, such as {near}")
+    return values
+
+
+def choose_device(device: str | None) -> str:
+    """``device`` if this machine has it; by default a GPU if there is one, else meta."""
+    import torch
+
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "meta"
+    if device not in DEVICES:
+        raise UserError(f"--device is {device!r}; it must be one of {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device is cuda, but torch sees no GPU here; use --device meta for parameters and FLOPs")
+    return device
+
+
+def _manager(context: typer.Context):
+    from artv_eval.plugins import PluginManager
+
+    return PluginManager(context.obj)

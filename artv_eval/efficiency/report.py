@@ -1,0 +1,133 @@
+"""The efficiency rows as people read them: measured, paper and ratio side by side; or as JSON, CSV, Markdown, LaTeX."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from artv.errors import UserError, closest
+
+Row = Mapping[str, Any]
+
+
+def _cell(value: Any, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def _paper(name: str) -> Callable[[Row], Any]:
+    return lambda row: (row["paper"] or {}).get(name)
+
+
+def _training(name: str) -> Callable[[Row], Any]:
+    return lambda row: (row["paper_training"] or {}).get(name)
+
+
+_COLUMNS: dict[str, tuple[Callable[[Row], Any], int]] = {
+    "method": (lambda row: row["method"], 0),
+    "res": (lambda row: row["resolution"], 0),
+    "setting": (lambda row: f"{row['setting']} {row['dtype']}", 0),
+    "params M": (lambda row: row["params_m"], 2),
+    "FLOPs G": (lambda row: row["flops_g"], 2),
+    "paper FLOPs": (_paper("flops_g"), 2),
+    "ratio FLOPs": (lambda row: row["flops_g_ratio"], 4),
+    "with attention": (lambda row: row["flops_full_g"], 2),
+    "batch/s": (lambda row: row["throughput_batch_s"], 2),
+    "paper batch/s": (_paper("throughput_batch_s"), 2),
+    "ratio batch/s": (lambda row: row["throughput_batch_s_ratio"], 2),
+    "GiB/forward": (lambda row: row["memory_gb"], 2),
+    "paper GB": (_paper("memory_gb"), 2),
+    "ratio GB": (lambda row: row["memory_gb_ratio"], 2),
+    "ms/evaluation": (lambda row: row["evaluation_ms"], 1),
+    "s/clip": (lambda row: row["clip_s"], 1),
+    "PFLOP/clip": (lambda row: row["clip_pflop"], 2),
+    "train batch": (_training("batch"), 0),
+    "iterations K": (_training("iterations_k"), 0),
+    "GPUs": (_training("gpus"), 0),
+    "train samples/s": (lambda row: row["train_samples_s"], 1),
+    "status": (lambda row: row["status"], 0),
+}
+
+
+def grid(rows: Sequence[Row]) -> list[list[str]]:
+    """Header and cells; columns that are empty in every row are left out."""
+    texts = {title: [_cell(get(row), digits) for row in rows] for title, (get, digits) in _COLUMNS.items()}
+    shown = {title: cells for title, cells in texts.items() if any(cell != "–" for cell in cells)}
+    return [list(shown), *[list(line) for line in zip(*shown.values(), strict=True)]]
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """How to read the table, from what is in it."""
+    first = rows[0]
+    lines = [
+        f"FLOPs: 10⁹ multiply–accumulates of Linear and Conv for {first['frames']} frames (Table 2's convention).",
+        *(
+            f"{method}: a clip is {row['sampler_runs']} sampler run(s) × {row['evaluations']} evaluations × "
+            f"{row['branches']} branches; PFLOP counts 2 operations a multiply–accumulate, attention included."
+            for method, row in {row["method"]: row for row in rows}.items()
+        ),
+        f"Taken on {first['hardware']}, torch {first['torch']}, diffusers {first['diffusers']}.",
+    ]
+    if first["device"] != "cuda":
+        lines.insert(1, "Speed and memory need a GPU: run with --device cuda.")
+    return lines
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = grid(rows)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    padded = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join([*padded, "", *notes(rows)])
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    header, *body = grid(rows)
+    lines = [header, ["---:"] * len(header), *body]
+    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", *(f"- {note}" for note in notes(rows))])
+
+
+def _latex(rows: Sequence[Row]) -> str:
+    header, *body = grid(rows)
+    escape = str.maketrans({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "–": "--"})
+    lines = [" & ".join(cell.translate(escape) for cell in line) + r" \\" for line in (header, *body)]
+    start = r"\begin{tabular}{" + "l" * 3 + "r" * (len(header) - 3) + "}"
+    return "\n".join([start, r"\hline", lines[0], r"\hline", *lines[1:], r"\hline", r"\end{tabular}"])
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    flat = [_flat(row) for row in rows]
+    out = io.StringIO()
+    writer = csv.DictWriter(
+        out, fieldnames=list(dict.fromkeys(key for row in flat for key in row)), lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue().rstrip("\n")
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in row.items():
+        result |= {f"{key}_{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
+    return result
+
+
+FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
+    "table": _table,
+    "json": lambda rows: json.dumps(list(rows), indent=2, allow_nan=False),
+    "csv": _csv,
+    "markdown": _markdown,
+    "latex": _latex,
+}
+
+
+def render(rows: Sequence[Row], format: str) -> str:
+    """The rows as text in one of :data:`FORMATS`."""
+    check_format(format)
+    return FORMATS[format](rows)
+
+
+def check_format(format: str) -> None:
+    """UserError for a format that does not exist."""
+    if format not in FORMATS:
+        raise UserError(f"format is {format!r}; {closest(format, FORMATS)}")

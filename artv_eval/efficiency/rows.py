@@ -1,0 +1,225 @@
+"""The rows of ``artv-eval efficiency``: counts on meta tensors, then, on a GPU, times and memory beside them."""
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import diffusers
+import torch
+
+from artv_eval.efficiency.cases import Case
+from artv_eval.efficiency.cuda import Peak, Timing, clocks, release, time_calls, unless_out_of_memory
+from artv_eval.efficiency.flops import Macs, count_macs
+from artv_eval.efficiency.settings import DTYPES, attention_of, prepare, runner
+from artv_eval.efficiency.training import measure_training
+
+GIGA, PETA = 1e9, 1e15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to measure. ``device``: ``cuda``, ``cpu`` or ``meta``; speeds and memory are measured on ``cuda`` only.
+
+    ``train_batch``: samples in a training step, 0 for none. ``repeats``: at least 20.
+    """
+
+    resolutions: Sequence[int] = (320, 448, 768)
+    frames: int = 16
+    device: str = "meta"
+    dtype: str = "bf16"
+    setting: str = "eager"
+    repeats: int = 30
+    train_batch: int = 0
+
+
+def measure(cases: Sequence[Case], plan: Plan) -> Iterator[dict[str, Any]]:
+    """One row a method and resolution, as soon as it is known."""
+    for case in cases:
+        yield from _measure_case(case, plan)
+
+
+def _measure_case(case: Case, plan: Plan) -> Iterator[dict[str, Any]]:
+    with torch.device("meta"):
+        skeleton = case.build().eval()
+    parameters = sum(p.numel() for p in skeleton.parameters()) / 1e6
+    companions = _companion_macs(case, plan)
+    module = unless_out_of_memory(lambda: _on_gpu(case.build, plan)) if plan.device == "cuda" else None
+    for resolution in plan.resolutions:
+        row = {
+            "method": case.name,
+            "resolution": resolution,
+            "frames": plan.frames,
+            "device": plan.device,
+            "dtype": plan.dtype,
+            "setting": plan.setting,
+            "params_m": round(parameters, 3),
+            **_counts(case, skeleton, companions[resolution], resolution, plan.frames),
+            **_EMPTY,
+            **_published(case, resolution, plan.frames),
+            "status": "needs a GPU" if plan.device != "cuda" else "ok",
+            **versions(plan.device),
+        }
+        if plan.device == "cuda":
+            row |= _speeds(case, module, resolution, plan)
+        row |= _ratios(row)
+        yield row
+    del module
+    if plan.device == "cuda":
+        release()
+
+
+_EMPTY = dict.fromkeys(
+    (
+        "throughput_batch_s",
+        "throughput_low",
+        "throughput_high",
+        "repeats",
+        "memory_gb",
+        "memory_reserved_gb",
+        "memory_batch_gb",
+        "energy_j_batch",
+        "evaluation_ms",
+        "clip_s",
+        "first_frame_s",
+        "train_samples_s",
+        "train_memory_gb",
+        "clock_mhz",
+        "max_clock_mhz",
+    )
+)
+
+
+def _on_gpu(build: Callable[[], Any], plan: Plan) -> Any:
+    with torch.device("cuda"):
+        return prepare(build().to(DTYPES[plan.dtype]).eval().requires_grad_(False), plan.setting)
+
+
+def forward_macs(case: Case, skeleton: Any, resolution: int, frames: int) -> Macs:
+    """One evaluation of all ``frames``, however many of them the method takes at once; ``skeleton`` is on meta."""
+    at_once = case.frames_per_forward or frames
+    once = count_macs(skeleton, None, *case.inputs(skeleton, resolution, at_once, 1))
+    return once * (frames // at_once)
+
+
+def _counts(case: Case, skeleton: Any, companions: Macs, resolution: int, frames: int) -> dict[str, Any]:
+    batch = forward_macs(case, skeleton, resolution, frames)
+    at_once = case.frames_per_forward or frames
+    runs = case.sampler_runs(frames)
+    rows = runs * case.evaluations * case.branches  # forwards of `at_once` frames
+    clip = batch.full * rows * at_once / frames + companions.full
+    return {
+        "flops_g": batch.linear_conv / GIGA,
+        "flops_full_g": batch.full / GIGA,
+        "sampler_runs": runs,
+        "evaluations": case.evaluations,
+        "branches": case.branches,
+        "clip_pflop": 2 * clip / PETA,
+    }
+
+
+def _companion_macs(case: Case, plan: Plan) -> dict[int, Macs]:
+    """The text encoder once (prompt and empty prompt) and the decoder for every frame."""
+    if case.companions is None:
+        return dict.fromkeys(plan.resolutions, Macs())
+    with torch.device("meta"):
+        text_encoder, autoencoder = case.companions.text_encoder(), case.companions.autoencoder()
+    text = count_macs(text_encoder, None, *case.companions.text_inputs(text_encoder))
+    result = {}
+    for resolution in plan.resolutions:
+        decode = partial(autoencoder.decode, case.companions.latent(autoencoder, resolution))
+        result[resolution] = text + count_macs(autoencoder, decode) * plan.frames
+    return result
+
+
+def _speeds(case: Case, module: Any, resolution: int, plan: Plan) -> dict[str, Any]:
+    """Everything that needs a GPU. A part that does not fit in memory stays empty and the status says so."""
+    if module is None:
+        return {"status": "out of memory: the weights alone"}
+    at_once = case.frames_per_forward or plan.frames
+
+    def forward(frames: int, branches: int, repeats: int = plan.repeats) -> tuple[Timing | None, Peak] | None:
+        def work() -> tuple[Timing | None, Peak]:
+            with torch.no_grad(), attention_of(plan.setting):
+                run = runner(module, case.inputs(module, resolution, frames, branches), plan.setting)
+                return time_calls(run.call, repeats) if repeats else None, run.peak()
+
+        result = unless_out_of_memory(work)
+        release()
+        return result
+
+    values: dict[str, Any] = {}
+    batch = forward(plan.frames, 1)
+    single = batch if at_once == plan.frames else forward(at_once, 1, repeats=0)
+    evaluation = forward(at_once, case.branches)
+    if batch and batch[0]:
+        timing = batch[0]
+        values |= {
+            "throughput_batch_s": 1 / timing.median_s,
+            "throughput_low": 1 / timing.high_s,
+            "throughput_high": 1 / timing.low_s,
+            "repeats": timing.repeats,
+            "energy_j_batch": timing.energy_j,
+            "memory_batch_gb": batch[1].allocated,
+        }
+    if single:
+        values |= {"memory_gb": single[1].allocated, "memory_reserved_gb": single[1].reserved}
+    if evaluation and evaluation[0]:
+        values["evaluation_ms"] = 1e3 * evaluation[0].median_s
+        values |= _clip(case, evaluation[0].median_s, resolution, plan)
+    values |= clocks()
+    if plan.train_batch:
+        values |= measure_training(case, resolution, plan.frames, plan.train_batch, max(plan.repeats // 2, 5))
+    lacking = [name for name, part in (("batch", batch), ("forward", single), ("evaluation", evaluation)) if not part]
+    return {**values, "status": f"out of memory: {', '.join(lacking)}" if lacking else "ok"}
+
+
+def _clip(case: Case, evaluation_s: float, resolution: int, plan: Plan) -> dict[str, Any]:
+    """Seconds of a finished clip and until its first sampled frame, from the measured parts and their numbers."""
+    others = unless_out_of_memory(lambda: _companion_seconds(case, resolution, plan))
+    release()
+    if others is None:
+        return {}
+    text_s, decode_s = others
+    run_s = case.evaluations * evaluation_s
+    clip_s = text_s + case.sampler_runs(plan.frames) * run_s + plan.frames * decode_s
+    return {"clip_s": clip_s, "first_frame_s": text_s + run_s + decode_s if case.frames_per_forward else clip_s}
+
+
+def _companion_seconds(case: Case, resolution: int, plan: Plan) -> tuple[float, float]:
+    """(the text encoder for prompt and empty prompt, the decoder for one frame), eager."""
+    if case.companions is None:
+        return 0.0, 0.0
+    text_encoder = _on_gpu(case.companions.text_encoder, plan)
+    autoencoder = _on_gpu(case.companions.autoencoder, plan)
+    ids = case.companions.text_inputs(text_encoder)
+    latent = case.companions.latent(autoencoder, resolution)
+    with torch.no_grad(), attention_of(plan.setting):
+        text = time_calls(lambda: text_encoder(*ids), plan.repeats)
+        decode = time_calls(lambda: autoencoder.decode(latent), plan.repeats)
+    return text.median_s, decode.median_s
+
+
+def _published(case: Case, resolution: int, frames: int) -> dict[str, Any]:
+    values = case.published.get(resolution) if frames == 16 else None
+    training = case.training
+    return {
+        "paper": values._asdict() if values else None,
+        "paper_training": training._asdict() if training else None,
+    }
+
+
+def _ratios(row: dict[str, Any]) -> dict[str, Any]:
+    """Measured over published, for each of Table 2's three columns."""
+    paper = row["paper"] or {}
+    return {
+        f"{name}_ratio": row[name] / paper[name] if paper and row[name] is not None else None
+        for name in ("flops_g", "throughput_batch_s", "memory_gb")
+    }
+
+
+def versions(device: str) -> dict[str, Any]:
+    """What the numbers were taken with."""
+    hardware = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
+    return {"hardware": hardware, "torch": torch.__version__, "diffusers": diffusers.__version__}

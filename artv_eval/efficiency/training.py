@@ -1,0 +1,60 @@
+"""One training step of a method: samples a second and memory, under the same treatment for every method."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from artv_eval.efficiency.cases import Case
+from artv_eval.efficiency.cuda import Peak, Timing, peak_memory, release, time_calls, unless_out_of_memory
+
+_CHECKPOINTED = ("ResnetBlock2D", "Transformer2DModel", "TransformerTemporalModel", "TemporalConvLayer", "AnchorBlock")
+
+
+def training_step(module: nn.Module, inputs: tuple[Any, ...]) -> Callable[[], None]:
+    """float32 weights, bf16 autocast, every residual and attention block checkpointed, AdamW, mean squared error."""
+    checkpoint_blocks(module)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, betas=(0.9, 0.999), fused=True)
+
+    def step() -> None:
+        with torch.autocast("cuda", torch.bfloat16):
+            prediction = module(*inputs)
+        (prediction.float() - torch.ones((), device=prediction.device)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def checkpoint_blocks(module: nn.Module) -> None:
+    """Recomputes the inside of every block in the backward pass, in place."""
+    for block in module.modules():
+        if type(block).__name__ in _CHECKPOINTED:
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+
+
+def measure_training(case: Case, resolution: int, frames: int, batch: int, repeats: int) -> dict[str, float | None]:
+    """Samples a second (a sample is what the method trains on: a frame for ART-V, a clip for a video UNet).
+
+    ``batch`` counts samples in one step on one GPU. Values are None where memory does not suffice.
+    """
+
+    def measure() -> tuple[Timing, Peak]:
+        with torch.device("cuda"):
+            module = case.build().train()
+        per_sample = case.frames_per_forward or frames
+        rows = (batch, 1) if case.frames_per_forward else (per_sample, batch)
+        step = training_step(module, case.inputs(module, resolution, *rows))
+        timing = time_calls(step, repeats)
+        return timing, peak_memory(step)
+
+    result = unless_out_of_memory(measure)
+    release()
+    timing, peak = result or (None, None)
+    return {
+        "train_samples_s": batch / timing.median_s if timing else None,
+        "train_memory_gb": peak.allocated if peak else None,
+    }
