@@ -104,7 +104,7 @@ def shapes(*, mask: bool = True, anchor: bool = True) -> ModelConfig:
     }
     return ModelConfig(
         dynamic=NetworkConfig(channels=(64, 64, 64), heads=(2, 2, 2), norm_groups=16, out_channels=4, **common),
-        mask=NetworkConfig(channels=(16, 24, 32), heads=(1, 1, 1), norm_groups=8, out_channels=1, **common)
+        mask=NetworkConfig(channels=(16, 24, 24), heads=(1, 1, 1), norm_groups=8, out_channels=1, **common)
         if mask
         else None,
         anchor=anchor,

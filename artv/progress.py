@@ -59,3 +59,18 @@ def progress_bar(name: str, *, total: int, start: int = 0, shown: bool = True) -
         )
         with Progress(*columns, console=Console(stderr=True)) as progress:
             yield _Bar(progress, progress.add_task(name, total=total, completed=start, note=""))
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Silences diffusers' own bars and notes while weights are read; errors still raise."""
+    from diffusers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()

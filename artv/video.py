@@ -3,7 +3,6 @@
 Shape suffixes: T frames, H W pixels; frames are uint8 RGB (T, H, W, 3).
 """
 
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float = 8.0, crf: int
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    T, H, W, _ = frames.shape
+    H, W = frames.shape[1:3]
     try:
         with av.open(str(part), "w", format="mp4") as container:
             stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
@@ -42,7 +41,7 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float = 8.0, crf: int
             for frame in padded:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
             container.mux(stream.encode())
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""A training set held as latents on the device: small worlds train as fast as the GPU computes, not as fast as it waits.
+"""A training set held as latents on the device, so that small networks wait for nothing.
 
 Shape suffixes: N clips, T frames, C latent channels, h w latent size, L text tokens, D text width, B batch.
 """

@@ -6,7 +6,6 @@ block a site, whose attention takes keys and values from features as wide as the
 Shape suffixes: B batch, C channels, H W feature size, N = H·W query positions, M anchor positions.
 """
 
-
 import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
@@ -60,5 +59,3 @@ class AnchorBlock(nn.Module):
 
     def _heads(self, x_BNC: Tensor) -> Tensor:
         return x_BNC.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-
-

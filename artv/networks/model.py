@@ -98,6 +98,11 @@ class ArtVModel(ModelMixin, ConfigMixin):
             return cls(**config.to_dict())
         return super().from_config(config, **kw)
 
+    @staticmethod
+    def sizes_of(preset: str, *, mask: bool = True, anchor: bool = True) -> ModelConfig:
+        """The sizes that a preset gives its networks."""
+        return PRESETS[preset](mask=mask, anchor=anchor)
+
     def encode(self, c: Conditions) -> Encoded:
         """Features of the conditioning frames: once a frame, not once an evaluation."""
         frames = (c.refs_BKCHW, c.anchor_BCHW, c.keep_ref_B, c.keep_anchor_B)

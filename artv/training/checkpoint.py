@@ -14,7 +14,7 @@ from artv.training.ema import Ema
 
 
 def save_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Writes the state beside ``folder`` and swaps it in, so that a killed process leaves the old one or the new one."""
+    """Writes beside ``folder``, then swaps it in: a killed process leaves the old state or the new one."""
     fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)

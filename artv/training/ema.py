@@ -22,4 +22,7 @@ class Ema:
     def update(self, weight: Tensor) -> None:
         """Moves the average towards the model by ``weight`` (a scalar tensor, so that a CUDA graph can change it)."""
         averages, values = [list(x) for x in zip(*self._pairs, strict=True)]
-        torch._foreach_lerp_(averages, [v.detach() for v in values], weight)
+        # lerp_ with a tensor weight reads it on the host, which a CUDA graph cannot do
+        steps = torch._foreach_sub([v.detach() for v in values], averages)
+        torch._foreach_mul_(steps, weight)
+        torch._foreach_add_(averages, steps)

@@ -132,7 +132,9 @@ def optimise(
             if on_save is not None:
                 on_save(ema.model, step)
 
-    if cuda:  # capture needs gradients to have been accumulated on the capturing stream from the start
+    if cuda:
+        torch.backends.cudnn.benchmark = True
+        # capture needs gradients to have been accumulated on the capturing stream from the start
         torch.cuda.set_stream(torch.cuda.Stream())
     run = one_step
     started = saved = logged = time.monotonic()

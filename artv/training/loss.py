@@ -4,7 +4,7 @@ Shape suffixes: B batch, T frames, C latent channels, h w latent size.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from artv.conditioning import ConditionDropout, Levels, add_noise, window
 from artv.data.latents import Batch
@@ -12,7 +12,13 @@ from artv.networks import ArtVModel, Conditions
 
 
 def draw_conditions(
-    batch: Batch, i_B: Tensor, null_text_LD: Tensor, dropout: ConditionDropout, levels: Levels, num_refs: int
+    batch: Batch,
+    i_B: Tensor,
+    null_text_LD: Tensor,
+    dropout: ConditionDropout,
+    levels: Levels,
+    num_refs: int,
+    copy_noised: bool = False,
 ) -> Conditions:
     """Conditions for predicting frame ``i_B`` of each clip; frame 0 has neither references nor anchor."""
     latents = batch.latents_BTChw
@@ -24,9 +30,10 @@ def draw_conditions(
 
     has_past = (i_B > 0).float()
     text_kept = kept(dropout.text).view(B, 1, 1)
+    noised = add_noise(refs, levels(B, device), torch.randn_like(refs))
     return Conditions(
-        refs_BKCHW=add_noise(refs, levels(B, device), torch.randn_like(refs)),
-        copy_BCHW=refs[:, -1],
+        refs_BKCHW=noised,
+        copy_BCHW=(noised if copy_noised else refs)[:, -1],
         anchor_BCHW=latents[:, 0],
         keep_ref_B=kept(dropout.ref) * has_past,
         keep_anchor_B=kept(dropout.anchor) * has_past,
@@ -42,10 +49,13 @@ def noise_prediction_loss(
     dropout: ConditionDropout,
     levels: Levels,
     first_frame_share: float,
+    copy_noised: bool = False,
+    predict: nn.Module | None = None,
 ) -> Tensor:
     """Scalar loss of one batch: each clip gives one target frame, timestep and noise.
 
-    ``first_frame_share``: share of the targets that are a first frame, made from text alone.
+    ``first_frame_share``: share of the targets that are a first frame, made from text alone. ``copy_noised``: copy from
+    the noised reference instead of the clean one (an ablation). ``predict``: the data-parallel wrapper to call.
     """
     latents = batch.latents_BTChw
     B, T = latents.shape[:2]
@@ -56,5 +66,6 @@ def noise_prediction_loss(
     t = torch.randint(model.schedule.num_timesteps, (B,), device=device)
     noise = torch.randn_like(target)
     a, s = model.schedule.a_s(t)
-    conditions = draw_conditions(batch, i, null_text_LD, dropout, levels, model.sizes.num_refs)
-    return (model(a * target + s * noise, t, conditions).eps_BCHW - noise).square().mean()
+    conditions = draw_conditions(batch, i, null_text_LD, dropout, levels, model.sizes.num_refs, copy_noised)
+    prediction = (predict or model)(a * target + s * noise, t, conditions)
+    return (prediction.eps_BCHW.float() - noise).square().mean()

@@ -1,0 +1,70 @@
+"""``artv train``: a preset's stages, from nothing or from given components; the same command continues."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    preset: Annotated[str, typer.Option(help="shapes or paper")],
+    out: Annotated[Path, typer.Option(help="run folder; holds state, log and the finished pipeline")],
+    data: Annotated[
+        str, typer.Option(help="folder with captions.csv and clips, or builtin (the shapes world)")
+    ] = "builtin",
+    steps: Annotated[
+        int | None, typer.Option(help="steps of the networks; earlier stages take no more than that")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="clips a step and process, for the networks")] = None,
+    no_mask: Annotated[bool, typer.Option("--no-mask", help="the twin without a mask network")] = False,
+    no_anchor: Annotated[bool, typer.Option("--no-anchor", help="the twin without anchor blocks")] = False,
+    config: Annotated[Path | None, typer.Option(help="YAML over the preset's settings")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="fail if there is nothing to continue")] = False,
+    clips: Annotated[
+        int | None, typer.Option(help="clips of the built-in world (default 65536 on a GPU, 2048 not)")
+    ] = None,
+    ref_noise: Annotated[str | None, typer.Option(help="noise levels on the references, such as uniform:0:0.1")] = None,
+    components: Annotated[
+        str | None,
+        typer.Option(help="where the autoencoder and text encoder come from: shapes, or a pipeline's folder"),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="where the networks start: a pipeline of ours, or SD-2.1-base as a diffusers folder or hub id"
+        ),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="revision of a hub id given as --init")] = None,
+    stages: Annotated[
+        str, typer.Option(help="which to run; the networks need the other two, trained or from --components")
+    ] = "autoencoder,text_encoder,model",
+    minutes: Annotated[
+        float | None, typer.Option(help="stop the networks after this time; run again to continue")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="peak learning rate of the networks")] = None,
+    seed: Annotated[int | None, typer.Option(help="of weights, data order and noise")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda or cpu; default: what there is")] = None,
+) -> None:
+    """Train ART-V. With several processes: accelerate launch -m artv train …"""
+    from artv.training.command import train_command
+
+    train_command(
+        preset=preset,
+        out=out,
+        config_file=config,
+        resume=resume,
+        components=components,
+        init=init,
+        revision=revision,
+        stages=stages,
+        device=device,
+        loop={"steps": steps, "batch_size": batch_size, "minutes": minutes, "lr": lr},
+        settings={
+            "data": data,
+            "mask": False if no_mask else None,
+            "anchor": False if no_anchor else None,
+            "clips": clips,
+            "ref_noise": ref_noise,
+            "seed": seed,
+        },
+    )

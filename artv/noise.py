@@ -1,0 +1,38 @@
+"""Random numbers of a sample, independent of what else is in the batch and of the device.
+
+Every sample owns a stream for each frame, keyed by (seed, frame); numbers are drawn on the CPU in float32.
+
+Shape suffixes: B samples, C latent channels, H W latent size.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def stream(seed: int, frame: int) -> torch.Generator:
+    """The generator of one frame of one sample."""
+    digest = hashlib.blake2b(f"{seed}/{frame}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") & (2**63 - 1))
+
+
+class FrameNoise:
+    """Standard normal noise for one frame of a batch; also the ``noise(sigma, sigma_next)`` of the samplers."""
+
+    def __init__(self, seeds: Sequence[int], frame: int, shape: Sequence[int], like: Tensor) -> None:
+        self._streams = [stream(seed, frame) for seed in seeds]
+        self._shape, self._like = tuple(shape), like
+
+    def draw(self) -> Tensor:
+        """The next (B, C, H, W), on the device and in the dtype of ``like``."""
+        rows = [torch.randn(self._shape, generator=generator) for generator in self._streams]
+        return torch.stack(rows).to(self._like.device, self._like.dtype, non_blocking=True)
+
+    def zeros(self) -> Tensor:
+        """(B, C, H, W) of zeros, drawing nothing."""
+        return torch.zeros(len(self._streams), *self._shape, device=self._like.device, dtype=self._like.dtype)
+
+    def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        return self.draw()

@@ -1,0 +1,248 @@
+"""ART-V as a diffusers pipeline: prompts in, clips out.
+
+    pipe = ArtVPipeline.from_pretrained("shapes")
+    clip = pipe("a red circle moves left", num_frames=16, seed=0)   # clip.frames: uint8 (T, H, W, 3)
+    for frame in pipe.stream("a red circle moves left", num_frames=1000): ...
+
+Shape suffixes: B samples, T frames, C latent channels, H W pixels, h w latent size, L text tokens, D text width.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline
+from torch import Tensor
+
+from artv import presets
+from artv.anchors import AnchorStrategy, anchor_strategy
+from artv.autoencoder import decode_latents, downscale, encode_frames
+from artv.conditioning import noise_levels
+from artv.errors import UserError, WorkFailed, closest
+from artv.guidance import Guidance
+from artv.guidance import parse as parse_guidance
+from artv.images import Picture, load_images
+from artv.networks import ArtVModel
+from artv.progress import progress_bar, quiet_loading
+from artv.rollout import Frame, Sampling, rollout
+from artv.samplers import SAMPLERS
+from artv.text_encoder import OpenClipTextEncoder
+
+Prompt = str | Sequence[str]  # one prompt, or several in a row
+
+
+@dataclass(frozen=True)
+class ArtVOutput:
+    """What a call returns.
+
+    ``frames``: uint8 (T, H, W, 3), or (B, T, H, W, 3) for a list of prompts. ``masks``: float32 (steps, T − 1, h, w)
+    with a leading B for a list, 1 = copied from the reference; None unless asked for, or without a mask network.
+    ``failures``: sample → what happened; its frames repeat the last good one from there on.
+    """
+
+    frames: np.ndarray
+    masks: np.ndarray | None = None
+    failures: Mapping[int, str] = field(default_factory=dict)
+
+
+class ArtVPipeline(DiffusionPipeline):
+    """The model with its autoencoder and text encoder. ``save_pretrained`` / ``from_pretrained`` as in diffusers."""
+
+    model_cpu_offload_seq = "text_encoder->model->autoencoder"
+
+    def __init__(self, model: ArtVModel, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder) -> None:
+        super().__init__()
+        self.register_modules(model=model, autoencoder=autoencoder, text_encoder=text_encoder)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path = "shapes", **kwargs: Any) -> "ArtVPipeline":
+        """Loads packaged weights (``shapes``, ``shapes:no-mask``, …), a folder or a hub id. Never runs remote code.
+
+        Keywords are diffusers' (``torch_dtype``, ``variant``, ``revision``, components by name, …).
+
+        Raises:
+            UserError: no such weights; says what there is.
+        """
+        kwargs |= {"use_safetensors": True, "trust_remote_code": False}
+        name = str(pretrained_model_name_or_path)
+        if presets.is_packaged(name):
+            pipe = presets.load_packaged(cls, name, kwargs)
+        else:
+            presets.check_source(name)
+            with quiet_loading():
+                pipe = super().from_pretrained(name, **kwargs)
+        for component in pipe.components.values():
+            component.eval()
+        return pipe
+
+    @property
+    def defaults(self) -> presets.SamplingDefaults:
+        """Steps, guidance, size and frame rate that suit these weights."""
+        return presets.defaults_for(self.model)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[Prompt],
+        *,
+        num_frames: int = 16,
+        return_masks: bool = False,
+        progress: bool = False,
+        **settings: Any,
+    ) -> ArtVOutput:
+        """Makes clips.
+
+        Args:
+            prompt: one prompt (one clip) or a list (a batch of clips). An item that is itself a list is several
+                prompts in a row, ``num_frames`` frames each.
+            num_frames: frames a prompt, the first one included; ≥ 1.
+            return_masks: also return the mask of every sampling step.
+            progress: show a bar on stderr.
+            settings: everything else that :meth:`stream` takes (image, seed, steps, guidance, sampler, anchor, …).
+
+        Raises:
+            UserError: a setting that cannot be. WorkFailed: not one sample came out finite.
+        """
+        single = isinstance(prompt, str)
+        frames, masks, failures = [], [], {}
+        samples = 1 if single else len(prompt)
+        for frame in self._frames(prompt, num_frames=num_frames, record=return_masks, progress=progress, **settings):
+            frames.append(self._decode(frame))
+            if frame.masks is not None:
+                masks.append(frame.masks.transpose(0, 1).float().cpu().numpy())
+            for b, step in frame.failed.items():
+                failures[b] = f"latent not finite at frame {frame.index}, step {step}"
+        if len(failures) == samples:
+            raise WorkFailed(f"no sample came out: {failures[0]}")
+        clips = np.stack(frames, axis=1)
+        stacked = np.stack(masks, axis=2) if masks else None
+        if single:
+            return ArtVOutput(clips[0], None if stacked is None else stacked[0], failures)
+        return ArtVOutput(clips, stacked, failures)
+
+    def stream(self, prompt: str | Sequence[Prompt], *, num_frames: int = 16, **settings: Any) -> Iterator[np.ndarray]:
+        """Yields frames as they are made: uint8 (H, W, 3), or (B, H, W, 3) for a list. Memory does not grow.
+
+        Args:
+            prompt, num_frames: as in a call.
+            image: first frame(s): file, PIL image or uint8 (H, W, 3); one for all or one a sample.
+            seed: one number (sample i uses seed + i) or one a sample.
+            steps: sampling steps; sampler: a name or function of :mod:`artv.samplers`; sampler_options: its keywords.
+            guidance: see :func:`artv.guidance.parse`; anchor: see :func:`artv.anchors.anchor_strategy`.
+            spacing: of the noise levels; ref_noise: noise on the references, such as ``constant:0.05``.
+            use_mask: False leaves the mask network out. height, width: in pixels.
+
+        Raises:
+            UserError: a setting that cannot be. WorkFailed: a latent stopped being finite (names frame and step).
+        """
+        single = isinstance(prompt, str)
+        with torch.no_grad():
+            for frame in self._frames(prompt, num_frames=num_frames, **settings):
+                for b, step in frame.failed.items():
+                    raise WorkFailed(f"sample {b}: latent not finite at frame {frame.index}, step {step}")
+                images = self._decode(frame)
+                yield images[0] if single else images
+
+    def _decode(self, frame: Frame) -> np.ndarray:
+        return decode_latents(self.autoencoder, frame.latent_BCHW).permute(0, 2, 3, 1).cpu().numpy()
+
+    def _frames(
+        self,
+        prompt: str | Sequence[Prompt],
+        *,
+        num_frames: int,
+        image: Picture | Sequence[Picture] | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        steps: int | None = None,
+        sampler: str | Callable[..., Tensor] = "dpmpp_2s_ancestral",
+        sampler_options: Mapping[str, Any] | None = None,
+        guidance: Guidance | Mapping[str, Any] | str | None = None,
+        spacing: str = "legacy_ddpm",
+        anchor: str | Mapping[str, Any] | AnchorStrategy = "last-of-prompt",
+        seed: int | Sequence[int] = 0,
+        ref_noise: str | None = None,
+        use_mask: bool = True,
+        record: bool = False,
+        progress: bool = False,
+    ) -> Iterator[Frame]:
+        stories = [[prompt]] if isinstance(prompt, str) else [[p] if isinstance(p, str) else list(p) for p in prompt]
+        seeds = self._check(stories, num_frames, seed, steps)
+        height, width = self._size(height, width)
+        sampling = Sampling(
+            guidance=self.defaults.guidance if guidance is None else parse_guidance(guidance),
+            steps=steps or self.defaults.steps,
+            sampler=_sampler(sampler),
+            options=dict(sampler_options or {}),
+            spacing=spacing,
+            ref_noise=noise_levels(ref_noise or self.defaults.ref_noise),
+            use_mask=use_mask,
+            record_masks=record,
+        )
+        device, dtype = self.model.device, self.model.dtype
+        texts = [
+            self.text_encoder.encode([story[j] for story in stories]).to(device, dtype) for j in range(len(stories[0]))
+        ]
+        first = None
+        if image is not None:
+            pixels = torch.from_numpy(load_images(image, len(stories), height, width)).permute(0, 3, 1, 2)
+            first = encode_frames(self.autoencoder, pixels.to(self.autoencoder.device)).to(device, dtype)
+        cell = downscale(self.autoencoder)
+        made = num_frames * len(texts) - (first is not None)
+        with progress_bar("frames", total=made * sampling.steps, shown=progress) as bar:
+            done = 0
+
+            def on_step() -> None:
+                nonlocal done
+                done += 1
+                bar.update(done)
+
+            yield from rollout(
+                self.model,
+                texts,
+                self.text_encoder.encode([""]).to(device, dtype),
+                frames_per_prompt=num_frames,
+                seeds=seeds,
+                shape=(self.model.sizes.dynamic.in_channels, height // cell, width // cell),
+                sampling=sampling,
+                anchor=anchor_strategy(anchor),
+                first_BCHW=first,
+                on_step=on_step,
+            )
+
+    def _check(
+        self, stories: list[list[str]], num_frames: int, seed: int | Sequence[int], steps: int | None
+    ) -> list[int]:
+        if not stories or not stories[0]:
+            raise UserError("no prompt was given; give at least one")
+        if len({len(story) for story in stories}) > 1:
+            raise UserError("the samples of a batch have different numbers of prompts; make them one by one")
+        if num_frames < 1:
+            raise UserError(f"frames is {num_frames}; it must be at least 1")
+        if steps is not None and steps < 1:
+            raise UserError(f"steps is {steps}; it must be at least 1")
+        seeds = [seed + i for i in range(len(stories))] if isinstance(seed, int) else list(seed)
+        if len(seeds) != len(stories):
+            raise UserError(f"{len(seeds)} seeds for {len(stories)} prompts; give one number, or one for each prompt")
+        return seeds
+
+    def _size(self, height: int | None, width: int | None) -> tuple[int, int]:
+        cell = downscale(self.autoencoder)
+        multiple = cell * 2 ** (len(self.model.sizes.dynamic.channels) - 1)
+        sizes = height or self.defaults.size, width or self.defaults.size
+        for value in sizes:
+            if value < multiple or value % multiple:
+                near = max(multiple, round(value / multiple) * multiple)
+                raise UserError(f"size {sizes[1]}×{sizes[0]}: {value} is not a multiple of {multiple}; try {near}")
+        return sizes
+
+
+def _sampler(sampler: str | Callable[..., Tensor]) -> Callable[..., Tensor]:
+    if callable(sampler):
+        return sampler
+    if sampler not in SAMPLERS:
+        raise UserError(f"sampler is {sampler!r}; {closest(sampler, SAMPLERS)}")
+    return SAMPLERS[sampler]

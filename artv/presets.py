@@ -1,0 +1,97 @@
+"""What comes with the package: the shapes weights and the sampling defaults of each preset.
+
+The packaged twins share one autoencoder and one text encoder:
+
+    artv/assets/autoencoder  artv/assets/text_encoder  artv/assets/model  artv/assets/model_no_mask  …
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError, closest
+from artv.guidance import Guidance, ThreeTerm
+
+ASSETS = Path(__file__).parent / "assets"
+FIRST = "shapes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingDefaults:
+    """Used where a call says nothing."""
+
+    steps: int
+    guidance: Guidance
+    size: int
+    fps: float = 8.0
+    ref_noise: str = "constant:0"
+
+
+PAPER = SamplingDefaults(steps=50, guidance=ThreeTerm(ref=0.25, anchor=0.25, text=6.5), size=320)
+SHAPES = SamplingDefaults(steps=8, guidance=ThreeTerm(ref=0.0, anchor=0.0, text=1.0), size=64)
+
+
+def defaults_for(model: Any) -> SamplingDefaults:
+    """By the model's size: the small world's has narrow text."""
+    return PAPER if model.sizes.dynamic.text_dim >= 512 else SHAPES
+
+
+def packaged() -> list[str]:
+    """Names of the weights in this installation: ``shapes``, ``shapes:no-mask``, …"""
+    found = sorted(
+        p.name.removeprefix("model").lstrip("_") for p in ASSETS.glob("model*") if (p / "config.json").is_file()
+    )
+    return [f"{FIRST}:{name.replace('_', '-')}" if name else FIRST for name in found]
+
+
+def is_packaged(name: str) -> bool:
+    """Whether ``name`` asks for packaged weights (they may still be missing)."""
+    return name.split(":")[0] == FIRST and not Path(name).exists()
+
+
+def load_packaged(pipeline: Any, name: str, kwargs: dict[str, Any]) -> Any:
+    """Builds the pipeline of a packaged twin; half precision on disk, float32 in memory unless asked otherwise."""
+    import torch
+
+    from artv.networks import ArtVModel
+
+    if name not in packaged():
+        raise UserError(f"packaged weights {name!r} do not exist; {closest(name, packaged())}")
+    dtype = kwargs.get("torch_dtype") or torch.float32
+    twin = name.partition(":")[2].replace("-", "_")
+    model = kwargs.get("model") or ArtVModel.from_pretrained(
+        ASSETS / (f"model_{twin}" if twin else "model"), torch_dtype=dtype, local_files_only=True
+    )
+    shared = {key: kwargs.get(key) or module.to(dtype) for key, module in load_components(FIRST).items()}
+    return pipeline(model=model, **shared)
+
+
+def load_components(source: str) -> dict[str, Any]:
+    """Autoencoder and text encoder, float32: the packaged ones (``shapes``) or those in a pipeline's folder."""
+    import torch
+    from diffusers import AutoencoderKL
+
+    from artv.progress import quiet_loading
+    from artv.text_encoder import OpenClipTextEncoder
+
+    folder = ASSETS if source == FIRST else Path(source)
+    for name in ("autoencoder", "text_encoder"):
+        if not (folder / name / "config.json").is_file():
+            raise UserError(f"components {source}: {folder / name} is missing; give a folder that holds it, or shapes")
+    with quiet_loading():
+        return {
+            "autoencoder": AutoencoderKL.from_pretrained(folder / "autoencoder", torch_dtype=torch.float32),
+            "text_encoder": OpenClipTextEncoder.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32),
+        }
+
+
+def check_source(name: str) -> None:
+    """One clear line for a checkpoint that is not one, before diffusers looks at it."""
+    path = Path(name)
+    if path.is_dir() and not (path / "model_index.json").is_file():
+        raise UserError(f"checkpoint {name} holds no model_index.json; give a folder written by save_pretrained")
+    if not path.is_dir() and (name.count("/") != 1 or name.startswith((".", "/"))):
+        raise UserError(
+            f"checkpoint {name!r} is no folder, no hub id (owner/name) and not packaged; "
+            f"packaged: {', '.join(packaged()) or 'none'}"
+        )

@@ -1,0 +1,106 @@
+"""What ``artv train`` does: checks everything first, then runs the stages, on one process or several."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from artv.errors import UserError, closest
+from artv.networks import ArtVModel
+from artv.pipeline import ArtVPipeline
+from artv.presets import load_components
+from artv.training.config import TrainConfig, load_config, with_loop
+from artv.training.run import STAGES, Worker, run
+
+
+def train_command(
+    *,
+    preset: str,
+    out: Path,
+    config_file: Path | None,
+    resume: bool,
+    components: str | None,
+    init: str | None,
+    revision: str | None,
+    stages: str,
+    device: str | None,
+    loop: dict[str, Any],
+    settings: dict[str, Any],
+) -> None:
+    """See the options of ``artv train``."""
+    config = load_config(preset, config_file, **settings)
+    config = with_loop(config, "model", **loop)
+    if loop["steps"] is not None:
+        for stage in STAGES[:2]:
+            config = with_loop(config, stage, steps=min(loop["steps"], getattr(config, stage).steps))
+    worker, prepare = _worker(device)
+    if worker.device.type == "cpu":  # autocast does not pay on small networks there
+        for stage in STAGES:
+            config = with_loop(config, stage, precision="fp32")
+    chosen = [name.strip() for name in stages.split(",")]
+    for name in chosen:
+        if name not in STAGES:
+            raise UserError(f"stage is {name!r}; {closest(name, STAGES)}")
+    if resume and not (out / "config.json").is_file():
+        raise UserError(f"nothing to resume in {out}; leave --resume out to start a run there")
+    start_model, given = _start(config, init, revision)
+    given |= load_components(components) if components else {}
+    if preset == "paper" and start_model is None:
+        raise UserError("the paper preset starts from pretrained weights; give --init SD-2.1-base (folder or hub id)")
+    missing = [name for name in STAGES[:2] if name not in given and name not in chosen]
+    if "model" in chosen and missing:
+        raise UserError(f"the stage model needs {missing[0]}: add it to --stages, or give --components")
+    outcome = run(config, out, worker, components=given, init=start_model, stages=chosen, prepare=prepare)
+    if worker.is_main:
+        state = "finished" if outcome.finished else "stopped at its time limit; run the same command to continue"
+        print(f"{outcome.steps} steps, loss {outcome.loss:.4f}, {outcome.seconds:.0f} s: {state}", file=sys.stderr)
+        if "model" in chosen:
+            print(
+                f"sample from it with: artv sample --checkpoint {out / 'pipeline'} --prompt … --out clip.mp4",
+                file=sys.stderr,
+            )
+
+
+def _start(
+    config: TrainConfig, init: str | None, revision: str | None
+) -> tuple[ArtVModel | None, dict[str, nn.Module]]:
+    """The networks to start from, and the components that come with them: of ours, or SD-2.1-base grown."""
+    if init is None:
+        return None, {}
+    if (Path(init) / "config.json").is_file():
+        model, given = ArtVModel.from_pretrained(init, use_safetensors=True), {}
+    else:
+        pipe = _pipeline(config.preset, init, revision)
+        model, given = pipe.model, {name: getattr(pipe, name) for name in STAGES[:2]}
+    wanted = ArtVModel.sizes_of(config.preset, mask=config.mask, anchor=config.anchor)
+    if model.sizes != wanted:
+        raise UserError(f"--init {init} holds other networks than the preset {config.preset} with these switches")
+    return model, given
+
+
+def _pipeline(preset: str, init: str, revision: str | None) -> ArtVPipeline:
+    if preset == "paper" and not (Path(init) / "model" / "config.json").is_file():
+        from artv.convert import pipeline_from_sd
+
+        return pipeline_from_sd(init, revision=revision)
+    return ArtVPipeline.from_pretrained(init)
+
+
+def _worker(device: str | None):
+    """This process; under ``accelerate launch`` also the function that wraps the model."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from accelerate import Accelerator
+
+        accelerator = Accelerator(cpu=device == "cpu")
+        worker = Worker(accelerator.device, accelerator.process_index, accelerator.num_processes)
+        return worker, accelerator.prepare_model
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("device is cuda, but no CUDA device is visible; use --device cpu")
+    try:
+        return Worker(torch.device(name)), None
+    except RuntimeError:
+        raise UserError(f"device is {name!r}; it must be cuda or cpu") from None

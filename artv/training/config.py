@@ -1,0 +1,117 @@
+"""What a training run is made of. Users write it as YAML or options; each preset is a function that returns one."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from artv.errors import UserError, closest
+from artv.training.loop import LoopConfig
+
+
+class TrainConfig(BaseModel):
+    """One run: data, ablation switches and the three stages.
+
+    ``clips``: how many clips of the built-in world; None = 65,536 on a GPU, 2,048 on a CPU.
+    ``ref_noise``: distribution of the noise level on the references that the adapters see; what the mask copies stays
+    clean. ``first_frame_share``: share of training targets that are first frames (no references, no anchor).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Literal["shapes", "paper"]
+    data: str = "builtin"
+    mask: bool = True
+    anchor: bool = True
+    clips: int | None = None
+    num_frames: int = 16
+    size: int = 64
+    fps: float = 8.0
+    seed: int = 0
+    drop_text: float = 0.1
+    drop_ref: float = 0.1
+    drop_anchor: float = 0.1
+    first_frame_share: float = 0.1
+    ref_noise: str = "uniform:0:0.1"
+    copy_noised: bool = False
+    autoencoder: LoopConfig
+    text_encoder: LoopConfig
+    model: LoopConfig
+
+
+def shapes() -> TrainConfig:
+    """The small world, from nothing: autoencoder, text encoder, then the two networks."""
+    return TrainConfig(
+        preset="shapes",
+        autoencoder=LoopConfig(
+            steps=4_500, batch_size=256, lr=1e-3, schedule="cosine", ema_decay=0.999, precision="bf16"
+        ),
+        text_encoder=LoopConfig(
+            steps=4_000, batch_size=1024, lr=1e-3, schedule="cosine", ema_decay=0.999, precision="bf16"
+        ),
+        model=LoopConfig(
+            steps=24_000,
+            batch_size=512,
+            lr=6e-4,
+            warmup=500,
+            schedule="cosine",
+            ema_decay=0.9995,
+            precision="bf16",
+        ),
+    )
+
+
+def paper() -> TrainConfig:
+    """Tables 2 and 4: batch 480 (on 4 GPUs: 120 each), AdamW at 1e-5, EMA 0.9999, 258 K iterations, 8 fps."""
+    given = LoopConfig(steps=1, batch_size=1, lr=0.0)  # both come pretrained; these stages do not run
+    return TrainConfig(
+        preset="paper",
+        size=320,
+        autoencoder=given,
+        text_encoder=given,
+        ref_noise="uniform:0:0.1",
+        model=LoopConfig(
+            steps=258_000, batch_size=120, lr=1e-5, warmup=1, ema_decay=0.9999, precision="bf16", graph=False
+        ),
+    )
+
+
+PRESETS = {"shapes": shapes, "paper": paper}
+
+
+def load_config(preset: str, file: str | Path | None = None, **changes: Any) -> TrainConfig:
+    """A preset, then a YAML file over it, then single ``changes`` (None = leave)."""
+    if preset not in PRESETS:
+        raise UserError(f"preset is {preset!r}; {closest(preset, PRESETS)}")
+    values = PRESETS[preset]().model_dump()
+    if file is not None:
+        try:
+            given = yaml.safe_load(Path(file).read_text()) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise UserError(f"config {file}: {str(error).splitlines()[0]}") from None
+        if not isinstance(given, dict):
+            raise UserError(f"config {file} must be a mapping of settings to values")
+        values = _merge(values, given, str(file))
+    values |= {k: v for k, v in changes.items() if v is not None}
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(x) for x in first["loc"])
+        raise UserError(f"setting {where} = {first.get('input')!r}: {first['msg'].lower()}") from None
+
+
+def with_loop(config: TrainConfig, stage: str, **changes: Any) -> TrainConfig:
+    """``config`` with some fields of one stage's loop changed (None = leave)."""
+    loop = replace(getattr(config, stage), **{k: v for k, v in changes.items() if v is not None})
+    return config.model_copy(update={stage: loop})
+
+
+def _merge(base: dict[str, Any], given: dict[str, Any], where: str) -> dict[str, Any]:
+    for key, value in given.items():
+        if key not in base:
+            raise UserError(f"config {where}: unknown setting {key!r}; {closest(key, base)}")
+        base[key] = _merge(base[key], value, where) if isinstance(base[key], dict) else value
+    return base

@@ -1,0 +1,53 @@
+"""Stage 3: the two networks, end to end with the composed prediction (Table 4).
+
+Shape suffixes: L text tokens, D text width.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from artv.conditioning import ConditionDropout, noise_levels
+from artv.data.latents import Batch
+from artv.networks import ArtVModel
+from artv.training.config import TrainConfig
+from artv.training.loop import Outcome, optimise
+from artv.training.loss import noise_prediction_loss
+
+
+def train_model(
+    model: ArtVModel,
+    draw_batch: Callable[[int], Batch],
+    null_text_LD: Tensor,
+    config: TrainConfig,
+    out: Path,
+    *,
+    wrapped: nn.Module | None = None,
+    on_save: Callable[[nn.Module, int], None] | None = None,
+) -> tuple[ArtVModel, Outcome]:
+    """Trains ``model`` in place; returns the averaged copy."""
+    device = null_text_LD.device
+    model.to(memory_format=torch.channels_last).train()
+    dropout = ConditionDropout(text=config.drop_text, ref=config.drop_ref, anchor=config.drop_anchor)
+    levels = noise_levels(config.ref_noise)
+
+    def draw_loss() -> Tensor:
+        return noise_prediction_loss(
+            model,
+            draw_batch(config.model.batch_size),
+            null_text_LD=null_text_LD,
+            dropout=dropout,
+            levels=levels,
+            first_frame_share=config.first_frame_share,
+            copy_noised=config.copy_noised,
+            predict=wrapped,
+        )
+
+    ema, outcome = optimise(
+        model, draw_loss, config.model, out, name="model", device=device, wrapped=wrapped, on_save=on_save
+    )
+    averaged = ema.model
+    assert isinstance(averaged, ArtVModel)
+    return averaged, outcome

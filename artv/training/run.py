@@ -1,0 +1,178 @@
+"""A whole training run: its folder, its data, its three stages, and the pipeline that comes out.
+
+RUN/config.json            the settings; the same command continues, other settings are refused
+RUN/autoencoder/  RUN/text_encoder/  RUN/model/     state and log.jsonl of each stage
+RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.from_pretrained`` load
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from artv.autoencoder import encode_frames
+from artv.data.clips import ClipFiles, batches
+from artv.data.latents import LatentCache
+from artv.data.shapes import ShapesWorld
+from artv.errors import UserError
+from artv.networks import ArtVModel
+from artv.pipeline import ArtVPipeline
+from artv.text_encoder import OpenClipTextEncoder
+from artv.training.autoencoder import train_autoencoder
+from artv.training.config import TrainConfig
+from artv.training.loop import Outcome
+from artv.training.model import train_model
+from artv.training.text_encoder import train_text_encoder
+
+STAGES = ("autoencoder", "text_encoder", "model")
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Worker:
+    """This process among those that train together."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+
+def run(
+    config: TrainConfig,
+    out: Path,
+    worker: Worker,
+    *,
+    components: Mapping[str, nn.Module] | None = None,
+    init: ArtVModel | None = None,
+    stages: Sequence[str] = STAGES,
+    prepare: Callable[[nn.Module], nn.Module] | None = None,
+) -> Outcome:
+    """Runs the stages that are not finished yet, in order.
+
+    Args:
+        components: an ``autoencoder`` and a ``text_encoder`` to take instead of training them.
+        init: weights to start the two networks from.
+        stages: which ones to run; the networks need the other two, trained here or given.
+        prepare: wraps the model for several processes (accelerate).
+    """
+    _claim(out, config)
+    torch.manual_seed(config.seed * 1000 + worker.rank)
+    clips = Clips(config, worker)
+    parts = {name: module.to(worker.device) for name, module in (components or {}).items()}
+    for stage in stages:
+        if stage == "model":
+            outcome = _train_networks(config, out, worker, clips, parts, init, prepare)
+        elif stage not in parts:
+            parts[stage], outcome = _pretrain(stage, config, out, clips)
+    return outcome
+
+
+class Clips:
+    """The run's clips, in batches of uint8 frames on the device; all of them at once where a stage asks."""
+
+    def __init__(self, config: TrainConfig, worker: Worker) -> None:
+        self.config, self.worker = config, worker
+        self.files = None
+        if config.data != "builtin":
+            self.files = ClipFiles(config.data, config.num_frames, config.size, config.fps)
+        default = 65_536 if worker.device.type == "cuda" else 2_048
+        self.count = len(self.files) if self.files is not None else config.clips or default
+
+    def batches(self) -> Iterator[tuple[Tensor, list[str]]]:
+        """Each clip of this process once."""
+        device = self.worker.device
+        if self.files is not None:
+            mine = torch.utils.data.Subset(self.files, range(self.worker.rank, self.count, self.worker.world))
+            for frames, captions in batches(mine, 32):
+                yield frames.to(device), captions
+            return
+        world = ShapesWorld("train", self.config.seed, self.config.num_frames, self.config.size, self.config.fps)
+        mine = range(self.worker.rank, self.count, self.worker.world)
+        for k in range(0, len(mine), CHUNK):
+            batch = world.batch(mine[k : k + CHUNK], device=device)
+            yield batch.frames, batch.captions
+
+    def load(self, limit: int) -> tuple[Tensor, list[str]]:
+        """The first ``limit`` clips: uint8 (N, T, 3, H, W) on the device, and captions."""
+        frames, captions = [], []
+        for some, texts in self.batches():
+            frames.append(some)
+            captions += texts
+            if len(captions) >= limit:
+                break
+        return torch.cat(frames)[:limit], captions[:limit]
+
+
+def _claim(out: Path, config: TrainConfig) -> None:
+    file = out / "config.json"
+    settings = json.loads(config.model_dump_json())
+    if file.exists():
+        stored = json.loads(file.read_text())
+        for key in settings:
+            ours, theirs = (_without_limits(x.get(key)) for x in (settings, stored))
+            if ours != theirs:
+                raise UserError(
+                    f"{out} was trained with {key} = {theirs}, not {ours}; use the same settings, or another --out"
+                )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(settings, indent=1))
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
+
+
+def _without_limits(value):
+    # how long a run may take does not change what it trains
+    return (
+        {k: v for k, v in value.items() if k not in ("minutes", "save_minutes")} if isinstance(value, dict) else value
+    )
+
+
+def _pretrain(stage: str, config: TrainConfig, out: Path, clips: Clips) -> tuple[nn.Module, Outcome]:
+    if config.preset != "shapes":
+        raise UserError(f"the {config.preset} preset takes its {stage} from a pretrained pipeline; give --init FOLDER")
+    folder, loop = out / stage, getattr(config, stage)
+    frames, captions = clips.load(16_384)
+    module: nn.Module
+    if stage == "autoencoder":
+        module, outcome = train_autoencoder(frames.flatten(0, 1), loop, folder)
+    else:
+        # every wording should be in the vocabulary, whatever the number of clips
+        module, outcome = train_text_encoder(frames, captions, loop, folder)
+    module.to(clips.worker.device).save_pretrained(folder / "weights")
+    return module.eval(), outcome
+
+
+def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome:
+    autoencoder, text_encoder = parts["autoencoder"], parts["text_encoder"]
+    assert isinstance(autoencoder, AutoencoderKL) and isinstance(text_encoder, OpenClipTextEncoder)
+    with torch.no_grad():
+        null_text = text_encoder.encode([""])[0]
+        cache = LatentCache.build(
+            clips.batches(), lambda frames: encode_frames(autoencoder, frames), text_encoder.encode
+        )
+    torch.manual_seed(config.seed * 1000 + worker.rank)  # the draws of training do not depend on the earlier stages
+    model = ArtVModel.from_config(preset=config.preset, mask=config.mask, anchor=config.anchor).to(worker.device)
+    if init is not None:
+        model.load_state_dict(init.state_dict())
+
+    def save(averaged: nn.Module, step: int) -> None:
+        ArtVPipeline(model=averaged, autoencoder=autoencoder, text_encoder=text_encoder).save_pretrained(
+            out / "pipeline", safe_serialization=True
+        )
+
+    wrapped = prepare(model) if prepare is not None else None
+    _, outcome = train_model(model, cache.sample, null_text, config, out / "model", wrapped=wrapped, on_save=save)
+    if worker.is_main:
+        (out / "outcome.json").write_text(
+            json.dumps({**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size})
+        )
+    return outcome
