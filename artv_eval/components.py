@@ -72,7 +72,7 @@ _KINDS = (
     Kind(
         name="samplers",
         role="sampler",
-        contract="function(denoise, x, sigmas, *, noise=None, **settings) -> x at the last sigma",
+        contract="function(denoise, x, sigmas, *, noise=None, callback=None, **settings) -> x at the last sigma",
         reserved=("denoise", "x", "sigmas", "noise", "callback"),
     ),
     Kind(
@@ -98,7 +98,8 @@ _KINDS = (
     Kind(
         name="readers",
         role="reader",
-        contract="factory(**settings) -> video reader, as those of artv.data.readers",
+        contract="class(path, **settings) -> open video file with len(), fps and frames(indices)",
+        reserved=("path",),
     ),
     Kind(
         name="protocols",

@@ -81,3 +81,14 @@ def register_reporters() -> list[Component]:
         Component("markdown", "artv_eval.report.tables:markdown", "for a README"),
         Component("latex", "artv_eval.report.tables:latex", "for a paper, with booktabs"),
     ]
+
+
+@hookimpl
+def register_anchors() -> list[Component]:
+    return [
+        Component("first", "artv.anchors:FirstFrame", "the first frame, for every frame"),
+        Component("last-of-prompt", "artv.anchors:LastOfPrompt", "the paper's: the last frame of the prompt before"),
+        Component("sliding", "artv.anchors:Sliding", "the newest frame, taken anew every few frames"),
+        Component("blend", "artv.anchors:Blend", "a running mixture with the newest frame"),
+        Component("none", "artv.anchors:NoAnchor", "the condition is dropped"),
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from artv_eval.cli import plugins, report, sweep
+from artv_eval.cli import efficiency, plugins, report, sweep
 from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
 from artv_eval.plugins import PluginManager, PluginOptions
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(sweep.sweep)
 app.command()(report.report)
+app.command()(efficiency.efficiency)
 app.add_typer(plugins.app, name="plugins")
 
 
