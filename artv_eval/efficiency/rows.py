@@ -3,13 +3,13 @@
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import diffusers
 import torch
 
-from artv_eval.efficiency.cases import Case
+from artv_eval.efficiency.cases import Case, Companions
 from artv_eval.efficiency.cuda import Peak, Timing, clocks, release, time_calls, unless_out_of_memory
 from artv_eval.efficiency.flops import Macs, count_macs
 from artv_eval.efficiency.settings import DTYPES, attention_of, prepare, runner
@@ -44,7 +44,6 @@ def _measure_case(case: Case, plan: Plan) -> Iterator[dict[str, Any]]:
     with torch.device("meta"):
         skeleton = case.build().eval()
     parameters = sum(p.numel() for p in skeleton.parameters()) / 1e6
-    companions = _companion_macs(case, plan)
     module = unless_out_of_memory(lambda: _on_gpu(case.build, plan)) if plan.device == "cuda" else None
     for resolution in plan.resolutions:
         row = {
@@ -55,7 +54,7 @@ def _measure_case(case: Case, plan: Plan) -> Iterator[dict[str, Any]]:
             "dtype": plan.dtype,
             "setting": plan.setting,
             "params_m": round(parameters, 3),
-            **_counts(case, skeleton, companions[resolution], resolution, plan.frames),
+            **_counts(case, skeleton, resolution, plan.frames),
             **_EMPTY,
             **_published(case, resolution, plan.frames),
             "status": "needs a GPU" if plan.device != "cuda" else "ok",
@@ -103,10 +102,11 @@ def forward_macs(case: Case, skeleton: Any, resolution: int, frames: int) -> Mac
     return once * (frames // at_once)
 
 
-def _counts(case: Case, skeleton: Any, companions: Macs, resolution: int, frames: int) -> dict[str, Any]:
+def _counts(case: Case, skeleton: Any, resolution: int, frames: int) -> dict[str, Any]:
     batch = forward_macs(case, skeleton, resolution, frames)
     at_once = case.frames_per_forward or frames
     runs = case.sampler_runs(frames)
+    companions = companion_macs(case.companions, resolution, frames) if case.companions else Macs()
     rows = runs * case.evaluations * case.branches  # forwards of `at_once` frames
     clip = batch.full * rows * at_once / frames + companions.full
     return {
@@ -119,18 +119,20 @@ def _counts(case: Case, skeleton: Any, companions: Macs, resolution: int, frames
     }
 
 
-def _companion_macs(case: Case, plan: Plan) -> dict[int, Macs]:
+@lru_cache
+def companion_macs(companions: Companions, resolution: int, frames: int) -> Macs:
     """The text encoder once (prompt and empty prompt) and the decoder for every frame."""
-    if case.companions is None:
-        return dict.fromkeys(plan.resolutions, Macs())
     with torch.device("meta"):
-        text_encoder, autoencoder = case.companions.text_encoder(), case.companions.autoencoder()
-    text = count_macs(text_encoder, None, *case.companions.text_inputs(text_encoder))
-    result = {}
-    for resolution in plan.resolutions:
-        decode = partial(autoencoder.decode, case.companions.latent(autoencoder, resolution))
-        result[resolution] = text + count_macs(autoencoder, decode) * plan.frames
-    return result
+        autoencoder = companions.autoencoder()
+    decode = partial(autoencoder.decode, companions.latent(autoencoder, resolution))
+    return _text_macs(companions) + count_macs(autoencoder, decode) * frames
+
+
+@lru_cache
+def _text_macs(companions: Companions) -> Macs:
+    with torch.device("meta"):
+        text_encoder = companions.text_encoder()
+    return count_macs(text_encoder, None, *companions.text_inputs(text_encoder))
 
 
 def _speeds(case: Case, module: Any, resolution: int, plan: Plan) -> dict[str, Any]:
