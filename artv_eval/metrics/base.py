@@ -9,7 +9,7 @@ Shape suffixes: n clips, m reference clips, d numbers a clip, R resamples, T fra
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -122,9 +122,12 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def frames_of(clips: list[tuple[ClipRequest, GeneratedClip]]) -> Tensor:
-    """uint8 (B, T, 3, H, W) of one batch; a UserError when the clips differ in size."""
-    return to_BTCHW([clip.frames for _, clip in clips])
+Preprocess = Callable[[np.ndarray], np.ndarray]
+
+
+def frames_of(clips: list[tuple[ClipRequest, GeneratedClip]], transform: Preprocess | None = None) -> Tensor:
+    """uint8 (B, T, 3, H, W) of one batch after ``transform``; a UserError when the clips differ in size."""
+    return to_BTCHW([transform(clip.frames) if transform else clip.frames for _, clip in clips])
 
 
 def to_BTCHW(frames_THWC: list[np.ndarray]) -> Tensor:

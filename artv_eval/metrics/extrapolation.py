@@ -10,6 +10,7 @@ Shape suffixes: n generated clips, m reference clips, d features, R resamples.
 import numpy as np
 
 from artv_eval.features.base import FeatureExtractor
+from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.frechet import FrechetResampler
 from artv_eval.metrics.fvd import FvdEvaluator
 
@@ -56,8 +57,16 @@ def extrapolate(x_nd: np.ndarray, reference_md: np.ndarray, *, ddof: int = 1, pa
 class FvdInfinityEvaluator(FvdEvaluator):
     """FVD extrapolated to infinitely many clips of both sets; its rows are FVD's."""
 
-    def __init__(self, features: FeatureExtractor, *, name: str = "fvd_infinity", ddof: int = 1, pairs: int = 8):
-        super().__init__(features, name=name, ddof=ddof)
+    def __init__(
+        self,
+        features: FeatureExtractor,
+        *,
+        transform: Transform | None = None,
+        name: str = "fvd_infinity",
+        ddof: int = 1,
+        pairs: int = 8,
+    ):
+        super().__init__(features, transform=transform, name=name, ddof=ddof)
         self.pairs = pairs
 
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:

@@ -14,6 +14,7 @@ from torchmetrics import Metric
 from artv.errors import UserError
 from artv_eval.api import ClipSet
 from artv_eval.features.base import FeatureExtractor
+from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.base import BATCH, SetEvaluator, batched, frames_of
 from artv_eval.metrics.frechet import FrechetResampler, frechet_distance, frechet_from_features
 
@@ -87,38 +88,70 @@ class FrechetVideoDistance(Metric):
         return mean.cpu().numpy(), sigma.cpu().numpy()
 
 
-class FvdEvaluator(SetEvaluator):
-    """FVD in the harness: rows are features, float32 (n, D).
+class FeatureEvaluator(SetEvaluator):
+    """A set metric over video features; rows are features, float32 (n, D).
 
     Args:
         features: the extractor.
+        transform: applied to every clip before it.
         name: as shown in tables.
-        ddof: as in :class:`FrechetVideoDistance`.
     """
 
     higher_is_better = False
 
-    def __init__(self, features: FeatureExtractor, *, name: str = "fvd", ddof: int = 1):
-        self.features, self.name, self.ddof = features, name, ddof
+    def __init__(self, features: FeatureExtractor, *, transform: Transform | None = None, name: str):
+        self.features, self.transform, self.name = features, transform, name
         self.digest = f"features-{features.name}-{features.digest}"
+        if transform is not None:
+            self.digest += f"-{transform.model_dump_json(exclude_defaults=True)}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """Features of every clip, (n, D) float32."""
-        return describe_features(self.features, clips)
+        batches = batched(clips, BATCH)
+        parts = [self.features(frames_of(batch, self.transform)).float().cpu().numpy() for batch in batches]
+        if not parts:
+            raise UserError("no clips to score")
+        return np.concatenate(parts)
+
+
+class FvdEvaluator(FeatureEvaluator):
+    """FVD in the harness.
+
+    Args:
+        features, transform, name: as in :class:`FeatureEvaluator`.
+        ddof: as in :class:`FrechetVideoDistance`.
+        subset, repeats: if given, the mean over so many random subsets of that size (VideoPoet: 20 of 2048).
+    """
+
+    def __init__(
+        self,
+        features: FeatureExtractor,
+        *,
+        transform: Transform | None = None,
+        name: str = "fvd",
+        ddof: int = 1,
+        subset: int | None = None,
+        repeats: int = 1,
+    ):
+        super().__init__(features, transform=transform, name=name)
+        self.ddof, self.subset, self.repeats = ddof, subset, repeats
 
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
         """Fréchet distance of the rows to the reference rows."""
-        return frechet_from_features(rows, self.reference(reference), self.ddof)
+        if self.subset is None:
+            return frechet_from_features(rows, self.reference(reference), self.ddof)
+        distance = FrechetResampler(rows, self.reference(reference), self.ddof)
+        return float(np.mean([distance(index) for index in self._subsets(np.arange(len(rows)))]))
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
         """(R,): as :meth:`evaluate` of resampled rows, an order of magnitude faster."""
         distance = FrechetResampler(rows, self.reference(reference), self.ddof)
-        return np.array([distance(index) for index in index_Rn])
+        if self.subset is None:
+            return np.array([distance(index) for index in index_Rn])
+        return np.array([np.mean([distance(part) for part in self._subsets(index)]) for index in index_Rn])
 
-
-def describe_features(features: Callable[[Tensor], Tensor], clips: ClipSet) -> np.ndarray:
-    """(n, D) float32: the extractor over a set of clips, a batch at a time."""
-    parts = [features(frames_of(batch)).float().cpu().numpy() for batch in batched(clips, BATCH)]
-    if not parts:
-        raise UserError("no clips to score")
-    return np.concatenate(parts)
+    def _subsets(self, index_n: np.ndarray) -> list[np.ndarray]:
+        if self.subset is None or self.subset > len(index_n):
+            raise UserError(f"FVD over subsets of {self.subset} clips needs at least as many and got {len(index_n)}")
+        rng = np.random.default_rng(0)
+        return [rng.permutation(index_n)[: self.subset] for _ in range(self.repeats)]

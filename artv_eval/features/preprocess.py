@@ -1,0 +1,77 @@
+"""Resizing and cropping, with the filter named: published FVD moved by 40 % with nothing but this (PEERS of the field).
+
+Shape suffixes: B clips, T frames, C channels, H W pixels, N pictures.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from artv.errors import UserError, closest
+
+Filter = Literal["bilinear", "bilinear-antialias", "bicubic", "bicubic-antialias", "area", "nearest"]
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "bilinear": {"mode": "bilinear", "align_corners": False},
+    "bilinear-antialias": {"mode": "bilinear", "align_corners": False, "antialias": True},
+    "bicubic": {"mode": "bicubic", "align_corners": False},
+    "bicubic-antialias": {"mode": "bicubic", "align_corners": False, "antialias": True},
+    "area": {"mode": "area"},
+    "nearest": {"mode": "nearest"},
+}
+
+
+class Transform(BaseModel):
+    """What happens to every clip, real or generated, before its features. All steps are optional, in this order.
+
+    ``shorter_side``: scales so that the shorter side has this many pixels; ``crop``: a centred square of this many
+    pixels, or ``largest``; ``size``: scales the result to size × size.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shorter_side: int | None = Field(default=None, ge=1)
+    crop: int | Literal["largest"] | None = None
+    size: int | None = Field(default=None, ge=1)
+    filter: Filter = "bilinear"
+
+    def __call__(self, clip_THWC: np.ndarray) -> np.ndarray:
+        """uint8 (T, H, W, 3) → uint8 (T, H', W', 3)."""
+        if self.shorter_side is None and self.crop is None and self.size is None:
+            return clip_THWC
+        x_TCHW = torch.from_numpy(clip_THWC).permute(0, 3, 1, 2)
+        if self.shorter_side is not None:
+            H, W = x_TCHW.shape[-2:]
+            scale = self.shorter_side / min(H, W)
+            x_TCHW = resize(x_TCHW, (round(H * scale), round(W * scale)), self.filter)
+        if self.crop is not None:
+            x_TCHW = centre_crop(x_TCHW, self.crop)
+        if self.size is not None:
+            x_TCHW = resize(x_TCHW, (self.size, self.size), self.filter)
+        return x_TCHW.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def resize(image_NCHW: Tensor, size: tuple[int, int], filter: str = "bilinear") -> Tensor:
+    """uint8 or float (N, C, H, W) → the same type at (H', W'); uint8 is rounded, not cut off."""
+    if filter not in FILTERS:
+        raise UserError(f"resize filter is {filter!r}; {closest(filter, FILTERS)}")
+    if tuple(image_NCHW.shape[-2:]) == tuple(size):
+        return image_NCHW
+    resized = F.interpolate(image_NCHW.float(), size=size, **FILTERS[filter])
+    return resized.round().clamp(0, 255).to(torch.uint8) if image_NCHW.dtype == torch.uint8 else resized
+
+
+def centre_crop(image_NCHW: Tensor, crop: int | Literal["largest"]) -> Tensor:
+    """The centred square of ``crop`` pixels a side, or the largest one."""
+    H, W = image_NCHW.shape[-2:]
+    side = min(H, W) if crop == "largest" else crop
+    if side > min(H, W):
+        raise UserError(
+            f"a crop of {side} pixels does not fit a picture of {H} x {W}; scale it up first (shorter_side)"
+        )
+    top, left = (H - side) // 2, (W - side) // 2
+    return image_NCHW[..., top : top + side, left : left + side]

@@ -1,0 +1,21 @@
+"""The extractors of the package by name. Plugins' extractors come through the harness, which passes the object."""
+
+from importlib import import_module
+from typing import Any
+
+from artv.errors import UserError, closest
+
+FEATURES = {
+    "shapes": "artv_eval.features.shapes:shapes_classifier",
+    "shapes-clip": "artv_eval.features.shapes:shapes_clip",
+}
+
+
+def feature(given: Any, device: str = "cpu") -> Any:
+    """``given`` itself if it is an extractor, or the one of that name on ``device``."""
+    if not isinstance(given, str):
+        return given
+    if given not in FEATURES:
+        raise UserError(f"feature is {given!r}; {closest(given, FEATURES)}")
+    module, _, name = FEATURES[given].partition(":")
+    return getattr(import_module(module), name)(device=device)
