@@ -8,6 +8,11 @@ from artv.errors import UserError, closest
 FEATURES = {
     "shapes": "artv_eval.features.shapes:shapes_classifier",
     "shapes-clip": "artv_eval.features.shapes:shapes_clip",
+    "i3d": "artv_eval.features.i3d:i3d",
+    "i3d-torchscript": "artv_eval.features.i3d:i3d_torchscript",
+    "videomae": "artv_eval.features.videomae:videomae",
+    "clip": "artv_eval.features.clip:clip",
+    "c3d": "artv_eval.features.c3d:c3d",
 }
 
 

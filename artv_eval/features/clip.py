@@ -1,0 +1,94 @@
+"""CLIP (Radford et al. 2021) through open_clip: any model and weights that open_clip knows, from files that are there.
+
+Shape suffixes: B clips, T frames, C channels, H W pixels, D features, N pictures.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from artv.errors import UserError
+from artv_eval.features.base import digest_of
+from artv_eval.features.preprocess import centre_crop, resize
+from artv_eval.features.weights import sha256_of
+
+
+class OpenClip:
+    """A CLIP model: pictures and sentences in one space.
+
+    Pictures are resized to the model's size on their shorter side (bicubic, antialiased), cropped and normalised, as
+    open_clip's own transform does; one sentence is one text, without templates.
+    """
+
+    def __init__(self, network: Any, tokenize: Any, name: str, digest: str, device: str = "cpu"):
+        self.network, self.tokenize, self.device = network.to(device).eval(), tokenize, device
+        visual = network.visual
+        self.size = visual.image_size if isinstance(visual.image_size, int) else visual.image_size[0]
+        shape = (1, 3, 1, 1)
+        self.mean, self.std = (
+            torch.tensor(v, device=device).view(shape) for v in (visual.image_mean, visual.image_std)
+        )
+        self.name, self.digest = name, digest
+        self.dim = int(self.texts(["a"]).shape[1])
+
+    @torch.inference_mode()
+    def images(self, image_NCHW: Tensor) -> Tensor:
+        """uint8 (N, 3, H, W) → (N, D) float32 of unit length on the CPU."""
+        H, W = image_NCHW.shape[-2:]
+        scale = self.size / min(H, W)
+        x = resize(image_NCHW.to(self.device), (round(H * scale), round(W * scale)), "bicubic-antialias")
+        x = (centre_crop(x, self.size).float() / 255 - self.mean) / self.std
+        return F.normalize(self.network.encode_image(x).float(), dim=-1).cpu()
+
+    @torch.inference_mode()
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """(B, D) float32 of unit length on the CPU."""
+        return F.normalize(self.network.encode_text(self.tokenize(list(texts)).to(self.device)).float(), dim=-1).cpu()
+
+
+def clip(
+    model: str = "ViT-B-32", pretrained: str = "openai", weights: str | None = None, device: str = "cpu"
+) -> OpenClip:
+    """Factory of the ``clip`` encoder.
+
+    Args:
+        model, pretrained: names of open_clip; CLIPSIM as published is ViT-B-32 with the weights of OpenAI.
+        weights: a file, in place of the hub's cache; ``pretrained`` still says which weights it holds.
+        device: where it runs.
+    """
+    import open_clip
+
+    if model not in open_clip.list_models():
+        raise UserError(f"clip.model is {model!r}; open_clip has no such model (see open_clip.list_models())")
+    path = Path(weights) if weights else cached(model, pretrained)
+    if not path.is_file():
+        raise UserError(f"weights of CLIP, {path}, do not exist")
+    gelu = bool(open_clip.pretrained.get_pretrained_cfg(model, pretrained).get("quick_gelu", False))
+    try:
+        network = open_clip.create_model(model, pretrained=str(path), force_quick_gelu=gelu)
+    except Exception as error:
+        raise UserError(f"{path} does not hold the weights of {model}: {str(error).splitlines()[0][:160]}") from None
+    digest = digest_of([sha256_of(path), model, str(gelu)])
+    return OpenClip(network, open_clip.get_tokenizer(model), f"clip-{model}", digest, device)
+
+
+def cached(model: str, pretrained: str) -> Path:
+    """The file of a model's weights in the hub's cache; a UserError says how to get it there. Downloads nothing."""
+    import open_clip
+    from huggingface_hub import try_to_load_from_cache
+
+    tags = open_clip.pretrained.list_pretrained_tags_by_model(model)
+    if pretrained not in tags:
+        raise UserError(f"clip.pretrained is {pretrained!r}; {model} has {', '.join(tags) or 'no public weights'}")
+    repository, file = open_clip.pretrained.get_pretrained_cfg(model, pretrained)["hf_hub"].rsplit("/", 1)
+    for name in [file] if file else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]:
+        found = try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return Path(found)
+    raise UserError(
+        f"weights of CLIP {model} ({pretrained}) are not in the hub's cache; fetch them with: hf download {repository}"
+    )

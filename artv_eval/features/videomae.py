@@ -1,0 +1,69 @@
+"""VideoMAE features for FVD (content-debiased FVD, Ge et al. 2024), through transformers.
+
+Ge et al. use VideoMAE-v2 giant fine-tuned on Something-Something-v2 and take the normalised mean over all tokens,
+before the classifier, of frames stretched to 224 × 224 and scaled to [0, 1]. This takes the same layer and
+preprocessing of any VideoMAE classifier that transformers loads; which one is in the digest and in the name.
+
+Shape suffixes: B clips, T frames, C channels, H W pixels, D features.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from artv.errors import UserError
+from artv_eval.features.base import digest_of
+from artv_eval.features.preprocess import resize
+
+DEFAULT = "MCG-NJU/videomae-base-finetuned-ssv2"
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class VideoMaeFeatures:
+    """Mean of the last tokens after the final norm.
+
+    Args:
+        network: ``VideoMAEForVideoClassification``.
+        name, digest: as shown, and of the weights.
+        normalise: subtract ImageNet's mean and divide by its deviation; cd-fvd does not.
+        device: where it runs.
+    """
+
+    def __init__(self, network: Any, name: str, digest: str, *, normalise: bool = False, device: str = "cpu"):
+        self.network, self.name, self.device = network.to(device).eval(), name, device
+        self.normalise, self.digest = normalise, digest_of([digest, str(normalise)])
+        self.dim, self.size, self.frames = (
+            network.config.hidden_size,
+            network.config.image_size,
+            network.config.num_frames,
+        )
+
+    @torch.inference_mode()
+    def __call__(self, clip_BTCHW: Tensor) -> Tensor:
+        """(B, D) float32 on the CPU; T must be what the network was made for (16)."""
+        B, T = clip_BTCHW.shape[:2]
+        if self.frames != T:
+            raise UserError(f"clips of {T} frames; {self.name} takes exactly {self.frames}")
+        x = resize(clip_BTCHW.to(self.device).flatten(0, 1).float(), (self.size, self.size), "bilinear") / 255
+        if self.normalise:
+            mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in IMAGENET)
+            x = (x - mean) / std
+        tokens = self.network.videomae(x.unflatten(0, (B, T))).last_hidden_state
+        norm = self.network.fc_norm
+        return (norm(tokens.mean(1)) if norm is not None else tokens[:, 0]).float().cpu()
+
+
+def videomae(model: str = DEFAULT, normalise: bool = False, device: str = "cpu") -> VideoMaeFeatures:
+    """Factory of the ``videomae`` features. ``model``: a hub id that is in the cache, or a folder."""
+    from transformers import VideoMAEForVideoClassification
+
+    try:
+        network = VideoMAEForVideoClassification.from_pretrained(model, local_files_only=True)
+    except (OSError, ValueError) as error:
+        how = "" if Path(model).exists() else f"; fetch it with: hf download {model}"
+        raise UserError(f"VideoMAE {model!r} cannot be loaded: {str(error).splitlines()[0][:120]}{how}") from None
+    state = network.state_dict()
+    digest = digest_of(part for key in sorted(state) for part in (key, state[key].numpy().tobytes()))
+    return VideoMaeFeatures(network, f"videomae-{Path(model).name}", digest, normalise=normalise, device=device)
