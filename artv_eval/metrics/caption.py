@@ -6,6 +6,9 @@ likely, with k the number of objects named? Chance is about 1/8 for a colour and
 Shape suffixes: B clips, n clips, K labels, O objects (2; −1 = absent).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,6 +16,7 @@ from torch import Tensor
 from artv_eval.api import ClipSet
 from artv_eval.features.base import AttributeClassifier
 from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, labels_of
+from artv_eval.metrics.perclip import PerClipMetric
 
 QUANTITIES = ("caption", "colour", "motion")
 
@@ -24,6 +28,35 @@ def recall_at_named(score_BK: Tensor, named: list[list[int]]) -> Tensor:
         for score, labels in zip(score_BK, named, strict=True)
     ]
     return torch.tensor(hits)
+
+
+def shares_named(classifier: AttributeClassifier, clips_BTCHW: Tensor, labels: Sequence[Sequence[Any]]) -> np.ndarray:
+    """(B, 3): shares recognised of the named (colour, motion) pairs, colours and motions.
+
+    ``labels``: (colours, motions) of every clip, −1 = no second object.
+    """
+    scores = {k: v.float().cpu() for k, v in classifier.attributes(clips_BTCHW).items()}
+    motions = scores["pair"].shape[2]
+    named = [[(int(c), int(m)) for c, m in zip(*label, strict=True) if c >= 0] for label in labels]
+    pair = recall_at_named(scores["pair"].flatten(1), [[c * motions + m for c, m in row] for row in named])
+    colour = recall_at_named(scores["colour"], [sorted({c for c, _ in row}) for row in named])
+    motion = recall_at_named(torch.logsumexp(scores["pair"], 1), [sorted({m for _, m in row}) for row in named])
+    return torch.stack([pair, colour, motion], 1).numpy()
+
+
+class CaptionAccuracy(PerClipMetric):
+    """Share of named (colour, motion) pairs that are recognised, as a torchmetrics metric."""
+
+    higher_is_better = True
+
+    def __init__(self, classifier: AttributeClassifier, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.classifier = classifier
+
+    def values(self, clips_BTCHW: Tensor, colour_BO: Tensor, motion_BO: Tensor) -> Tensor:
+        """(B,) of clips, uint8 (B, T, 3, H, W), with the indices of the colours and motions named (−1 = none)."""
+        labels = list(zip(colour_BO.tolist(), motion_BO.tolist(), strict=True))
+        return torch.from_numpy(shares_named(self.classifier, clips_BTCHW, labels)[:, 0])
 
 
 class CaptionEvaluator(MeanEvaluator):
@@ -49,17 +82,10 @@ class CaptionEvaluator(MeanEvaluator):
             labels = [labels_of(request, "colour", "motion_label") for request, _ in batch]
             if any(label is None for label in labels):
                 raise self.lacks("the colours and motions that its caption names")
-            parts.append(self._rows(frames_of(batch), [label for label in labels if label is not None]))
+            parts.append(
+                shares_named(self.classifier, frames_of(batch), [label for label in labels if label is not None])
+            )
         return np.concatenate(parts)
-
-    def _rows(self, frames: Tensor, labels: list[list[np.ndarray]]) -> np.ndarray:
-        scores = {k: v.float().cpu() for k, v in self.classifier.attributes(frames).items()}
-        motions = scores["pair"].shape[2]
-        named = [[(int(c), int(m)) for c, m in zip(*label, strict=True) if c >= 0] for label in labels]
-        pair = recall_at_named(scores["pair"].flatten(1), [[c * motions + m for c, m in row] for row in named])
-        colour = recall_at_named(scores["colour"], [sorted({c for c, _ in row}) for row in named])
-        motion = recall_at_named(torch.logsumexp(scores["pair"], 1), [sorted({m for _, m in row}) for row in named])
-        return torch.stack([pair, colour, motion], 1).numpy()
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): share recognised, 0 … 1."""

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from artv.errors import UserError
 from artv_eval.api import ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, slope
+from artv_eval.metrics.perclip import PerClipMetric
 
 
 def frame_similarities(clip: TextImageExtractor, clips_BTCHW: Tensor, captions: Sequence[str]) -> Tensor:
@@ -26,43 +25,26 @@ def frame_similarities(clip: TextImageExtractor, clips_BTCHW: Tensor, captions: 
     return torch.einsum("btd,bd->bt", image_BTD.float(), clip.texts(captions).to(image_BTD).float())
 
 
-class ClipSim(Metric):
-    """CLIPSIM as a torchmetrics metric; ``per_prompt()`` keeps the value of every clip.
+class ClipSim(PerClipMetric):
+    """CLIPSIM as a torchmetrics metric; :meth:`per_prompt` keeps the value of every clip.
 
     Args:
-        clip: the text and image encoder, for example ``artv_eval.features.clip:open_clip_vit_b_32``.
+        clip: the text and image encoder, for example that of ``artv_eval.features.clip.clip()``.
     """
 
-    is_differentiable = False
     higher_is_better = True
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-    values: list[Tensor]
 
     def __init__(self, clip: TextImageExtractor, **kwargs: Any):
         super().__init__(**kwargs)
         self.clip = clip
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("values", [], dist_reduce_fx="cat")
 
-    def update(self, clips: Tensor, captions: Sequence[str]) -> None:
-        """Adds clips, uint8 (B, T, 3, H, W), with one caption each."""
-        value_B = frame_similarities(self.clip, clips, captions).double().mean(1).to(self.total.device)
-        self.values.append(value_B)
-        self.total = self.total + value_B.sum()
-        self.count = self.count + len(value_B)
-
-    def compute(self) -> Tensor:
-        """Mean over videos of the mean over frames, in [−1, 1]."""
-        if self.count == 0:
-            raise UserError("CLIPSIM got no clips")
-        return self.total / self.count
+    def values(self, clips_BTCHW: Tensor, captions: Sequence[str]) -> Tensor:
+        """(B,) of clips, uint8 (B, T, 3, H, W), with one caption each: mean over frames, in [−1, 1]."""
+        return frame_similarities(self.clip, clips_BTCHW, captions).mean(1)
 
     def per_prompt(self) -> Tensor:
-        """(n,): one value a clip, in the order of the updates (shards in the order of their ranks)."""
-        return dim_zero_cat(self.values)
+        """(n,): one value a clip."""
+        return self.per_clip()
 
 
 class ClipSimEvaluator(MeanEvaluator):

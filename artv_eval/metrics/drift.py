@@ -7,13 +7,17 @@ picture. The other curves (sharpness, contrast, saturation) are relative to fram
 Shape suffixes: B clips, T frames, C channels, H W pixels, n clips.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from artv.errors import UserError, closest
 from artv_eval.api import ClipSet
-from artv_eval.metrics.base import MeanEvaluator, batched, frames_of, slope
+from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, slope
+from artv_eval.metrics.perclip import PerClipMetric
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -51,6 +55,26 @@ def _luma(frames_BTCHW: Tensor) -> Tensor:
 CURVES = {"change": change_from_first, "sharpness": sharpness, "contrast": contrast, "saturation": saturation}
 
 
+class Drift(PerClipMetric):
+    """Drift as a torchmetrics metric: slope a frame of one of the ``CURVES``."""
+
+    def __init__(self, quantity: str = "change", **kwargs: Any):
+        super().__init__(**kwargs)
+        if quantity not in CURVES:
+            raise UserError(f"drift quantity is {quantity!r}; {closest(quantity, CURVES)}")
+        self.quantity = quantity
+
+    def values(self, clips_BTCHW: Tensor) -> Tensor:
+        """(B,) of clips, uint8 (B, T, 3, H, W)."""
+        return torch.from_numpy(slope(relative_curve(self.quantity, clips_BTCHW)))
+
+
+def relative_curve(quantity: str, clips_BTCHW: Tensor) -> np.ndarray:
+    """(B, T): the curve; relative to frame 0, except for ``change``, which is 0 there."""
+    curve_BT = CURVES[quantity](clips_BTCHW).cpu().numpy()
+    return curve_BT if quantity == "change" else curve_BT / np.maximum(curve_BT[:, :1], 1e-3)
+
+
 class DriftEvaluator(MeanEvaluator):
     """Slope of a curve over the frame index, mean over clips; rows are the curves (n, T).
 
@@ -68,11 +92,7 @@ class DriftEvaluator(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): the curve of every clip."""
-        measure = CURVES[self.quantity]
-        return np.concatenate([self._relative(measure(frames_of(batch)).numpy()) for batch in batched(clips, 16)])
-
-    def _relative(self, curve_BT: np.ndarray) -> np.ndarray:
-        return curve_BT if self.quantity == "change" else curve_BT / np.maximum(curve_BT[:, :1], 1e-3)
+        return np.concatenate([relative_curve(self.quantity, frames_of(batch)) for batch in batched(clips, BATCH)])
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): slope a frame."""

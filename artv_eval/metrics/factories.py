@@ -125,3 +125,75 @@ def caption_motion(feature: Any = "shapes", device: str = "cpu") -> Evaluator:
     from artv_eval.metrics.caption import CaptionEvaluator
 
     return CaptionEvaluator(find(feature, device), "motion")
+
+
+def kvd(feature: Any = "shapes", transform: dict[str, Any] | None = None, device: str = "cpu") -> Evaluator:
+    """Kernel video distance: polynomial MMD, unbiased."""
+    from artv_eval.metrics.kvd import KvdEvaluator
+
+    return KvdEvaluator(find(feature, device), transform=_transform(transform))
+
+
+def window_fvd(
+    feature: Any = "shapes",
+    length: int = 8,
+    stride: int = 4,
+    ddof: int = 1,
+    transform: dict[str, Any] | None = None,
+    device: str = "cpu",
+) -> Evaluator:
+    """FVD on sliding windows of ``length`` frames, one every ``stride``."""
+    from artv_eval.metrics.windows import WindowFvdEvaluator
+
+    return WindowFvdEvaluator(
+        find(feature, device), transform=_transform(transform), length=length, stride=stride, ddof=ddof
+    )
+
+
+def inception_score(feature: Any = "c3d", transform: dict[str, Any] | None = None, device: str = "cpu") -> Evaluator:
+    """Inception Score."""
+    from artv_eval.metrics.inception import InceptionScoreEvaluator
+
+    return InceptionScoreEvaluator(find(feature, device), transform=_transform(transform))
+
+
+def frame_fid(feature: Any = "shapes-clip", ddof: int = 1, device: str = "cpu") -> Evaluator:
+    """FID of frames."""
+    from artv_eval.metrics.frames import FrameFidEvaluator
+
+    return FrameFidEvaluator(find(feature, device), ddof=ddof)
+
+
+def psnr() -> Evaluator:
+    """PSNR to the ground truth, dB."""
+    from artv_eval.metrics.frames import FrameSimilarityEvaluator
+
+    return FrameSimilarityEvaluator("psnr")
+
+
+def ssim() -> Evaluator:
+    """SSIM to the ground truth."""
+    from artv_eval.metrics.frames import FrameSimilarityEvaluator
+
+    return FrameSimilarityEvaluator("ssim")
+
+
+def lpips(weights: str | None = None, device: str = "cpu") -> Evaluator:
+    """LPIPS to the ground truth."""
+    from artv_eval.metrics.frames import FrameSimilarityEvaluator, Lpips
+
+    return FrameSimilarityEvaluator("lpips", Lpips(weights, device))
+
+
+def flicker() -> Evaluator:
+    """Change of the still background from frame to frame, grey levels."""
+    from artv_eval.metrics.frames import FlickerEvaluator
+
+    return FlickerEvaluator()
+
+
+def warping_error(weights: str | None = None, device: str = "cpu") -> Evaluator:
+    """Warping error along RAFT's optical flow."""
+    from artv_eval.metrics.warping import Raft, WarpingErrorEvaluator
+
+    return WarpingErrorEvaluator(Raft(weights, device))

@@ -1,0 +1,203 @@
+"""Metrics of frames: distance to the ground truth (PSNR, SSIM, LPIPS), FID of frames, and flicker.
+
+Shape suffixes: B clips, T frames, C channels, H W pixels, n clips, D features, N pictures, R resamples.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from artv.errors import UserError, closest
+from artv_eval.api import ClipSet
+from artv_eval.features.base import TextImageExtractor
+from artv_eval.features.weights import find
+from artv_eval.metrics.base import BATCH, MeanEvaluator, SetEvaluator, batched, frames_of, to_BTCHW
+from artv_eval.metrics.frechet import FrechetResampler, frechet_from_features
+from artv_eval.metrics.perclip import PerClipMetric
+
+PSNR_CAP = 100.0  # of equal frames, whose PSNR is infinite
+
+Similarity = Callable[[Tensor, Tensor], Tensor]
+
+
+def psnr(x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
+    """(N,) dB of pictures 0 … 255, at most 100."""
+    value = peak_signal_noise_ratio(x_NCHW, y_NCHW, data_range=255.0, reduction="none", dim=(1, 2, 3))
+    return value.clamp(max=PSNR_CAP)
+
+
+def ssim(x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
+    """(N,) of pictures 0 … 255 (Wang et al. 2004; Gaussian window of 11 pixels)."""
+    value = structural_similarity_index_measure(x_NCHW, y_NCHW, data_range=255.0, reduction="none")
+    assert isinstance(value, Tensor)
+    return value
+
+
+class Lpips:
+    """LPIPS with AlexNet (Zhang et al. 2018) of torchmetrics, on weights that are there: downloads nothing.
+
+    Args:
+        weights: torchvision's AlexNet file, by default where ``doctor`` says.
+        device: where it runs.
+    """
+
+    def __init__(self, weights: str | None = None, device: str = "cpu"):
+        from torchmetrics.functional.image.lpips import _NoTrainLpips
+
+        path, self.digest = find("lpips-alex", weights)
+        self.network = _NoTrainLpips(net="alex", pnet_rand=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        places = {"slice1.0": 0, "slice2.3": 3, "slice3.6": 6, "slice4.8": 8, "slice5.10": 10}
+        named = {f"{ours}.{p}": state[f"features.{k}.{p}"] for ours, k in places.items() for p in ("weight", "bias")}
+        self.network.net.load_state_dict(named)
+        self.network.to(device).eval()
+        self.device = device
+
+    @torch.inference_mode()
+    def __call__(self, x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
+        """(N,) of pictures 0 … 255; 0 = equal."""
+        x, y = (z.to(self.device).float() / 127.5 - 1 for z in (x_NCHW, y_NCHW))
+        return self.network(x, y).flatten().cpu()
+
+
+HIGHER = {"psnr": True, "ssim": True, "lpips": False}
+
+
+def similarity(name: str, weights: str | None = None, device: str = "cpu") -> Similarity:
+    """``psnr``, ``ssim`` or ``lpips`` as a function of two batches of pictures."""
+    if name not in HIGHER:
+        raise UserError(f"frame similarity is {name!r}; {closest(name, HIGHER)}")
+    return Lpips(weights, device) if name == "lpips" else {"psnr": psnr, "ssim": ssim}[name]
+
+
+def similarity_curve(measure: Similarity, clips_BTCHW: Tensor, truth_BTCHW: Tensor) -> Tensor:
+    """(B, T): similarity of every frame to that of the ground truth."""
+    if clips_BTCHW.shape != truth_BTCHW.shape:
+        raise UserError(
+            f"clips {tuple(clips_BTCHW.shape)} and their ground truth {tuple(truth_BTCHW.shape)} differ in size"
+        )
+    value_N = measure(clips_BTCHW.flatten(0, 1).float(), truth_BTCHW.flatten(0, 1).float())
+    return value_N.unflatten(0, clips_BTCHW.shape[:2])
+
+
+class FrameSimilarity(PerClipMetric):
+    """PSNR, SSIM or LPIPS to the ground truth as a torchmetrics metric: mean over frames after the first."""
+
+    def __init__(self, name: str = "psnr", measure: Similarity | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.measure = measure or similarity(name)
+
+    def values(self, clips_BTCHW: Tensor, truth_BTCHW: Tensor) -> Tensor:
+        """(B,) of clips and ground truths, uint8 (B, T, 3, H, W)."""
+        return similarity_curve(self.measure, clips_BTCHW, truth_BTCHW)[:, 1:].mean(1)
+
+
+class FrameSimilarityEvaluator(MeanEvaluator):
+    """PSNR, SSIM or LPIPS in the harness; rows are curves over the frame index (n, T).
+
+    The first frame is left out of the mean: where it is given, it is a copy.
+    """
+
+    needs = frozenset({"real"})
+
+    def __init__(self, name: str = "psnr", measure: Similarity | None = None):
+        self.name, self.measure, self.higher_is_better = name, measure or similarity(name), HIGHER.get(name)
+        self.digest = f"frames-{name}-{getattr(self.measure, 'digest', '1')}"
+
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, T): similarity to the ground truth."""
+        parts = []
+        for batch in batched(clips, BATCH):
+            truths = [request.real for request, _ in batch]
+            if any(truth is None for truth in truths):
+                raise self.lacks("the ground truth")
+            truth = to_BTCHW([truth for truth in truths if truth is not None])
+            parts.append(similarity_curve(self.measure, frames_of(batch), truth).numpy())
+        return np.concatenate(parts)
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        """(n,): mean over frames after the first."""
+        return rows[:, 1:].mean(1)
+
+    def curve(self, rows: np.ndarray) -> np.ndarray:
+        """(T,): mean over clips."""
+        return rows.mean(0)
+
+
+def flicker_curve(clips_BTCHW: Tensor) -> Tensor:
+    """(B, T − 1): median over pixels of |frame_t − frame_{t−1}|, grey levels.
+
+    VBench takes the mean over pixels of clips chosen for standing still; the median lets an object move.
+    """
+    x = clips_BTCHW.float()
+    return (x[:, 1:] - x[:, :-1]).abs().mean(2).flatten(2).quantile(0.5, dim=-1)
+
+
+class Flicker(PerClipMetric):
+    """Temporal flicker as a torchmetrics metric: grey levels, 0 = steady."""
+
+    higher_is_better = False
+
+    def values(self, clips_BTCHW: Tensor) -> Tensor:
+        """(B,) of clips, uint8 (B, T, 3, H, W)."""
+        return flicker_curve(clips_BTCHW).mean(1)
+
+
+class FlickerEvaluator(MeanEvaluator):
+    """Temporal flicker in the harness; rows are curves (n, T − 1)."""
+
+    name, digest, higher_is_better = "flicker", "flicker-1", False
+
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, T − 1): change from each frame to the next."""
+        return np.concatenate([flicker_curve(frames_of(batch)).numpy() for batch in batched(clips, BATCH)])
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        """(n,): mean over time."""
+        return rows.mean(1)
+
+    def curve(self, rows: np.ndarray) -> np.ndarray:
+        """(T − 1,): mean over clips."""
+        return rows.mean(0)
+
+
+class FrameFidEvaluator(SetEvaluator):
+    """FID of frames (Heusel et al. 2017) in the harness; rows are the features of all frames, (n, T·D).
+
+    Resampling takes whole clips, since frames of one clip are not independent.
+
+    Args:
+        encoder: gives features of pictures.
+        ddof: 1 divides covariances by n − 1, 0 by n.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, encoder: TextImageExtractor, *, name: str = "frame_fid", ddof: int = 1):
+        self.encoder, self.name, self.ddof = encoder, name, ddof
+        self.digest = f"frames-{encoder.name}-{encoder.digest}"
+
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, T·D) float32."""
+        parts = []
+        for batch in batched(clips, BATCH):
+            frames = frames_of(batch)
+            parts.append(self.encoder.images(frames.flatten(0, 1)).reshape(len(frames), -1).float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def _frames(self, rows: np.ndarray) -> np.ndarray:
+        return rows.reshape(-1, self.encoder.dim)
+
+    def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
+        """Fréchet distance over frames."""
+        return frechet_from_features(self._frames(rows), self._frames(self.reference(reference)), self.ddof)
+
+    def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+        """(R,): of resampled clips with all their frames."""
+        distance = FrechetResampler(self._frames(rows), self._frames(self.reference(reference)), self.ddof)
+        T = rows.shape[1] // self.encoder.dim
+        return np.array([distance((index[:, None] * T + np.arange(T)).ravel()) for index in index_Rn])

@@ -1,0 +1,97 @@
+"""Kernel video distance: squared MMD of video features with a polynomial kernel, unbiased (Bińkowski et al. 2018).
+
+    k(x, y) = (x·y / d + 1)³
+
+Its expectation does not depend on the number of clips, so it compares sets of different sizes; it can fall below 0.
+
+Shape suffixes: n clips, m reference clips, d features, R resamples, B batch.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from artv.errors import UserError
+from artv_eval.features.base import FeatureExtractor
+from artv_eval.features.preprocess import Transform
+from artv_eval.metrics.fvd import FeatureEvaluator
+
+
+def polynomial_kernel(x_nd: np.ndarray, y_md: np.ndarray) -> np.ndarray:
+    """(n, m) float64: (x·y / d + 1)³."""
+    return (x_nd.astype(np.float64) @ y_md.astype(np.float64).T / x_nd.shape[1] + 1) ** 3
+
+
+def unbiased_mmd(x_nd: np.ndarray, y_md: np.ndarray) -> float:
+    """Squared MMD without the diagonal terms (Gretton et al. 2012, lemma 6)."""
+    return float(KernelResampler(x_nd, y_md)(np.arange(len(x_nd))))
+
+
+class KernelResampler:
+    """Unbiased squared MMD of many resamples of one set to a fixed reference: the kernels are computed once."""
+
+    def __init__(self, x_nd: np.ndarray, reference_md: np.ndarray):
+        m = len(reference_md)
+        if len(x_nd) < 2 or m < 2:
+            raise UserError(f"KVD needs at least 2 clips on both sides and got {len(x_nd)} and {m}")
+        self.own = polynomial_kernel(x_nd, x_nd)
+        self.cross = polynomial_kernel(x_nd, reference_md).mean(1)
+        other = polynomial_kernel(reference_md, reference_md)
+        self.reference = (other.sum() - np.trace(other)) / (m * (m - 1))
+
+    def __call__(self, index_n: np.ndarray) -> float:
+        """The distance when the set is ``x[index]``."""
+        count = np.bincount(index_n, minlength=len(self.own)).astype(np.float64)
+        n = count.sum()
+        pairs = count @ self.own @ count - count @ np.diagonal(self.own)
+        return float(pairs / (n * (n - 1)) + self.reference - 2 * (count @ self.cross) / n)
+
+
+class KernelVideoDistance(Metric):
+    """KVD as a torchmetrics metric. State: the features, which concatenate across shards.
+
+    Args:
+        features: maps uint8 clips (B, T, 3, H, W) to (B, d); None when :meth:`update` is given features.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+    real: list[Tensor]
+    fake: list[Tensor]
+
+    def __init__(self, features: FeatureExtractor | Callable[[Tensor], Tensor] | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.features = features
+        self.add_state("real", [], dist_reduce_fx="cat")
+        self.add_state("fake", [], dist_reduce_fx="cat")
+
+    def update(self, clips: Tensor, real: bool) -> None:
+        """Adds clips, or their features when there is no extractor."""
+        (self.real if real else self.fake).append(self.features(clips) if self.features is not None else clips)
+
+    def compute(self) -> Tensor:
+        """The squared distance, float64 scalar."""
+        sides = [dim_zero_cat(side).cpu().numpy() if side is not None else None for side in (self.fake, self.real)]
+        return torch.tensor(unbiased_mmd(*sides), dtype=torch.float64)
+
+
+class KvdEvaluator(FeatureEvaluator):
+    """KVD in the harness; its rows are FVD's."""
+
+    def __init__(self, features: FeatureExtractor, *, transform: Transform | None = None, name: str = "kvd"):
+        super().__init__(features, transform=transform, name=name)
+
+    def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
+        """The unbiased squared MMD."""
+        return unbiased_mmd(rows, self.reference(reference))
+
+    def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+        """(R,): of resampled rows."""
+        distance = KernelResampler(rows, self.reference(reference))
+        return np.array([distance(index) for index in index_Rn])
