@@ -20,6 +20,7 @@ TWINS = {
     "model": [],
     "model_no_mask": ["--no-mask"],
     "model_no_anchor": ["--no-anchor"],
+    "model_plain_loss": ["--config", "benchmarks/configs/plain_loss.yaml"],
     "model_clean_refs": ["--ref-noise", "constant:0"],
     "model_noisy_refs": ["--ref-noise", "uniform:0:0.3"],
 }

@@ -16,7 +16,10 @@ class TrainConfig(BaseModel):
 
     ``clips``: how many clips of the built-in world; None = 65,536 on a GPU, 2,048 on a CPU.
     ``ref_noise``: distribution of the noise level on the references that the adapters see; what the mask copies stays
-    clean. ``first_frame_share``: share of training targets that are first frames (no references, no anchor).
+    clean. ``first_frame_share``: share of training targets that are first frames (no references, no anchor);
+    ``start_share``: share whose references all repeat one frame, as at the start of a clip. ``weight_cap``: 1 is the
+    paper's plain squared error, see :func:`artv.training.loss.noise_prediction_loss`. ``overlap``: the two networks
+    on two CUDA streams.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +39,9 @@ class TrainConfig(BaseModel):
     first_frame_share: float = 0.1
     ref_noise: str = "uniform:0:0.1"
     copy_noised: bool = False
+    start_share: float = 0.0
+    weight_cap: float = 1.0
+    overlap: bool = True
     autoencoder: LoopConfig
     text_encoder: LoopConfig
     model: LoopConfig
@@ -45,6 +51,9 @@ def shapes() -> TrainConfig:
     """The small world, from nothing: autoencoder, text encoder, then the two networks."""
     return TrainConfig(
         preset="shapes",
+        ref_noise="uniform:0:0.2",
+        start_share=0.3,
+        weight_cap=5.0,
         autoencoder=LoopConfig(
             steps=4_500, batch_size=256, lr=1e-3, schedule="cosine", ema_decay=0.999, precision="bf16"
         ),
@@ -52,9 +61,9 @@ def shapes() -> TrainConfig:
             steps=4_000, batch_size=1024, lr=1e-3, schedule="cosine", ema_decay=0.999, precision="bf16"
         ),
         model=LoopConfig(
-            steps=24_000,
+            steps=12_000,
             batch_size=512,
-            lr=6e-4,
+            lr=8e-4,
             warmup=500,
             schedule="cosine",
             ema_decay=0.9995,

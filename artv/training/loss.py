@@ -19,11 +19,14 @@ def draw_conditions(
     levels: Levels,
     num_refs: int,
     copy_noised: bool = False,
+    start_share: float = 0.0,
 ) -> Conditions:
     """Conditions for predicting frame ``i_B`` of each clip; frame 0 has neither references nor anchor."""
     latents = batch.latents_BTChw
     B, device = len(i_B), latents.device
     refs = window(latents, i_B, num_refs)
+    starts = (torch.rand(B, device=device) < start_share).view(B, 1, 1, 1, 1)
+    refs = torch.where(starts, refs[:, -1:], refs)
 
     def kept(chance: float) -> Tensor:
         return (torch.rand(B, device=device) >= chance).float()
@@ -50,12 +53,17 @@ def noise_prediction_loss(
     levels: Levels,
     first_frame_share: float,
     copy_noised: bool = False,
+    start_share: float = 0.0,
+    weight_cap: float = 1.0,
     predict: nn.Module | None = None,
 ) -> Tensor:
     """Scalar loss of one batch: each clip gives one target frame, timestep and noise.
 
     ``first_frame_share``: share of the targets that are a first frame, made from text alone. ``copy_noised``: copy from
-    the noised reference instead of the clean one (an ablation). ``predict``: the data-parallel wrapper to call.
+    the noised reference instead of the clean one (an ablation). ``start_share``: share of the samples whose references
+    all repeat the newest frame, as when a clip starts: what moves is then known from the text alone. ``weight_cap``:
+    the squared error counts min(1 + sigma², cap) times; 1 is the paper's plain error. ``predict``: the data-parallel
+    wrapper to call.
     """
     latents = batch.latents_BTChw
     B, T = latents.shape[:2]
@@ -66,6 +74,9 @@ def noise_prediction_loss(
     t = torch.randint(model.schedule.num_timesteps, (B,), device=device)
     noise = torch.randn_like(target)
     a, s = model.schedule.a_s(t)
-    conditions = draw_conditions(batch, i, null_text_LD, dropout, levels, model.sizes.num_refs, copy_noised)
+    conditions = draw_conditions(
+        batch, i, null_text_LD, dropout, levels, model.sizes.num_refs, copy_noised, start_share
+    )
     prediction = (predict or model)(a * target + s * noise, t, conditions)
-    return (prediction.eps_BCHW.float() - noise).square().mean()
+    weight = (1 / (a * a)).clamp_max(weight_cap)  # 1 + sigma² = 1 / a²
+    return (weight * (prediction.eps_BCHW.float() - noise).square()).mean()

@@ -32,6 +32,7 @@ def train_model(
     model.to(memory_format=torch.channels_last).train()
     dropout = ConditionDropout(text=config.drop_text, ref=config.drop_ref, anchor=config.drop_anchor)
     levels = noise_levels(config.ref_noise)
+    model.overlap = config.overlap
 
     def draw_loss() -> Tensor:
         return noise_prediction_loss(
@@ -42,6 +43,8 @@ def train_model(
             levels=levels,
             first_frame_share=config.first_frame_share,
             copy_noised=config.copy_noised,
+            start_share=config.start_share,
+            weight_cap=config.weight_cap,
             predict=wrapped,
         )
 

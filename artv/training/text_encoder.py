@@ -37,8 +37,9 @@ def small_clip(vocabulary: list[int], size: int) -> CLIP:
 
 def contact_sheet(clips_BT3HW: Tensor) -> Tensor:
     """Four frames spread over the clip, first to last, as one picture (B, 3, 2H, 2W)."""
-    picks = torch.linspace(0, clips_BT3HW.shape[1] - 1, 4).round().long().to(clips_BT3HW.device)
-    return rearrange(clips_BT3HW[:, picks], "b (r c) k h w -> b k (r h) (c w)", r=2)
+    last = clips_BT3HW.shape[1] - 1
+    picked = torch.stack([clips_BT3HW[:, round(last * i / 3)] for i in range(4)], dim=1)
+    return rearrange(picked, "b (r c) k h w -> b k (r h) (c w)", r=2)
 
 
 def train_text_encoder(
