@@ -16,8 +16,8 @@ from artv.errors import UserError
 from artv_eval.components import KINDS, ROLES, Kind
 from artv_eval.plugins import Entry, PluginManager
 
-RUNTIME = frozenset({"device"})
-"""Settings that say where to compute and not what: filled in by the harness, and no part of a cell's id."""
+RUNTIME = frozenset({"device", "progress"})
+"""Settings that say where and how visibly to compute: filled in by the harness, and no part of a cell's id."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,7 @@ _KINDS = (
     ),
     Kind(
         name="features",
-        role="features",
+        role="feature",
         contract="factory(**settings) -> extractor: uint8 (B, T, 3, H, W) -> float32 (B, dim); name, digest, dim",
     ),
     Kind(

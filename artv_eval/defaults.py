@@ -92,3 +92,45 @@ def register_anchors() -> list[Component]:
         Component("blend", "artv.anchors:Blend", "a running mixture with the newest frame"),
         Component("none", "artv.anchors:NoAnchor", "the condition is dropped"),
     ]
+
+
+@hookimpl
+def register_protocols() -> list[Component]:
+    return [
+        Component("shapes@1", "artv_eval.protocols:shapes_1", "the synthetic world, first frame given"),
+        Component("ucf101@videopoet", "artv_eval.protocols:ucf101_videopoet", "10,000 clips, class sentences, 256"),
+        Component("ucf101@lavie", "artv_eval.protocols:ucf101_lavie", "10,100 clips, class names, crop 270 to 224"),
+        Component("ucf101@stylegan-v", "artv_eval.protocols:ucf101_stylegan_v", "2,048 clips, covariance over n"),
+        Component("msrvtt@lavie", "artv_eval.protocols:msrvtt_lavie", "2,990 prompts, CLIPSIM"),
+        Component("msrvtt@videopoet", "artv_eval.protocols:msrvtt_videopoet", "all captions; FVD 2,048 × 20"),
+        Component("yaml", "artv_eval.protocols:from_yaml", "a card of your own: yaml:FILE", argument="path"),
+    ]
+
+
+@hookimpl
+def register_features() -> list[Component]:
+    return [
+        Component("shapes", "artv_eval.features.shapes:shapes_classifier", "classifier of the synthetic world, 64-d"),
+        Component("shapes-clip", "artv_eval.features.shapes:shapes_clip", "small CLIP of the synthetic world"),
+    ]
+
+
+@hookimpl
+def register_metrics() -> list[Component]:
+    where = "artv_eval.metrics.factories"
+    return [
+        Component("fvd", f"{where}:fvd", "Fréchet video distance"),
+        Component("fvd_infinity", f"{where}:fvd_infinity", "FVD extrapolated to infinitely many clips"),
+        Component("clipsim", f"{where}:clipsim", "agreement with the caption"),
+        Component("clipsim_drift", f"{where}:clipsim_drift", "loss of agreement with the caption, a frame"),
+        Component("anchor_similarity", f"{where}:anchor_similarity", "similarity of every frame to the first"),
+        Component("drift", f"{where}:drift", "change of the still background, grey levels a frame"),
+        Component("sharpness_drift", f"{where}:sharpness_drift", "change of sharpness a frame"),
+        Component("contrast_drift", f"{where}:contrast_drift", "change of contrast a frame"),
+        Component("saturation_drift", f"{where}:saturation_drift", "change of saturation a frame"),
+        Component("mask_auc", f"{where}:mask_auc", "the mask against the true motion region"),
+        Component("mask_contrast", f"{where}:mask_contrast", "mean mask outside the motion region minus inside"),
+        Component("caption", f"{where}:caption", "share of named colours recognised moving as named"),
+        Component("caption_colour", f"{where}:caption_colour", "share of named colours recognised"),
+        Component("caption_motion", f"{where}:caption_motion", "share of named motions recognised"),
+    ]

@@ -83,6 +83,7 @@ class GenerationWork:
             **self.__dict__,
             "manager": self.manager.options,
             "on_clip": None,
+            "runtime": {**self.runtime, "progress": False},
             "_requests": None,
             "_method": ("", None),
         }
@@ -144,15 +145,17 @@ def check_clip(clip: Any, request: ClipRequest) -> None:
 
 
 def pending(
-    store: RunStore, cells: Sequence[Cell], requests: Sequence[ClipRequest], shard: Shard, batch_size: int
+    store: RunStore, cells: Sequence[Cell], indices: Sequence[int], shard: Shard, batch_size: int
 ) -> list[Task]:
-    """The tasks that are left: per cell the clips of this shard that are not there, in batches."""
+    """The tasks that are left: per cell the clips of this shard that are not there, in batches.
+
+    ``indices``: of all requests, in order.
+    """
     tasks = []
+    position = {index: i for i, index in enumerate(indices)}
     for cell in {cell.id: cell for cell in cells if cell.method is not None}.values():
         assert cell.method is not None
-        position = {request.index: i for i, request in enumerate(requests)}
-        wanted = shard.part([request.index for request in requests])
-        left = [position[index] for index in store.missing(cell.id, wanted)]
+        left = [position[index] for index in store.missing(cell.id, shard.part(indices))]
         for start in range(0, len(left), batch_size):
             batch = tuple(left[start : start + batch_size])
             tasks.append(Task(cell=cell.id, method=cell.method.reference(), indices=batch))

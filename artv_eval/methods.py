@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
+from artv_eval import checkpoints
 from artv_eval.api import ClipRequest, GeneratedClip
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
@@ -110,12 +111,14 @@ class ArtV:
 
     Args:
         checkpoint: a preset (``shapes``), a twin of it (``shapes:no-mask``), a folder or a hub id.
-        sampler: how the reverse process is solved; None for the paper's.
+        sampler: how the reverse process is solved.
         steps: sampling steps; None for the preset's.
         guidance: how the conditions are weighed; None for the preset's.
         anchor: which frame is the anchor.
         use_mask: False turns the mask off in a model trained with it, which is not the twin trained without.
+        first_frame: makes the first frame where the protocol gives none; None: the model itself does.
         device: where it runs.
+        progress: whether a bar shows the steps of a batch.
     """
 
     def __init__(
@@ -127,37 +130,64 @@ class ArtV:
         guidance: Any = None,
         anchor: Any = "first",
         use_mask: bool = True,
+        first_frame: Callable[..., np.ndarray] | None = None,
         device: str = "cpu",
+        progress: bool = False,
     ) -> None:
         if steps is not None and steps < 1:
             raise UserError(f"artv.steps is {steps}; it must be at least 1")
-        self.checkpoint, self.device = checkpoint, device
+        self.checkpoint, self.device, self.first_frame = checkpoint, device, first_frame
         self.settings = {
             "sampler": sampler,
             "steps": steps,
             "guidance": guidance,
             "anchor": anchor,
             "use_mask": use_mask,
+            "progress": progress,
         }
+
+    def unavailable(self) -> str | None:
+        """Why the weights are not here, or None."""
+        return checkpoints.unavailable(self.checkpoint)
+
+    def digest(self) -> str:
+        """Of the weights and configurations."""
+        return checkpoints.digest(self.checkpoint)
+
+    def preset(self) -> str:
+        """``shapes`` or ``paper``, by the size of the model."""
+        return checkpoints.preset(self.checkpoint)
 
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
         """All requests in one batch; they share the protocol's size and differ in prompt, first frame and seed."""
         pipe = load_pipeline(self.checkpoint, self.device)
-        first = requests[0]
-        images = [request.first_frame for request in requests]
+        size = requests[0]
         result = pipe(
             [request.prompt for request in requests],
-            image=None if images[0] is None else images,
-            num_frames=first.num_frames,
-            height=first.height,
-            width=first.width,
+            image=self._images(requests),
+            num_frames=size.num_frames,
+            height=size.height,
+            width=size.width,
             seed=[request.seed for request in requests],
             return_masks=True,
             **self.settings,
         )
-        masks_BTHW = [None] * len(requests) if result.masks is None else result.masks.mean(1)
-        for frames, mask in zip(result.frames, masks_BTHW, strict=True):
-            yield GeneratedClip(np.asarray(frames), None if mask is None else np.asarray(mask, np.float32))
+        if result.failures:
+            sample, why = next(iter(result.failures.items()))
+            raise RuntimeError(f"clip {requests[sample].index}: {why}")
+        masks_BSThw = [None] * len(requests) if result.masks is None else result.masks
+        for frames, mask_SThw in zip(result.frames, masks_BSThw, strict=True):
+            mask = None if mask_SThw is None else mask_SThw.mean(0, dtype=np.float32)[-(len(frames) - 1) :]
+            yield GeneratedClip(frames, mask)
+
+    def _images(self, requests: Sequence[ClipRequest]) -> list[np.ndarray] | None:
+        given = [request.first_frame for request in requests if request.first_frame is not None]
+        if len(given) == len(requests):
+            return given
+        if self.first_frame is None:
+            return None
+        size, prompts = requests[0], [request.prompt for request in requests]
+        return list(self.first_frame(prompts, size.height, size.width, [request.seed for request in requests]))
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ everything on disk is keyed by it. The number of videos is no part of it, so a l
 """
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 from artv.errors import UserError, closest
 from artv_eval.api import AblationContext, CellSpec
-from artv_eval.build import Recipe, build, recipe, settings_of
+from artv_eval.build import Recipe, Setting, build, recipe, settings_of
 from artv_eval.components import KINDS, ROLES
 from artv_eval.plugins import PluginManager
 
@@ -172,11 +173,20 @@ def _cell(
     if request.steps is not None and "steps" in known:
         settings.setdefault("steps", request.steps)
     settings |= assignments.take("method", known) | assignments.take(method.component.name)
+    settings = with_components(settings, known, assignments)
+    return Cell(**common, method=recipe(manager, "methods", spec.method, settings))
+
+
+def with_components(
+    settings: Mapping[str, Any], known: Mapping[str, Setting], assignments: Assignments
+) -> dict[str, Any]:
+    """``settings`` with those that name components filled in from the defaults and from ``--set``."""
+    filled = dict(settings)
     for role in ROLES.keys() & known.keys():
         chosen = _component(settings.get(role, known[role].default), role, assignments)
-        if chosen is not None:
-            settings[role] = chosen
-    return Cell(**common, method=recipe(manager, "methods", spec.method, settings))
+        if chosen is not None and chosen is not inspect.Parameter.empty:
+            filled[role] = chosen
+    return filled
 
 
 def _component(value: Any, role: str, assignments: Assignments) -> Any:

@@ -49,11 +49,15 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Flaw:
-    """Whether a metric tells a sanity method from the real clips, or cannot say; ``text`` is the report's sentence."""
+    """Whether a metric tells a sanity method (``flaw``) from the real clips or from a model's cell (``other``).
+
+    ``seen`` is whether their intervals are apart; ``text`` is the report's sentence.
+    """
 
     metric: str
     flaw: str
-    seen: bool | None
+    other: str
+    seen: bool
     text: str
 
 

@@ -65,9 +65,11 @@ def describe_cached(
     return np.stack([kept[key] for key in keys])
 
 
-def describe_cell(store: RunStore, cell: Cell, requests: Sequence[ClipRequest], evaluator: Any) -> np.ndarray:
-    """Rows (n, d) of a cell's clips."""
-    keys = [f"{request.index}:{store.fingerprint(cell.id, request.index)}" for request in requests]
+def describe_cell(
+    store: RunStore, cell: Cell, requests: Sequence[ClipRequest], indices: Sequence[int], evaluator: Any
+) -> np.ndarray:
+    """Rows (n, d) of a cell's clips. ``indices``: of the requests, so that none is made only to be counted."""
+    keys = [f"{index}:{store.fingerprint(cell.id, index)}" for index in indices]
     return describe_cached(
         store, cell.id, keys, evaluator, lambda part: store.clips(cell.id, [requests[i] for i in part])
     )
@@ -84,7 +86,12 @@ def describe_reference(store: RunStore, protocol_key: str, clips: ClipSet, evalu
 
 
 def score_cell(
-    store: RunStore, cell: Cell, requests: Sequence[ClipRequest], metric: Metric, reference: np.ndarray | None
+    store: RunStore,
+    cell: Cell,
+    requests: Sequence[ClipRequest],
+    indices: Sequence[int],
+    metric: Metric,
+    reference: np.ndarray | None,
 ) -> Scored:
     """The rows of a cell under a metric, or the reason why there are none."""
     if cell.status != READY or metric.status != OK:
@@ -93,7 +100,7 @@ def score_cell(
     if lacking:
         return _absent(cell, metric, f"absent: this cell has no {' and no '.join(sorted(lacking))}")
     try:
-        rows = describe_cell(store, cell, requests, metric.evaluator)
+        rows = describe_cell(store, cell, requests, indices, metric.evaluator)
     except (WorkFailed, OSError):  # of the run folder, not of the metric
         raise
     except Exception as error:
@@ -215,27 +222,25 @@ def _paired(a: Scored, b: Scored) -> statistics.Comparison | None:
 
 
 def flaws_of(rows: Sequence[Row]) -> list[Flaw]:
-    """For each metric and each sanity method: does the metric tell it from the real clips?"""
-    found: dict[tuple[str, str], Flaw] = {}
-    real = {row.metric: row for row in rows if row.method == REAL}
+    """For each metric and each sanity method: does the metric tell it from the real clips, and from the first cell?
+
+    A metric that cannot tell a model from a still or from the wrong text says nothing about the model.
+    """
+    found: dict[tuple[str, str, str], Flaw] = {}
     for row in rows:
-        if row.method in FLAWS and row.metric in real:
-            found[row.metric, row.method] = _flaw(row, real[row.metric])
+        if row.method not in FLAWS or row.value is None:
+            continue
+        same = [other for other in rows if other.metric == row.metric and other.ablation == row.ablation]
+        first = [other for other in same if not other.sanity][:1]
+        for other in (*(other for other in same if other.method == REAL), *first):
+            if other.value is not None:
+                found[row.metric, row.method, other.cell] = _flaw(row, other)
     return list(found.values())
 
 
-def _flaw(row: Row, real: Row) -> Flaw:
-    flaw = FLAWS[row.method]
-    if None in (row.value, row.ci_low, row.ci_high, real.value, real.ci_low, real.ci_high):
-        why = row.status if row.value is None else real.status
-        text = f"{row.metric} says nothing about {row.method} ({flaw}): {why}"
-        return Flaw(metric=row.metric, flaw=row.method, seen=None, text=text)
-    assert row.ci_low is not None and real.ci_low is not None and row.ci_high is not None and real.ci_high is not None
-    apart = row.ci_low > real.ci_high or real.ci_low > row.ci_high
+def _flaw(row: Row, other: Row) -> Flaw:
+    assert row.ci_low is not None and row.ci_high is not None and other.ci_low is not None and other.ci_high is not None
+    apart = row.ci_low > other.ci_high or other.ci_low > row.ci_high
     answer = "yes (intervals do not overlap)" if apart else f"no (intervals overlap at n = {row.n})"
-    return Flaw(
-        metric=row.metric,
-        flaw=row.method,
-        seen=apart,
-        text=f"{row.metric} separates {row.method} ({flaw}) from real: {answer}",
-    )
+    text = f"{row.metric} separates {row.method} ({FLAWS[row.method]}) from {other.cell}: {answer}"
+    return Flaw(metric=row.metric, flaw=row.method, other=other.cell, seen=apart, text=text)

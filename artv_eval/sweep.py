@@ -6,7 +6,7 @@ Everything that can be wrong with the request is found while planning, before th
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 from artv.errors import UserError, WorkFailed
 from artv.progress import progress_bar
 from artv_eval.api import ClipRequest, ProtocolCard, Task
-from artv_eval.build import Recipe, build, recipe
+from artv_eval.build import Recipe, build, recipe, settings_of
+from artv_eval.components import KINDS
 from artv_eval.generate import GenerationWork, Shard, generate, pending, with_status
-from artv_eval.plan import READY, Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells
+from artv_eval.plan import READY, Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells, with_components
 from artv_eval.plugins import PluginManager
 from artv_eval.results import OK, Results
 from artv_eval.score import (
@@ -63,6 +64,7 @@ class Prepared:
     card_recipe: Recipe
     card: ProtocolCard
     requests: Sequence[ClipRequest]
+    indices: list[int]
     cells: list[Cell]
     metrics: list[Metric]
     metric_recipes: list[Recipe]
@@ -86,9 +88,9 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     assignments = Assignments(options.request.settings)
     shard = Shard.parse(options.shard)
     runtime = {"device": options.device}
-    name = options.protocol or PROTOCOLS.get(options.request.preset)
-    if name is None:
+    if options.request.preset not in PROTOCOLS:
         raise UserError(f"preset is {options.request.preset!r}; it must be one of {', '.join(PROTOCOLS)}")
+    name = options.protocol or PROTOCOLS[options.request.preset]
     card_recipe = recipe(manager, "protocols", name, assignments.take("protocol"))
     card = build(manager, card_recipe)
     protocol = ProtocolRef(name=card.name, hash=card.hash, frames=options.frames, seed=options.seed)
@@ -107,6 +109,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         card_recipe=card_recipe,
         card=card,
         requests=requests,
+        indices=[request.index for request in requests],
         cells=cells,
         metrics=[_metric(manager, item, runtime) for item in metric_recipes],
         metric_recipes=metric_recipes,
@@ -135,7 +138,18 @@ def _metric_recipes(
         raise UserError(
             f"protocol {card.name!r} names no metrics; choose with --metrics: {', '.join(manager.names('metrics'))}"
         )
-    return [recipe(manager, "metrics", name, assignments.take(name)) for name in dict.fromkeys(names)]
+    fixed = getattr(card, "metric_settings", {})
+    return [_metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(names)]
+
+
+def _metric_recipe(
+    manager: PluginManager, name: str, fixed: Mapping[str, Mapping[str, Any]], assignments: Assignments
+) -> Recipe:
+    """A metric with what the protocol fixes and, over it, what ``--set`` says."""
+    entry = manager.find("metrics", name)
+    known, _ = settings_of(manager.target(entry), KINDS["metrics"])
+    settings = {**fixed.get(entry.component.name, {}), **assignments.take(entry.component.name)}
+    return recipe(manager, "metrics", name, with_components(settings, known, assignments))
 
 
 def _metric(manager: PluginManager, item: Recipe, runtime: dict[str, Any]) -> Metric:
@@ -197,12 +211,12 @@ def run_sweep(prepared: Prepared, command: Sequence[str] = ()) -> Results | None
 
 def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> list[Task]:
     ready = [cell for cell in cells if cell.status == READY]
-    return pending(store, ready, prepared.requests, Shard(), prepared.options.batch_size)
+    return pending(store, ready, prepared.indices, Shard(), prepared.options.batch_size)
 
 
 def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
     """Makes what is missing and returns the cells, those that failed marked so."""
-    tasks = pending(store, prepared.cells, prepared.requests, prepared.shard, prepared.options.batch_size)
+    tasks = pending(store, prepared.cells, prepared.indices, prepared.shard, prepared.options.batch_size)
     if not tasks:
         return list(prepared.cells)
     names = {cell.id: cell.name for cell in prepared.cells}
@@ -232,7 +246,7 @@ def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
             frames=prepared.options.frames,
             seed=prepared.options.seed,
             run=store.root,
-            runtime=prepared.runtime,
+            runtime={**prepared.runtime, "progress": sys.stderr.isatty()},
             on_clip=on_clip,
         )
         failures = generate(prepared.executor, work, tasks, on_task)
@@ -248,7 +262,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
         for metric in prepared.metrics:
             metric, reference = _reference(prepared, store, metric)
             for cell in cells:
-                scored.append(score_cell(store, cell, prepared.requests, metric, reference))
+                scored.append(score_cell(store, cell, prepared.requests, prepared.indices, metric, reference))
                 bar.update(len(scored), f"{metric.name} {cell.name}")
     with progress_bar("intervals", total=len(scored)) as bar:
         rows = []

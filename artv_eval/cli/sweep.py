@@ -149,8 +149,8 @@ def finished(prepared: "Prepared") -> dict[str, int]:
     from artv_eval.store import RunStore
 
     store = RunStore(prepared.run)
-    indices = [request.index for request in prepared.requests]
-    return {cell.id: len(indices) - len(store.missing(cell.id, indices)) for cell in prepared.cells}
+    total = len(prepared.indices)
+    return {cell.id: total - len(store.missing(cell.id, prepared.indices)) for cell in prepared.cells}
 
 
 def plan_text(prepared: "Prepared") -> str:

@@ -37,6 +37,7 @@ def page(results: Results, store: RunStore | None = None) -> str:
     """The page as text. Without a store there are no clips."""
     environment = Environment(loader=PackageLoader("artv_eval.report"), autoescape=True, trim_blocks=True)
     manifest = read_json(store.root / "manifest.json") if store else {}
+    flaw_head, flaw_rows = tables.flaw_table(results.flaws)
     return environment.get_template("page.html").render(
         title=", ".join(name for name, _, _ in tables.grouped(results)) or "scores",
         results=results,
@@ -44,6 +45,8 @@ def page(results: Results, store: RunStore | None = None) -> str:
         head=tables.HEAD,
         pair_head=tables.PAIR_HEAD,
         absences=tables.absences(results.rows),
+        flaw_head=flaw_head,
+        flaw_rows=flaw_rows,
         plots=_plots(results),
         shown=_shown(manifest, store) if store else [],
         facts=_facts(manifest),

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from artv.errors import UserError
-from artv_eval.results import OK, Comparison, Results, Row
+from artv_eval.results import OK, Comparison, Flaw, Results, Row
 
 HEAD = ("metric", "cell", "value", "95 % interval", "n", "protocol")
 PAIR_HEAD = ("metric", "a − b", "difference", "95 % interval", "p (Holm)", "n")
@@ -84,6 +84,15 @@ def grouped(results: Results) -> list[tuple[str, list[Row], list[Comparison]]]:
     return groups
 
 
+def flaw_table(flaws: Sequence[Flaw]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: per metric, which sanity method it tells from what. ``yes``: the intervals are apart."""
+    columns = list(dict.fromkeys((flaw.flaw, flaw.other) for flaw in flaws))
+    seen = {(flaw.metric, flaw.flaw, flaw.other): "yes" if flaw.seen else "no" for flaw in flaws}
+    head = ["metric", *(f"{flaw} from {other}" for flaw, other in columns)]
+    metrics = dict.fromkeys(flaw.metric for flaw in flaws)
+    return head, [[metric, *(seen.get((metric, *column), "–") for column in columns)] for metric in metrics]
+
+
 def absences(rows: Sequence[Row]) -> list[str]:
     """One line for each reason why values are missing, with the cells and metrics it holds for."""
     reasons: dict[str, list[Row]] = {}
@@ -121,7 +130,13 @@ def table() -> Callable[[Results], str]:
                 for pair in pairs:
                     differences.add_row(*map(escape, cells_of_pair(pair)), style="bold" if pair.p_holm < 0.05 else None)
                 console.print(differences)
-        for line in (*(flaw.text for flaw in results.flaws), *absences(results.rows), *results.notes):
+        if results.flaws:
+            head, seen = flaw_table(results.flaws)
+            flaws = _table(Table, "which metric tells what apart (yes: the intervals do not overlap)", head)
+            for cells in seen:
+                flaws.add_row(*map(escape, cells))
+            console.print(flaws)
+        for line in (*absences(results.rows), *results.notes):
             console.print(f"· {line}", markup=False, highlight=False)
         output = console.file
         assert isinstance(output, io.StringIO)
@@ -134,7 +149,7 @@ def _table(kind: Callable[..., object], title: str, head: Sequence[str]):  # typ
     drawn = kind(title=title, title_justify="left", header_style="bold")
     for name in head:
         right = name in ("value", "difference", "n", "p (Holm)", "95 % interval")
-        drawn.add_column(name, justify="right" if right else "left", no_wrap=name != "protocol")  # type: ignore[attr-defined]
+        drawn.add_column(name, justify="right" if right else "left", no_wrap=name in HEAD[:5] or right)  # type: ignore[attr-defined]
     return drawn
 
 
@@ -176,7 +191,10 @@ def markdown() -> Callable[[Results], str]:
             if pairs:
                 parts += ["Paired differences, same prompts and seeds:", ""]
                 parts += [*_markdown_table(PAIR_HEAD, [cells_of_pair(pair) for pair in pairs]), ""]
-        lines = [*(flaw.text for flaw in results.flaws), *absences(results.rows), *results.notes]
+        if results.flaws:
+            parts += ["Which metric tells what apart (yes: the intervals do not overlap):", ""]
+            parts += [*_markdown_table(*flaw_table(results.flaws)), ""]
+        lines = [*absences(results.rows), *results.notes]
         return "\n".join([*parts, *(f"- {_plain_markdown(line)}" for line in lines)]).rstrip() + "\n"
 
     return render

@@ -16,7 +16,7 @@ from artv_eval.testing.settings import check_settings, made, refuses_unknown_set
 NEEDS = {"real", "captions", "first_frame", "mask", "labels", "reference"}
 
 
-def check_features(
+def check_feature(
     features: Any, *, settings: Mapping[str, Any] | None = None, frames: int = 16, size: int = 64
 ) -> None:
     """A ``features`` target: factory of an extractor, uint8 (B, T, 3, H, W) → float32 (B, dim).
@@ -123,4 +123,5 @@ def _results() -> Results:
         p_value=0.01, n=8, p_holm=0.02,
     )  # fmt: skip
     rows = [row("alpha=on", 31.25), row("beta=off", 62.5), row("gamma", None, "absent: no weights")]
-    return Results(run="run", rows=rows, comparisons=[pair], flaws=[Flaw(metric="fvd", flaw="x", seen=True, text="t")])
+    flaw = Flaw(metric="fvd", flaw="copy-first", other="real", seen=True, text="fvd sees it")
+    return Results(run="run", rows=rows, comparisons=[pair], flaws=[flaw])

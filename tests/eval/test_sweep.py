@@ -160,10 +160,12 @@ def test_a_metric_without_what_it_needs_is_a_status(toy):
 
 def test_report_says_which_metric_sees_which_flaw(toy):
     outcome = toy("--ablation", "noise", "--num-videos", 40)
-    assert "distance separates copy-first (no motion) from real: yes (intervals do not overlap)" in outcome.out
-    assert (
-        "brightness separates wrong-prompt (the wrong text) from real: no (intervals overlap at n = 40)" in outcome.out
-    )
+    texts = [flaw["text"] for flaw in json.loads((run_folder() / "results.json").read_text())["flaws"]]
+    assert "distance separates copy-first (no motion) from real: yes (intervals do not overlap)" in texts
+    assert "brightness separates wrong-prompt (the wrong text) from real: no (intervals overlap at n = 40)" in texts
+    assert "distance separates copy-first (no motion) from noise=little: yes (intervals do not overlap)" in texts
+    assert texts[0] in (run_folder() / "report.html").read_text()
+    assert "copy-first from real" in outcome.out and "which metric tells what apart" in outcome.out
 
 
 def test_plan_is_shown_before_the_work(toy):

@@ -333,7 +333,7 @@ class Means:
 
 
 def test_wrong_features():
-    testing.check_features(Means)
+    testing.check_feature(Means)
     cases = {
         "float32": lambda self, x: Means.__call__(self, x).double(),
         "dim is 6": lambda self, x: Means.__call__(self, x)[:, :3],
@@ -344,9 +344,9 @@ def test_wrong_features():
     }
     for message, call in cases.items():
         with pytest.raises(AssertionError, match=message):
-            testing.check_features(type("Wrong", (Means,), {"__call__": call}))
+            testing.check_feature(type("Wrong", (Means,), {"__call__": call}))
     with pytest.raises(AssertionError, match="digest"):
-        testing.check_features(type("Wrong", (Means,), {"digest": ""}))
+        testing.check_feature(type("Wrong", (Means,), {"digest": ""}))
 
 
 class Brightness:
