@@ -112,6 +112,11 @@ def register_features() -> list[Component]:
     return [
         Component("shapes", "artv_eval.features.shapes:shapes_classifier", "classifier of the synthetic world, 64-d"),
         Component("shapes-clip", "artv_eval.features.shapes:shapes_clip", "small CLIP of the synthetic world"),
+        Component("i3d", "artv_eval.features.i3d:i3d", "I3D on Kinetics-400, 400 logits: most published FVD"),
+        Component("i3d-torchscript", "artv_eval.features.i3d:i3d_torchscript", "I3D as StyleGAN-V uses it"),
+        Component("videomae", "artv_eval.features.videomae:videomae", "VideoMAE, as in content-debiased FVD"),
+        Component("clip", "artv_eval.features.clip:clip", "any model and weights of open_clip"),
+        Component("c3d", "artv_eval.features.c3d:c3d", "C3D on UCF-101, for the Inception Score"),
     ]
 
 
@@ -121,6 +126,15 @@ def register_metrics() -> list[Component]:
     return [
         Component("fvd", f"{where}:fvd", "Fréchet video distance"),
         Component("fvd_infinity", f"{where}:fvd_infinity", "FVD extrapolated to infinitely many clips"),
+        Component("kvd", f"{where}:kvd", "kernel video distance, unbiased"),
+        Component("window_fvd", f"{where}:window_fvd", "FVD on sliding windows"),
+        Component("inception_score", f"{where}:inception_score", "Inception Score"),
+        Component("frame_fid", f"{where}:frame_fid", "FID of frames"),
+        Component("psnr", f"{where}:psnr", "PSNR to the ground truth"),
+        Component("ssim", f"{where}:ssim", "SSIM to the ground truth"),
+        Component("lpips", f"{where}:lpips", "LPIPS to the ground truth"),
+        Component("flicker", f"{where}:flicker", "change of the still background from frame to frame"),
+        Component("warping_error", f"{where}:warping_error", "warping error along optical flow"),
         Component("clipsim", f"{where}:clipsim", "agreement with the caption"),
         Component("clipsim_drift", f"{where}:clipsim_drift", "loss of agreement with the caption, a frame"),
         Component("anchor_similarity", f"{where}:anchor_similarity", "similarity of every frame to the first"),

@@ -91,7 +91,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     if options.request.preset not in PROTOCOLS:
         raise UserError(f"preset is {options.request.preset!r}; it must be one of {', '.join(PROTOCOLS)}")
     name = options.protocol or PROTOCOLS[options.request.preset]
-    card_recipe = recipe(manager, "protocols", name, assignments.take("protocol"))
+    card_recipe = protocol_recipe(manager, name, assignments.take("protocol"))
     card = build(manager, card_recipe)
     protocol = ProtocolRef(name=card.name, hash=card.hash, frames=options.frames, seed=options.seed)
     cells = plan_cells(manager, options.request, protocol, assignments)
@@ -117,6 +117,12 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         executor=executor,
         run=options.out or default_run(options.request, cells),
     )
+
+
+def protocol_recipe(manager: PluginManager, name: str, settings: Mapping[str, Any]) -> Recipe:
+    """A registered protocol, or the card in a YAML file."""
+    is_file = name.endswith((".yaml", ".yml")) and ":" not in name
+    return recipe(manager, "protocols", f"yaml:{name}" if is_file else name, settings)
 
 
 def _check_numbers(options: SweepOptions) -> None:

@@ -1,12 +1,13 @@
 """``artv-eval``: one file a command. Nothing heavy is imported here, so that ``--help`` answers at once."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 import typer
 
-from artv_eval.cli import efficiency, plugins, report, sweep
+from artv_eval.cli import doctor, efficiency, plugins, protocols, report, sweep
 from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
 from artv_eval.plugins import PluginManager, PluginOptions
 
@@ -23,6 +24,8 @@ app = typer.Typer(
 app.command()(sweep.sweep)
 app.command()(report.report)
 app.command()(efficiency.efficiency)
+app.command()(doctor.doctor)
+app.add_typer(protocols.app, name="protocols")
 app.add_typer(plugins.app, name="plugins")
 
 
@@ -42,6 +45,8 @@ def plugin_options(arguments: Sequence[str]) -> tuple[PluginOptions, list[str]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point. Exits 0 on success, 2 on a user's mistake, 1 when work failed, 130 when interrupted."""
+    # whatever is not here is a status with the command that fetches it: nothing is downloaded in mid-run
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
         options, rest = plugin_options(sys.argv[1:] if arguments is None else arguments)
         if rest in (["plugins", "list"], ["plugins", "list", "--json"]):
