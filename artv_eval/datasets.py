@@ -18,6 +18,7 @@ import numpy as np
 
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.decoding import Window, read_window
 from artv_eval.features.base import digest_of
 
 T = TypeVar("T")
@@ -255,9 +256,8 @@ class VideoSource:
         videos, want = self._chosen(), self.card.frames
 
         def load(i: int) -> GeneratedClip:
-            return GeneratedClip(
-                read_window(videos[i].path, frames, want.fps, want.stride, self.card.reference.which, seed=i)
-            )
+            window = Window(frames=frames, fps=want.fps, stride=want.stride, which=self.card.reference.which)
+            return GeneratedClip(read_window(videos[i].path, window, seed=i)[0])
 
         return ClipSet(Lazy(len(videos), _blank(self.card, frames)), load)
 
@@ -267,36 +267,6 @@ class VideoSource:
             return None
         root = self.root
         return digest_of(f"{v.path.relative_to(root)} {v.path.stat().st_size}" for v in self._chosen())[:12]
-
-
-def read_window(
-    path: Path,
-    frames: int,
-    fps: float | None,
-    stride: int = 1,
-    which: str = "first",
-    seed: int = 0,
-    reader: str = "decord",
-) -> np.ndarray:
-    """uint8 (frames, H, W, 3): the first, central or a random run of frames at ``fps``, every ``stride``-th.
-
-    Raises UserError when the video is too short for them.
-    """
-    from artv.data.readers import open_video, resample_indices
-
-    video = open_video(path, reader)
-    available = resample_indices(len(video), video.fps, fps)
-    span = (frames - 1) * stride + 1
-    spare = len(available) - span
-    if spare < 0:
-        at = f"{fps:g} fps" if fps else "its own rate"
-        raise UserError(f"video {path} has {len(available)} frames at {at}; the protocol needs {span}")
-    start = {"first": 0, "centre": spare // 2, "random": int(np.random.default_rng(seed).integers(spare + 1))}[which]
-    try:
-        return video.frames(available[start : start + span : stride])
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"video {path} breaks off while reading ({reader}): {reason[:160]}") from None
 
 
 def words_of(class_name: str) -> str:

@@ -10,7 +10,8 @@ import yaml
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
 from artv.video import write_video
-from artv_eval.datasets import read_window, words_of
+from artv_eval.datasets import words_of
+from artv_eval.decoding import Window, read_window
 from artv_eval.features.preprocess import Transform
 from artv_eval.protocols import cards, load, read_card, shapes_1
 
@@ -224,8 +225,10 @@ def test_msrvtt_loader(tmp_path):
 def test_windows_of_a_video(tmp_path):
     path = video(tmp_path / "v.mp4", frames=20, fps=20.0)
 
-    def grey(**settings):
-        return (read_window(path, **settings).mean((1, 2, 3)) / 10).round().astype(int).tolist()
+    def grey(seed=0, **settings):
+        frames, fps = read_window(path, Window(**settings), seed)
+        assert fps == 20
+        return (frames.mean((1, 2, 3)) / 10).round().astype(int).tolist()
 
     assert grey(frames=4, fps=None) == [0, 1, 2, 3]
     assert grey(frames=4, fps=10.0) == [0, 2, 4, 6]
@@ -234,7 +237,7 @@ def test_windows_of_a_video(tmp_path):
     first = grey(frames=4, fps=None, which="random", seed=1)
     assert first == grey(frames=4, fps=None, which="random", seed=1) and first[3] - first[0] == 3
     with pytest.raises(UserError, match=r"v\.mp4 has 10 frames at 10 fps; the protocol needs 12"):
-        read_window(path, frames=12, fps=10.0)
+        read_window(path, Window(frames=12, fps=10.0))
 
 
 def test_transform_scales_crops_and_scales():

@@ -1,0 +1,337 @@
+"""Metrics of folders of video files of any model: what ``artv-eval score`` and ``artv-eval sensitivity`` do.
+
+    found = score_folders("real/", "fake/", [fvd()], Window(frames=16, fps=8.0))
+    found.rows                    # value, interval, n, or why there is none
+
+Files are decoded once for all metrics, by processes of their own, while the network works on the clips before. A file
+that cannot be read is named and counted; above the share that the protocol allows, metrics are withheld. Rows are kept
+under a key of everything they depend on: the file's content, the window, the transform, the metric's weights.
+
+Shape suffixes: T frames, H W pixels, n clips, d numbers a row.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artv.errors import UserError
+from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
+from artv_eval.datasets import VIDEO_SUFFIXES
+from artv_eval.decoding import Decoded, Window, decode
+from artv_eval.features.base import digest_of
+from artv_eval.features.weights import sha256_of
+from artv_eval.metrics.statistics import bootstrap_interval
+from artv_eval.results import OK, Results, Row
+
+SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
+BATCH = 16
+FACTS = "facts-1"
+KEEP_EVERY = 256  # clips between two writes of the rows
+
+
+def video_files(folder: str | Path) -> list[Path]:
+    """The video files of a folder, sorted by name. Raises UserError when it is no folder or holds none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; give a folder of video files ({', '.join(SUFFIXES)})")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise UserError(f"{folder} holds no video files ({', '.join(SUFFIXES)})")
+    return files
+
+
+def read_captions(path: str | Path) -> dict[str, str]:
+    """``file,caption`` lines (with that header) as ``artv data shapes`` writes them: file name → caption."""
+    import csv
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"captions file {path} does not exist")
+    with path.open(newline="") as source:
+        rows = list(csv.DictReader(source))
+    if not rows or not {"file", "caption"} <= rows[0].keys():
+        raise UserError(f"captions file {path} must begin with the line 'file,caption' and hold at least one caption")
+    return {Path(row["file"]).name: row["caption"] for row in rows}
+
+
+class RowCache:
+    """Rows by a digest of all that they depend on, one file for each metric and window.
+
+    Args:
+        folder: where they are kept; None keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+
+    def load(self, key: str) -> dict[str, np.ndarray]:
+        """file digest → row. A damaged file counts as absent."""
+        if self.folder is None or not (path := self.folder / f"{key}.npz").is_file():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return {}
+
+    def save(self, key: str, rows: Mapping[str, np.ndarray]) -> None:
+        """Replaces the file in one step."""
+        if self.folder is None or not rows:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".{key}.{os.getpid()}.npz"
+        np.savez(part, keys=np.array(list(rows)), rows=np.stack(list(rows.values())))
+        part.replace(self.folder / f"{key}.npz")
+
+
+def default_cache() -> Path:
+    """``$XDG_CACHE_HOME/artv_eval/rows`` or ``~/.cache/artv_eval/rows``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "artv_eval" / "rows"
+
+
+@dataclass(kw_only=True)
+class Described:
+    """Rows of the files that could be read, by the digest of the metric; ``bad``: file → why not."""
+
+    files: list[Path] = field(default_factory=list)
+    rows: dict[str, np.ndarray] = field(default_factory=dict)
+    bad: dict[Path, str] = field(default_factory=dict)
+    rates: dict[float, Path] = field(default_factory=dict)
+    sizes: dict[tuple[int, int], Path] = field(default_factory=dict)
+
+    @property
+    def bad_share(self) -> float:
+        """Files that could not be read, of all."""
+        return len(self.bad) / max(len(self.bad) + len(self.files), 1)
+
+
+def describe_files(
+    files: Sequence[Path],
+    evaluators: Sequence[Evaluator],
+    window: Window,
+    *,
+    captions: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+    workers: int = 2,
+    timeout: float = 60.0,
+    on_clip: Callable[[int], None] | None = None,
+) -> Described:
+    """Rows of every file under every evaluator; evaluators of one digest share them.
+
+    Raises:
+        UserError: files of different sizes without a transform that makes them equal, or of different rates without
+            a rate in the window.
+    """
+    return _Describer(files, evaluators, window, captions or {}, RowCache(cache), on_clip).run(workers, timeout)
+
+
+class _Describer:
+    """One pass over the files: what is kept is not decoded again."""
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        evaluators: Sequence[Evaluator],
+        window: Window,
+        captions: Mapping[str, str],
+        cache: RowCache,
+        on_clip: Callable[[int], None] | None,
+    ):
+        self.files, self.window, self.captions, self.cache, self.on_clip = files, window, captions, cache, on_clip
+        self.evaluators = {evaluator.digest: evaluator for evaluator in evaluators}
+        shape = json.dumps(asdict(window), sort_keys=True, default=str)
+        # beside the metrics' rows, each file's rate and size, so that mixtures are seen without decoding again
+        self.names = {digest: digest_of([digest, shape]) for digest in (*self.evaluators, FACTS)}
+        self.kept = {digest: cache.load(name) for digest, name in self.names.items()}
+        self.keys = [self._key(place, file) for place, file in enumerate(files)]
+        self.found = Described()
+
+    def _key(self, place: int, file: Path) -> str:
+        try:
+            content = sha256_of(file)
+        except OSError as error:
+            content = f"unreadable {file} {error}"
+        seed = str(place) if self.window.which == "random" else ""
+        return digest_of([content, self.captions.get(file.name, ""), seed])
+
+    def run(self, workers: int, timeout: float) -> Described:
+        missing = [i for i, key in enumerate(self.keys) if any(key not in kept for kept in self.kept.values())]
+        clips = decode([self.files[i] for i in missing], self.window, workers=workers, timeout=timeout, seeds=missing)
+        batch: list[tuple[int, Decoded]] = []
+        for done, (i, clip) in enumerate(zip(missing, clips, strict=True)):
+            if clip.error is not None:
+                self.found.bad[clip.path] = clip.error
+            else:
+                self._check(clip.path, *_facts(clip))
+                batch.append((i, clip))
+            if len(batch) == BATCH:
+                self._describe(batch)
+                batch = []
+            if done % KEEP_EVERY == KEEP_EVERY - 1:
+                self._save()
+            if self.on_clip is not None:
+                self.on_clip(done + 1 + len(self.files) - len(missing))
+        if batch:
+            self._describe(batch)
+        if missing:
+            self._save()
+        return self._collect()
+
+    def _check(self, path: Path, fps: float, height: float, width: float) -> None:
+        self.found.rates.setdefault(round(fps, 3), path)
+        self.found.sizes.setdefault((int(height), int(width)), path)
+        check_rates(self.window, self.found.rates)
+        if len(self.found.sizes) > 1:
+            (a, one), (b, other) = list(self.found.sizes.items())[:2]
+            raise UserError(
+                f"{one} has {a[0]} x {a[1]} pixels and {other} {b[0]} x {b[1]}: say how to make them equal "
+                "(a transform with a size) or separate them"
+            )
+
+    def _describe(self, batch: Sequence[tuple[int, Decoded]]) -> None:
+        clips = [clip.frames for _, clip in batch if clip.frames is not None]
+        requests = [self._request(i, frames) for (i, _), frames in zip(batch, clips, strict=True)]
+        clip_set = ClipSet(requests, lambda k: GeneratedClip(clips[k]))
+        self.kept[FACTS].update({self.keys[i]: np.array(_facts(clip)) for i, clip in batch})
+        for digest, evaluator in self.evaluators.items():
+            rows = np.asarray(evaluator.describe(clip_set))
+            self.kept[digest].update({self.keys[i]: row for (i, _), row in zip(batch, rows, strict=True)})
+
+    def _request(self, i: int, frames: np.ndarray) -> ClipRequest:
+        return ClipRequest(
+            index=i,
+            prompt=self.captions.get(self.files[i].name, ""),
+            seed=0,
+            num_frames=len(frames),
+            height=frames.shape[1],
+            width=frames.shape[2],
+            fps=self.window.fps or 0.0,
+        )
+
+    def _save(self) -> None:
+        for digest, name in self.names.items():
+            self.cache.save(name, self.kept[digest])
+
+    def _collect(self) -> Described:
+        good = [i for i, file in enumerate(self.files) if file not in self.found.bad]
+        self.found.files = [self.files[i] for i in good]
+        for i in good:
+            self._check(self.files[i], *self.kept[FACTS][self.keys[i]])
+        if good:
+            self.found.rows = {d: np.stack([kept[self.keys[i]] for i in good]) for d, kept in self.kept.items()}
+        return self.found
+
+
+def _facts(clip: Decoded) -> tuple[float, float, float]:
+    assert clip.frames is not None
+    return clip.fps, float(clip.frames.shape[1]), float(clip.frames.shape[2])
+
+
+def check_rates(window: Window, rates: Mapping[float, Path]) -> None:
+    """Raises UserError when files differ in rate and the window does not say which one counts."""
+    if window.fps is None and len(rates) > 1:
+        (a, one), (b, other) = sorted(rates.items())[:2]
+        raise UserError(f"{one} has {a:g} fps and {other} {b:g}: say at which rate to compare them (frames.fps, --fps)")
+
+
+def score_folders(
+    real: str | Path | None,
+    fake: str | Path,
+    evaluators: Sequence[Evaluator],
+    window: Window,
+    *,
+    captions: Mapping[str, str] | None = None,
+    bad_files: float = 0.01,
+    protocol: str = "folders",
+    protocol_hash: str = "",
+    cache: Path | None = None,
+    workers: int = 2,
+    timeout: float = 60.0,
+    resamples: int = 1000,
+    on_clip: Callable[[str, int, int], None] | None = None,
+) -> Results:
+    """Values with intervals of the clips in ``fake``, against those in ``real`` where the metric needs them.
+
+    Args:
+        real: None is enough for metrics without a reference.
+        captions: file name → caption, for CLIPSIM.
+        bad_files: share of unreadable files above which metrics are withheld.
+        protocol, protocol_hash: as shown in the rows.
+        on_clip: progress: folder, files done, files in all.
+    """
+    options: dict[str, Any] = {"captions": captions, "cache": cache, "workers": workers, "timeout": timeout}
+    fakes, reals = video_files(fake), video_files(real) if real is not None else []
+    needing = [e for e in evaluators if "reference" in e.needs]
+
+    def progress(name: str, total: int) -> Callable[[int], None]:
+        return lambda done: on_clip(name, done, total) if on_clip is not None else None
+
+    ours = describe_files(
+        fakes, _possible(evaluators, captions), window, on_clip=progress("fake", len(fakes)), **options
+    )
+    theirs = Described()
+    if needing and reals:
+        theirs = describe_files(reals, needing, window, on_clip=progress("real", len(reals)), **options)
+        check_rates(window, {**ours.rates, **theirs.rates})
+    label: dict[str, Any] = {"ablation": None, "cell": Path(fake).name, "method": Path(fake).name, "protocol": protocol}
+    rows = []
+    for evaluator in evaluators:
+        row = Row(
+            **label, metric=evaluator.name, value=None, ci_low=None, ci_high=None, n=0, protocol_hash=protocol_hash,
+            higher_is_better=evaluator.higher_is_better,
+        )  # fmt: skip
+        rows.append(_scored(row, evaluator, ours, theirs, captions, bad_files, resamples))
+    return Results(run=None, rows=rows, notes=notes_of({"fake": ours, "real": theirs}))
+
+
+def _possible(evaluators: Sequence[Evaluator], captions: Mapping[str, str] | None) -> list[Evaluator]:
+    there = {"reference"} | ({"captions"} if captions else set())
+    return [evaluator for evaluator in evaluators if evaluator.needs <= there]
+
+
+def _scored(
+    row: Row,
+    evaluator: Evaluator,
+    ours: Described,
+    theirs: Described,
+    captions: Mapping[str, str] | None,
+    bad_files: float,
+    resamples: int,
+) -> Row:
+    if not _possible([evaluator], captions):
+        lacking = evaluator.needs - {"reference"} - ({"captions"} if captions else set())
+        return replace(row, status=f"absent: files of a folder come with no {' and no '.join(sorted(lacking))}")
+    sides = {"fake": ours} | ({"real": theirs} if "reference" in evaluator.needs else {})
+    for name, side in sides.items():
+        if side.bad_share > bad_files:
+            worst = next(iter(side.bad.values()))
+            return replace(
+                row,
+                status=f"withheld: {len(side.bad)} of {len(side.bad) + len(side.files)} {name} files cannot be read, "
+                f"more than the {bad_files:.0%} allowed ({worst})",
+            )
+        if len(side.files) < 2:
+            return replace(row, status=f"absent: {len(side.files)} {name} clips; at least 2 are needed")
+    try:
+        reference = theirs.rows[evaluator.digest] if "reference" in evaluator.needs else None
+        found = bootstrap_interval(evaluator, ours.rows[evaluator.digest], reference, resamples=resamples)
+    except UserError as error:
+        return replace(row, status=f"absent: {error}")
+    return replace(row, value=found.value, ci_low=found.low, ci_high=found.high, n=found.n, status=OK)
+
+
+def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:
+    """Which files were left out and why, and what is doubtful about the numbers of clips."""
+    notes = []
+    for name, side in sides.items():
+        if side.bad:
+            shown = "; ".join(list(side.bad.values())[:5])
+            more = f" and {len(side.bad) - 5} more" if len(side.bad) > 5 else ""
+            notes.append(f"{len(side.bad)} {name} files were left out: {shown}{more}")
+    return tuple(notes)

@@ -1,0 +1,267 @@
+"""Folders of video files: decoding apart, bad files, mixtures, the cache, sensitivity."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from artv.errors import UserError
+from artv.video import write_video
+from artv_eval import decoding, folders
+from artv_eval.decoding import Window, decode
+from artv_eval.folders import describe_files, read_captions, score_folders, video_files
+from artv_eval.metrics.clipsim import ClipSimEvaluator
+from artv_eval.metrics.drift import DriftEvaluator
+from artv_eval.metrics.frechet import frechet_from_features
+from artv_eval.metrics.fvd import FvdEvaluator
+from artv_eval.metrics.mask import MaskEvaluator
+from artv_eval.sensitivity import sensitivity
+
+
+class Means:
+    """Six numbers a clip, and a count of the clips it has seen."""
+
+    name, digest, dim = "means", "0", 6
+
+    def __init__(self):
+        self.seen = 0
+
+    def __call__(self, clip_BTCHW):
+        self.seen += len(clip_BTCHW)
+        x = clip_BTCHW.float() / 255
+        return torch.cat([x.mean((1, 3, 4)), x.std((1, 3, 4))], 1)
+
+
+def clip_file(path, seed, frames=6, size=32, fps=8.0, shift=0):
+    rng = np.random.default_rng(seed)
+    texture = rng.integers(60, 160, (1, size // 8, size // 8, 3)).repeat(8, 1).repeat(8, 2)
+    video = (texture + rng.integers(0, 40, (frames, 1, 1, 3)) + shift).clip(0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, video, fps)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    """Two folders of 8 clips each."""
+    root = tmp_path_factory.mktemp("clips")
+    for k in range(8):
+        clip_file(root / "real" / f"{k}.mp4", k)
+        clip_file(root / "fake" / f"{k}.mp4", 100 + k, shift=15)
+    return root / "real", root / "fake"
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Four good clips and four that no one can read."""
+    for k in range(4):
+        clip_file(tmp_path / f"good{k}.mp4", k)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("this is no video")
+    clip_file(tmp_path / "short.mp4", 9, frames=3)
+    whole = (tmp_path / "good0.mp4").read_bytes()
+    (tmp_path / "truncated.mp4").write_bytes(whole[: len(whole) // 3])
+    return tmp_path
+
+
+WINDOW = Window(frames=4)
+
+
+def test_workers_give_the_frames_of_the_files_in_order(sides):
+    files = video_files(sides[0])
+    there, here = (list(decode(files, WINDOW, workers=workers)) for workers in (2, 0))
+    assert [clip.path for clip in there] == files
+    for a, b in zip(there, here, strict=True):
+        assert a.error is None and a.fps == b.fps == 8
+        np.testing.assert_array_equal(a.frames, b.frames)
+
+
+def test_every_kind_of_bad_file_is_named_and_the_rest_goes_on(broken):
+    found = describe_files(video_files(broken), [FvdEvaluator(Means())], WINDOW, workers=1)
+    assert sorted(f.name for f in found.files) == [f"good{k}.mp4" for k in range(4)]
+    reasons = {path.name: reason for path, reason in found.bad.items()}
+    assert set(reasons) == {"empty.mp4", "text.mp4", "short.mp4", "truncated.mp4"}
+    assert all(name in reason for name, reason in reasons.items())
+    assert "0 bytes" in reasons["empty.mp4"] and "the protocol needs 4" in reasons["short.mp4"]
+    assert len(next(iter(found.rows.values()))) == 4 and found.bad_share == 0.5
+
+
+def test_too_many_bad_files_withhold_the_metric(broken, sides):
+    results = score_folders(sides[0], broken, [FvdEvaluator(Means())], WINDOW, bad_files=0.1, workers=0)
+    (row,) = results.rows
+    assert row.value is None and row.status.startswith("withheld: 4 of 8 fake files cannot be read, more than the 10%")
+    assert "4 fake files were left out" in results.notes[0]
+    allowed = score_folders(sides[0], broken, [FvdEvaluator(Means())], WINDOW, bad_files=0.5, workers=0, resamples=20)
+    assert allowed.rows[0].status == "ok" and allowed.rows[0].n == 4
+
+
+STAND_IN = """
+import sys, time
+from artv_eval import decoding
+real = decoding._decode_here
+def decode(path, window, seed):
+    if path.name == "3.mp4":
+        {what}
+    return real(path, window, seed)
+decoding._decode_here = decode
+decoding.work()
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"), [("time.sleep(60)", "no answer within"), ("import os; os._exit(9)", "crashed")]
+)
+def test_a_decoder_that_hangs_or_crashes_costs_one_file(sides, monkeypatch, what, reason):
+    monkeypatch.setattr(decoding, "WORKER", [sys.executable, "-c", STAND_IN.format(what=what)])
+    clips = list(decode(video_files(sides[0]), WINDOW, workers=1, timeout=6.0))
+    assert [clip.path.name for clip in clips if clip.error] == ["3.mp4"]
+    assert reason in clips[3].error and "3.mp4" in clips[3].error
+
+
+def test_stopping_early_leaves_no_worker(sides):
+    clips = decode(video_files(sides[0]), WINDOW, workers=2)
+    next(clips)
+    clips.close()
+
+
+def test_scores_are_those_of_the_frames(sides):
+    evaluator = FvdEvaluator(Means())
+    results = score_folders(*sides, [evaluator, DriftEvaluator()], WINDOW, workers=0, resamples=50)
+    x, y = (
+        Means()(
+            torch.from_numpy(np.stack([c.frames for c in decode(video_files(side), WINDOW, workers=0)])).permute(
+                0, 1, 4, 2, 3
+            )
+        )
+        for side in (sides[1], sides[0])
+    )
+    fvd, drift = results.rows
+    assert fvd.value == pytest.approx(frechet_from_features(x.numpy(), y.numpy()), rel=1e-5)
+    assert fvd.ci_low < fvd.value < fvd.ci_high and fvd.n == 8 and fvd.method == "fake"
+    assert drift.metric == "drift" and drift.status == "ok"
+
+
+def test_second_scoring_reads_no_frame_again(sides, tmp_path, monkeypatch):
+    features = Means()
+    first = score_folders(*sides, [FvdEvaluator(features)], WINDOW, cache=tmp_path, workers=0, resamples=20)
+    monkeypatch.setattr(
+        folders, "decode", lambda paths, *a, **k: iter(()) if not paths else pytest.fail("decoded again")
+    )
+    again = score_folders(*sides, [FvdEvaluator(features)], WINDOW, cache=tmp_path, workers=0, resamples=40)
+    assert again.rows[0].value == first.rows[0].value and features.seen == 16
+
+
+def test_the_cache_key_holds_everything(sides, tmp_path):
+    def seen(window=WINDOW, digest="0", folder=sides[0]):
+        features = Means()
+        features.digest = digest
+        describe_files(video_files(folder), [FvdEvaluator(features)], window, cache=tmp_path, workers=0)
+        return features.seen
+
+    assert seen() == 8 and seen() == 0
+    windows = [
+        Window(frames=5),
+        Window(frames=2, fps=4.0),
+        Window(frames=2, stride=2),
+        Window(frames=4, which="centre"),
+        Window(frames=4, transform=(("size", 16),)),
+        Window(frames=4, reader="pyav"),
+    ]
+    assert [seen(window) for window in windows] == [8] * len(windows)
+    assert seen(digest="1") == 8
+    clip_file(sides[0] / "extra.mp4", 77)
+    try:
+        assert seen() == 1  # only the new file
+    finally:
+        (sides[0] / "extra.mp4").unlink()
+
+
+def test_a_damaged_cache_is_computed_anew(sides, tmp_path):
+    evaluator = FvdEvaluator(Means())
+    describe_files(video_files(sides[0]), [evaluator], WINDOW, cache=tmp_path, workers=0)
+    for file in tmp_path.glob("*.npz"):
+        file.write_bytes(file.read_bytes()[:40])
+    assert len(describe_files(video_files(sides[0]), [evaluator], WINDOW, cache=tmp_path, workers=0).files) == 8
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_mixed_sizes_and_rates_are_refused_or_handled(sides, tmp_path, cached):
+    mixed = tmp_path / "mixed"
+    cache = tmp_path / "cache" if cached else None
+    clip_file(mixed / "a.mp4", 1)
+    clip_file(mixed / "b.mp4", 2, size=64)
+    evaluator = FvdEvaluator(Means())
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"32 x 32 pixels and .*b\.mp4 64 x 64"):
+            describe_files(video_files(mixed), [evaluator], WINDOW, cache=cache, workers=0)
+    equal = Window(frames=4, transform=(("size", 32),))
+    assert len(describe_files(video_files(mixed), [evaluator], equal, cache=cache, workers=0).files) == 2
+    clip_file(mixed / "b.mp4", 2, fps=16.0, frames=12)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"a\.mp4 has 8 fps and .*b\.mp4 16"):
+            describe_files(video_files(mixed), [evaluator], WINDOW, cache=cache, workers=0)
+    same = Window(frames=4, fps=8.0)
+    assert len(describe_files(video_files(mixed), [evaluator], same, cache=cache, workers=0).files) == 2
+
+
+def test_real_and_fake_of_different_rates_are_refused(sides, tmp_path):
+    for k in range(3):
+        clip_file(tmp_path / f"{k}.mp4", k, fps=12.0)
+    with pytest.raises(UserError, match="say at which rate"):
+        score_folders(sides[0], tmp_path, [FvdEvaluator(Means())], WINDOW, workers=0)
+
+
+class Lengths:
+    """Texts by their length, pictures by their brightness: similarity is their product."""
+
+    name, digest, dim = "lengths", "0", 1
+
+    def images(self, image_NCHW):
+        return torch.ones(len(image_NCHW), 1)
+
+    def texts(self, texts):
+        return torch.tensor([[float(len(text))] for text in texts])
+
+
+def test_captions_come_from_a_file_and_metrics_without_their_needs_are_absent(sides, tmp_path):
+    file = tmp_path / "captions.csv"
+    file.write_text("file,caption\n" + "".join(f"{k}.mp4,{'x' * k}\n" for k in range(8)))
+    clipsim, mask = ClipSimEvaluator(Lengths()), MaskEvaluator()
+    with_captions = score_folders(None, sides[1], [clipsim, mask], WINDOW, captions=read_captions(file), workers=0)
+    assert with_captions.rows[0].value == pytest.approx(3.5)
+    assert with_captions.rows[1].status == "absent: files of a folder come with no labels and no mask"
+    without = score_folders(None, sides[1], [clipsim, FvdEvaluator(Means())], WINDOW, workers=0)
+    assert "no captions" in without.rows[0].status and "absent" in without.rows[1].status
+
+
+@pytest.mark.parametrize("text", ["", "name,text\n1.mp4,x\n", "file,caption\n"])
+def test_bad_captions_files_are_refused(tmp_path, text):
+    (tmp_path / "c.csv").write_text(text)
+    with pytest.raises(UserError, match="must begin with the line"):
+        read_captions(tmp_path / "c.csv")
+    with pytest.raises(UserError, match="does not exist"):
+        read_captions(tmp_path / "d.csv")
+
+
+def test_folders_without_videos_are_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no video files"):
+        video_files(tmp_path)
+    with pytest.raises(UserError, match="is no folder"):
+        video_files(Path("/nonexistent"))
+
+
+def test_sensitivity_tabulates_every_combination_against_the_first(sides, tmp_path):
+    features = Means()
+    rows = sensitivity(
+        *sides, FvdEvaluator(features), Window(frames=3), size=16, filters=("bilinear", "area"), strides=(1, 2),
+        cache=tmp_path, workers=0,
+    )  # fmt: skip
+    assert len(rows) == 2 * 2 * 2 * 3 and features.seen == 4 * 16
+    assert rows[0].change == 0 and {row.n for row in rows} == {8, 4, 2}
+    full = {(r.filter, r.stride, r.covariance): r.fvd for r in rows if r.n == 8}
+    assert full["bilinear", 1, "n-1"] != full["bilinear", 1, "n"] != full["area", 2, "n"]
+    assert rows[1].change == pytest.approx(rows[1].fvd / rows[0].fvd - 1)
+    with pytest.raises(UserError, match="must be n-1 or n"):
+        sensitivity(*sides, FvdEvaluator(features), WINDOW, covariances=("biased",))
