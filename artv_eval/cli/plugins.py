@@ -145,3 +145,24 @@ def type_name(annotation: Any) -> str:
     if annotation in (Any, inspect.Parameter.empty):
         return "any"
     return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Of the distribution, like my-sampler.")],
+    kind: Annotated[
+        list[str],
+        typer.Option(
+            help="What it registers; may be given several times. Default: samplers, metrics.",
+            autocompletion=lambda incomplete: [kind for kind in KINDS if kind.startswith(incomplete)],
+        ),
+    ] = [],  # noqa: B006 typer wants a list here and copies it
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where to write the folder.")] = ".",
+) -> None:
+    """Writes a plugin from a template: it installs, passes its tests and runs as it is."""
+    from pathlib import Path
+
+    from artv_eval.scaffold import new_plugin
+
+    root = new_plugin(name, kind, Path(out))
+    typer.echo(f"wrote {root}; next: pip install -e {root}, artv-eval plugins list, pytest {root}")

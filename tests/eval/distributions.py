@@ -1,8 +1,10 @@
 """Distributions installed for one test: a module and its metadata in a folder on the path, as pip leaves them."""
 
 import hashlib
+import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 GOOD = """
@@ -57,6 +59,11 @@ class Site:
         (info / "RECORD").write_text(f"{module}.py,,\n")
         return module
 
+    def install_wheel(self, wheel: Path) -> None:
+        """Unpacks a wheel of pure Python, which is all that an installer does with it."""
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(self.root)
+
     def imported(self) -> set[str]:
         """Modules of this folder that this process has imported."""
         own = {path.stem for path in self.root.glob("*.py")}
@@ -66,3 +73,15 @@ class Site:
         """Makes the next use import them again, as a new process would."""
         for module in self.imported():
             del sys.modules[module]
+
+
+def build_wheel(source: Path, out: Path) -> Path:
+    """A wheel of a project whose backend is setuptools, without a network."""
+    script = (
+        "import os, sys; from setuptools import build_meta; os.chdir(sys.argv[1]);"
+        "print(build_meta.build_wheel(sys.argv[2]), file=sys.stderr)"
+    )
+    out.mkdir(exist_ok=True)
+    subprocess.run([sys.executable, "-c", script, str(source), str(out)], check=True, capture_output=True)
+    (wheel,) = out.glob("*.whl")
+    return wheel
