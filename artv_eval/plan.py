@@ -78,7 +78,7 @@ class Assignments:
     """The values of ``--set`` and of the settings file; knows which of them nobody asked for."""
 
     def __init__(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        self._values = values
+        self._values = {component: dict(fields) for component, fields in values.items()}
         self._unused = {(component, name) for component, fields in values.items() for name in fields}
         self._asked: set[str] = set()
 
@@ -88,6 +88,13 @@ class Assignments:
         fields = self._values.get(component, {})
         taken = {name: value for name, value in fields.items() if known is None or name in known}
         self._unused -= {(component, name) for name in taken}
+        return taken
+
+    def claim(self, component: str, known: Mapping[str, Any]) -> dict[str, Any]:
+        """As :meth:`take`, and nobody else gets them: an ablation may have the name of a role (``sampler``)."""
+        taken = self.take(component, known)
+        for name in taken:
+            del self._values[component][name]
         return taken
 
     def finish(self) -> None:
@@ -137,7 +144,7 @@ def _specs(
 ) -> Sequence[CellSpec]:
     entry = manager.find("ablations", reference)
     known, _ = settings_of(manager.target(entry), KINDS["ablations"])
-    settings = assignments.take(entry.component.name, known)
+    settings = assignments.claim(entry.component.name, known)
     specs = build(manager, recipe(manager, "ablations", reference, settings))(context)
     names = [spec.name for spec in specs]
     doubled = {name for name in names if names.count(name) > 1}
