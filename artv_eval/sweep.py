@@ -145,10 +145,10 @@ def _metric_recipes(
             f"protocol {card.name!r} names no metrics; choose with --metrics: {', '.join(manager.names('metrics'))}"
         )
     fixed = getattr(card, "metric_settings", {})
-    return [_metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(names)]
+    return [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(names)]
 
 
-def _metric_recipe(
+def metric_recipe(
     manager: PluginManager, name: str, fixed: Mapping[str, Mapping[str, Any]], assignments: Assignments
 ) -> Recipe:
     """A metric with what the protocol fixes and, over it, what ``--set`` says."""

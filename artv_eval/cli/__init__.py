@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from artv_eval.cli import doctor, efficiency, plugins, protocols, report, sweep
+from artv_eval.cli import doctor, efficiency, plugins, protocols, report, score, sensitivity, sweep
 from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
 from artv_eval.plugins import PluginManager, PluginOptions
 
@@ -22,6 +22,8 @@ app = typer.Typer(
     "plugin; --strict-plugins exits with 2 if anything is wrong with any plugin.",
 )
 app.command()(sweep.sweep)
+app.command()(score.score)
+app.command()(sensitivity.sensitivity)
 app.command()(report.report)
 app.command()(efficiency.efficiency)
 app.command()(doctor.doctor)

@@ -1,0 +1,123 @@
+"""``artv-eval score``, ``protocols`` and ``doctor`` as a user calls them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from artv.data.clips import write_shapes
+from artv_eval.folders import default_cache
+
+ROW = {"ablation", "cell", "method", "metric", "value", "ci_low", "ci_high", "n", "protocol", "status"}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("videos")
+    write_shapes(root / "real", 5, split="train", num_frames=6)
+    write_shapes(root / "fake", 4, split="test", num_frames=6)
+    return root
+
+
+@pytest.fixture
+def score(cli, folders, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def call(*arguments, fake=folders / "fake"):
+        return cli("score", "--real", folders / "real", "--fake", fake, "--frames", 6, *arguments)
+
+    return call
+
+
+def test_rows_have_the_fields_of_a_sweeps_and_come_from_the_cache_the_second_time(score):
+    first = score("--metrics", "fvd,clipsim,drift", "--format", "json")
+    rows = json.loads(first.out)["rows"]
+    assert first.code == 0 and [row["metric"] for row in rows] == ["fvd", "clipsim", "drift"]
+    assert all(set(row) >= ROW and row["status"] == "ok" and row["n"] == 4 for row in rows)
+    assert all(row["protocol"] == "shapes@1 frames=6" for row in rows)
+    assert list(default_cache().glob("*.npz"))
+    assert json.loads(score("--metrics", "fvd,clipsim,drift", "--format", "json").out)["rows"] == rows
+
+
+def test_a_folder_against_itself_has_fvd_zero(cli, folders, score):
+    outcome = score("--metrics", "fvd", "--format", "json", "--no-cache", fake=folders / "real")
+    assert json.loads(outcome.out)["rows"][0]["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_changed_conventions_change_label_and_hash(score):
+    rows = [
+        json.loads(score("--metrics", "drift", "--format", "json", *more).out)["rows"][0]
+        for more in ((), ("--stride", 1), ("--fps", 4, "--frames", 3))
+    ]
+    assert len({row["protocol_hash"] for row in rows}) == 3
+    assert rows[2]["protocol"] == "shapes@1 frames=3 fps=4.0"
+
+
+def test_unreadable_files_are_named_and_withhold_the_metric(score, folders, tmp_path):
+    broken = tmp_path / "broken"
+    write_shapes(broken, 3, num_frames=6)
+    (broken / "zero.mp4").write_bytes(b"")
+    outcome = score("--metrics", "drift", "--format", "json", fake=broken)
+    (row,) = json.loads(outcome.out)["rows"]
+    assert outcome.code == 1 and row["value"] is None and row["status"].startswith("withheld: 1 of 4 fake files")
+    assert "zero.mp4" in json.loads(outcome.out)["notes"][0] and "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--metrics", "fdv"), "unknown metric 'fdv'; did you mean fvd"),
+        (("--metrics", ""), "no metric given"),
+        (("--metrics", "fvd", "--features", "i3"), "did you mean i3d"),
+        (("--metrics", "fvd", "--protocol", "shapes"), "unknown protocol 'shapes'; did you mean shapes@1"),
+        (("--metrics", "fvd", "--captions", "none.csv"), "captions file none.csv does not exist"),
+        (("--metrics", "fvd", "--captions", "empty.csv"), "must begin with the line 'file,caption'"),
+        (("--metrics", "fvd", "--frames", 0), "--frames is 0"),
+        (("--metrics", "fvd", "--fps", 0), "--fps is 0"),
+        (("--metrics", "fvd", "--fake", "nowhere"), "nowhere is no folder"),
+        (("--metrics", "fvd", "--set", "fvd.ddo=1"), "fvd has no setting 'ddo'; did you mean ddof"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(score, arguments, message):
+    Path("empty.csv").write_text("")
+    outcome = score(*arguments)
+    assert outcome.code == 2 and outcome.out == "" and message in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_a_metric_whose_weights_are_absent_says_what_to_fetch(score, monkeypatch, tmp_path):
+    monkeypatch.setenv("ARTV_EVAL_WEIGHTS", str(tmp_path / "no-weights"))
+    outcome = score("--metrics", "fvd", "--features", "i3d")
+    assert outcome.code == 2 and "weights fetch i3d" in outcome.err
+
+
+def test_protocols_are_listed_with_hashes_and_shown_whole(cli):
+    listed = {row["name"]: row for row in json.loads(cli("protocols", "list", "--json").out)["protocols"]}
+    shown = json.loads(cli("protocols", "show", "shapes@1", "--json").out)
+    assert listed["shapes@1"]["hash"] == shown["hash"] and len(shown["hash"]) == 12
+    assert shown["frames"]["fps"] == 8 and "shapes@1" in cli("protocols", "show", "shapes@1").out
+    assert "did you mean shapes@1" in cli("protocols", "show", "shapes@2").err
+
+
+def test_a_users_card_is_shown_and_a_wrong_field_is_named(cli):
+    import yaml
+
+    from artv_eval.protocols import CARDS
+
+    card = yaml.safe_load((CARDS / "shapes@1.yaml").read_text())
+    Path("mine.yaml").write_text(yaml.safe_dump(card | {"name": "mine@1"}))
+    assert json.loads(cli("protocols", "show", "mine.yaml", "--json").out)["name"] == "mine@1"
+    Path("wrong.yaml").write_text(yaml.safe_dump(card | {"featurs": {}}))
+    outcome = cli("protocols", "show", "wrong.yaml")
+    assert outcome.code == 2 and "unknown field 'featurs'; did you mean features" in outcome.err
+
+
+def test_doctor_says_what_works_and_what_to_fetch(cli, monkeypatch, tmp_path):
+    monkeypatch.setenv("ARTV_EVAL_WEIGHTS", str(tmp_path / "no-weights"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = json.loads(cli("doctor", "--json").out)
+    metrics = {item["name"]: item for item in found["metrics"]}
+    assert metrics["fvd"]["works"] and not metrics["lpips"]["works"] and "fetch" in metrics["lpips"]["reason"]
+    assert any(item["name"] == "i3d" and item["path"] is None for item in found["weights"])
+    text = cli("doctor").out
+    assert "metrics that work now, offline: fvd" in text and "python -m artv_eval.features.weights fetch i3d" in text
