@@ -59,7 +59,7 @@ class FrechetResampler:
     """Fréchet distance of many resamples of one feature set to a fixed reference.
 
     With the reference's root A, only the weighted Gram matrix of the projected features X A changes, so a resample
-    costs one symmetric product and the eigenvalues of a d × d matrix (sum of their square roots = tr (Σ1 Σ2)^½).
+    costs one symmetric product and its eigenvalues (the sum of their square roots is tr (Σ1 Σ2)^½).
 
     Args:
         x_nd: features to resample.
@@ -82,7 +82,8 @@ class FrechetResampler:
         n, weight = counts.sum(), counts[used]
         gap = weight @ self.x[used] / n
         trace = (weight @ self.squares[used] - n * gap @ gap) / (n - self.ddof)
-        y = self.projected[used] * np.sqrt(weight)[:, None]
-        mean = np.sqrt(weight) @ y / n
-        values = np.linalg.eigvalsh((y.T @ y - n * np.outer(mean, mean)) / (n - self.ddof))
+        y = self.projected[used]
+        y = (y - weight @ y / n) * np.sqrt(weight / (n - self.ddof))[:, None]
+        # both products have the same eigenvalues apart from zeros: take the smaller
+        values = np.linalg.eigvalsh(y @ y.T if len(y) < y.shape[1] else y.T @ y)
         return _assemble(gap, float(trace), self.trace, float(np.sqrt(values.clip(0)).sum()))
