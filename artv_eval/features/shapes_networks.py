@@ -5,6 +5,7 @@ Shape suffixes: B clips, T frames, C channels, H W pixels, D features, N picture
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,7 @@ class CompactTokenizer:
         return tokens
 
 
+@lru_cache
 def world_bpe_ids(samples: int = 20000) -> tuple[int, ...]:
     """Ids, in open_clip's tokenizer, of the words in this many random captions of the shapes world (all of them)."""
     import open_clip

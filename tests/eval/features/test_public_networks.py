@@ -1,6 +1,7 @@
 """CLIP, VideoMAE and C3D with small random weights against the libraries they come from."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import open_clip
@@ -110,7 +111,7 @@ def test_c3d_has_the_papers_size():
         network = C3D(num_classes=487)
         assert network(torch.zeros(2, 3, 16, 112, 112)).shape == (2, 487)
     widths = (3, 64, 128, 256, 256, 512, 512, 512, 512)
-    convolutions = sum(27 * a * b + b for a, b in zip(widths[:-1], widths[1:], strict=True))
+    convolutions = sum(27 * a * b + b for a, b in pairwise(widths))
     dense = 8192 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 487 + 487
     assert sum(p.numel() for p in network.parameters()) == convolutions + dense
 

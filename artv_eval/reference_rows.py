@@ -1,0 +1,73 @@
+"""Rows of a protocol's reference clips that ship with the package, so that a sweep does not describe them again.
+
+    python -m artv_eval.reference_rows                   # shapes@1, FVD: writes artv_eval/assets/reference/
+
+A file's name is the hash of all that its rows depend on (protocol, frames, the metric's weights), so rows of other
+weights are never taken: they are computed as if no file was there. Run the command again after training new weights.
+
+Shape suffixes: m reference clips, d numbers a row.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artv.errors import UserError
+from artv_eval.features.base import digest_of
+
+FOLDER = Path(__file__).parent / "assets" / "reference"
+
+
+def file_of(protocol: Any, digest: str, frames: int) -> Path:
+    """Where the rows of a protocol's reference under a metric's ``digest`` are."""
+    return FOLDER / f"{digest_of([protocol.hash, str(frames), digest])}.npz"
+
+
+def load(protocol: Any, digest: str, frames: int) -> np.ndarray | None:
+    """(m, d) float32, or None when no file has them."""
+    path = file_of(protocol, digest, frames)
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as stored:
+        return stored["rows"]
+
+
+def write(protocol: Any, evaluator: Any, frames: int) -> Path:
+    """Describes the reference and keeps its rows."""
+    path = file_of(protocol, evaluator.digest, frames)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = np.asarray(evaluator.describe(protocol.reference(frames)), np.float32)
+    made = f"protocol {protocol.name} {protocol.hash}, {frames} frames, {evaluator.digest}"
+    np.savez_compressed(path, rows=rows, made=np.array(made))
+    return path
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line above. Files of earlier weights are removed."""
+    from artv_eval.metrics import factories
+    from artv_eval.protocols import load as load_protocol
+
+    parser = argparse.ArgumentParser(prog="python -m artv_eval.reference_rows", description=__doc__.split("\n")[0])
+    parser.add_argument("--protocol", default="shapes@1")
+    parser.add_argument("--metric", default="fvd", choices=("fvd", "frame_fid"))
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args(argv)
+    protocol = load_protocol(args.protocol)
+    evaluator = getattr(factories, args.metric)(device=args.device)
+    for old in FOLDER.glob("*.npz"):
+        with np.load(old, allow_pickle=False) as stored:
+            if f"protocol {protocol.name} " in str(stored["made"]):
+                old.unlink()
+    print(write(protocol, evaluator, protocol.card.frames.number))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
