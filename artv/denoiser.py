@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from artv.guidance import Branch, Guidance
-from artv.networks import ArtVModel, Encoded
+from artv.networks import ArtVModel, Encoded, InferenceModel
 from artv.schedule import NoiseSchedule
 
 
@@ -23,7 +23,7 @@ class Denoiser:
     So a frame that the mask copies entirely comes back as exactly the reference.
 
     Args:
-        model: in evaluation mode.
+        model: in evaluation mode; or the :class:`~artv.networks.InferenceModel` that stands for it.
         encoded: ``model.encode(conditions)`` of the B samples.
         text_BLD, null_text_BLD: embeddings of the prompts and of the empty prompt (batch B or 1).
         guidance: which branches, and how they combine (:mod:`artv.guidance`).
@@ -40,7 +40,7 @@ class Denoiser:
 
     def __init__(
         self,
-        model: ArtVModel,
+        model: ArtVModel | InferenceModel,
         encoded: Encoded,
         text_BLD: Tensor,
         null_text_BLD: Tensor,
@@ -72,8 +72,7 @@ class Denoiser:
         branches = self.guidance.branches(level)
         encoded_N, text_NLD = self._batch(branches, B)
         z_NCHW = (x_BCHW / (1 + level**2) ** 0.5).repeat(len(branches), 1, 1, 1)
-        t_N = torch.full((len(z_NCHW),), t, device=x_BCHW.device)
-        prediction = self.model.predict(z_NCHW, t_N, text_NLD, encoded_N, use_mask=self.use_mask)
+        prediction = self.model.predict_at(z_NCHW, t, text_NLD, encoded_N, use_mask=self.use_mask)
 
         self.evaluations += 1
         self.rows += len(z_NCHW)

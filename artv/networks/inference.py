@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
 
@@ -58,7 +58,11 @@ class InferenceNetwork:
         self.attends = [hasattr(block, "attentions") for block in (*unet.down_blocks, *unet.up_blocks)]
         self.downsample = [[_Conv(d.conv) for d in block.downsamplers or ()] for block in unet.down_blocks]
         self.upsample = [[_Conv(u.conv) for u in block.upsamplers or ()] for block in unet.up_blocks]
-        self.conv_in, self.conv_out = _Conv(unet.conv_in), _Conv(unet.conv_out)
+        self.conv_in, self.norm_out, self.conv_out = (
+            _Conv(unet.conv_in),
+            _GroupNorm(unet.conv_norm_out),
+            _Conv(unet.conv_out),
+        )
 
     @staticmethod
     def fits(network: ConditionalUNet) -> bool:
@@ -113,7 +117,7 @@ class InferenceNetwork:
                 h = attend(h) if attending else h
             for conv in upsample:
                 h = conv(F.interpolate(h, scale_factor=2.0, mode="nearest"))
-        return self.conv_out(_activated(h, self.unet.conv_norm_out))
+        return self.conv_out(self.norm_out.silu(h))
 
     def _attention(self, text: list[KeysValues], features: Frozen) -> Any:
         """A function that applies the next site: text, then anchor."""
@@ -130,114 +134,144 @@ class InferenceNetwork:
         return attend
 
 
+# The parts below hold tensors, not modules: looking up a module's attribute takes as long as a small operation.
+
+
 class _Conv:
     """A convolution with channels-last weights."""
 
     def __init__(self, layer: Any) -> None:
         self.weight = layer.weight.detach().contiguous(memory_format=torch.channels_last)
-        self.bias, self.stride, self.padding = layer.bias, layer.stride, layer.padding
+        self.bias, self.stride, self.padding = layer.bias.detach(), layer.stride, layer.padding
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias if bias is None else bias, self.stride, self.padding)
+        return torch.conv2d(x, self.weight, self.bias if bias is None else bias, self.stride, self.padding)
+
+
+class _Linear:
+    def __init__(self, *layers: Any) -> None:
+        """Several layers of one input become one product."""
+        self.weight = layers[0].weight.detach() if len(layers) == 1 else torch.cat([x.weight for x in layers]).detach()
+        self.bias = None if layers[0].bias is None else torch.cat([x.bias for x in layers]).detach()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class _GroupNorm:
+    def __init__(self, norm: Any) -> None:
+        self.groups, self.eps = norm.num_groups, norm.eps
+        self.weight, self.bias = norm.weight.detach(), norm.bias.detach()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, self.groups, self.weight, self.bias, self.eps)
+
+    def silu(self, x: Tensor) -> Tensor:
+        """The norm, then SiLU."""
+        return F.silu(self(x), inplace=True)
+
+
+class _LayerNorm:
+    def __init__(self, norm: Any) -> None:
+        self.shape, self.eps = norm.normalized_shape, norm.eps
+        self.weight, self.bias = norm.weight.detach(), norm.bias.detach()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
+
+
+class _FeedForward:
+    """diffusers' GEGLU feed-forward, after its norm."""
+
+    def __init__(self, norm: Any, module: Any) -> None:
+        self.norm, self.up, self.down = _LayerNorm(norm), _Linear(module.net[0].proj), _Linear(module.net[2])
+
+    def __call__(self, x_BNC: Tensor) -> Tensor:
+        value, gate = self.up(self.norm(x_BNC)).chunk(2, dim=-1)
+        return self.down(value * F.gelu(gate))
 
 
 class _Resnet:
     """diffusers' ``ResnetBlock2D``."""
 
     def __init__(self, block: Any) -> None:
-        self.block = block
-        self.conv1, self.conv2 = _Conv(block.conv1), _Conv(block.conv2)
+        self.norm1, self.norm2 = _GroupNorm(block.norm1), _GroupNorm(block.norm2)
+        self.conv1, self.conv2, self.time = _Conv(block.conv1), _Conv(block.conv2), _Linear(block.time_emb_proj)
         self.shortcut = None if block.conv_shortcut is None else _Conv(block.conv_shortcut)
 
     def time_bias(self, embedding: Tensor) -> Tensor:
         """The first convolution's bias with the time embedding added."""
-        projection = self.block.time_emb_proj
-        return self.conv1.bias + F.linear(embedding, projection.weight, projection.bias)
+        return self.conv1.bias + self.time(embedding)
 
     def __call__(self, x: Tensor, bias: Tensor) -> Tensor:
-        h = self.conv1(_activated(x, self.block.norm1), bias)
-        h = self.conv2(_activated(h, self.block.norm2))
-        return h + (x if self.shortcut is None else self.shortcut(x))
+        h = self.conv2(self.norm2.silu(self.conv1(self.norm1.silu(x), bias)))
+        return h.add_(x if self.shortcut is None else self.shortcut(x))
 
 
-class _TextBlock:
+class _Site:
+    """What both kinds of attention block begin and end with. Tokens are a view of channels-last maps."""
+
+    def __init__(self, norm: Any, proj_in: Any, proj_out: Any, heads: int) -> None:
+        self.norm, self.proj_in, self.proj_out = _GroupNorm(norm), _Linear(proj_in), _Linear(proj_out)
+        self.heads = heads
+
+    def tokens(self, x_BCHW: Tensor) -> Tensor:
+        B, C, H, W = x_BCHW.shape
+        return self.proj_in(self.norm(x_BCHW).permute(0, 2, 3, 1).reshape(B, H * W, C))
+
+    def split(self, x_BNC: Tensor) -> Tensor:
+        """(B, heads, N, head width)."""
+        B, N, C = x_BNC.shape
+        return x_BNC.view(B, N, self.heads, C // self.heads).transpose(1, 2)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        B, heads, N, width = q.shape
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, N, heads * width)
+
+    def residual(self, x_BCHW: Tensor, h_BNC: Tensor) -> Tensor:
+        B, C, H, W = x_BCHW.shape
+        return x_BCHW + h_BNC.view(B, H, W, C).permute(0, 3, 1, 2)
+
+
+class _TextBlock(_Site):
     """A ``Transformer2DModel`` with linear projections and one ``BasicTransformerBlock``."""
 
     def __init__(self, module: Any) -> None:
-        self.module, (self.block,) = module, module.transformer_blocks
-        own, text = self.block.attn1, self.block.attn2
-        self.heads = own.heads
-        self.qkv = torch.cat([own.to_q.weight, own.to_k.weight, own.to_v.weight]).detach()
-        self.text_kv = torch.cat([text.to_k.weight, text.to_v.weight]).detach()
+        (block,) = module.transformer_blocks
+        own, text = block.attn1, block.attn2
+        super().__init__(module.norm, module.proj_in, module.proj_out, own.heads)
+        self.norm1, self.norm2 = _LayerNorm(block.norm1), _LayerNorm(block.norm2)
+        self.qkv, self.out = _Linear(own.to_q, own.to_k, own.to_v), _Linear(own.to_out[0])
+        self.text_q, self.text_kv, self.text_out = (
+            _Linear(text.to_q),
+            _Linear(text.to_k, text.to_v),
+            _Linear(text.to_out[0]),
+        )
+        self.feed_forward = _FeedForward(block.norm3, block.ff)
 
     def keys_values(self, text_BLD: Tensor) -> KeysValues:
-        k, v = F.linear(text_BLD, self.text_kv).chunk(2, dim=-1)
-        return _heads(k, self.heads), _heads(v, self.heads)
+        k, v = self.text_kv(text_BLD).chunk(2, dim=-1)
+        return self.split(k.contiguous()), self.split(v.contiguous())
 
     def __call__(self, x_BCHW: Tensor, text: KeysValues) -> Tensor:
-        module, block = self.module, self.block
-        h = _linear(_tokens(_group_norm(x_BCHW, module.norm)), module.proj_in)
-        q, k, v = (_heads(x, self.heads) for x in F.linear(_layer_norm(h, block.norm1), self.qkv).chunk(3, dim=-1))
-        h = h + _linear(_attend(q, k, v), block.attn1.to_out[0])
-        q = _heads(_linear(_layer_norm(h, block.norm2), block.attn2.to_q), self.heads)
-        h = h + _linear(_attend(q, *text), block.attn2.to_out[0])
-        h = h + _feed_forward(_layer_norm(h, block.norm3), block.ff)
-        return x_BCHW + _maps(_linear(h, module.proj_out), x_BCHW)
+        h = self.tokens(x_BCHW)
+        q, k, v = self.qkv(self.norm1(h)).chunk(3, dim=-1)
+        h = h + self.out(self.attend(self.split(q), self.split(k), self.split(v)))
+        h = h + self.text_out(self.attend(self.split(self.text_q(self.norm2(h))), *text))
+        h = h + self.feed_forward(h)
+        return self.residual(x_BCHW, self.proj_out(h))
 
 
-class _AnchorBlock:
+class _AnchorBlock(_Site):
     """:class:`~artv.networks.anchor_block.AnchorBlock`."""
 
     def __init__(self, block: Any) -> None:
-        self.block = block
+        super().__init__(block.norm, block.proj_in, block.proj_out, block.to_q.out_features // block.head_dim)
+        self.norm_q, self.q, self.out = _LayerNorm(block.norm_attention), _Linear(block.to_q), _Linear(block.to_out)
+        self.feed_forward = _FeedForward(block.norm_feed_forward, block.feed_forward)
 
     def __call__(self, x_BCHW: Tensor, anchor: KeysValues, keep_B: Tensor | None) -> Tensor:
-        block = self.block
-        h = _linear(_tokens(_group_norm(x_BCHW, block.norm)), block.proj_in)
-        q = _heads(_linear(_layer_norm(h, block.norm_attention), block.to_q), h.shape[-1] // block.head_dim)
-        h = h + _linear(_attend(q, *anchor), block.to_out)
-        h = h + _feed_forward(_layer_norm(h, block.norm_feed_forward), block.feed_forward)
-        residual = _linear(h, block.proj_out)
-        if keep_B is not None:
-            residual = residual * keep_B.to(residual.dtype).view(-1, 1, 1)
-        return x_BCHW + _maps(residual, x_BCHW)
-
-
-def _tokens(x_BCHW: Tensor) -> Tensor:
-    """(B, N, C): a view, because maps are channels-last."""
-    return x_BCHW.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def _maps(x_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
-    """Inverse of :func:`_tokens`."""
-    return x_BNC.unflatten(1, like_BCHW.shape[2:]).permute(0, 3, 1, 2)
-
-
-def _heads(x_BNC: Tensor, heads: int) -> Tensor:
-    return x_BNC.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-
-
-def _feed_forward(x_BNC: Tensor, module: Any) -> Tensor:
-    """diffusers' GEGLU feed-forward."""
-    value, gate = _linear(x_BNC, module.net[0].proj).chunk(2, dim=-1)
-    return _linear(value * F.gelu(gate), module.net[2])
-
-
-def _activated(x: Tensor, norm: Any) -> Tensor:
-    return F.silu(_group_norm(x, norm), inplace=True)
-
-
-def _group_norm(x: Tensor, norm: Any) -> Tensor:
-    return F.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
-
-
-def _layer_norm(x: Tensor, norm: Any) -> Tensor:
-    return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-
-
-def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
-    return F.linear(x, layer.weight, layer.bias)
+        h = self.tokens(x_BCHW)
+        h = h + self.out(self.attend(self.split(self.q(self.norm_q(h))), *anchor))
+        h = self.proj_out(h + self.feed_forward(h))
+        return self.residual(x_BCHW, h if keep_B is None else h * keep_B.to(h.dtype).view(-1, 1, 1))

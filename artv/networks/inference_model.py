@@ -24,57 +24,50 @@ class _Inputs(NamedTuple):
 
 
 class InferenceModel:
-    """An :class:`ArtVModel` that is only sampled from: ``encode``, ``predict``, ``schedule``, ``sizes``.
+    """An :class:`ArtVModel` that is only sampled from, with its ``encode``, ``predict_at``, ``schedule`` and ``sizes``.
 
-    ``predict`` expects what samplers give it: every row at the same timestep, and no gradients. Otherwise, and for
-    UNets of other parts than SD-2.1's, it calls the model's own.
+    Where gradients are wanted, or a UNet has other parts than SD-2.1's, the model itself is called.
     """
 
     def __init__(self, model: ArtVModel) -> None:
         self.model = model
         self.schedule, self.sizes, self.encode = model.schedule, model.sizes, model.encode
+        self.device, self.dtype = model.device, model.dtype  # asking diffusers each time takes milliseconds
         networks = [n for n in (model.dynamic_network, model.mask_network) if n is not None]
         self.networks = [InferenceNetwork(n) for n in networks] if all(map(InferenceNetwork.fits, networks)) else []
+        self._weights = _fingerprint(model)
         self._times: dict[int, list[list[Tensor]]] = {}
         self._inputs: list[tuple[Tensor, Encoded, list[_Inputs]]] = []
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.model.device
+    def stands_for(self, model: ArtVModel) -> bool:
+        """Whether it was made from ``model`` with the weights, device and dtype that ``model`` has now."""
+        return self.model is model and self._weights == _fingerprint(model)
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """In which the networks run."""
-        return self.model.dtype
-
-    def predict(
-        self, z_BCHW: Tensor, t_B: Tensor, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True
+    def predict_at(
+        self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True
     ) -> Prediction:
-        """As :meth:`ArtVModel.predict`."""
-        if not self._serves(t_B):
-            return self.model.predict(z_BCHW, t_B, text_BLD, encoded, use_mask=use_mask)
-        times, inputs = self._time(t_B[0]), self._frame(text_BLD, encoded)
+        """As :meth:`ArtVModel.predict_at`."""
+        if not self.networks or torch.is_grad_enabled():
+            return self.model.predict_at(z_BCHW, t, text_BLD, encoded, use_mask=use_mask)
+        times, inputs = self._time(t), self._frame(text_BLD, encoded)
         z_in = z_BCHW.to(self.dtype)
-        dynamic = self.networks[0](z_in, times[0], *inputs[0])
         if len(self.networks) == 1 or not use_mask:
-            return Prediction(dynamic.to(z_BCHW.dtype), None)
-        logits = self.networks[1](z_in, times[1], *inputs[1])
+            return Prediction(self.networks[0](z_in, times[0], *inputs[0]).to(z_BCHW.dtype), None)
+        with self.model._beside(z_in.device):
+            logits = self.networks[1](z_in, times[1], *inputs[1])
+        dynamic = self.networks[0](z_in, times[0], *inputs[0])
+        self.model._join(logits)
         mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
-        a, s = self.schedule.a_s(t_B)
+        alpha = self.schedule.alphas_cumprod[t]
+        a, s = alpha.sqrt().float(), (1 - alpha).sqrt().float()
         eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())
         return Prediction(eps.to(z_BCHW.dtype), mask)
 
-    def _serves(self, t_B: Tensor) -> bool:
-        same = t_B.device.type != "cpu" or bool((t_B == t_B[0]).all())  # asking a GPU would wait for it
-        return bool(self.networks) and not torch.is_grad_enabled() and same
-
-    def _time(self, t: Tensor) -> list[list[Tensor]]:
-        if t.device.type != "cpu":
-            return [network.time(t, self.dtype) for network in self.networks]
-        if int(t) not in self._times:
-            self._times[int(t)] = [network.time(t, self.dtype) for network in self.networks]
-        return self._times[int(t)]
+    def _time(self, t: int) -> list[list[Tensor]]:
+        if t not in self._times:
+            step = torch.tensor(t, device=self.device)
+            self._times[t] = [network.time(step, self.dtype) for network in self.networks]
+        return self._times[t]
 
     def _frame(self, text_BLD: Tensor, encoded: Encoded) -> list[_Inputs]:
         """Computed when first seen; recognised by identity, because a denoiser hands in the same objects each time."""
@@ -85,3 +78,8 @@ class InferenceModel:
         inputs = [_Inputs(n.text(text_BLD), Frozen.of(f)) for n, f in zip(self.networks, parts, strict=True)]
         self._inputs = [(text_BLD, encoded, inputs), *self._inputs][:_REMEMBERED]
         return inputs
+
+
+def _fingerprint(model: ArtVModel) -> int:
+    """Changes when a weight is replaced, moved, or written to."""
+    return hash(tuple((p.data_ptr(), p._version, p.dtype, p.device) for p in model.parameters()))

@@ -138,6 +138,13 @@ class ArtVModel(ModelMixin, ConfigMixin):
         eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())
         return Prediction(eps.to(z_BCHW.dtype), mask)
 
+    def predict_at(
+        self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True
+    ) -> Prediction:
+        """:meth:`predict` with every row at the same timestep, as samplers have it."""
+        t_B = torch.full((z_BCHW.shape[0],), t, device=z_BCHW.device)
+        return self.predict(z_BCHW, t_B, text_BLD, encoded, use_mask=use_mask)
+
     @contextmanager
     def _beside(self, device: torch.device) -> Iterator[None]:
         """Runs the mask network on a stream of its own, if :attr:`overlap` is on: it waits more than it computes."""

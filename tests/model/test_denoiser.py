@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from artv.composition import copied_noise
 from artv.denoiser import Denoiser
 from artv.guidance import Interval, Joint, Nested, Rescaled, ThreeTerm
-from artv.networks import ArtVModel, Conditions
+from artv.networks import ArtVModel, Conditions, Prediction
 
 B, HW = 2, 16
 
@@ -117,11 +118,9 @@ class AllCopied:
     def __init__(self, model):
         self.model, self.schedule = model, model.schedule
 
-    def predict(self, z, t, text, encoded, use_mask=True):
-        from artv.composition import copied_noise
-        from artv.networks import Prediction
-
-        return Prediction(copied_noise(z, encoded.copy_BCHW, *self.schedule.a_s(t)), torch.ones_like(z[:, :1]))
+    def predict_at(self, z, t, text, encoded, use_mask=True):
+        a, s = self.schedule.a_s(torch.full((len(z),), t))
+        return Prediction(copied_noise(z, encoded.copy_BCHW, a, s), torch.ones_like(z[:, :1]))
 
 
 @pytest.mark.parametrize("sigma", [0.05, 1.234, 14.0])
