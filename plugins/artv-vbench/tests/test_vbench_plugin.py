@@ -1,0 +1,71 @@
+"""Without VBench its metrics say so; with a package of its interface, they give its scores clip by clip."""
+
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from artv_vbench import DIMENSIONS, metric
+
+from artv.errors import UserError
+from artv_eval import testing
+
+# the parts of VBench's interface that the plugin uses; the score is the mean of the first frame, listed backwards
+STAND_IN = """
+    import json, os
+    from pathlib import Path
+
+    class VBench:
+        def __init__(self, device, full_info_dir, output_path):
+            assert Path(full_info_dir).name == "VBench_full_info.json"
+            self.output_path = output_path
+            os.makedirs(output_path, exist_ok=True)
+
+        def evaluate(self, videos_path, name, prompt_list=[], dimension_list=None, local=False, read_frame=False,
+                     mode="vbench_standard", **kwargs):
+            import av
+            assert mode == "custom_input"
+            print("VBench prints a lot")
+            scores = []
+            for path in sorted(Path(videos_path).iterdir(), reverse=True):
+                assert prompt_list[str(path)]
+                with av.open(str(path)) as container:
+                    frame = next(container.decode(video=0)).to_ndarray(format="rgb24")
+                scores.append({"video_path": str(path), "video_results": float(frame.mean())})
+            results = {d: [sum(s["video_results"] for s in scores) / len(scores), scores] for d in dimension_list}
+            (Path(self.output_path) / f"{name}_eval_results.json").write_text(json.dumps(results))
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    (tmp_path / "vbench").mkdir()
+    (tmp_path / "vbench" / "__init__.py").write_text(textwrap.dedent(STAND_IN))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "vbench", raising=False)
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+def test_without_vbench_the_metric_is_absent_with_its_reason(dimension, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vbench", None)
+    with pytest.raises(UserError, match=r"VBench is not installed: pip install vbench"):
+        getattr(metric, dimension)()
+
+
+def test_scores_come_clip_by_clip_in_the_order_of_the_clips(stand_in, capsys):
+    evaluator = metric.motion_smoothness()
+    clips = testing.toy_clips(5)
+    rows = evaluator.describe(clips)
+    means = np.array([[clip.frames[0].mean()] for _, clip in clips])
+    np.testing.assert_allclose(rows, means, atol=1.0)  # off by the rounding of RGB to YUV
+    assert len(set(rows[:, 0])) == 5 and evaluator.evaluate(rows) == pytest.approx(rows.mean())
+    assert capsys.readouterr().out == ""
+
+
+def test_it_holds_the_contract_of_metrics(stand_in):
+    testing.check_metric(metric.overall_consistency)
+
+
+def test_a_version_that_loses_clips_is_named():
+    with pytest.raises(UserError, match=r"VBench scored 1 of 2 clips"):
+        metric._in_order([{"video_path": "00000.mp4", "video_results": 1.0}], 2, "dynamic_degree")
