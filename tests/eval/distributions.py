@@ -1,9 +1,11 @@
 """Distributions installed for one test: a module and its metadata in a folder on the path, as pip leaves them."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import textwrap
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -58,6 +60,18 @@ class Site:
         (info / "INSTALLER").write_text("pip\n")
         (info / "RECORD").write_text(f"{module}.py,,\n")
         return module
+
+    def install_source(self, project: Path) -> None:
+        """Installs a project's packages with the metadata that its pyproject.toml declares."""
+        declared = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+        for package in project.glob("*/__init__.py"):
+            shutil.copytree(package.parent, self.root / package.parent.name)
+        info = self.root / f"{declared['name'].replace('-', '_')}-{declared['version']}.dist-info"
+        info.mkdir()
+        points = "".join(f"{name} = {module}\n" for name, module in declared["entry-points"]["artv_eval"].items())
+        (info / "entry_points.txt").write_text(f"[artv_eval]\n{points}")
+        fields = f"Metadata-Version: 2.1\nName: {declared['name']}\nVersion: {declared['version']}\n"
+        (info / "METADATA").write_text(fields)
 
     def install_wheel(self, wheel: Path) -> None:
         """Unpacks a wheel of pure Python, which is all that an installer does with it."""
