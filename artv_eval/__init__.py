@@ -9,12 +9,23 @@ from typing import Any
 from artv_eval.components import API_VERSION, Component
 from artv_eval.hookspecs import hookimpl
 
-_LAZY = {name: "artv_eval.api" for name in ("ClipRequest", "ClipSet", "GeneratedClip", "Method")}
+_LAZY = ("AblationContext", "CellSpec", "ClipRequest", "ClipSet", "GeneratedClip", "Method", "Task")
 
-__all__ = ["API_VERSION", "ClipRequest", "ClipSet", "Component", "GeneratedClip", "Method", "hookimpl"]
+__all__ = [
+    "API_VERSION",
+    "AblationContext",
+    "CellSpec",
+    "ClipRequest",
+    "ClipSet",
+    "Component",
+    "GeneratedClip",
+    "Method",
+    "Task",
+    "hookimpl",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        return getattr(import_module("artv_eval.api"), name)
     raise AttributeError(f"module 'artv_eval' has no attribute {name!r}")
