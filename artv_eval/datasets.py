@@ -144,8 +144,17 @@ def _blank(card: Any, frames: int) -> Callable[[int], ClipRequest]:
     """Requests of reference clips: nobody generates them, so they hold no prompt and no pictures."""
     want = card.frames
     fps = float(want.fps or 0)
+    # the user's own files differ from machine to machine; clips that we make are known by their card
+    labels = {"reference": (card.hash, frames)} if card.reference.dataset == "shapes" else {}
     return lambda i: ClipRequest(
-        index=i, prompt="", seed=0, num_frames=frames, height=want.height, width=want.width, fps=fps
+        index=i,
+        prompt="",
+        seed=0,
+        num_frames=frames,
+        height=want.height,
+        width=want.width,
+        fps=fps,
+        labels=labels,
     )
 
 

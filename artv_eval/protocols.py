@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -192,12 +191,6 @@ class Protocol:
     def reference(self, frames: int | None = None) -> ClipSet:
         """The real clips, decoded when asked for; by default as long as those of the last :meth:`requests`."""
         return self._reference.reference(frames or self._frames)
-
-    def reference_rows(self, digest: str, frames: int | None = None) -> np.ndarray | None:
-        """Rows (m, d) of the reference under a metric of this ``digest``, if the package ships them (shapes, FVD)."""
-        from artv_eval.reference_rows import load as load_rows
-
-        return load_rows(self, digest, frames or self._frames)
 
 
 _SHARED = ("feature", "transform", "ddof")

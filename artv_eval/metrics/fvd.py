@@ -17,6 +17,7 @@ from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.base import BATCH, SetEvaluator, batched, frames_of
 from artv_eval.metrics.frechet import FrechetResampler, frechet_distance, frechet_from_features
+from artv_eval.reference_rows import shipped
 
 
 class FrechetVideoDistance(Metric):
@@ -106,7 +107,9 @@ class FeatureEvaluator(SetEvaluator):
             self.digest += f"-{transform.model_dump_json(exclude_defaults=True)}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
-        """Features of every clip, (n, D) float32."""
+        """Features of every clip, (n, D) float32; those of the shapes protocol's reference ship with the package."""
+        if (known := shipped(clips, self.digest)) is not None:
+            return known
         batches = batched(clips, BATCH)
         parts = [self.features(frames_of(batch, self.transform)).float().cpu().numpy() for batch in batches]
         if not parts:

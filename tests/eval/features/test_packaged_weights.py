@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
@@ -12,7 +13,7 @@ from artv_eval.features.corruptions import CORRUPTIONS, corrupt
 from artv_eval.features.shapes import shapes_classifier, shapes_clip
 from artv_eval.metrics import factories
 from artv_eval.metrics.frechet import frechet_from_features
-from artv_eval.protocols import shapes_1
+from artv_eval.protocols import cards, load, shapes_1
 
 N = 40
 
@@ -90,28 +91,42 @@ def test_a_still_has_the_right_colour_and_the_wrong_motion(features, clips):
     assert (pairs == wanted).float().mean() < 0.5
 
 
-def test_shipped_reference_rows_are_those_of_these_weights(features):
-    protocol, evaluator = shapes_1(), factories.fvd()
-    rows = protocol.reference_rows(evaluator.digest)
+def test_shipped_reference_rows_are_those_of_these_weights(features, monkeypatch, tmp_path):
+    evaluator, reference = factories.fvd(features), shapes_1().reference()
+    rows = reference_rows.shipped(reference, evaluator.digest)
     if rows is None:
         pytest.skip("no reference rows for these weights; make them: python -m artv_eval.reference_rows")
     assert rows.shape == (512, 64)
-    clips = protocol.reference()
-    some = ClipSet(clips.requests[:4], lambda i: clips[i][1])
-    np.testing.assert_allclose(rows[:4], evaluator.describe(some), atol=2e-3)
-
-
-def test_reference_rows_of_other_weights_are_not_taken(tmp_path, monkeypatch):
+    np.testing.assert_array_equal(evaluator.describe(reference), rows)
+    some = ClipSet([reference.requests[i] for i in (3, 5)], lambda i: reference[(3, 5)[i]][1])
+    np.testing.assert_array_equal(evaluator.describe(some), rows[[3, 5]])
     monkeypatch.setattr(reference_rows, "FOLDER", tmp_path)
-    protocol = shapes_1()
+    np.testing.assert_allclose(rows[[3, 5]], evaluator.describe(some), atol=2e-3)
 
-    class Two:
-        digest = "two"
 
-        def describe(self, clips):
-            return np.arange(6.0).reshape(3, 2)
+class Brightness:
+    """One number a clip."""
 
-    path = reference_rows.write(protocol, Two(), 16)
-    assert path.parent == tmp_path
-    np.testing.assert_array_equal(protocol.reference_rows("two"), np.arange(6.0).reshape(3, 2))
-    assert protocol.reference_rows("three") is None and protocol.reference_rows("two", frames=8) is None
+    name, digest, dim = "brightness", "0", 1
+
+    def __call__(self, clip_BTCHW):
+        return clip_BTCHW.float().mean((1, 2, 3, 4))[:, None]
+
+
+def test_reference_rows_belong_to_one_protocol_length_and_metric(tmp_path, monkeypatch):
+    monkeypatch.setattr(reference_rows, "FOLDER", tmp_path)
+    protocol, evaluator = shapes_1(), factories.fvd(Brightness())
+    values = yaml.safe_load(cards()["shapes@1"].read_text())
+    values["reference"]["number"] = 3
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(values))
+    small = load(str(tmp_path / "small.yaml"))
+    reference_rows.write(small, evaluator, 4)
+    rows = reference_rows.shipped(small.reference(4), evaluator.digest)
+    np.testing.assert_allclose(rows[:, 0], [clip.frames.mean() for _, clip in small.reference(4)], rtol=1e-5)
+    assert reference_rows.shipped(small.reference(4), "other") is None
+    assert reference_rows.shipped(small.reference(5), evaluator.digest) is None
+    assert reference_rows.shipped(protocol.reference(4), evaluator.digest) is None
+    requests = protocol.requests(num=2, frames=4)
+    assert (
+        reference_rows.shipped(ClipSet(requests, lambda i: GeneratedClip(requests[i].real)), evaluator.digest) is None
+    )
