@@ -3,6 +3,7 @@
 Shape legend: T frames, H W pixels, h w mask cells, B clips, S sampling steps.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -58,14 +59,14 @@ class WrongPrompt:
 
 
 class Folder:
-    """Clips of any model, made elsewhere: the video files of a folder in the order of their names, or ``<index>.mp4``.
+    """Clips of any model, made elsewhere: ``<index>.mp4``, or the video files of a folder in the order of their names.
 
     Args:
         path: the folder.
         reader: decodes the files.
     """
 
-    def __init__(self, path: str, *, reader: str = "decord") -> None:
+    def __init__(self, path: str, *, reader: str | Callable[..., Any] = "decord") -> None:
         self.path, self.reader = Path(path), reader
         if not self.path.is_dir():
             raise UserError(f"folder {path!r} does not exist; give a folder with video files ({', '.join(VIDEOS)})")
@@ -75,29 +76,36 @@ class Folder:
 
     def digest(self) -> str:
         """Of the files' names, sizes and times of change."""
-        from artv_eval.plan import digest
-
-        return digest([[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in self.files])
+        sha = hashlib.sha256()
+        for file in self.files:
+            sha.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+        return sha.hexdigest()[:16]
 
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
-        """The first T frames of each request's file, at the protocol's rate; the size must be the protocol's."""
-        from artv.data.readers import read_video
+        """The first T frames of each request's file at the protocol's rate; the size must be the protocol's."""
+        return (GeneratedClip(self._read(self._file(request.index), request)) for request in requests)
 
-        for request in requests:
-            file = self._file(request.index)
-            frames = read_video(file, reader=self.reader, fps=request.fps, limit=request.num_frames)
-            if len(frames) < request.num_frames:
-                raise UserError(
-                    f"video {file} has {len(frames)} frames at {request.fps:g} fps; the protocol asks for "
-                    f"{request.num_frames}"
-                )
-            yield GeneratedClip(frames)
+    def _read(self, file: Path, request: ClipRequest) -> np.ndarray:
+        from artv.data.readers import READERS, resample_indices
+
+        reader = READERS[self.reader] if isinstance(self.reader, str) else self.reader
+        try:
+            video = reader(file)
+            indices = resample_indices(len(video), video.fps, request.fps)[: request.num_frames]
+            if len(indices) == request.num_frames:
+                return video.frames(indices)
+        except Exception as error:
+            raise UserError(f"video {file} cannot be read: {' '.join(str(error).split())[:200]}") from None
+        raise UserError(
+            f"video {file} has {len(indices)} frames at {request.fps:g} fps; the protocol asks for {request.num_frames}"
+        )
 
     def _file(self, index: int) -> Path:
-        named = {file.stem: file for file in self.files}
-        for stem in (str(index), f"{index:04d}", f"{index:05d}", f"{index:06d}"):
-            if stem in named:
-                return named[stem]
+        named = {int(file.stem): file for file in self.files if file.stem.isdecimal()}
+        if len(named) == len(self.files):
+            if index not in named:
+                raise UserError(f"folder {str(self.path)!r} holds no video {index}; lower --num-videos, or add it")
+            return named[index]
         if index >= len(self.files):
             raise UserError(
                 f"folder {str(self.path)!r} holds {len(self.files)} videos; the protocol asks for more: lower "
