@@ -25,7 +25,7 @@ from artv.errors import UserError, WorkFailed, closest
 from artv.guidance import Guidance
 from artv.guidance import parse as parse_guidance
 from artv.images import Picture, load_images
-from artv.networks import ArtVModel
+from artv.networks import ArtVModel, InferenceModel
 from artv.progress import progress_bar, quiet_loading
 from artv.rollout import Frame, Sampling, rollout
 from artv.samplers import SAMPLERS
@@ -52,6 +52,8 @@ class ArtVPipeline(DiffusionPipeline):
     """The model with its autoencoder and text encoder. ``save_pretrained`` / ``from_pretrained`` as in diffusers."""
 
     model_cpu_offload_seq = "text_encoder->model->autoencoder"
+    fast = True
+    """Sample through :class:`~artv.networks.InferenceModel`: the same up to rounding. False: the model itself."""
 
     def __init__(self, model: ArtVModel, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder) -> None:
         super().__init__()
@@ -201,7 +203,7 @@ class ArtVPipeline(DiffusionPipeline):
                 bar.update(done)
 
             yield from rollout(
-                self.model,
+                self._sampled_model(),
                 texts,
                 self.text_encoder.encode([""]).to(device, dtype),
                 frames_per_prompt=num_frames,
@@ -212,6 +214,15 @@ class ArtVPipeline(DiffusionPipeline):
                 first_BCHW=first,
                 on_step=on_step,
             )
+
+    def _sampled_model(self) -> ArtVModel | InferenceModel:
+        """What the rollout calls; made again when the model's weights have changed."""
+        if not self.fast:
+            return self.model
+        kept: InferenceModel | None = self.__dict__.get("_inference_model")
+        if kept is None or not kept.stands_for(self.model):
+            kept = self.__dict__["_inference_model"] = InferenceModel(self.model)
+        return kept
 
     def _check(
         self, stories: list[list[str]], num_frames: int, seed: int | Sequence[int], steps: int | None

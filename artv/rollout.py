@@ -18,7 +18,7 @@ from artv.anchors import AnchorStrategy, Past
 from artv.conditioning import Levels, add_noise, constant
 from artv.denoiser import Denoiser
 from artv.guidance import Guidance
-from artv.networks import ArtVModel, Conditions
+from artv.networks import ArtVModel, Conditions, InferenceModel
 from artv.noise import FrameNoise
 from artv.samplers import sample_dpmpp_2s_ancestral
 
@@ -61,7 +61,7 @@ class Frame:
 
 
 def rollout(
-    model: ArtVModel,
+    model: ArtVModel | InferenceModel,
     prompts: Sequence[Tensor],
     null_text_BLD: Tensor,
     *,
@@ -114,7 +114,7 @@ def rollout(
 
 
 def frame_conditions(
-    model: ArtVModel,
+    model: ArtVModel | InferenceModel,
     history: Sequence[Tensor],
     anchor_BCHW: Tensor | None,
     text_BLD: Tensor,
@@ -138,7 +138,7 @@ def frame_conditions(
 
 
 def sample_frame(
-    model: ArtVModel,
+    model: ArtVModel | InferenceModel,
     conditions: Conditions,
     null_text_BLD: Tensor,
     noise: FrameNoise,

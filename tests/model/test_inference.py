@@ -183,3 +183,28 @@ def test_through_the_denoiser():
         for m in (model, InferenceModel(model))
     ]
     torch.testing.assert_close(*results, atol=1e-4, rtol=1e-4)
+
+
+def test_pipelines_sample_through_it_unless_told_not_to():
+    import numpy as np
+
+    from artv import ArtVPipeline, OpenClipTextEncoder
+    from artv.autoencoder import shapes_autoencoder
+    from artv.tokenizer import build_vocabulary
+
+    torch.manual_seed(0)
+    prompt = "a red circle moves left"
+    text = OpenClipTextEncoder(width=96, heads=4, layers=3, context_length=24, vocabulary=build_vocabulary([prompt]))
+    pipe = ArtVPipeline(randomised(MODELS["shapes"]()), shapes_autoencoder().eval(), text.eval())
+
+    def clip(fast):
+        pipe.fast = fast
+        return pipe(prompt, num_frames=3, steps=2, seed=0).frames.astype(int)
+
+    fast, plain = clip(True), clip(False)
+    assert np.abs(fast - plain).max() <= 1
+    with torch.no_grad():
+        pipe.model.dynamic_network.unet.conv_out.weight.mul_(-1)
+    changed = clip(True)
+    assert np.abs(changed - fast).max() > 1
+    assert np.abs(changed - clip(False)).max() <= 1
