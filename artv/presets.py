@@ -28,7 +28,7 @@ class SamplingDefaults:
 
 
 PAPER = SamplingDefaults(steps=50, guidance=ThreeTerm(ref=0.25, anchor=0.25, text=6.5), size=320)
-SHAPES = SamplingDefaults(steps=8, guidance=ThreeTerm(ref=0.0, anchor=0.0, text=1.0), size=64)
+SHAPES = SamplingDefaults(steps=8, guidance=ThreeTerm(ref=0.0, anchor=0.0, text=2.0), size=64)
 
 
 def defaults_for(model: Any) -> SamplingDefaults:
@@ -54,15 +54,16 @@ def load_packaged(pipeline: Any, name: str, kwargs: dict[str, Any]) -> Any:
     import torch
 
     from artv.networks import ArtVModel
+    from artv.progress import quiet_loading
 
     if name not in packaged():
         raise UserError(f"packaged weights {name!r} do not exist; {closest(name, packaged())}")
     dtype = kwargs.get("torch_dtype") or torch.float32
     twin = name.partition(":")[2].replace("-", "_")
-    model = kwargs.get("model") or ArtVModel.from_pretrained(
-        ASSETS / (f"model_{twin}" if twin else "model"), torch_dtype=dtype, local_files_only=True
-    )
-    shared = {key: kwargs.get(key) or module.to(dtype) for key, module in load_components(FIRST).items()}
+    folder = ASSETS / (f"model_{twin}" if twin else "model")
+    with quiet_loading():
+        model = kwargs.get("model") or ArtVModel.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+        shared = {key: kwargs.get(key) or module.to(dtype) for key, module in load_components(FIRST).items()}
     return pipeline(model=model, **shared)
 
 
