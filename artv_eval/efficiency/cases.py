@@ -20,6 +20,7 @@ from artv.networks.conditional_unet import Features
 from artv.samplers import SAMPLERS, count_evaluations
 from artv_eval.efficiency.paper import TABLE_2, TRAINING, Published, Training
 
+STEP = 500  # the timestep of every measured evaluation; cost does not depend on it
 Inputs = Callable[[nn.Module, int, int, int], tuple[Any, ...]]
 
 
@@ -83,20 +84,15 @@ class ArtVForward(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, z_BChw: Tensor, t_B: Tensor, text_BLD: Tensor, refs_BKChw: Tensor, maps: Any) -> Tensor:
+    def forward(
+        self, z_BChw: Tensor, t_B: Tensor, text_BLD: Tensor, refs_BKChw: Tensor, maps: Any, a: Tensor, s: Tensor
+    ) -> Tensor:
         model, keep_B = self.model, z_BChw.new_ones(z_BChw.shape[0])
         noise = self._network(model.dynamic_network, z_BChw, t_B, text_BLD, refs_BKChw, maps[0], keep_B)
         if model.mask_network is None:
             return noise
         logits = self._network(model.mask_network, z_BChw, t_B, text_BLD, refs_BKChw, maps[1], keep_B)
-        a, s = self.a_s(t_B)
         return compose(logits.float().sigmoid(), copied_noise(z_BChw.float(), refs_BKChw[:, -1].float(), a, s), noise)
-
-    def a_s(self, t_B: Tensor) -> tuple[Tensor, Tensor]:
-        """The schedule's factors; ones on the meta device, where timesteps have no value."""
-        if t_B.is_meta:
-            return t_B.new_ones(len(t_B), 1, 1, 1, dtype=torch.float32), t_B.new_ones(1, dtype=torch.float32)
-        return self.model.schedule.a_s(t_B)
 
     @staticmethod
     def _network(network: Any, z: Tensor, t: Tensor, text: Tensor, refs: Tensor, maps: Any, keep: Tensor):
@@ -114,9 +110,10 @@ def artv_inputs(module: nn.Module, resolution: int, frames: int, branches: int) 
     with torch.no_grad():
         maps = [[m.expand(B, -1, -1, -1).contiguous() for m in network.adapter(anchor)] for network in networks]
     z = like(module, B, 4, side, side)
-    t = torch.full((B,), 500, device=z.device)
+    alpha = torch.full((), float(model.schedule.alphas_cumprod[STEP]), device=z.device)
     text = like(module, B, 77, model.sizes.dynamic.text_dim)
-    return z, t, text, like(module, B, model.sizes.num_refs, 4, side, side), maps
+    refs = like(module, B, model.sizes.num_refs, 4, side, side)
+    return z, torch.full((B,), STEP, device=z.device), text, refs, maps, alpha.sqrt(), (1 - alpha).sqrt()
 
 
 class VideoUNetForward(nn.Module):
@@ -133,7 +130,7 @@ class VideoUNetForward(nn.Module):
 def video_unet_inputs(module: nn.Module, resolution: int, frames: int, branches: int) -> tuple[Any, ...]:
     """Arguments of :class:`VideoUNetForward`."""
     z = like(module, branches, 4, frames, resolution // 8, resolution // 8)
-    return z, torch.full((branches,), 500, device=z.device), like(module, branches, 77, 1024)
+    return z, torch.full((branches,), STEP, device=z.device), like(module, branches, 77, 1024)
 
 
 def _build_artv() -> Any:

@@ -111,7 +111,7 @@ def _nvml() -> Any:
         import pynvml
 
         pynvml.nvmlInit()
-        uuid = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+        uuid = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid).removeprefix("GPU-")
         return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
     except (ImportError, AttributeError):
         return None

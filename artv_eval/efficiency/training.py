@@ -20,7 +20,7 @@ def training_step(module: nn.Module, inputs: tuple[Any, ...]) -> Callable[[], No
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, betas=(0.9, 0.999), fused=True)
 
     def step() -> None:
-        with torch.autocast("cuda", torch.bfloat16):
+        with torch.autocast(inputs[0].device.type, torch.bfloat16):
             prediction = module(*inputs)
         (prediction.float() - torch.ones((), device=prediction.device)).square().mean().backward()
         optimizer.step()

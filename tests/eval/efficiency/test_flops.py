@@ -94,9 +94,9 @@ def test_forward_of_artv_is_the_models_own():
         for block in network.anchor_blocks:
             nn.init.normal_(block.proj_out.weight, std=0.2)
     forward = ArtVForward(model)
-    z, t, text, refs, _ = artv_inputs(forward, 128, 2, 1)
+    z, t, text, refs, _, a, s = artv_inputs(forward, 128, 2, 1)
     anchor, ones = torch.randn(2, 4, 16, 16), torch.ones(2)
     with torch.no_grad():
         maps = [n.adapter(anchor.repeat(1, 2, 1, 1)) for n in (model.dynamic_network, model.mask_network)]
         expected = model(z, t, Conditions(refs, refs[:, -1], anchor, ones, ones, text)).eps_BCHW
-        torch.testing.assert_close(forward(z, t, text, refs, maps), expected)
+        torch.testing.assert_close(forward(z, t, text, refs, maps, a, s), expected)
