@@ -23,7 +23,7 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 
 CARDS = Path(__file__).parent / "cards"
-NOT_HASHED = ("title", "source", "notes", "published")
+NOT_HASHED = ("title", "source", "notes", "published", "metrics")  # they change no number
 
 Which = Literal["first", "centre", "random"]
 
@@ -100,7 +100,7 @@ class Published(_Part):
 
 
 class Card(_Part):
-    """A protocol card. Everything but title, source, notes and published values goes into the hash."""
+    """A protocol card. Everything that a number depends on goes into the hash (all but ``NOT_HASHED``)."""
 
     name: str = Field(pattern=r"^[^\s/:=]+$")
     title: str
