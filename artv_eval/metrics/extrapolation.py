@@ -11,7 +11,7 @@ import numpy as np
 
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
-from artv_eval.metrics.frechet import FrechetResampler
+from artv_eval.metrics.frechet import FrechetResampler, canonical_rank
 from artv_eval.metrics.fvd import FvdEvaluator
 
 
@@ -28,6 +28,8 @@ class Extrapolator:
     def __init__(self, x_nd: np.ndarray, reference_md: np.ndarray, *, ddof: int = 1, pairs: int = 8, seed: int = 0):
         self.rng = np.random.default_rng(seed)
         self.full = FrechetResampler(x_nd, reference_md, ddof)
+        self.rank = canonical_rank(x_nd)
+        reference_md = reference_md[np.argsort(canonical_rank(reference_md))]
         self.halves = []
         for _ in range(pairs):
             order = self.rng.permutation(len(reference_md))
@@ -38,6 +40,7 @@ class Extrapolator:
     def __call__(self, index_n: np.ndarray) -> float:
         """The distance of the distinct clips among ``x[index]``, extrapolated; near 0 noise can take it below 0."""
         distinct = np.unique(index_n)
+        distinct = distinct[np.argsort(self.rank[distinct])]
         value, half, halved = self.full(distinct), len(distinct) // 2, []
         for first, second in zip(self.halves[::2], self.halves[1::2], strict=True):
             order = self.rng.permutation(distinct)

@@ -50,6 +50,13 @@ def root(sigma: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(values)
 
 
+def canonical_rank(x_nd: np.ndarray) -> np.ndarray:
+    """(n,): each row's place when rows are sorted, so that a random choice of rows does not depend on their order."""
+    rank = np.empty(len(x_nd), int)
+    rank[np.lexsort(x_nd.T[::-1])] = np.arange(len(x_nd))
+    return rank
+
+
 def _assemble(gap: np.ndarray, trace1: float, trace2: float, overlap: float) -> float:
     # a squared distance: what lies below zero is rounding
     return max(float(gap @ gap) + trace1 + trace2 - 2 * overlap, 0.0)

@@ -16,7 +16,7 @@ from artv_eval.api import ClipSet
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.base import BATCH, SetEvaluator, batched, frames_of
-from artv_eval.metrics.frechet import FrechetResampler, frechet_distance, frechet_from_features
+from artv_eval.metrics.frechet import FrechetResampler, canonical_rank, frechet_distance, frechet_from_features
 from artv_eval.reference_rows import shipped
 
 
@@ -144,7 +144,8 @@ class FvdEvaluator(FeatureEvaluator):
         if self.subset is None:
             return frechet_from_features(rows, self.reference(reference), self.ddof)
         distance = FrechetResampler(rows, self.reference(reference), self.ddof)
-        return float(np.mean([distance(index) for index in self._subsets(np.arange(len(rows)))]))
+        order = np.argsort(canonical_rank(rows))
+        return float(np.mean([distance(index) for index in self._subsets(order)]))
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
         """(R,): as :meth:`evaluate` of resampled rows, an order of magnitude faster."""

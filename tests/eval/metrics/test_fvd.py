@@ -111,3 +111,14 @@ def test_clips_of_mixed_sizes_are_refused(world, clip_set, mean_features):
     mixed = type(clips)(clips.requests, lambda i: type(clips[0][1])(frames[i]))
     with pytest.raises(UserError, match="differ in size"):
         FvdEvaluator(mean_features).describe(mixed)
+
+
+def test_fvd_over_subsets_is_their_mean_and_blind_to_order(mean_features):
+    x, y = rows(30, 4, 7).numpy(), rows(30, 4, 8).numpy()
+    evaluator = FvdEvaluator(mean_features, subset=20, repeats=5)
+    value = evaluator.evaluate(x, y)
+    assert value == pytest.approx(evaluator.evaluate(x[::-1], y), rel=1e-9)
+    # fewer clips, more bias
+    assert value > FvdEvaluator(mean_features).evaluate(x, y)
+    with pytest.raises(UserError, match="subsets of 40"):
+        FvdEvaluator(mean_features, subset=40).evaluate(x, y)

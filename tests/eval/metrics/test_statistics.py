@@ -147,4 +147,6 @@ def test_extrapolation_is_closer_to_the_truth_than_the_plain_value(shift, truth)
     plain = np.array([frechet_from_features(x, y) for x, y in pairs])
     infinite = np.array([extrapolate(x, y) for x, y in pairs])
     assert np.abs(infinite - truth).mean() < 0.5 * np.abs(plain - truth).mean()
+    x, y = pairs[0]
+    assert extrapolate(x[::-1], y[::-1]) == pytest.approx(infinite[0], rel=1e-9)
     assert infinite.mean() == pytest.approx(truth, abs=0.12)
