@@ -85,6 +85,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         UserError: whatever is wrong with the request.
     """
     _check_numbers(options)
+    check_device(options.device)
     assignments = Assignments(options.request.settings)
     shard = Shard.parse(options.shard)
     runtime = {"device": options.device}
@@ -117,6 +118,20 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         executor=executor,
         run=options.out or default_run(options.request, cells),
     )
+
+
+def check_device(device: str) -> None:
+    """Raises UserError for a device that torch does not know or that is not there."""
+    import torch
+
+    try:
+        kind, index = torch.device(device).type, torch.device(device).index or 0
+    except RuntimeError:
+        raise UserError(f"--device is {device!r}; it must be cpu, cuda or cuda:N") from None
+    if kind == "cuda" and index >= torch.cuda.device_count():
+        raise UserError(
+            f"--device is {device!r} and this machine has {torch.cuda.device_count()} GPUs; use --device cpu"
+        )
 
 
 def protocol_recipe(manager: PluginManager, name: str, settings: Mapping[str, Any]) -> Recipe:

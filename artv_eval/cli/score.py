@@ -91,7 +91,9 @@ def _score(
     from artv.errors import UserError
     from artv_eval.folders import default_cache, read_captions, score_folders, video_files
     from artv_eval.plan import Assignments
+    from artv_eval.sweep import check_device
 
+    check_device(device)
     if not metrics:
         raise UserError(f"no metric given; choose with --metrics: {', '.join(manager.names('metrics'))}")
     for name in ("frames", "stride", "size"):

@@ -104,6 +104,8 @@ def sweep(
         typer.echo(json.dumps(plan_document(prepared), indent=2) if format_ == "json" else plan_text(prepared))
         return
     if results is None:
+        if format_ == "json":
+            typer.echo(json.dumps({"run": str(run), "rows": [], "comparisons": []}, indent=2))
         say(f"shard {shard} is done; the table follows when the clips of the other shards are in {run} too")
         return
     typer.echo(render(results), nl=False)
