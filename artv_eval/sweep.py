@@ -267,7 +267,7 @@ def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
             frames=prepared.options.frames,
             seed=prepared.options.seed,
             run=store.root,
-            runtime={**prepared.runtime, "progress": sys.stderr.isatty()},
+            runtime={**prepared.runtime, "progress": True},
             on_clip=on_clip,
         )
         failures = generate(prepared.executor, work, tasks, on_task)
@@ -296,7 +296,18 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
         comparisons=comparisons_of(scored),
         flaws=flaws_of(rows),
         curves=curves_of(scored),
+        notes=published(prepared),
     )
+
+
+def published(prepared: Prepared) -> list[str]:
+    """Values from papers for the metrics of this run, to be shown beside ours."""
+    names = {metric.name for metric in prepared.metrics}
+    return [
+        f"published: {item.metric} of {item.method} {item.value:g} ({item.source})"
+        for item in getattr(prepared.card, "published", ())
+        if item.metric in names
+    ]
 
 
 def _reference(prepared: Prepared, store: RunStore, metric: Metric) -> tuple[Metric, Any]:

@@ -177,10 +177,10 @@ def test_plan_is_shown_before_the_work(toy):
 
 
 def test_a_metric_that_raises_is_a_status_and_exit_1(toy):
-    outcome = toy("--ablation", "noise", "--metrics", "faulty,brightness", "--format", "json")
+    outcome = toy("--ablation", "noise", "--metrics", "raises,brightness", "--format", "json")
     rows = json.loads(outcome.out)["rows"]
     assert outcome.code == 1 and "Traceback" not in outcome.err
-    assert {row["status"] for row in rows if row["metric"] == "faulty"} == {
+    assert {row["status"] for row in rows if row["metric"] == "raises"} == {
         "failed: ZeroDivisionError: division by zero"
     }
     assert {row["status"] for row in rows if row["metric"] == "brightness"} == {"ok"}

@@ -31,7 +31,7 @@ def register_metrics():
     return [
         Component("brightness", f"{__name__}:Brightness", "mean over pixels, as the caption says"),
         Component("distance", f"{__name__}:Distance", "squared distance of mean rows to the reference's"),
-        Component("faulty", f"{__name__}:Faulty", "raises"),
+        Component("raises", f"{__name__}:Faulty", "raises"),
         Component("needs-mask", f"{__name__}:NeedsMask", "only for methods with a mask"),
     ]
 
@@ -149,7 +149,7 @@ class Distance:
 
 
 class Faulty(Brightness):
-    name = "faulty"
+    name = "raises"
     digest = "toy-faulty-1"
 
     def describe(self, clips):
