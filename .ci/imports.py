@@ -4,7 +4,10 @@ import ast
 import sys
 from pathlib import Path
 
-FORBIDDEN = {"artv": ("artv_eval", "plugins", "artv_diffusers", "artv_vbench", "artv_example"), "artv_eval": ("artv_diffusers", "artv_vbench", "artv_example")}
+FORBIDDEN = {
+    "artv": ("artv_eval", "plugins", "artv_diffusers", "artv_vbench", "artv_example"),
+    "artv_eval": ("artv_diffusers", "artv_vbench", "artv_example"),
+}
 
 
 def imported(file: Path) -> set[str]:

@@ -73,12 +73,14 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ModelConfig":
         """Inverse of :meth:`to_dict`."""
-        networks = {
-            key: NetworkConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values[key].items()})
-            if values[key] is not None
-            else None
-            for key in ("dynamic", "mask")
-        }
+
+        def network(stored: dict[str, Any] | None) -> NetworkConfig | None:
+            if stored is None:
+                return None
+            fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+            return NetworkConfig(**fields)
+
+        networks = {key: network(values[key]) for key in ("dynamic", "mask")}
         return cls(**{**{k: v for k, v in values.items() if k in cls.__dataclass_fields__}, **networks})
 
 

@@ -51,6 +51,9 @@ class ArtVOutput:
 class ArtVPipeline(DiffusionPipeline):
     """The model with its autoencoder and text encoder. ``save_pretrained`` / ``from_pretrained`` as in diffusers."""
 
+    model: ArtVModel
+    autoencoder: AutoencoderKL
+    text_encoder: OpenClipTextEncoder
     model_cpu_offload_seq = "text_encoder->model->autoencoder"
     fast = True
     """Sample through :class:`~artv.networks.InferenceModel`: the same up to rounding. False: the model itself."""

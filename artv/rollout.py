@@ -85,7 +85,9 @@ def rollout(
     """
     like = prompts[0]
     history: list[Tensor] = []
-    first = prompt_anchor = current = None
+    first: Tensor | None = None
+    prompt_anchor: Tensor | None = None
+    current: Tensor | None = None
     dead: dict[int, int] = {}
     for index in range(frames_per_prompt * len(prompts)):
         text = prompts[index // frames_per_prompt]
@@ -93,7 +95,7 @@ def rollout(
             frame = Frame(index=0, latent_BCHW=first_BCHW)
         else:
             noise = FrameNoise(seeds, index, shape, like)
-            if history:
+            if first is not None and prompt_anchor is not None:
                 past = Past(
                     index=index,
                     prompt=index // frames_per_prompt,

@@ -24,7 +24,9 @@ def measure(frames_BHWC: np.ndarray, first_BHWC: np.ndarray) -> dict[str, np.nda
     """Per clip, of one frame: uint8 (B, H, W, 3) against the first."""
     frames, first = frames_BHWC.astype(np.float32), first_BHWC.astype(np.float32)
     grey = frames.mean(-1)
-    laplacian = grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] + grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] - 4 * grey[:, 1:-1, 1:-1]
+    laplacian = (
+        grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] + grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] - 4 * grey[:, 1:-1, 1:-1]
+    )
     return {
         "distance": np.median(np.abs(frames - first).mean(-1), axis=(1, 2)),
         "sharpness": laplacian.var((1, 2)),
@@ -49,12 +51,11 @@ def roll(checkpoint: str, args: argparse.Namespace) -> dict:
     with progress_bar(checkpoint, total=args.frames) as bar:
         stream = pipe.stream(captions, image=list(first), num_frames=args.frames, steps=args.steps, seed=args.seed)
         for i, frames in enumerate(stream):
-            start = frames if i == 0 else start
-            curves.append(measure(frames, start))
+            curves.append(measure(frames, kept[0] if kept else frames))
             if i in SHOWN:
-                kept.append(frames[:8])
+                kept.append(frames)
             bar.update(i + 1)
-    filmstrip(list(np.stack(kept, 1)), scale=2).save(args.out / f"{checkpoint.replace(':', '_')}.png")
+    filmstrip(list(np.stack(kept, 1)[:8]), scale=2).save(args.out / f"{checkpoint.replace(':', '_')}.png")
     return summarise([{k: v.tolist() for k, v in c.items()} for c in curves]) | {"captions": captions, "n": len(rows)}
 
 
@@ -62,7 +63,10 @@ def summarise(curves: list[dict]) -> dict:
     """Mean and standard error over clips of every curve, each (frames,)."""
     columns = {name: np.array([frame[name] for frame in curves]) for name in curves[0]}
     return {
-        name: {"mean": v.mean(1).round(3).tolist(), "stderr": (v.std(1, ddof=1) / np.sqrt(v.shape[1])).round(3).tolist()}
+        name: {
+            "mean": v.mean(1).round(3).tolist(),
+            "stderr": (v.std(1, ddof=1) / np.sqrt(v.shape[1])).round(3).tolist(),
+        }
         for name, v in columns.items()
     }
 

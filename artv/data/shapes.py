@@ -15,6 +15,7 @@ Shape suffixes: B batch, O objects (2), T frames, C colour channels, H W pixels.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -137,7 +138,7 @@ def _uniform(split: str, seed: int, index: np.ndarray) -> np.ndarray:
         return (_mix(rows[:, None] + counter) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
+def _mix(x: Any) -> Any:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -72,12 +72,12 @@ class ConditionalUNet(nn.Module):
         # diffusers calls the number of heads `attention_head_dim` in SD-2 configs (kept for old checkpoints)
         self.site_levels = [level for _, level in self.attention_sites()]
         self.anchor_blocks = nn.ModuleList(
-            AnchorBlock(width, width // head_dims[level], self.unet.config.norm_num_groups)
+            AnchorBlock(width, width // head_dims[level], int(self.unet.config.norm_num_groups))
             for width, level in zip(widths, self.site_levels, strict=True)
             if anchor
         )
 
-    def attention_sites(self) -> list[tuple[nn.Module, int]]:
+    def attention_sites(self) -> list[tuple[Any, int]]:
         """The UNet's transformers in the order in which they run, each with its level (0 = full latent size)."""
         unet, last = self.unet, len(self.unet.down_blocks) - 1
         sites = [(a, i) for i, b in enumerate(unet.down_blocks) for a in getattr(b, "attentions", ())]
@@ -95,7 +95,7 @@ class ConditionalUNet(nn.Module):
             return ()
         maps = self.adapter(anchor_BCHW.repeat(1, self.num_refs, 1, 1))
         pairs = zip(self.anchor_blocks, self.site_levels, strict=True)
-        return tuple(block.keys_values(maps[level]) for block, level in pairs)
+        return tuple(block.keys_values(maps[level]) for block, level in pairs)  # type: ignore[operator]
 
     def encode(self, refs_BKCHW: Tensor, anchor_BCHW: Tensor, keep_ref_B: Tensor, keep_anchor_B: Tensor) -> Features:
         """Everything that depends only on the conditioning frames, not on the noisy latent or the timestep."""

@@ -4,6 +4,7 @@ Shape suffixes: N frames, H W pixels.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -30,7 +31,7 @@ def train_autoencoder(frames_N3HW: Tensor, config: LoopConfig, out: Path) -> tup
         return error.abs().mean() + 2 * error.square().mean() + KL_WEIGHT * divergence
 
     ema, outcome = optimise(model, draw_loss, config, out, name="autoencoder", device=device)
-    averaged = ema.model.float()
+    averaged: Any = ema.model.float()
     averaged.register_to_config(scaling_factor=_scaling_factor(averaged, frames_N3HW[:2048]))
     return averaged, outcome
 

@@ -83,9 +83,10 @@ def _start(
 
 def _pipeline(preset: str, init: str, revision: str | None) -> ArtVPipeline:
     if preset == "paper" and not (Path(init) / "model" / "config.json").is_file():
-        from artv.convert import pipeline_from_sd
+        from artv.convert import from_stable_diffusion
 
-        return pipeline_from_sd(init, revision=revision)
+        model, autoencoder, text_encoder = from_stable_diffusion(init, revision=revision)
+        return ArtVPipeline(model=model, autoencoder=autoencoder, text_encoder=text_encoder)
     return ArtVPipeline.from_pretrained(init)
 
 

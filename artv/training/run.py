@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -95,9 +96,9 @@ class Clips:
                 yield frames.to(device), captions
             return
         world = ShapesWorld("train", self.config.seed, self.config.num_frames, self.config.size, self.config.fps)
-        mine = range(self.worker.rank, self.count, self.worker.world)
-        for k in range(0, len(mine), CHUNK):
-            batch = world.batch(mine[k : k + CHUNK], device=device)
+        own = range(self.worker.rank, self.count, self.worker.world)
+        for k in range(0, len(own), CHUNK):
+            batch = world.batch(own[k : k + CHUNK], device=device)
             yield batch.frames, batch.captions
 
     def load(self, limit: int) -> tuple[Tensor, list[str]]:
@@ -141,7 +142,7 @@ def _pretrain(stage: str, config: TrainConfig, out: Path, clips: Clips) -> tuple
         raise UserError(f"the {config.preset} preset takes its {stage} from a pretrained pipeline; give --init FOLDER")
     folder, loop = out / stage, getattr(config, stage)
     frames, captions = clips.load(16_384)
-    module: nn.Module
+    module: Any
     if stage == "autoencoder":
         module, outcome = train_autoencoder(frames.flatten(0, 1), loop, folder)
     else:
@@ -164,7 +165,7 @@ def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome
     if init is not None:
         model.load_state_dict(init.state_dict())
 
-    def save(averaged: nn.Module, step: int) -> None:
+    def save(averaged: Any, step: int) -> None:
         ArtVPipeline(model=averaged, autoencoder=autoencoder, text_encoder=text_encoder).save_pretrained(
             out / "pipeline", safe_serialization=True
         )

@@ -1,0 +1,202 @@
+"""The pipeline on the packaged weights: reproducible, independent of the batch, streaming, saved and loaded."""
+
+import gc
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from artv import ArtVPipeline
+from artv.data.shapes import ShapesWorld
+from artv.errors import UserError, WorkFailed
+from artv.images import load_image
+from artv.masks import mask_figure
+from artv.noise import FrameNoise
+
+PROMPT = "a red circle moves left"
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return ArtVPipeline.from_pretrained("shapes")
+
+
+@pytest.fixture(scope="module")
+def real():
+    return ShapesWorld("test").batch(range(8))
+
+
+def first_frames(batch, n):
+    return list(batch.frames[:n, 0].permute(0, 2, 3, 1).numpy())
+
+
+def test_same_seed_same_clip(pipe):
+    a, b = (pipe(PROMPT, num_frames=3, steps=2, seed=7).frames for _ in range(2))
+    assert np.array_equal(a, b)
+    assert a.dtype == np.uint8 and a.shape == (3, 64, 64, 3)
+    assert not np.array_equal(a, pipe(PROMPT, num_frames=3, steps=2, seed=8).frames)
+
+
+def test_batch_of_8_equals_batches_of_1_in_latent_space(pipe, real):
+    settings = {"num_frames": 3, "steps": 2}
+
+    def latents(rows):
+        images = [first_frames(real, 8)[i] for i in rows]
+        frames = pipe._frames([real.captions[i] for i in rows], image=images, seed=[100 + i for i in rows], **settings)
+        with torch.no_grad():
+            return torch.stack([frame.latent_BCHW for frame in frames], 1)
+
+    together = latents(range(8))
+    for i in (0, 5):
+        assert (latents([i])[0] - together[i]).abs().max() < 1e-4
+
+
+def test_noise_belongs_to_the_sample_and_frame():
+    like = torch.zeros(1)
+    together = FrameNoise([3, 4], 2, (4, 2, 2), like).draw()
+    assert torch.equal(together[1], FrameNoise([4], 2, (4, 2, 2), like).draw()[0])
+    assert not torch.equal(together[1], FrameNoise([4], 3, (4, 2, 2), like).draw()[0])
+
+
+def test_masks_are_high_outside_the_motion(pipe, real):
+    result = pipe(real.captions, image=first_frames(real, 8), num_frames=4, steps=4, return_masks=True)
+    assert result.masks.shape == (8, 4, 3, 16, 16)
+    assert result.masks.min() >= 0 and result.masks.max() <= 1
+    cells = torch.nn.functional.adaptive_avg_pool2d(real.motion[:, 1:4].float(), 16).numpy()
+    mean = result.masks.mean(1)
+    assert mean[cells == 0].mean() > mean[cells > 0.5].mean() + 0.03
+    figure = mask_figure(result.frames[0], result.masks[0])
+    assert figure.width > 6 * 64 and figure.height > 3 * 64
+
+
+def test_background_is_kept_where_nothing_moves(pipe, real):
+    result = pipe(real.captions, image=first_frames(real, 8), num_frames=4, steps=4)
+    still = ~real.motion[:, :4].any(1).numpy()
+    error = np.abs(result.frames[:, 3].astype(int) - real.frames[:, 3].permute(0, 2, 3, 1).numpy()).mean(-1)
+    assert error[still].mean() < 5  # grey levels; the autoencoder alone costs about 3
+
+
+def test_streaming_gives_the_same_frames_one_by_one(pipe):
+    stream = pipe.stream(PROMPT, num_frames=3, steps=2, seed=1)
+    first = next(stream)
+    assert first.shape == (64, 64, 3)
+    frames = np.stack([first, *stream])
+    assert np.array_equal(frames, pipe(PROMPT, num_frames=3, steps=2, seed=1).frames)
+
+
+def test_memory_does_not_grow_with_frames(pipe):
+    def tensors() -> int:
+        gc.collect()
+        return sum(o.numel() for o in gc.get_objects() if torch.is_tensor(o))
+
+    counts = []
+    for i, _ in enumerate(pipe.stream(PROMPT, num_frames=24, steps=1, guidance="none")):
+        if i in (8, 23):
+            counts.append(tensors())
+    assert counts[1] <= counts[0] * 1.001
+
+
+def test_several_prompts_in_a_row(pipe):
+    clip = pipe([["a red circle moves left", "a red circle moves up"]], num_frames=2, steps=1).frames
+    assert clip.shape == (1, 4, 64, 64, 3)
+
+
+def test_an_image_is_the_first_frame(pipe, real):
+    image = first_frames(real, 1)[0]
+    frames = pipe(PROMPT, image=image, num_frames=2, steps=1).frames
+    assert np.abs(frames[0].astype(int) - image).mean() < 6
+
+
+def test_saved_and_loaded(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path, max_shard_size="2MB")
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert {k for k in index if not k.startswith("_")} == {"model", "autoencoder", "text_encoder"}
+    assert len(list((tmp_path / "model").glob("*.safetensors"))) > 1  # sharded
+    assert not list(tmp_path.rglob("*.bin"))
+    loaded = ArtVPipeline.from_pretrained(tmp_path)
+    for name in ("model", "autoencoder", "text_encoder"):
+        ours, theirs = getattr(pipe, name).state_dict(), getattr(loaded, name).state_dict()
+        assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+    # sharded weights lie elsewhere in memory, which may change a rounding
+    a, b = (p(PROMPT, num_frames=2, steps=1, seed=3).frames.astype(int) for p in (pipe, loaded))
+    assert np.abs(a - b).max() <= 1
+
+
+def test_half_precision_variant(pipe, tmp_path):
+    half = ArtVPipeline.from_pretrained("shapes", torch_dtype=torch.float16)
+    half.save_pretrained(tmp_path, variant="fp16")
+    assert list((tmp_path / "model").glob("*.fp16.safetensors"))
+    loaded = ArtVPipeline.from_pretrained(tmp_path, variant="fp16", torch_dtype=torch.float32)
+    state = pipe.model.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in loaded.model.state_dict().items())
+
+
+def test_a_sample_that_breaks_does_not_break_the_batch(pipe, real):
+    class Poison:
+        """Infinite noise levels for one sample from frame 2 on."""
+
+        def __call__(self, denoise, x, sigmas, *, noise=None, callback=None):
+            from artv.samplers import sample_euler
+
+            def poisoned(x, sigma):
+                x0 = denoise(x, sigma)
+                if self.frame >= 2:
+                    x0[1] = torch.nan
+                return x0
+
+            self.frame += 1
+            return sample_euler(poisoned, x, sigmas, callback=callback)
+
+    sampler = Poison()
+    sampler.frame = 0
+    images = first_frames(real, 3)
+    result = pipe(real.captions[:3], image=images, num_frames=4, steps=2, sampler=sampler)
+    assert result.failures == {1: "latent not finite at frame 2, step 0"}
+    assert np.array_equal(result.frames[1, 3], result.frames[1, 1])
+    sampler.frame = 10
+    with pytest.raises(WorkFailed, match="frame 1, step 0"):
+        list(pipe.stream(real.captions[:3], image=images, num_frames=2, steps=1, sampler=sampler))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_frames": 0}, "frames is 0"),
+        ({"steps": 0}, "steps is 0"),
+        ({"height": 50}, "not a multiple of 16; try 48"),
+        ({"sampler": "dpmpp_2s"}, "dpmpp_2s_ancestral?"),
+        ({"guidance": "text=-1"}, "must be a number >= 0"),
+        ({"anchor": "frist"}, "did you mean first"),
+        ({"seed": [1, 2]}, "2 seeds for 1 prompts"),
+        ({"image": "gone.png"}, "gone.png does not exist"),
+        ({"spacing": "cosine"}, "karras"),
+    ],
+)
+def test_bad_settings_are_one_line(pipe, settings, message):
+    with pytest.raises((UserError, ValueError), match=message) as caught:
+        pipe(PROMPT, **{"num_frames": 2, "steps": 1, **settings})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["shapes:no-such", "no/such/folder", "nosuch"])
+def test_missing_checkpoints_are_one_line(name):
+    with pytest.raises(UserError) as caught:
+        ArtVPipeline.from_pretrained(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "LA", "1"])
+def test_images_of_any_mode_and_size(mode, tmp_path):
+    Image.new("RGB", (90, 40), "red").convert(mode).save(tmp_path / "x.png")
+    assert load_image(tmp_path / "x.png", 64, 64).shape == (64, 64, 3)
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    image = Image.fromarray(np.concatenate([np.zeros((32, 64, 3)), np.full((32, 64, 3), 255)]).astype(np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = 3  # upside down
+    image.save(tmp_path / "x.jpg", exif=exif)
+    turned = load_image(tmp_path / "x.jpg", 64, 64)
+    assert turned[:20].mean() > 200 and turned[-20:].mean() < 50

@@ -1,0 +1,139 @@
+"""The shapes world: deterministic, split, described truly, and written to real files that read back."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from artv.data.clips import ClipFiles, read_captions, read_motion, write_shapes
+from artv.data.readers import READERS, open_video, read_video, resample_indices
+from artv.data.shapes import COLOURS, MOTIONS, ShapesWorld
+from artv.data.shapes_render import PALETTE
+from artv.data.shapes_words import is_held_out
+from artv.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def test_batch():
+    return ShapesWorld("test", seed=0).batch(range(96))
+
+
+def test_a_clip_does_not_depend_on_its_batch(test_batch):
+    alone = ShapesWorld("test", seed=0).clip(37)
+    assert np.array_equal(alone.frames, test_batch.frames[37].permute(0, 2, 3, 1).numpy())
+    assert alone.caption == test_batch.captions[37]
+    assert np.array_equal(alone.motion, test_batch.motion[37].numpy())
+
+
+@pytest.mark.parametrize("other", [{"split": "train", "seed": 0}, {"split": "test", "seed": 1}])
+def test_splits_and_seeds_share_no_background(test_batch, other):
+    background = ShapesWorld(**other).batch(range(96)).background
+    assert torch.cdist(test_batch.background, background).min() > 0.05
+
+
+def test_held_out_combinations_appear_in_the_test_split_only(test_batch):
+    def held_out(batch) -> int:
+        there = batch.colour >= 0
+        return int(is_held_out(batch.colour[there], batch.shape[there], batch.motion_label[there]).sum())
+
+    assert held_out(ShapesWorld("train").batch(range(400))) == 0
+    assert held_out(test_batch) > 0
+
+
+def test_background_is_still_outside_the_motion_region(test_batch):
+    frames = test_batch.frames.int()
+    changed = (frames[:, 1:] - frames[:, :-1]).abs().amax(2) > 0
+    moving = test_batch.motion[:, 1:]
+    # anti-aliased rims under a tenth of coverage are not counted as the object
+    assert (changed & ~moving).float().mean() < 0.01
+    assert changed[moving].float().mean() > 0.5
+    assert not test_batch.motion[:, 0].any()
+
+
+def test_colours_are_where_the_labels_say(test_batch):
+    for b in range(24):
+        colour = test_batch.colour[b, 0]
+        if test_batch.colour[b, 1] >= 0:
+            continue  # the second object may cover the first
+        painted = test_batch.frames[b, 1][:, test_batch.motion[b, 1]].float() / 255
+        distance = (painted[:, :, None] - torch.tensor(PALETTE).T[:, None]).square().sum(0)
+        # the rim and the place just left are background, so take what most pixels are nearest to
+        assert distance.argmin(1).mode().values == colour
+
+
+@pytest.mark.parametrize(("motion", "axis", "sign"), [("left", 1, -1), ("right", 1, 1), ("up", 0, -1), ("down", 0, 1)])
+def test_objects_move_as_captioned(motion, axis, sign):
+    batch = ShapesWorld("test").batch(range(400))
+    rows = [
+        i
+        for i in range(400)
+        if batch.motion_label[i].tolist() == [MOTIONS.index(motion), -1] and batch.motion[i, -1].sum() > 60
+    ]
+    assert rows
+    for i in rows:
+        early, late = (batch.motion[i, t].nonzero().float().mean(0)[axis] for t in (1, 8))
+        assert sign * (late - early) > 3
+        words = {"left": "left", "right": "right", "up": ("up", "rises"), "down": ("down", "sinks")}[motion]
+        assert any(word in batch.captions[i] for word in ([words] if isinstance(words, str) else words))
+
+
+def test_caption_names_colours_and_not_the_texture(test_batch):
+    for caption, colours in zip(test_batch.captions, test_batch.colour.tolist(), strict=True):
+        assert all(COLOURS[c] in caption for c in colours if c >= 0)
+    assert len({caption.split()[-1] for caption in test_batch.captions}) > 8  # varied wording
+
+
+def test_files_read_back(tmp_path):
+    write_shapes(tmp_path, 3, split="test", seed=5)
+    world = ShapesWorld("test", seed=5)
+    rows = list(csv.DictReader((tmp_path / "captions.csv").open()))
+    assert [row["caption"] for row in rows] == world.batch(range(3)).captions
+    truth = world.clip(2)
+    assert np.array_equal(read_motion(tmp_path / "000002.motion.png", 16), truth.motion)
+    decoded = {name: read_video(tmp_path / "000002.mp4", name) for name in READERS}
+    assert np.array_equal(decoded["decord"], decoded["pyav"])
+    assert np.abs(decoded["decord"].astype(int) - truth.frames).mean() < 4  # H.264 is lossy
+    frames, caption = ClipFiles(tmp_path)[2]
+    assert frames.shape == (16, 3, 64, 64) and caption == truth.caption
+
+
+def test_writing_again_keeps_what_is_there(tmp_path):
+    write_shapes(tmp_path, 2)
+    before = (tmp_path / "000001.mp4").stat().st_mtime_ns
+    write_shapes(tmp_path, 3)
+    assert (tmp_path / "000001.mp4").stat().st_mtime_ns == before
+    assert len(read_captions(tmp_path)) == 3
+
+
+def test_frame_rates_and_sizes_are_converted(tmp_path):
+    write_shapes(tmp_path, 1)
+    assert ClipFiles(tmp_path, num_frames=8, size=32, fps=4.0)[0][0].shape == (8, 3, 32, 32)
+    assert resample_indices(16, 8.0, 4.0) == list(range(0, 16, 2))
+    assert resample_indices(4, 4.0, 8.0) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_bad_files_are_named(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video")
+    for name, reason in (("empty.mp4", "0 bytes"), ("text.mp4", "cannot be read"), ("gone.mp4", "does not exist")):
+        with pytest.raises(UserError, match=reason) as caught:
+            open_video(tmp_path / name)
+        assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "must have file and caption"), ("file,caption\n", "is empty"), ("file,caption\nx.mp4,a\n", "x.mp4")],
+)
+def test_bad_caption_files(tmp_path, text, reason):
+    (tmp_path / "captions.csv").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        read_captions(tmp_path)
+
+
+def test_bad_worlds():
+    with pytest.raises(UserError, match="train, test"):
+        ShapesWorld("validation")
+    with pytest.raises(UserError, match="num_frames 0"):
+        ShapesWorld(num_frames=0)

@@ -1,0 +1,181 @@
+"""Training: the loss against its formula, resumption bit for bit, and the stages end to end at toy size."""
+
+import json
+
+import pytest
+import torch
+
+from artv.composition import compose, copied_noise
+from artv.conditioning import ConditionDropout, constant, noise_levels, window
+from artv.data.latents import Batch, LatentCache
+from artv.errors import UserError
+from artv.networks import ArtVModel
+from artv.training.checkpoint import load_state, save_state
+from artv.training.config import load_config, with_loop
+from artv.training.ema import Ema
+from artv.training.loop import LoopConfig, optimise
+from artv.training.loss import draw_conditions, noise_prediction_loss
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cache():
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(6, 5, 4, 16, 16, generator=generator).half()
+    return LatentCache(latents, torch.randn(6, 32, 96, generator=generator).half())
+
+
+def test_composition_in_noise_equals_composition_in_x0():
+    z0, ref, eps, dynamic = torch.randn(4, 2, 4, 3, 3)
+    mask, a, s = torch.rand(2, 1, 3, 3), torch.tensor(0.6).view(1, 1, 1, 1), torch.tensor(0.8).view(1, 1, 1, 1)
+    z = a * z0 + s * eps
+    composed = compose(mask, copied_noise(z, ref, a, s), dynamic)
+    x0 = (z - s * composed) / a
+    assert torch.allclose(x0, mask * ref + (1 - mask) * (z - s * dynamic) / a, atol=1e-5)
+
+
+def test_a_full_mask_copies_exactly():
+    z, ref = torch.randn(2, 1, 4, 3, 3).unbind()
+    a = s = torch.tensor(0.5**0.5)
+    eps = compose(torch.ones(1, 1, 3, 3), copied_noise(z, ref, a, s), torch.randn_like(z))
+    assert torch.allclose((z - s * eps) / a, ref, atol=1e-5)
+
+
+def test_reference_window():
+    frames = torch.arange(5.0).view(1, 5, 1, 1, 1).expand(3, -1, -1, -1, -1)
+    assert window(frames, torch.tensor([1, 2, 4]), 2).flatten(1).tolist() == [[0, 0], [0, 1], [2, 3]]
+
+
+def test_first_frames_have_no_references_and_dropout_drops(cache):
+    batch = Batch(cache.latents_NTChw.float(), cache.text_NLD.float())
+    i, null = torch.tensor([0, 1, 2, 3, 4, 1]), torch.zeros(32, 96)
+    kept = draw_conditions(batch, i, null, ConditionDropout(text=0, ref=0, anchor=0), constant(0.0), 2)
+    assert kept.keep_ref_B.tolist() == [0, 1, 1, 1, 1, 1] and kept.keep_anchor_B.tolist() == [0, 1, 1, 1, 1, 1]
+    assert torch.equal(kept.copy_BCHW[2], batch.latents_BTChw[2, 1])
+    assert torch.equal(kept.anchor_BCHW, batch.latents_BTChw[:, 0])
+    dropped = draw_conditions(batch, i, null, ConditionDropout(text=1, ref=1, anchor=1), constant(0.5), 2)
+    assert dropped.text_BLD.abs().max() == 0 and dropped.keep_ref_B.sum() + dropped.keep_anchor_B.sum() == 0
+    assert torch.equal(dropped.copy_BCHW, kept.copy_BCHW)  # what is copied stays clean
+    assert not torch.allclose(dropped.refs_BKCHW, kept.refs_BKCHW)
+    starts = draw_conditions(batch, i, null, ConditionDropout(), constant(0.0), 2, start_share=1.0)
+    assert torch.equal(starts.refs_BKCHW[:, 0], starts.refs_BKCHW[:, 1])
+
+
+def test_loss_of_a_perfect_prediction_is_zero(cache):
+    model = ArtVModel.from_config(preset="shapes", mask=False)
+
+    class Knows(torch.nn.Module):
+        """Sees the clean target: with one clip and one target frame, the noise is known."""
+
+        def forward(self, z, t, conditions):
+            from artv.networks import Prediction
+
+            a, s = model.schedule.a_s(t)
+            target = conditions.anchor_BCHW  # the first frame is the target below
+            return Prediction((z - a * target) / s, None)
+
+    batch = Batch(cache.latents_NTChw.float()[:, :1].expand(-1, 2, -1, -1, -1), cache.text_NLD.float())
+    settings = {"null_text_LD": torch.zeros(32, 96), "dropout": ConditionDropout(), "levels": constant(0.0)}
+    loss = noise_prediction_loss(model, batch, first_frame_share=0.5, predict=Knows(), **settings)
+    assert loss < 1e-8
+    torch.manual_seed(0)
+    plain = noise_prediction_loss(model, batch, first_frame_share=0.5, **settings)
+    torch.manual_seed(0)
+    capped = noise_prediction_loss(model, batch, first_frame_share=0.5, weight_cap=5.0, **settings)
+    assert plain < capped < 5 * plain
+
+
+@pytest.mark.parametrize("spec", ["normal:1", "uniform:a", "uniform:0:2", "constant:0:1:2"])
+def test_bad_noise_levels(spec):
+    with pytest.raises(UserError):
+        noise_levels(spec)
+
+
+def test_ema_follows_its_formula():
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    ema, expected = Ema(model, decay=0.5), 0.0
+    for step in range(4):
+        with torch.no_grad():
+            model.weight.fill_(step + 1.0)
+        weight = ema.weight(step)
+        assert weight == 1 - min(0.5, (1 + step) / (10 + step))
+        ema.update(torch.tensor(weight))
+        expected += weight * (step + 1.0 - expected)
+    assert ema.model.weight.item() == pytest.approx(expected)
+
+
+def toy_training(out, steps, stop=None):
+    """A tiny regression trained by the real loop; ``stop`` interrupts it."""
+    torch.manual_seed(0)
+    model, calls = torch.nn.Linear(3, 1), 0
+
+    def draw_loss():
+        nonlocal calls
+        calls += 1
+        if calls == stop:
+            raise KeyboardInterrupt
+        x = torch.randn(8, 3)
+        return (model(x) - x.sum(1, keepdim=True)).square().mean()
+
+    config = LoopConfig(steps=steps, batch_size=8, lr=0.05, warmup=1, save_minutes=0, schedule="cosine")
+    ema, outcome = optimise(model, draw_loss, config, out, name="toy", device=CPU)
+    return model, ema, outcome
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
+    model, ema, outcome = toy_training(tmp_path / "a", 30)
+    with pytest.raises(KeyboardInterrupt):
+        toy_training(tmp_path / "b", 30, stop=18)
+    resumed, resumed_ema, _ = toy_training(tmp_path / "b", 30)
+    assert torch.equal(model.weight, resumed.weight)
+    assert torch.equal(ema.model.weight, resumed_ema.model.weight)
+    torch.manual_seed(0)
+    start = torch.nn.Linear(3, 1)
+    assert outcome.finished and (model.weight - 1).norm() < 0.5 * (start.weight - 1).norm()
+    log = [json.loads(line) for line in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == 30 and log[-1]["samples_per_s"] > 0
+
+
+def test_a_broken_state_is_named(tmp_path):
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    save_state(tmp_path / "state", model, Ema(model), optimizer, 3)
+    assert load_state(tmp_path / "state", model, Ema(model), optimizer) == 3
+    (tmp_path / "state" / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(UserError, match="cannot resume"):
+        load_state(tmp_path / "state", model, Ema(model), optimizer)
+
+
+def test_a_kill_between_the_renames_loses_nothing(tmp_path):
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    save_state(tmp_path / "state", model, Ema(model), optimizer, 3)
+    (tmp_path / "state").rename(tmp_path / "state.old")
+    assert load_state(tmp_path / "state", model, Ema(model), optimizer) == 3
+
+
+def test_settings_from_yaml_and_their_errors(tmp_path):
+    file = tmp_path / "x.yaml"
+    file.write_text("drop_text: 0.2\nmodel: {lr: 0.001}\n")
+    config = load_config("shapes", file, clips=32)
+    assert config.drop_text == 0.2 and config.model.lr == 0.001 and config.clips == 32
+    assert with_loop(config, "model", steps=7, lr=None).model.steps == 7
+    for text, reason in (
+        ("drop_txt: 1", "drop_text"),
+        ("model: {learning_rate: 1}", "lr"),
+        ("drop_text: x", "drop_text"),
+    ):
+        file.write_text(text)
+        with pytest.raises(UserError, match=reason):
+            load_config("shapes", file)
+    with pytest.raises(UserError, match="did you mean shapes"):
+        load_config("shape")
+
+
+def test_the_paper_preset_has_the_tables_settings():
+    config = load_config("paper")
+    loop = config.model
+    assert (loop.lr, loop.ema_decay, loop.steps, config.fps, config.size) == (1e-5, 0.9999, 258_000, 8.0, 320)
+    assert 4 * loop.batch_size == 480 and config.weight_cap == 1.0 and config.start_share == 0.0
