@@ -148,3 +148,34 @@ def test_show_gives_settings_defaults_and_documentation(cli):
     assert "DPM" in sampler["documentation"]
     assert "--set dpmpp_2s_ancestral.eta=" in cli("plugins", "show", "dpmpp_2s_ancestral").out
     assert "did you mean" in cli("plugins", "show", "dpmpp_2s_ancestrl").err
+
+
+def test_what_the_packages_offer_by_name_is_registered():
+    """One list of names for Python and one for the harness would drift apart."""
+    import inspect
+
+    from artv.anchors import ANCHORS
+    from artv.data.readers import READERS
+    from artv.guidance import GUIDANCE
+    from artv.samplers import SAMPLERS
+    from artv_eval.features.registry import FEATURES
+    from artv_eval.metrics import factories
+    from artv_eval.protocols import cards
+
+    manager = PluginManager()
+    tables = {"anchors": ANCHORS, "readers": READERS, "guidance": GUIDANCE, "samplers": SAMPLERS, "features": FEATURES}
+    for kind, table in tables.items():
+        ours = {e.component.name: e for e in manager.entries if e.kind == kind and e.plugin.distribution == "artv"}
+        assert set(ours) == set(table), kind
+        for name, value in table.items():
+            target = manager.target(ours[name])
+            where = value if isinstance(value, str) else f"{value.__module__}:{value.__qualname__}"
+            assert where in (ours[name].component.target, f"{target.__module__}:{target.__qualname__}"), (kind, name)
+    made = {
+        name for name, value in vars(factories).items()
+        if inspect.isfunction(value) and value.__module__ == factories.__name__ and not name.startswith("_")
+    }  # fmt: skip
+    assert made == {
+        e.component.name for e in manager.entries if e.kind == "metrics" and e.plugin.distribution == "artv"
+    }
+    assert set(cards()) <= set(manager.names("protocols"))
