@@ -79,9 +79,12 @@ class GenerationWork:
         self._method: tuple[str, Any] = ("", None)
 
     def __getstate__(self) -> dict[str, Any]:
+        options = self.manager.options
+        folders = tuple(str(Path(folder).absolute()) for folder in options.folders)
         return {
             **self.__dict__,
-            "manager": self.manager.options,
+            "manager": replace(options, folders=folders),
+            "run": self.run.absolute(),
             "on_clip": None,
             "runtime": {**self.runtime, "progress": False},
             "_requests": None,

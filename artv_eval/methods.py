@@ -44,18 +44,20 @@ class WrongPrompt:
     """
 
     def __init__(self) -> None:
-        self._dealt: dict[int, ClipRequest] = {}
+        self._requests: Sequence[ClipRequest] = ()
+        self._dealt: dict[int, int] = {}
 
     def prepare(self, requests: Sequence[ClipRequest]) -> None:
         """Learns all requests of the run."""
         if len(requests) < 2:
             raise UserError("method 'wrong-prompt' needs at least 2 videos to exchange; raise --num-videos")
+        self._requests = requests
         others = [i ^ 1 if i ^ 1 < len(requests) else 0 for i in range(len(requests))]
-        self._dealt = {request.index: requests[other] for request, other in zip(requests, others, strict=True)}
+        self._dealt = {request.index: other for request, other in zip(requests, others, strict=True)}
 
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
         """The real clip of another request."""
-        return (GeneratedClip(_real(self._dealt[request.index])) for request in requests)
+        return (GeneratedClip(_real(self._requests[self._dealt[request.index]])) for request in requests)
 
 
 class Folder:

@@ -3,6 +3,7 @@
 Shape legend: n clips, d numbers a row.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,8 @@ from artv_eval.plan import READY, Cell, digest
 from artv_eval.results import OK, Comparison, Curve, Flaw, Row
 from artv_eval.store import RunStore
 
-CHUNK = 64  # clips described between two writes of the rows: what an interruption can cost
+CHUNK = 64  # clips described at once
+SAVE_SECONDS = 5.0  # between two writes of the rows: what an interruption can cost
 FLAWS = {"copy-first": "no motion", "wrong-prompt": "the wrong text"}
 REAL = "real"
 
@@ -55,13 +57,16 @@ def describe_cached(
     file = digest(evaluator.digest)[:16]
     kept = store.load_rows(group, file)
     missing = [i for i, key in enumerate(keys) if key not in kept]
+    saved = time.monotonic()
     for start in range(0, len(missing), CHUNK):
         part = missing[start : start + CHUNK]
         rows = np.asarray(evaluator.describe(subset(part)))
         if rows.ndim != 2 or len(rows) != len(part):
             raise UserError(f"metric {evaluator.name!r} described {len(part)} clips by {rows.shape}; it must be (n, d)")
         kept |= {keys[i]: row for i, row in zip(part, rows, strict=True)}
-        store.save_rows(group, file, kept)
+        if time.monotonic() - saved > SAVE_SECONDS or start + CHUNK >= len(missing):
+            store.save_rows(group, file, kept)
+            saved = time.monotonic()
     return np.stack([kept[key] for key in keys])
 
 

@@ -102,7 +102,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     executor = build(manager, executor_recipe)
     num = options.num_videos or NUM_VIDEOS.get(options.request.preset)
     requests = card.requests(num=num, frames=options.frames, seed=options.seed)
-    cells = [_checked(manager, cell, requests, runtime, options.request.preset) for cell in cells]
+    cells = [_checked(manager, cell, runtime, options.request.preset) for cell in cells]
     return Prepared(
         manager=manager,
         options=options,
@@ -181,9 +181,7 @@ def _metric(manager: PluginManager, item: Recipe, runtime: dict[str, Any]) -> Me
         return Metric(name=item.name, status=f"absent: {error}")
 
 
-def _checked(
-    manager: PluginManager, cell: Cell, requests: Sequence[ClipRequest], runtime: dict[str, Any], preset: str
-) -> Cell:
+def _checked(manager: PluginManager, cell: Cell, runtime: dict[str, Any], preset: str) -> Cell:
     """The cell with its checkpoint's digest, or with the reason why it cannot run."""
     if cell.method is None:
         return cell
@@ -197,8 +195,6 @@ def _checked(
             f"cell {cell.name}: the checkpoint is of preset {own!r} and the sweep of {preset!r}; give --preset "
             f"{own}, or another --checkpoint"
         )
-    if hasattr(method, "prepare"):
-        method.prepare(requests)
     return replace(cell, checkpoint=method.digest() if hasattr(method, "digest") else None)
 
 

@@ -2,10 +2,14 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from artv_eval import Task
 
 ROW = {"ablation", "cell", "method", "metric", "value", "ci_low", "ci_high", "n", "protocol", "status"}
 PAIR = {"ablation", "metric", "a", "b", "difference", "ci_low", "ci_high", "p_value", "n"}
@@ -184,3 +188,30 @@ def test_a_metric_that_raises_is_a_status_and_exit_1(toy):
         "failed: ZeroDivisionError: division by zero"
     }
     assert {row["status"] for row in rows if row["metric"] == "brightness"} == {"ok"}
+
+
+def test_the_work_of_a_sweep_runs_in_another_process(toy, tmp_path):
+    """What is sent to other machines: the same plugins are loaded there, and the same clips are made."""
+    import pickle
+
+    from artv_eval.build import recipe
+    from artv_eval.generate import GenerationWork
+    from artv_eval.plugins import PluginManager, PluginOptions
+
+    toy("--ablation", "noise", "--out", "whole")
+    manager = PluginManager(PluginOptions(folders=(str(Path(__file__).parent / "toy"),)))
+    method = recipe(manager, "methods", "noisy", {"strength": 2.0}).reference()
+    work = GenerationWork(
+        manager=manager, protocol=recipe(manager, "protocols", "toy@1").reference(), num=6, frames=None, seed=0,
+        run=Path("parts"), runtime={"device": "cpu"}, on_clip=lambda task: None,
+    )  # fmt: skip
+    Path("sent").write_bytes(pickle.dumps((work, Task(cell="abc", method=method, indices=(1, 4)))))
+    script = "import pickle; work, task = pickle.load(open('sent', 'rb')); assert work(task) == 2"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    manifest = json.loads(Path("whole/manifest.json").read_text())
+    little = next(cell["id"] for cell in manifest["cells"] if cell["cell"] == "noise=little")
+    for index in (1, 4):
+        here, there = (
+            np.load(f"{run}/{index:06d}.npz")["frames"] for run in (f"whole/clips/{little}", "parts/clips/abc")
+        )
+        assert np.array_equal(here, there)
