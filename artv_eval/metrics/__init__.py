@@ -7,12 +7,32 @@ from importlib import import_module
 from typing import Any
 
 _LAZY = {
-    "ClipSim": "artv_eval.metrics.clipsim",
-    "FrechetVideoDistance": "artv_eval.metrics.fvd",
+    "CaptionAccuracy": "artv_eval.metrics.clip_modules",
+    "ClipSim": "artv_eval.metrics.clip_modules",
+    "Drift": "artv_eval.metrics.clip_modules",
+    "Flicker": "artv_eval.metrics.clip_modules",
+    "FrameSimilarity": "artv_eval.metrics.clip_modules",
+    "FrechetVideoDistance": "artv_eval.metrics.set_modules",
+    "InceptionScore": "artv_eval.metrics.set_modules",
+    "KernelVideoDistance": "artv_eval.metrics.set_modules",
+    "MaskAuc": "artv_eval.metrics.clip_modules",
+    "WarpingError": "artv_eval.metrics.clip_modules",
     "frechet_distance": "artv_eval.metrics.frechet",
 }
 
-__all__ = ["ClipSim", "FrechetVideoDistance", "frechet_distance"]
+__all__ = [
+    "CaptionAccuracy",
+    "ClipSim",
+    "Drift",
+    "Flicker",
+    "FrameSimilarity",
+    "FrechetVideoDistance",
+    "InceptionScore",
+    "KernelVideoDistance",
+    "MaskAuc",
+    "WarpingError",
+    "frechet_distance",
+]
 
 
 def __getattr__(name: str) -> Any:

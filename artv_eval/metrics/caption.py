@@ -16,7 +16,6 @@ from torch import Tensor
 from artv_eval.api import ClipSet
 from artv_eval.features.base import AttributeClassifier
 from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, labels_of
-from artv_eval.metrics.perclip import PerClipMetric
 
 QUANTITIES = ("caption", "colour", "motion")
 
@@ -42,21 +41,6 @@ def shares_named(classifier: AttributeClassifier, clips_BTCHW: Tensor, labels: S
     colour = recall_at_named(scores["colour"], [sorted({c for c, _ in row}) for row in named])
     motion = recall_at_named(torch.logsumexp(scores["pair"], 1), [sorted({m for _, m in row}) for row in named])
     return torch.stack([pair, colour, motion], 1).numpy()
-
-
-class CaptionAccuracy(PerClipMetric):
-    """Share of named (colour, motion) pairs that are recognised, as a torchmetrics metric."""
-
-    higher_is_better = True
-
-    def __init__(self, classifier: AttributeClassifier, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.classifier = classifier
-
-    def values(self, clips_BTCHW: Tensor, colour_BO: Tensor, motion_BO: Tensor) -> Tensor:
-        """(B,) of clips, uint8 (B, T, 3, H, W), with the indices of the colours and motions named (−1 = none)."""
-        labels = list(zip(colour_BO.tolist(), motion_BO.tolist(), strict=True))
-        return torch.from_numpy(shares_named(self.classifier, clips_BTCHW, labels)[:, 0])
 
 
 class CaptionEvaluator(MeanEvaluator):

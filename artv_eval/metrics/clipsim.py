@@ -4,7 +4,6 @@ Shape suffixes: B clips, T frames, C channels, H W pixels, D embedding, n clips.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from artv.errors import UserError
 from artv_eval.api import ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, slope
-from artv_eval.metrics.perclip import PerClipMetric
 
 
 def frame_similarities(clip: TextImageExtractor, clips_BTCHW: Tensor, captions: Sequence[str]) -> Tensor:
@@ -23,28 +21,6 @@ def frame_similarities(clip: TextImageExtractor, clips_BTCHW: Tensor, captions: 
         raise UserError(f"{len(clips_BTCHW)} clips and {len(captions)} captions: there must be one caption a clip")
     image_BTD = clip.images(clips_BTCHW.flatten(0, 1)).unflatten(0, clips_BTCHW.shape[:2])
     return torch.einsum("btd,bd->bt", image_BTD.float(), clip.texts(captions).to(image_BTD).float())
-
-
-class ClipSim(PerClipMetric):
-    """CLIPSIM as a torchmetrics metric; :meth:`per_prompt` keeps the value of every clip.
-
-    Args:
-        clip: the text and image encoder, for example that of ``artv_eval.features.clip.clip()``.
-    """
-
-    higher_is_better = True
-
-    def __init__(self, clip: TextImageExtractor, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.clip = clip
-
-    def values(self, clips_BTCHW: Tensor, captions: Sequence[str]) -> Tensor:
-        """(B,) of clips, uint8 (B, T, 3, H, W), with one caption each: mean over frames, in [−1, 1]."""
-        return frame_similarities(self.clip, clips_BTCHW, captions).mean(1)
-
-    def per_prompt(self) -> Tensor:
-        """(n,): one value a clip."""
-        return self.per_clip()
 
 
 class ClipSimEvaluator(MeanEvaluator):

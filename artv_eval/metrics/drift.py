@@ -7,17 +7,13 @@ picture. The other curves (sharpness, contrast, saturation) are relative to fram
 Shape suffixes: B clips, T frames, C channels, H W pixels, n clips.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from artv.errors import UserError, closest
 from artv_eval.api import ClipSet
 from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, slope
-from artv_eval.metrics.perclip import PerClipMetric
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -53,20 +49,6 @@ def _luma(frames_BTCHW: Tensor) -> Tensor:
 
 
 CURVES = {"change": change_from_first, "sharpness": sharpness, "contrast": contrast, "saturation": saturation}
-
-
-class Drift(PerClipMetric):
-    """Drift as a torchmetrics metric: slope a frame of one of the ``CURVES``."""
-
-    def __init__(self, quantity: str = "change", **kwargs: Any):
-        super().__init__(**kwargs)
-        if quantity not in CURVES:
-            raise UserError(f"drift quantity is {quantity!r}; {closest(quantity, CURVES)}")
-        self.quantity = quantity
-
-    def values(self, clips_BTCHW: Tensor) -> Tensor:
-        """(B,) of clips, uint8 (B, T, 3, H, W)."""
-        return torch.from_numpy(slope(relative_curve(self.quantity, clips_BTCHW)))
 
 
 def relative_curve(quantity: str, clips_BTCHW: Tensor) -> np.ndarray:

@@ -4,12 +4,10 @@ Shape suffixes: B clips, T frames, C channels, H W pixels, n clips, D features, 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from artv.errors import UserError, closest
 from artv_eval.api import ClipSet
@@ -17,7 +15,6 @@ from artv_eval.features.base import TextImageExtractor
 from artv_eval.features.weights import find
 from artv_eval.metrics.base import BATCH, MeanEvaluator, SetEvaluator, batched, frames_of, to_BTCHW
 from artv_eval.metrics.frechet import FrechetResampler, frechet_from_features
-from artv_eval.metrics.perclip import PerClipMetric
 
 PSNR_CAP = 100.0  # of equal frames, whose PSNR is infinite
 
@@ -26,12 +23,16 @@ Similarity = Callable[[Tensor, Tensor], Tensor]
 
 def psnr(x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
     """(N,) dB of pictures 0 … 255, at most 100."""
+    from torchmetrics.functional.image import peak_signal_noise_ratio  # slow to import
+
     value = peak_signal_noise_ratio(x_NCHW, y_NCHW, data_range=255.0, reduction="none", dim=(1, 2, 3))
     return value.clamp(max=PSNR_CAP)
 
 
 def ssim(x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
     """(N,) of pictures 0 … 255 (Wang et al. 2004; Gaussian window of 11 pixels)."""
+    from torchmetrics.functional.image import structural_similarity_index_measure  # slow to import
+
     value = structural_similarity_index_measure(x_NCHW, y_NCHW, data_range=255.0, reduction="none")
     assert isinstance(value, Tensor)
     return value
@@ -84,18 +85,6 @@ def similarity_curve(measure: Similarity, clips_BTCHW: Tensor, truth_BTCHW: Tens
     return value_N.unflatten(0, clips_BTCHW.shape[:2])
 
 
-class FrameSimilarity(PerClipMetric):
-    """PSNR, SSIM or LPIPS to the ground truth as a torchmetrics metric: mean over frames after the first."""
-
-    def __init__(self, name: str = "psnr", measure: Similarity | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.measure = measure or similarity(name)
-
-    def values(self, clips_BTCHW: Tensor, truth_BTCHW: Tensor) -> Tensor:
-        """(B,) of clips and ground truths, uint8 (B, T, 3, H, W)."""
-        return similarity_curve(self.measure, clips_BTCHW, truth_BTCHW)[:, 1:].mean(1)
-
-
 class FrameSimilarityEvaluator(MeanEvaluator):
     """PSNR, SSIM or LPIPS in the harness; rows are curves over the frame index (n, T).
 
@@ -135,16 +124,6 @@ def flicker_curve(clips_BTCHW: Tensor) -> Tensor:
     """
     x = clips_BTCHW.float()
     return (x[:, 1:] - x[:, :-1]).abs().mean(2).flatten(2).quantile(0.5, dim=-1)
-
-
-class Flicker(PerClipMetric):
-    """Temporal flicker as a torchmetrics metric: grey levels, 0 = steady."""
-
-    higher_is_better = False
-
-    def values(self, clips_BTCHW: Tensor) -> Tensor:
-        """(B,) of clips, uint8 (B, T, 3, H, W)."""
-        return flicker_curve(clips_BTCHW).mean(1)
 
 
 class FlickerEvaluator(MeanEvaluator):

@@ -7,14 +7,7 @@ Its expectation does not depend on the number of clips, so it compares sets of d
 Shape suffixes: n clips, m reference clips, d features, R resamples, B batch.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-import torch
-from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from artv.errors import UserError
 from artv_eval.features.base import FeatureExtractor
@@ -50,35 +43,6 @@ class KernelResampler:
         n = count.sum()
         pairs = count @ self.own @ count - count @ np.diagonal(self.own)
         return float(pairs / (n * (n - 1)) + self.reference - 2 * (count @ self.cross) / n)
-
-
-class KernelVideoDistance(Metric):
-    """KVD as a torchmetrics metric. State: the features, which concatenate across shards.
-
-    Args:
-        features: maps uint8 clips (B, T, 3, H, W) to (B, d); None when :meth:`update` is given features.
-    """
-
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
-    real: list[Tensor]
-    fake: list[Tensor]
-
-    def __init__(self, features: FeatureExtractor | Callable[[Tensor], Tensor] | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.features = features
-        self.add_state("real", [], dist_reduce_fx="cat")
-        self.add_state("fake", [], dist_reduce_fx="cat")
-
-    def update(self, clips: Tensor, real: bool) -> None:
-        """Adds clips, or their features when there is no extractor."""
-        (self.real if real else self.fake).append(self.features(clips) if self.features is not None else clips)
-
-    def compute(self) -> Tensor:
-        """The squared distance, float64 scalar."""
-        sides = [dim_zero_cat(side).cpu().numpy() if side is not None else None for side in (self.fake, self.real)]
-        return torch.tensor(unbiased_mmd(*sides), dtype=torch.float64)
 
 
 class KvdEvaluator(FeatureEvaluator):

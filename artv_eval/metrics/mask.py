@@ -9,7 +9,6 @@ import torch.nn.functional as F
 
 from artv_eval.api import ClipSet
 from artv_eval.metrics.base import MeanEvaluator, labels_of
-from artv_eval.metrics.perclip import PerClipMetric
 
 
 def roc_auc(score_P: np.ndarray, positive_P: np.ndarray) -> float:
@@ -32,17 +31,6 @@ def pool_region(motion_THW: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
     """(T−1, h, w) bool: a mask cell moves when any of its pixels does (a cell is copied whole). Frame 0 is left out."""
     moving = torch.from_numpy(np.ascontiguousarray(motion_THW[1:])).float()[:, None]
     return (F.adaptive_max_pool2d(moving, cells)[:, 0] > 0).numpy()
-
-
-class MaskAuc(PerClipMetric):
-    """The mask's ROC area as a torchmetrics metric."""
-
-    higher_is_better = True
-
-    def values(self, mask_BThw: torch.Tensor, motion_BTHW: torch.Tensor) -> torch.Tensor:
-        """(B,) of masks float (B, T−1, h, w), high = copied, and true motion regions bool (B, T, H, W)."""
-        pairs = zip(mask_BThw.cpu().numpy(), motion_BTHW.cpu().numpy(), strict=True)
-        return torch.tensor([mask_row(mask, motion)[0] for mask, motion in pairs], dtype=torch.float64)
 
 
 class MaskEvaluator(MeanEvaluator):

@@ -22,6 +22,7 @@ from itertools import product
 from statistics import NormalDist
 
 import numpy as np
+from scipy.special import stdtrit  # the quantile of Student's t
 
 from artv.errors import UserError
 from artv_eval.api import Evaluator
@@ -205,9 +206,7 @@ def _bootstrap_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarra
 
 def _small_sample_tail(n: int, tail: float) -> float:
     """The percentile to read off, so that a normal sample of n gets the width of Student's t (Hesterberg, eq. 5)."""
-    from scipy.stats import t
-
-    return NormalDist().cdf(np.sqrt(n / (n - 1)) * float(t.ppf(tail, n - 1)))
+    return NormalDist().cdf(np.sqrt(n / (n - 1)) * float(stdtrit(n - 1, tail)))
 
 
 def _paired_means(difference_n: np.ndarray, resamples: int, level: float, seed: int) -> Comparison:

@@ -4,7 +4,6 @@ Shape suffixes: B pairs of frames, T frames, C channels, H W pixels, n clips.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,6 @@ from artv_eval.api import ClipSet
 from artv_eval.features.preprocess import resize
 from artv_eval.features.weights import find
 from artv_eval.metrics.base import MeanEvaluator, batched, frames_of
-from artv_eval.metrics.perclip import PerClipMetric
 
 Flow = Callable[[Tensor, Tensor], Tensor]
 """(first, second), float (B, 3, H, W) in 0 … 255 → (B, 2, H, W): by how much (x, y) each pixel of the first moves."""
@@ -75,20 +73,6 @@ class Raft:
         a, b = (resize(z.to(self.device), size, "bilinear") / 127.5 - 1 for z in (first_BCHW, second_BCHW))
         flow = resize(self.network(a, b)[-1], (H, W), "bilinear").cpu()
         return flow * torch.tensor([W / size[1], H / size[0]]).view(1, 2, 1, 1)
-
-
-class WarpingError(PerClipMetric):
-    """Warping error as a torchmetrics metric. ``flow``: by default RAFT."""
-
-    higher_is_better = False
-
-    def __init__(self, flow: Flow | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.flow = flow or Raft()
-
-    def values(self, clips_BTCHW: Tensor) -> Tensor:
-        """(B,) of clips, uint8 (B, T, 3, H, W)."""
-        return warping_curve(self.flow, clips_BTCHW).nanmean(1)
 
 
 class WarpingErrorEvaluator(MeanEvaluator):

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from artv.data.shapes import COLOURS, MOTIONS
 from artv.errors import UserError
 from artv_eval.features.corruptions import corrupt
+from artv_eval.metrics import ClipSim
 from artv_eval.metrics.caption import CaptionEvaluator
-from artv_eval.metrics.clipsim import AnchorSimilarity, ClipSim, ClipSimDrift, ClipSimEvaluator
+from artv_eval.metrics.clipsim import AnchorSimilarity, ClipSimDrift, ClipSimEvaluator
 from artv_eval.metrics.drift import DriftEvaluator
 from artv_eval.metrics.mask import MaskEvaluator, pool_region, roc_auc
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from artv.errors import UserError
+from artv_eval.metrics import FrechetVideoDistance
 from artv_eval.metrics.frechet import frechet_from_features
-from artv_eval.metrics.fvd import FrechetVideoDistance, FvdEvaluator
+from artv_eval.metrics.fvd import FvdEvaluator
 
 
 def rows(n, d, seed, shift=0.0):

@@ -10,12 +10,10 @@ from torchvision.models.optical_flow import raft_small
 from artv.errors import UserError
 from artv_eval.features.corruptions import corrupt
 from artv_eval.features.weights import WEIGHTS, Weight
-from artv_eval.metrics import factories
+from artv_eval.metrics import Flicker, FrameSimilarity, InceptionScore, KernelVideoDistance, WarpingError, factories
 from artv_eval.metrics.frames import (
-    Flicker,
     FlickerEvaluator,
     FrameFidEvaluator,
-    FrameSimilarity,
     FrameSimilarityEvaluator,
     Lpips,
     psnr,
@@ -23,10 +21,10 @@ from artv_eval.metrics.frames import (
     ssim,
 )
 from artv_eval.metrics.frechet import frechet_from_features
-from artv_eval.metrics.inception import InceptionScore, InceptionScoreEvaluator, inception_score
-from artv_eval.metrics.kvd import KernelVideoDistance, KvdEvaluator, unbiased_mmd
+from artv_eval.metrics.inception import InceptionScoreEvaluator, inception_score
+from artv_eval.metrics.kvd import KvdEvaluator, unbiased_mmd
 from artv_eval.metrics.statistics import bootstrap_interval
-from artv_eval.metrics.warping import Raft, WarpingError, WarpingErrorEvaluator, visible, warp
+from artv_eval.metrics.warping import Raft, WarpingErrorEvaluator, visible, warp
 from artv_eval.metrics.windows import WindowFvdEvaluator, window_starts
 
 
