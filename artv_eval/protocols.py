@@ -177,7 +177,8 @@ class Protocol:
         fvd = video | {"ddof": 1 if card.features.covariance == "n-1" else 0}
         if card.features.subset:
             fvd |= {"subset": card.features.subset, "repeats": card.features.repeats}
-        settings = {"fvd": fvd, "kvd": dict(video), "fvd_infinity": {k: v for k, v in fvd.items() if k in _SHARED}}
+        settings = {"fvd": fvd, "kvd": dict(video)}
+        settings |= {name: {k: v for k, v in fvd.items() if k in _SHARED} for name in ("fvd_infinity", "window_fvd")}
         if card.clip is not None:
             clip = {"feature": {"name": card.clip.extractor, **card.clip.settings}}
             settings |= {name: clip for name in ("clipsim", "clipsim_drift", "anchor_similarity")}

@@ -96,7 +96,7 @@ def shapes_classifier(weights: str | None = None, device: str = "cpu") -> Shapes
     config, state, digest = load_weights(folder, "classifier")
     network = ShapesClassifier(ClassifierConfig(**{**config, "widths": tuple(config["widths"])}))
     _fill(network, state, folder)
-    return ShapesFeatures(network, digest, device)
+    return ShapesFeatures(network.fuse(), digest, device)
 
 
 def shapes_clip(weights: str | None = None, device: str = "cpu") -> ShapesClip:

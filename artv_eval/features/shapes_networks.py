@@ -6,7 +6,7 @@ Shape suffixes: B clips, T frames, C channels, H W pixels, D features, N picture
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -90,6 +90,16 @@ class ShapesClassifier(nn.Module):
     def features(self, x_BTCHW: Tensor) -> Tensor:
         """(B, dim), standardised on real clips."""
         return (self.raw_features(x_BTCHW).float() - self.feature_mean) / self.feature_std
+
+    def fuse(self) -> "ShapesClassifier":
+        """This network for use, not training: normalisations folded into convolutions, channels last. Same numbers."""
+        self.eval()
+        for unit in self.modules():
+            parts = list(unit) if isinstance(unit, nn.Sequential) else []
+            if len(parts) == 3 and isinstance(parts[0], nn.Conv3d) and isinstance(parts[1], nn.BatchNorm3d):
+                cast(nn.Sequential, unit)[0] = nn.utils.fuse_conv_bn_eval(parts[0], parts[1])
+                cast(nn.Sequential, unit)[1] = nn.Identity()
+        return self.to(memory_format=torch.channels_last_3d)
 
     def forward(self, x_BTCHW: Tensor) -> dict[str, Tensor]:
         sizes = self._sizes()
