@@ -9,10 +9,14 @@ Shape suffixes: n generated clips, m reference clips, d features, R resamples.
 
 import numpy as np
 
+from artv.errors import UserError
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.frechet import FrechetResampler, canonical_rank
 from artv_eval.metrics.fvd import FvdEvaluator
+
+
+CLIPS_A_DIMENSION = 4  # at 8 the bias that is left is below the noise, at 2 it is several times the noise
 
 
 class Extrapolator:
@@ -73,7 +77,13 @@ class FvdInfinityEvaluator(FvdEvaluator):
         self.pairs = pairs
 
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
-        """The extrapolated distance."""
+        """The extrapolated distance. Raises UserError with fewer clips than the line holds for."""
+        fewest, needed = min(len(rows), len(self.reference(reference))), CLIPS_A_DIMENSION * rows.shape[1]
+        if fewest < needed:
+            raise UserError(
+                f"{self.name} needs {needed} clips on both sides ({CLIPS_A_DIMENSION} for each of {rows.shape[1]} "
+                f"features) and has {fewest}; with fewer it comes out too low: use kvd, which has no bias"
+            )
         return extrapolate(rows, self.reference(reference), ddof=self.ddof, pairs=self.pairs)
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from scipy import stats
 
 from artv.errors import UserError
 from artv_eval.metrics.base import MeanEvaluator
-from artv_eval.metrics.extrapolation import extrapolate
+from artv_eval.metrics.extrapolation import FvdInfinityEvaluator, extrapolate
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.statistics import bootstrap_interval, clips_needed, half_samples, holm, paired_test, sign_flip_p
@@ -143,3 +143,18 @@ def test_extrapolation_is_closer_to_the_truth_than_the_plain_value(shift, truth)
     x, y = pairs[0]
     assert extrapolate(x[::-1], y[::-1]) == pytest.approx(infinite[0], rel=1e-9)
     assert infinite.mean() == pytest.approx(truth, abs=0.12)
+
+
+def test_extrapolation_with_too_few_clips_is_refused(mean_features):
+    evaluator = FvdInfinityEvaluator(mean_features)
+    assert evaluator.evaluate(gaussian(64, 8, 0), gaussian(40, 8, 1)) < 1
+    with pytest.raises(UserError, match="needs 32 clips on both sides .* and has 31"):
+        evaluator.evaluate(gaussian(64, 8, 0), gaussian(31, 8, 1))
+
+
+def test_interval_of_the_extrapolated_distance(mean_features):
+    x, y = gaussian(200, 8, 2, 0.3), gaussian(200, 8, 3)
+    infinite = bootstrap_interval(FvdInfinityEvaluator(mean_features), x, y, resamples=60)
+    plain = bootstrap_interval(FvdEvaluator(mean_features), x, y, resamples=60)
+    assert infinite.value < plain.value and infinite.low < infinite.value < infinite.high
+    assert infinite.standard_error == pytest.approx(plain.standard_error, rel=0.6)
