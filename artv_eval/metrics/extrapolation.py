@@ -15,7 +15,6 @@ from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.frechet import FrechetResampler, canonical_rank
 from artv_eval.metrics.fvd import FvdEvaluator
 
-
 CLIPS_A_DIMENSION = 4  # at 8 the bias that is left is below the noise, at 2 it is several times the noise
 
 

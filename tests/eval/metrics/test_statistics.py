@@ -148,7 +148,7 @@ def test_extrapolation_is_closer_to_the_truth_than_the_plain_value(shift, truth)
 def test_extrapolation_with_too_few_clips_is_refused(mean_features):
     evaluator = FvdInfinityEvaluator(mean_features)
     assert evaluator.evaluate(gaussian(64, 8, 0), gaussian(40, 8, 1)) < 1
-    with pytest.raises(UserError, match="needs 32 clips on both sides .* and has 31"):
+    with pytest.raises(UserError, match=r"needs 32 clips on both sides .* and has 31"):
         evaluator.evaluate(gaussian(64, 8, 0), gaussian(31, 8, 1))
 
 
