@@ -34,7 +34,7 @@ from artv_eval.score import (
 from artv_eval.store import SCHEMA, RunStore, write_atomically, write_json
 
 PROTOCOLS = {"shapes": "shapes@1", "paper": "msrvtt@lavie"}
-NUM_VIDEOS = {"shapes": 24}
+NUM_VIDEOS = {"shapes": 20}
 
 
 @dataclass(frozen=True, kw_only=True)

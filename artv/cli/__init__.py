@@ -11,6 +11,9 @@ from artv.cli.sample import sample
 from artv.cli.train import train
 from artv.errors import UserError, WorkFailed
 
+SPIN = "20000"
+"""Turns that an idle OpenMP thread spins: the default, forever, is ruinous when something else wants the core."""
+
 app = typer.Typer(
     name="artv", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.split("\n")[0]
 )
@@ -22,6 +25,7 @@ app.command()(sample)
 def main() -> None:
     """Runs a command; mistakes end in one line and exit code 2, failures under way in one line and 1."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     try:
         app()
     except UserError as error:

@@ -47,6 +47,8 @@ def plugin_options(arguments: Sequence[str]) -> tuple[PluginOptions, list[str]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point. Exits 0 on success, 2 on a user's mistake, 1 when work failed, 130 when interrupted."""
+    # an idle OpenMP thread spins forever by default: ruinous when something else wants the core
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # whatever is not here is a status with the command that fetches it: nothing is downloaded in mid-run
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:

@@ -32,7 +32,7 @@ def sweep(
         typer.Option(help="Card or YAML file. Default: the preset's.", autocompletion=complete("protocols")),
     ] = None,
     num_videos: Annotated[
-        int | None, typer.Option(help="Clips a cell. Default: 24 for shapes, else the protocol's.")
+        int | None, typer.Option(help="Clips a cell. Default: 20 for shapes, else the protocol's.")
     ] = None,
     frames: Annotated[int | None, typer.Option(help="Frames a clip. Default: the protocol's.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps. Default: the preset's.")] = None,

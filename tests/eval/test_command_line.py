@@ -25,7 +25,7 @@ def test_every_built_in_ablation_can_be_planned(cli, ablation):
         return
     outcome = cli("sweep", "--ablation", ablation, "--dry-run")
     assert outcome.code == 0, outcome.err
-    assert "24 clips a cell of 16 frames, 64×64 at 8 fps" in outcome.out and f"{ablation} · real" in outcome.out
+    assert "20 clips a cell of 16 frames, 64×64 at 8 fps" in outcome.out and f"{ablation} · real" in outcome.out
 
 
 @pytest.mark.parametrize(
