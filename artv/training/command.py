@@ -37,9 +37,10 @@ def train_command(
         for stage in STAGES[:2]:
             config = with_loop(config, stage, steps=min(loop["steps"], getattr(config, stage).steps))
     worker, prepare = _worker(device)
-    if worker.device.type == "cpu":  # autocast does not pay on small networks there
-        for stage in STAGES:
-            config = with_loop(config, stage, precision="fp32")
+    if worker.device.type == "cpu":  # autocast does not pay on small networks there, nor do batches made for a GPU
+        for stage, batch_size in zip(STAGES, (64, 64, 32), strict=True):
+            given = loop["batch_size"] if stage == "model" else None
+            config = with_loop(config, stage, precision="fp32", batch_size=given or batch_size)
     chosen = [name.strip() for name in stages.split(",")]
     for name in chosen:
         if name not in STAGES:
