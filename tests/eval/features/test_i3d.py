@@ -69,7 +69,7 @@ def test_equals_the_public_implementation_in_logits_and_in_fvd(network):
     other.load_state_dict(network.state_dict())
     other.eval()
     rng = np.random.default_rng(0)
-    clips = rng.integers(0, 256, (6, 9, 40, 48, 3)) // np.arange(1, 7)[:, None, None, None, None]
+    clips = rng.integers(0, 256, (4, 9, 40, 48, 3)) // np.arange(1, 5)[:, None, None, None, None]
     clips = clips.astype(np.uint8)
     with torch.no_grad():
         expected = other(helpers.preprocess_i3d(clips))
@@ -78,8 +78,8 @@ def test_equals_the_public_implementation_in_logits_and_in_fvd(network):
         found = I3dFeatures(copy, "random")(torch.from_numpy(clips).permute(0, 1, 4, 2, 3))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
     assert expected.std(0).mean() > 1e-3  # the clips do differ
-    theirs = float(helpers.frechet_distance(expected[:3].double(), expected[3:].double()))
-    assert frechet_from_features(found[:3].numpy(), found[3:].numpy()) == pytest.approx(theirs, rel=1e-3)
+    theirs = float(helpers.frechet_distance(expected[:2].double(), expected[2:].double()))
+    assert frechet_from_features(found[:2].numpy(), found[2:].numpy()) == pytest.approx(theirs, rel=1e-3)
 
 
 def test_folding_the_normalisation_changes_nothing():
