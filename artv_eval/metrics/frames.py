@@ -14,7 +14,7 @@ from artv_eval.api import ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.features.weights import find
 from artv_eval.metrics.base import BATCH, MeanEvaluator, SetEvaluator, batched, frames_of, to_BTCHW
-from artv_eval.metrics.frechet import FrechetResampler, frechet_from_features
+from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_features
 
 PSNR_CAP = 100.0  # of equal frames, whose PSNR is infinite
 
@@ -179,4 +179,4 @@ class FrameFidEvaluator(SetEvaluator):
         """(R,): of resampled clips with all their frames."""
         distance = FrechetResampler(self._frames(rows), self._frames(self.reference(reference)), self.ddof)
         T = rows.shape[1] // self.encoder.dim
-        return np.array([distance((index[:, None] * T + np.arange(T)).ravel()) for index in index_Rn])
+        return each(distance, [(index[:, None] * T + np.arange(T)).ravel() for index in index_Rn])

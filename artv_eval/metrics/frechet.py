@@ -8,7 +8,13 @@ product this needs no invertible matrix, so it stays right with fewer clips than
 Shape suffixes: n clips, d dimensions, R resamples.
 """
 
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import numpy as np
+import torch
 
 from artv.errors import UserError
 
@@ -80,7 +86,7 @@ class FrechetResampler:
         # differences from the reference's mean: small numbers, no cancellation later
         self.x = np.asarray(x_nd, np.float64) - self.mean
         self.squares = (self.x**2).sum(1)
-        self.projected = np.ascontiguousarray(self.x @ root(sigma))
+        self.projected = torch.from_numpy(self.x @ root(sigma))
 
     def __call__(self, index_n: np.ndarray) -> float:
         """The distance when the feature set is ``x[index]``."""
@@ -89,8 +95,28 @@ class FrechetResampler:
         n, weight = counts.sum(), counts[used]
         gap = weight @ self.x[used] / n
         trace = (weight @ self.squares[used] - n * gap @ gap) / (n - self.ddof)
-        y = self.projected[used]
-        y = (y - weight @ y / n) * np.sqrt(weight / (n - self.ddof))[:, None]
+        y, w = self.projected[torch.from_numpy(used)], torch.from_numpy(weight)
+        y = (y - w @ y / n) * (w / (n - self.ddof)).sqrt()[:, None]
         # both products have the same eigenvalues apart from zeros: take the smaller
-        values = np.linalg.eigvalsh(y @ y.T if len(y) < y.shape[1] else y.T @ y)
-        return _assemble(gap, float(trace), self.trace, float(np.sqrt(values.clip(0)).sum()))
+        values = torch.linalg.eigvalsh(y @ y.T if len(y) < y.shape[1] else y.T @ y)
+        return _assemble(gap, float(trace), self.trace, float(values.clamp(min=0).sqrt().sum()))
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Keeps torch to one core for each calling thread.
+
+    Matrices this small gain little from several cores, and on a busy machine the cores wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def each(distance: Callable[[np.ndarray], float], index_Rn: Iterable[np.ndarray]) -> np.ndarray:
+    """(R,): the distance of every resample, some at a time, each on one core."""
+    with one_core(), ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        return np.array(list(pool.map(distance, index_Rn)))

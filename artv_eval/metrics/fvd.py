@@ -10,7 +10,7 @@ from artv_eval.api import ClipSet
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.base import BATCH, SetEvaluator, batched, frames_of
-from artv_eval.metrics.frechet import FrechetResampler, canonical_rank, frechet_from_features
+from artv_eval.metrics.frechet import FrechetResampler, canonical_rank, each, frechet_from_features
 from artv_eval.reference_rows import shipped
 
 
@@ -76,8 +76,8 @@ class FvdEvaluator(FeatureEvaluator):
         """(R,): as :meth:`evaluate` of resampled rows, an order of magnitude faster."""
         distance = FrechetResampler(rows, self.reference(reference), self.ddof)
         if self.subset is None:
-            return np.array([distance(index) for index in index_Rn])
-        return np.array([np.mean([distance(part) for part in self._subsets(index)]) for index in index_Rn])
+            return each(distance, index_Rn)
+        return np.array([each(distance, self._subsets(index)).mean() for index in index_Rn])
 
     def _subsets(self, index_n: np.ndarray) -> list[np.ndarray]:
         if self.subset is None or self.subset > len(index_n):

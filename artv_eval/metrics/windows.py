@@ -14,7 +14,7 @@ from artv_eval.api import ClipSet
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.base import BATCH, batched, frames_of
-from artv_eval.metrics.frechet import FrechetResampler, frechet_from_features
+from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_features
 from artv_eval.metrics.fvd import FeatureEvaluator
 
 
@@ -80,4 +80,4 @@ class WindowFvdEvaluator(FeatureEvaluator):
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
         """(R,): of resampled rows."""
         distances = [FrechetResampler(x, y, self.ddof) for x, y in self._pairs(rows, reference)]
-        return np.array([np.mean([distance(index) for distance in distances]) for index in index_Rn])
+        return np.mean([each(distance, index_Rn) for distance in distances], axis=0)
