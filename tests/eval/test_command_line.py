@@ -43,6 +43,11 @@ def test_the_shell_completes_component_names(words, expected):
     assert expected in done.stdout.split(), done
 
 
+def heeds_interrupts():
+    """In the child: a test run started in the background would hand down that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_ends_in_one_line_and_130_and_the_same_command_continues(tmp_path):
     """Ctrl-C, for real, while clips are being made."""
     slow = tmp_path / "slow"
@@ -57,7 +62,9 @@ def test_an_interrupt_ends_in_one_line_and_130_and_the_same_command_continues(tm
     )
     command = [*PROGRAM, "sweep", "--plugins-dir", str(TOY), "--plugins-dir", str(slow), "--protocol", "toy@1",
                "--ablation", "slowly", "--num-videos", "8", "--out", "run", "--format", "json"]  # fmt: skip
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts
+    )
     clips = tmp_path / "run" / "clips"
     deadline = time.monotonic() + 60
     while not list(clips.glob("*/*.npz")) and time.monotonic() < deadline:
