@@ -11,7 +11,7 @@ Shape suffixes: B batch, C latent channels, H W latent size.
 from torch import Tensor
 
 
-def copied_noise(z_BCHW: Tensor, ref_BCHW: Tensor, a_B111: Tensor, s_B111: Tensor) -> Tensor:
+def copied_noise(z_BCHW: Tensor, ref_BCHW: Tensor, a_B111: Tensor | float, s_B111: Tensor | float) -> Tensor:
     """The noise that, taken away from ``z``, leaves exactly the reference latent."""
     return (z_BCHW - a_B111 * ref_BCHW) / s_B111
 

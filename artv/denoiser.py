@@ -70,7 +70,9 @@ class Denoiser:
         t, level = self.quantise(sigma)
         B = x_BCHW.shape[0]
         branches = self.guidance.branches(level)
-        encoded_N, text_NLD = self._batch(branches, B)
+        # rows without an anchor come last, so that a network can leave them out of its anchor blocks
+        order = sorted(range(len(branches)), key=lambda i: "anchor" in branches[i])
+        encoded_N, text_NLD = self._batch(tuple(branches[i] for i in order), B)
         z_NCHW = (x_BCHW / (1 + level**2) ** 0.5).repeat(len(branches), 1, 1, 1)
         prediction = self.model.predict_at(z_NCHW, t, text_NLD, encoded_N, use_mask=self.use_mask)
 
@@ -80,7 +82,8 @@ class Denoiser:
             self.mask_B1HW = prediction.mask_B1HW[:B]
             if self.record_masks:
                 self.masks.append(self.mask_B1HW)
-        return x_BCHW - level * self.guidance.combine(prediction.eps_BCHW.split(B), level)
+        by_branch = dict(zip(order, prediction.eps_BCHW.split(B), strict=True))
+        return x_BCHW - level * self.guidance.combine([by_branch[i] for i in range(len(branches))], level)
 
     def quantise(self, sigma: Tensor) -> tuple[int, float]:
         """Timestep whose noise level is nearest to ``sigma``, and that level."""

@@ -21,18 +21,21 @@ def stream(seed: int, frame: int) -> torch.Generator:
 class FrameNoise:
     """Standard normal noise for one frame of a batch; also the ``noise(sigma, sigma_next)`` of the samplers."""
 
-    def __init__(self, seeds: Sequence[int], frame: int, shape: Sequence[int], like: Tensor) -> None:
+    def __init__(self, seeds: Sequence[int], frame: int, shape: Sequence[int], device: torch.device) -> None:
         self._streams = [stream(seed, frame) for seed in seeds]
-        self._shape, self._like = tuple(shape), like
+        self._shape, self._device = tuple(shape), device
 
     def draw(self) -> Tensor:
-        """The next (B, C, H, W), on the device and in the dtype of ``like``."""
-        rows = [torch.randn(self._shape, generator=generator) for generator in self._streams]
-        return torch.stack(rows).to(self._like.device, self._like.dtype, non_blocking=True)
+        """The next (B, C, H, W), float32, on the device."""
+        # from pinned memory the copy to a GPU is queued; from other memory the next step would wait for this one
+        rows = torch.empty(len(self._streams), *self._shape, pin_memory=self._device.type == "cuda")
+        for row, generator in zip(rows, self._streams, strict=True):
+            torch.randn(self._shape, generator=generator, out=row)
+        return rows.to(self._device, non_blocking=True)
 
     def zeros(self) -> Tensor:
         """(B, C, H, W) of zeros, drawing nothing."""
-        return torch.zeros(len(self._streams), *self._shape, device=self._like.device, dtype=self._like.dtype)
+        return torch.zeros(len(self._streams), *self._shape, device=self._device)
 
     def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
         return self.draw()

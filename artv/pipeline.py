@@ -26,6 +26,7 @@ from artv.guidance import Guidance
 from artv.guidance import parse as parse_guidance
 from artv.images import Picture, load_images
 from artv.networks import ArtVModel, InferenceModel
+from artv.networks.streams import SideStream
 from artv.progress import progress_bar, quiet_loading
 from artv.rollout import Frame, Sampling, rollout
 from artv.samplers import SAMPLERS
@@ -114,15 +115,18 @@ class ArtVPipeline(DiffusionPipeline):
         single = isinstance(prompt, str)
         frames, masks, failures = [], [], {}
         samples = 1 if single else len(prompt)
+        decoder = SideStream(on=True)  # decodes a frame while the next one is sampled
         for frame in self._frames(prompt, num_frames=num_frames, record=return_masks, progress=progress, **settings):
-            frames.append(self._decode(frame))
+            with decoder.beside(frame.latent_BCHW.device, frame.latent_BCHW):
+                frames.append(self._decode(frame))
             if frame.masks is not None:
                 masks.append(frame.masks.transpose(0, 1).float().cpu().numpy())
             for b, step in frame.failed.items():
                 failures[b] = f"latent not finite at frame {frame.index}, step {step}"
         if len(failures) == samples:
             raise WorkFailed(f"no sample came out: {failures[0]}")
-        clips = np.stack(frames, axis=1)
+        decoder.join(*frames)
+        clips = torch.stack(frames, dim=1).cpu().numpy()
         stacked = np.stack(masks, axis=2) if masks else None
         if single:
             return ArtVOutput(clips[0], None if stacked is None else stacked[0], failures)
@@ -148,11 +152,12 @@ class ArtVPipeline(DiffusionPipeline):
             for frame in self._frames(prompt, num_frames=num_frames, **settings):
                 for b, step in frame.failed.items():
                     raise WorkFailed(f"sample {b}: latent not finite at frame {frame.index}, step {step}")
-                images = self._decode(frame)
+                images = self._decode(frame).cpu().numpy()
                 yield images[0] if single else images
 
-    def _decode(self, frame: Frame) -> np.ndarray:
-        return decode_latents(self.autoencoder, frame.latent_BCHW).permute(0, 2, 3, 1).cpu().numpy()
+    def _decode(self, frame: Frame) -> Tensor:
+        """uint8 (B, H, W, 3), on the model's device."""
+        return decode_latents(self.autoencoder, frame.latent_BCHW).permute(0, 2, 3, 1)
 
     def _frames(
         self,
@@ -194,7 +199,7 @@ class ArtVPipeline(DiffusionPipeline):
         first = None
         if image is not None:
             pixels = torch.from_numpy(load_images(image, len(stories), height, width)).permute(0, 3, 1, 2)
-            first = encode_frames(self.autoencoder, pixels.to(self.autoencoder.device)).to(device, dtype)
+            first = encode_frames(self.autoencoder, pixels.to(self.autoencoder.device)).to(device, torch.float32)
         cell = downscale(self.autoencoder)
         made = num_frames * len(texts) - (first is not None)
         with progress_bar("frames", total=made * sampling.steps, shown=progress) as bar:

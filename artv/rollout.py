@@ -2,7 +2,8 @@
 
 For each new frame: the last frames are its references, a strategy names its anchor, and a sampler turns noise into
 its latent through guidance and the two composed networks. Frames leave one by one; only the reference window, the
-first frame and the current anchor are kept, so a thousand frames need no more memory than two.
+first frame and the current anchor are kept, so a thousand frames need no more memory than two. Latents are float32,
+whatever the networks compute in.
 
 Shape suffixes: B samples, K reference frames, C latent channels, H W latent size, L text tokens, D text width.
 """
@@ -83,7 +84,6 @@ def rollout(
         first_BCHW: a given first frame; without it the model makes one from the text alone.
         on_step: called after each sampling step.
     """
-    like = prompts[0]
     history: list[Tensor] = []
     first: Tensor | None = None
     prompt_anchor: Tensor | None = None
@@ -94,7 +94,7 @@ def rollout(
         if index == 0 and first_BCHW is not None:
             frame = Frame(index=0, latent_BCHW=first_BCHW)
         else:
-            noise = FrameNoise(seeds, index, shape, like)
+            noise = FrameNoise(seeds, index, shape, text.device)
             if first is not None and prompt_anchor is not None:
                 past = Past(
                     index=index,
@@ -159,14 +159,17 @@ def sample_frame(
         use_mask=sampling.use_mask,
         record_masks=sampling.record_masks,
     )
-    fresh: dict[int, int] = {}
+    never = sampling.steps
+    failed_B = torch.full(conditions.keep_ref_B.shape, never, device=conditions.keep_ref_B.device)
     masks: list[Tensor] = []
 
+    def note_failures(step: int, x_BCHW: Tensor) -> None:
+        """Keeps the first step of each sample that is not finite, without waiting for a GPU."""
+        finite_B = torch.isfinite(x_BCHW).flatten(1).all(1)
+        failed_B.copy_(torch.where(finite_B, failed_B, failed_B.clamp(max=step)))
+
     def watch(step: int, sigma: Tensor, x: Tensor, x0: Tensor) -> None:
-        finite = torch.isfinite(x0).flatten(1).all(1)
-        if not bool(finite.all()):
-            for b in (~finite).nonzero().flatten().tolist():
-                fresh.setdefault(b, step)
+        note_failures(step, x0)
         if sampling.record_masks and index > 0 and denoise.mask_B1HW is not None:
             masks.append(denoise.mask_B1HW.squeeze(1))
         if on_step is not None:
@@ -175,9 +178,8 @@ def sample_frame(
     sigmas = model.schedule.sigmas(sampling.steps, sampling.spacing)
     x = noise.draw() * (1 + float(sigmas[0]) ** 2) ** 0.5
     latent = sampling.sampler(denoise, x, sigmas, noise=noise, callback=watch, **sampling.options)
-    for b in (~torch.isfinite(latent).flatten(1).all(1)).nonzero().flatten().tolist():
-        fresh.setdefault(b, sampling.steps - 1)
-    newly = {b: step for b, step in fresh.items() if b not in dead}
+    note_failures(sampling.steps - 1, latent)
+    newly = {b: step for b, step in enumerate(failed_B.tolist()) if step < never and b not in dead}
     dead.update(newly)
     for b in dead:
         latent[b] = conditions.copy_BCHW[b]

@@ -22,22 +22,42 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
+from artv.networks.kernels import add_layer_norm, add_shifted, fuses, geglu, group_norm, layer_norm
 
 
 class Frozen(NamedTuple):
-    """Features of the conditioning frames as :class:`InferenceNetwork` takes them. ``keep_anchor_B`` None: all kept."""
+    """Features of the conditioning frames as :class:`InferenceNetwork` takes them.
+
+    ``anchored``: the first so many rows attend to the anchor, the others have it dropped. ``keep_anchor_B`` takes its
+    place where rows are not in that order, and is None otherwise.
+    """
 
     refs: tuple[Tensor, ...]
     anchor: tuple[KeysValues, ...]
+    anchored: int
     keep_anchor_B: Tensor | None
 
     @classmethod
     def of(cls, features: Features) -> "Frozen":
-        """From what the network's own ``encode`` returns."""
-        keep = features.keep_anchor_B
-        all_kept = keep.device.type == "cpu" and bool((keep == 1).all())  # asking a GPU would wait for it
+        """From what the network's own ``encode`` returns. Waits for a GPU, once a frame."""
+        keep = features.keep_anchor_B.tolist()
+        anchored = keep.index(0.0) if 0.0 in keep else len(keep)
+        ordered = all(k == 1.0 for k in keep[:anchored]) and not any(keep[anchored:])
         refs = tuple(f.contiguous(memory_format=torch.channels_last) for f in features.refs)
-        return cls(refs, features.anchor, None if all_kept else keep)
+        if not ordered:
+            return cls(refs, features.anchor, len(keep), features.keep_anchor_B)
+        return cls(refs, tuple((k[:anchored], v[:anchored]) for k, v in features.anchor), anchored, None)
+
+    def tensors(self) -> list[Tensor]:
+        """All of them, in a fixed order."""
+        kept = [] if self.keep_anchor_B is None else [self.keep_anchor_B]
+        return [*self.refs, *(t for pair in self.anchor for t in pair), *kept]
+
+    def clone(self) -> "Frozen":
+        """The same values in memory of its own."""
+        refs = tuple(f.clone(memory_format=torch.preserve_format) for f in self.refs)
+        anchor = tuple((k.clone(), v.clone()) for k, v in self.anchor)
+        return Frozen(refs, anchor, self.anchored, None if self.keep_anchor_B is None else self.keep_anchor_B.clone())
 
 
 class InferenceNetwork:
@@ -55,6 +75,8 @@ class InferenceNetwork:
         self.down = [[_Resnet(r) for r in block.resnets] for block in unet.down_blocks]
         self.middle = [_Resnet(r) for r in unet.mid_block.resnets]
         self.up = [[_Resnet(r) for r in block.resnets] for block in unet.up_blocks]
+        levels = (*self.down, self.middle, *self.up)
+        self.time_widths = [resnet.conv1.bias.numel() for resnets in levels for resnet in resnets]
         self.attends = [hasattr(block, "attentions") for block in (*unet.down_blocks, *unet.up_blocks)]
         self.downsample = [[_Conv(d.conv) for d in block.downsamplers or ()] for block in unet.down_blocks]
         self.upsample = [[_Conv(u.conv) for u in block.upsamplers or ()] for block in unet.up_blocks]
@@ -82,15 +104,15 @@ class InferenceNetwork:
         """Keys and values of every site."""
         return [site.keys_values(text_BLD) for site in self.sites]
 
-    def time(self, t: Tensor, dtype: torch.dtype) -> list[Tensor]:
-        """For every residual block, in their order, the bias that stands for the timestep ``t`` (a scalar)."""
+    def time(self, t: Tensor, dtype: torch.dtype) -> Tensor:
+        """What stands for the timestep ``t`` (a scalar): the biases of all residual blocks in their order, as one."""
         embedding = F.silu(self.unet.time_embedding(self.unet.time_proj(t.reshape(1)).to(dtype)))[0]
         levels = (*self.down, self.middle, *self.up)
-        return [resnet.time_bias(embedding) for resnets in levels for resnet in resnets]
+        return torch.cat([resnet.time_bias(embedding) for resnets in levels for resnet in resnets])
 
-    def __call__(self, z_BCHW: Tensor, time: list[Tensor], text: list[KeysValues], features: Frozen) -> Tensor:
+    def __call__(self, z_BCHW: Tensor, time: Tensor, text: list[KeysValues], features: Frozen) -> Tensor:
         """As the network's own call, from what :meth:`time`, :meth:`text` and :meth:`Frozen.of` returned."""
-        biases, attends = iter(time), iter(self.attends)
+        biases, attends = iter(time.split(self.time_widths)), iter(self.attends)
         attend = self._attention(text, features)
 
         h = self.conv_in(z_BCHW.contiguous(memory_format=torch.channels_last))
@@ -129,7 +151,10 @@ class InferenceNetwork:
         def attend(h: Tensor) -> Tensor:
             site, keys_values, anchor = next(sites)
             h = site(h, keys_values)
-            return h if anchor is None else anchor[0](h, anchor[1], features.keep_anchor_B)
+            if anchor is None or not features.anchored:
+                return h
+            block, anchor_keys_values = anchor
+            return block(h, anchor_keys_values, features.anchored, features.keep_anchor_B)
 
         return attend
 
@@ -146,6 +171,10 @@ class _Conv:
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         return torch.conv2d(x, self.weight, self.bias if bias is None else bias, self.stride, self.padding)
+
+    def without_bias(self, x: Tensor) -> Tensor:
+        """For a caller that adds it together with something else."""
+        return torch.conv2d(x, self.weight, None, self.stride, self.padding)
 
 
 class _Linear:
@@ -164,31 +193,23 @@ class _GroupNorm:
         self.weight, self.bias = norm.weight.detach(), norm.bias.detach()
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.group_norm(x, self.groups, self.weight, self.bias, self.eps)
+        return group_norm(x, self.groups, self.weight, self.bias, self.eps)
 
-    def silu(self, x: Tensor) -> Tensor:
-        """The norm, then SiLU."""
-        return F.silu(self(x), inplace=True)
+    def silu(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
+        """The norm of x + shift, then SiLU."""
+        return group_norm(x, self.groups, self.weight, self.bias, self.eps, silu=True, shift_C=shift)
 
 
 class _LayerNorm:
     def __init__(self, norm: Any) -> None:
-        self.shape, self.eps = norm.normalized_shape, norm.eps
-        self.weight, self.bias = norm.weight.detach(), norm.bias.detach()
+        self.weight, self.bias, self.eps = norm.weight.detach(), norm.bias.detach(), norm.eps
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
+        return layer_norm(x, self.weight, self.bias, self.eps)
 
-
-class _FeedForward:
-    """diffusers' GEGLU feed-forward, after its norm."""
-
-    def __init__(self, norm: Any, module: Any) -> None:
-        self.norm, self.up, self.down = _LayerNorm(norm), _Linear(module.net[0].proj), _Linear(module.net[2])
-
-    def __call__(self, x_BNC: Tensor) -> Tensor:
-        value, gate = self.up(self.norm(x_BNC)).chunk(2, dim=-1)
-        return self.down(value * F.gelu(gate))
+    def of_sum(self, x: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """(x + delta, its norm); ``x`` is changed."""
+        return add_layer_norm(x, delta, self.weight, self.bias, self.eps)
 
 
 class _Resnet:
@@ -198,22 +219,33 @@ class _Resnet:
         self.norm1, self.norm2 = _GroupNorm(block.norm1), _GroupNorm(block.norm2)
         self.conv1, self.conv2, self.time = _Conv(block.conv1), _Conv(block.conv2), _Linear(block.time_emb_proj)
         self.shortcut = None if block.conv_shortcut is None else _Conv(block.conv_shortcut)
+        # the biases of both convolutions whose results are added
+        self.bias = self.conv2.bias if self.shortcut is None else self.conv2.bias + self.shortcut.bias
 
     def time_bias(self, embedding: Tensor) -> Tensor:
         """The first convolution's bias with the time embedding added."""
         return self.conv1.bias + self.time(embedding)
 
     def __call__(self, x: Tensor, bias: Tensor) -> Tensor:
-        h = self.conv2(self.norm2.silu(self.conv1(self.norm1.silu(x), bias)))
+        h = self.norm1.silu(x)
+        if fuses(x):
+            h = self.norm2.silu(self.conv1.without_bias(h), bias)
+            x = x if self.shortcut is None else self.shortcut.without_bias(x)
+            return add_shifted(self.conv2.without_bias(h), x, self.bias)
+        h = self.conv2(self.norm2.silu(self.conv1(h, bias)))
         return h.add_(x if self.shortcut is None else self.shortcut(x))
 
 
 class _Site:
     """What both kinds of attention block begin and end with. Tokens are a view of channels-last maps."""
 
-    def __init__(self, norm: Any, proj_in: Any, proj_out: Any, heads: int) -> None:
-        self.norm, self.proj_in, self.proj_out = _GroupNorm(norm), _Linear(proj_in), _Linear(proj_out)
-        self.heads = heads
+    def __init__(self, module: Any, heads: int, feed_forward: Any, norm: Any) -> None:
+        self.norm, self.proj_in, self.heads = _GroupNorm(module.norm), _Linear(module.proj_in), heads
+        self.norm_ff, self.up = _LayerNorm(norm), _Linear(feed_forward.net[0].proj)
+        down, out = feed_forward.net[2], module.proj_out
+        self.down, self.proj_out = down.weight.detach().t(), out.weight.detach()
+        # down's bias, seen through proj_out
+        self.bias = (out.bias + F.linear(down.bias.float(), out.weight.float()).to(out.bias)).detach()
 
     def tokens(self, x_BCHW: Tensor) -> Tensor:
         B, C, H, W = x_BCHW.shape
@@ -228,9 +260,12 @@ class _Site:
         B, heads, N, width = q.shape
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, N, heads * width)
 
-    def residual(self, x_BCHW: Tensor, h_BNC: Tensor) -> Tensor:
-        B, C, H, W = x_BCHW.shape
-        return x_BCHW + h_BNC.view(B, H, W, C).permute(0, 3, 1, 2)
+    def finish(self, h_BNC: Tensor, delta_BNC: Tensor) -> Tensor:
+        """h + delta through the feed-forward and the last projection; (B, N, C)."""
+        h_BNC, normed = self.norm_ff.of_sum(h_BNC, delta_BNC)
+        hidden = geglu(self.up(normed))
+        h_MC = torch.addmm(h_BNC.flatten(0, 1), hidden.flatten(0, 1), self.down)
+        return F.linear(h_MC, self.proj_out, self.bias).view(h_BNC.shape)
 
 
 class _TextBlock(_Site):
@@ -239,7 +274,7 @@ class _TextBlock(_Site):
     def __init__(self, module: Any) -> None:
         (block,) = module.transformer_blocks
         own, text = block.attn1, block.attn2
-        super().__init__(module.norm, module.proj_in, module.proj_out, own.heads)
+        super().__init__(module, own.heads, block.ff, block.norm3)
         self.norm1, self.norm2 = _LayerNorm(block.norm1), _LayerNorm(block.norm2)
         self.qkv, self.out = _Linear(own.to_q, own.to_k, own.to_v), _Linear(own.to_out[0])
         self.text_q, self.text_kv, self.text_out = (
@@ -247,31 +282,32 @@ class _TextBlock(_Site):
             _Linear(text.to_k, text.to_v),
             _Linear(text.to_out[0]),
         )
-        self.feed_forward = _FeedForward(block.norm3, block.ff)
 
     def keys_values(self, text_BLD: Tensor) -> KeysValues:
         k, v = self.text_kv(text_BLD).chunk(2, dim=-1)
         return self.split(k.contiguous()), self.split(v.contiguous())
 
     def __call__(self, x_BCHW: Tensor, text: KeysValues) -> Tensor:
+        B, C, H, W = x_BCHW.shape
         h = self.tokens(x_BCHW)
         q, k, v = self.qkv(self.norm1(h)).chunk(3, dim=-1)
-        h = h + self.out(self.attend(self.split(q), self.split(k), self.split(v)))
-        h = h + self.text_out(self.attend(self.split(self.text_q(self.norm2(h))), *text))
-        h = h + self.feed_forward(h)
-        return self.residual(x_BCHW, self.proj_out(h))
+        h, normed = self.norm2.of_sum(h, self.out(self.attend(self.split(q), self.split(k), self.split(v))))
+        h = self.finish(h, self.text_out(self.attend(self.split(self.text_q(normed)), *text)))
+        return x_BCHW + h.view(B, H, W, C).permute(0, 3, 1, 2)
 
 
 class _AnchorBlock(_Site):
     """:class:`~artv.networks.anchor_block.AnchorBlock`."""
 
     def __init__(self, block: Any) -> None:
-        super().__init__(block.norm, block.proj_in, block.proj_out, block.to_q.out_features // block.head_dim)
+        heads = block.to_q.out_features // block.head_dim
+        super().__init__(block, heads, block.feed_forward, block.norm_feed_forward)
         self.norm_q, self.q, self.out = _LayerNorm(block.norm_attention), _Linear(block.to_q), _Linear(block.to_out)
-        self.feed_forward = _FeedForward(block.norm_feed_forward, block.feed_forward)
 
-    def __call__(self, x_BCHW: Tensor, anchor: KeysValues, keep_B: Tensor | None) -> Tensor:
-        h = self.tokens(x_BCHW)
-        h = h + self.out(self.attend(self.split(self.q(self.norm_q(h))), *anchor))
-        h = self.proj_out(h + self.feed_forward(h))
-        return self.residual(x_BCHW, h if keep_B is None else h * keep_B.to(h.dtype).view(-1, 1, 1))
+    def __call__(self, x_BCHW: Tensor, anchor: KeysValues, rows: int, keep_B: Tensor | None) -> Tensor:
+        """Changes ``x_BCHW`` in place: the residual is added to its first ``rows`` rows."""
+        h = self.tokens(x_BCHW[:rows])
+        h = self.finish(h, self.out(self.attend(self.split(self.q(self.norm_q(h))), *anchor)))
+        h = h if keep_B is None else h * keep_B.to(h.dtype).view(-1, 1, 1)
+        x_BCHW[:rows] += h.view(rows, *x_BCHW.shape[2:], -1).permute(0, 3, 1, 2)
+        return x_BCHW

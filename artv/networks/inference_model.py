@@ -3,6 +3,7 @@
 Shape suffixes: B rows, C latent channels, H W latent size, L text tokens, D text width.
 """
 
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import torch
@@ -10,34 +11,61 @@ from torch import Tensor
 
 from artv.composition import compose, copied_noise
 from artv.networks.conditional_unet import KeysValues
+from artv.networks.graphs import CapturedGraph
 from artv.networks.inference import Frozen, InferenceNetwork
 from artv.networks.model import ArtVModel, Encoded, Prediction
+from artv.networks.streams import SideStream
 
 _REMEMBERED = 4  # sets of guidance branches within one frame
+_GRAPHS = 8  # shapes for which a captured graph is kept
 
 
-class _Inputs(NamedTuple):
-    """What one network takes beside the latent and the timestep."""
+class FrameInputs(NamedTuple):
+    """What one network takes beside the latent and the timestep; fixed while a frame is being denoised."""
 
     text: list[KeysValues]
     features: Frozen
+
+    def tensors(self) -> list[Tensor]:
+        """All of them, in a fixed order."""
+        return [*(t for pair in self.text for t in pair), *self.features.tensors()]
+
+    def clone(self) -> "FrameInputs":
+        """The same values in memory of its own."""
+        return FrameInputs([(k.clone(), v.clone()) for k, v in self.text], self.features.clone())
+
+
+class _Frame(NamedTuple):
+    """The inputs of all networks for one frame, and the objects by which they are recognised."""
+
+    text_BLD: Tensor
+    encoded: Encoded
+    inputs: list[FrameInputs]
 
 
 class InferenceModel:
     """An :class:`ArtVModel` that is only sampled from, with its ``encode``, ``predict_at``, ``schedule`` and ``sizes``.
 
     Where gradients are wanted, or a UNet has other parts than SD-2.1's, the model itself is called.
+
+    Args:
+        model: in evaluation mode.
+        graphs: on CUDA, record each shape's evaluation as a CUDA graph and replay it, with the two networks on two
+            streams. Results are those of the same operations launched one by one.
     """
 
-    def __init__(self, model: ArtVModel) -> None:
+    def __init__(self, model: ArtVModel, *, graphs: bool = True) -> None:
         self.model = model
         self.schedule, self.sizes, self.encode = model.schedule, model.sizes, model.encode
         self.device, self.dtype = model.device, model.dtype  # asking diffusers each time takes milliseconds
         networks = [n for n in (model.dynamic_network, model.mask_network) if n is not None]
         self.networks = [InferenceNetwork(n) for n in networks] if all(map(InferenceNetwork.fits, networks)) else []
+        self.side_stream = SideStream(on=True)
+        self.graphs = graphs and self.device.type == "cuda"
         self._weights = _fingerprint(model)
-        self._times: dict[int, list[list[Tensor]]] = {}
-        self._inputs: list[tuple[Tensor, Encoded, list[_Inputs]]] = []
+        self._times: dict[int, list[Tensor]] = {}
+        self._frames: list[_Frame] = []
+        self._captured: OrderedDict[tuple[Any, ...], _CapturedEvaluation] = OrderedDict()
 
     def stands_for(self, model: ArtVModel) -> bool:
         """Whether it was made from ``model`` with the weights, device and dtype that ``model`` has now."""
@@ -49,35 +77,88 @@ class InferenceModel:
         """As :meth:`ArtVModel.predict_at`."""
         if not self.networks or torch.is_grad_enabled():
             return self.model.predict_at(z_BCHW, t, text_BLD, encoded, use_mask=use_mask)
-        times, inputs = self._time(t), self._frame(text_BLD, encoded)
+        masked = use_mask and len(self.networks) == 2
+        frame = self._frame(text_BLD, encoded)
+        alpha = self.schedule.alphas_cumprod[t]
+        a, s = float(alpha.sqrt()), float((1 - alpha).sqrt())
+        if not self.graphs:
+            return self.evaluate(z_BCHW, self._time(t), frame.inputs, encoded, a, s, masked=masked)
+        key = (z_BCHW.shape, z_BCHW.dtype, masked, *[(i.features.anchored, len(i.tensors())) for i in frame.inputs])
+        if key in self._captured:
+            self._captured.move_to_end(key)
+        else:
+            self._captured[key] = _CapturedEvaluation(self, z_BCHW, self._time(t), frame, masked)
+            while len(self._captured) > _GRAPHS:
+                self._captured.popitem(last=False)
+        return self._captured[key](z_BCHW, self._time(t), frame, a, s)
+
+    def evaluate(
+        self,
+        z_BCHW: Tensor,
+        times: list[Tensor],
+        inputs: list[FrameInputs],
+        encoded: Encoded,
+        a: float | Tensor,
+        s: float | Tensor,
+        *,
+        masked: bool,
+    ) -> Prediction:
+        """One evaluation from prepared inputs; ``masked`` False leaves the mask network out."""
         z_in = z_BCHW.to(self.dtype)
-        if len(self.networks) == 1 or not use_mask:
+        if not masked:
             return Prediction(self.networks[0](z_in, times[0], *inputs[0]).to(z_BCHW.dtype), None)
-        with self.model._beside(z_in.device):
+        with self.side_stream.beside(z_in.device):
             logits = self.networks[1](z_in, times[1], *inputs[1])
         dynamic = self.networks[0](z_in, times[0], *inputs[0])
-        self.model._join(logits)
+        self.side_stream.join(logits)
         mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
-        alpha = self.schedule.alphas_cumprod[t]
-        a, s = alpha.sqrt().float(), (1 - alpha).sqrt().float()
         eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())
         return Prediction(eps.to(z_BCHW.dtype), mask)
 
-    def _time(self, t: int) -> list[list[Tensor]]:
+    def _time(self, t: int) -> list[Tensor]:
         if t not in self._times:
             step = torch.tensor(t, device=self.device)
             self._times[t] = [network.time(step, self.dtype) for network in self.networks]
         return self._times[t]
 
-    def _frame(self, text_BLD: Tensor, encoded: Encoded) -> list[_Inputs]:
+    def _frame(self, text_BLD: Tensor, encoded: Encoded) -> _Frame:
         """Computed when first seen; recognised by identity, because a denoiser hands in the same objects each time."""
-        for text, features, inputs in self._inputs:
-            if text is text_BLD and features is encoded:
-                return inputs
+        for frame in self._frames:
+            if frame.text_BLD is text_BLD and frame.encoded is encoded:
+                return frame
         parts: list[Any] = [encoded.dynamic, encoded.mask][: len(self.networks)]
-        inputs = [_Inputs(n.text(text_BLD), Frozen.of(f)) for n, f in zip(self.networks, parts, strict=True)]
-        self._inputs = [(text_BLD, encoded, inputs), *self._inputs][:_REMEMBERED]
-        return inputs
+        inputs = [FrameInputs(n.text(text_BLD), Frozen.of(f)) for n, f in zip(self.networks, parts, strict=True)]
+        self._frames = [_Frame(text_BLD, encoded, inputs), *self._frames][:_REMEMBERED]
+        return self._frames[0]
+
+
+class _CapturedEvaluation:
+    """One evaluation as a CUDA graph. A frame's inputs are copied in when the frame changes, the rest each time."""
+
+    def __init__(self, owner: InferenceModel, z_BCHW: Tensor, times: list[Tensor], frame: _Frame, masked: bool) -> None:
+        self.z_BCHW = z_BCHW.clone()
+        self.times = [time.clone() for time in times]
+        self.inputs = [one.clone() for one in frame.inputs]
+        self.copy_BCHW, self.keep_ref_B = frame.encoded.copy_BCHW.clone(), frame.encoded.keep_ref_B.clone()
+        self.a, self.s = torch.ones((), device=z_BCHW.device), torch.ones((), device=z_BCHW.device)
+        self.frame = frame
+        encoded = frame.encoded._replace(copy_BCHW=self.copy_BCHW, keep_ref_B=self.keep_ref_B)
+        self.graph = CapturedGraph(
+            lambda: owner.evaluate(self.z_BCHW, self.times, self.inputs, encoded, self.a, self.s, masked=masked)
+        )
+
+    def __call__(self, z_BCHW: Tensor, times: list[Tensor], frame: _Frame, a: float, s: float) -> Prediction:
+        if frame is not self.frame:
+            into = [t for one in self.inputs for t in one.tensors()] + [self.copy_BCHW, self.keep_ref_B]
+            new = [t for one in frame.inputs for t in one.tensors()]
+            torch._foreach_copy_(into, [*new, frame.encoded.copy_BCHW, frame.encoded.keep_ref_B])
+            self.frame = frame
+        self.z_BCHW.copy_(z_BCHW)
+        torch._foreach_copy_(self.times, times)
+        self.a.fill_(a)
+        self.s.fill_(s)
+        eps, mask = self.graph.replay()
+        return Prediction(eps.clone(), None if mask is None else mask.clone())
 
 
 def _fingerprint(model: ArtVModel) -> int:

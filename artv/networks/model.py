@@ -3,8 +3,6 @@
 Shape suffixes: B batch, K reference frames, C latent channels, H W latent size, L text tokens, D text width.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +14,7 @@ from torch import Tensor
 from artv.composition import compose, copied_noise
 from artv.config import PRESETS, ModelConfig
 from artv.networks.conditional_unet import ConditionalUNet, Features
+from artv.networks.streams import SideStream
 from artv.schedule import NoiseSchedule
 
 
@@ -67,8 +66,8 @@ class ArtVModel(ModelMixin, ConfigMixin):
 
     Saved and loaded as any diffusers model: ``save_pretrained`` (safetensors, sharded), ``from_pretrained``.
 
-    ``overlap``: on CUDA, run the two networks on two streams. Same results; shorter where launches or small kernels
-    leave the GPU waiting.
+    ``side_stream.on``: on CUDA, run the two networks on two streams. Same results; shorter where launches or small
+    kernels leave the GPU waiting.
     """
 
     config_name = "config.json"
@@ -90,8 +89,7 @@ class ArtVModel(ModelMixin, ConfigMixin):
         self.dynamic_network = network(sizes.dynamic)
         self.mask_network = network(sizes.mask) if sizes.mask else None
         self.schedule = NoiseSchedule()
-        self.overlap = False
-        self._side: torch.cuda.Stream | None = None
+        self.side_stream = SideStream()
 
     @classmethod
     def from_config(
@@ -113,8 +111,9 @@ class ArtVModel(ModelMixin, ConfigMixin):
 
     def encode(self, c: Conditions) -> Encoded:
         """Features of the conditioning frames: once a frame, not once an evaluation."""
-        frames = (c.refs_BKCHW, c.anchor_BCHW, c.keep_ref_B, c.keep_anchor_B)
-        with self._beside(c.refs_BKCHW.device):
+        dtype = self.dynamic_network.unet.conv_in.weight.dtype
+        frames = (c.refs_BKCHW.to(dtype), c.anchor_BCHW.to(dtype), c.keep_ref_B, c.keep_anchor_B)
+        with self.side_stream.beside(c.refs_BKCHW.device):
             mask = self.mask_network.encode(*frames) if self.mask_network is not None else None
         return Encoded(self.dynamic_network.encode(*frames), mask, c.copy_BCHW, c.keep_ref_B)
 
@@ -129,10 +128,10 @@ class ArtVModel(ModelMixin, ConfigMixin):
         z_in = z_BCHW.to(self.dynamic_network.unet.conv_in.weight.dtype)
         if self.mask_network is None or encoded.mask is None or not use_mask:
             return Prediction(self.dynamic_network(z_in, t_B, text_BLD, encoded.dynamic).to(z_BCHW.dtype), None)
-        with self._beside(z_in.device):
+        with self.side_stream.beside(z_in.device):
             logits = self.mask_network(z_in, t_B, text_BLD, encoded.mask)
         dynamic = self.dynamic_network(z_in, t_B, text_BLD, encoded.dynamic)
-        self._join(logits)
+        self.side_stream.join(logits)
         mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
         a, s = self.schedule.a_s(t_B)
         eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())
@@ -144,24 +143,6 @@ class ArtVModel(ModelMixin, ConfigMixin):
         """:meth:`predict` with every row at the same timestep, as samplers have it."""
         t_B = torch.full((z_BCHW.shape[0],), t, device=z_BCHW.device)
         return self.predict(z_BCHW, t_B, text_BLD, encoded, use_mask=use_mask)
-
-    @contextmanager
-    def _beside(self, device: torch.device) -> Iterator[None]:
-        """Runs the mask network on a stream of its own, if :attr:`overlap` is on: it waits more than it computes."""
-        if not (self.overlap and device.type == "cuda"):
-            yield
-            return
-        if self._side is None:
-            self._side = torch.cuda.Stream(device)
-        self._side.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(self._side):
-            yield
-
-    def _join(self, result: Tensor) -> None:
-        if self.overlap and result.is_cuda and self._side is not None:
-            current = torch.cuda.current_stream(result.device)
-            current.wait_stream(self._side)
-            result.record_stream(current)
 
     def forward(self, z_BCHW: Tensor, t_B: Tensor, conditions: Conditions) -> Prediction:
         """``predict`` from the conditions themselves; what training calls."""

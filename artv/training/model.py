@@ -13,7 +13,7 @@ from artv.conditioning import ConditionDropout, noise_levels
 from artv.data.latents import Batch
 from artv.networks import ArtVModel
 from artv.training.config import TrainConfig
-from artv.training.loop import Outcome, optimise
+from artv.training.loop import Outcome, Prepare, optimise
 from artv.training.loss import noise_prediction_loss
 
 
@@ -24,7 +24,7 @@ def train_model(
     config: TrainConfig,
     out: Path,
     *,
-    wrapped: nn.Module | None = None,
+    prepare: Prepare | None = None,
     on_save: Callable[[nn.Module, int], None] | None = None,
 ) -> tuple[ArtVModel, Outcome]:
     """Trains ``model`` in place; returns the averaged copy."""
@@ -32,7 +32,7 @@ def train_model(
     model.to(memory_format=torch.channels_last).train()
     dropout = ConditionDropout(text=config.drop_text, ref=config.drop_ref, anchor=config.drop_anchor)
     levels = noise_levels(config.ref_noise)
-    model.overlap = config.overlap
+    model.side_stream.on = config.overlap
 
     def draw_loss() -> Tensor:
         return noise_prediction_loss(
@@ -45,11 +45,10 @@ def train_model(
             copy_noised=config.copy_noised,
             start_share=config.start_share,
             weight_cap=config.weight_cap,
-            predict=wrapped,
         )
 
     ema, outcome = optimise(
-        model, draw_loss, config.model, out, name="model", device=device, wrapped=wrapped, on_save=on_save
+        model, draw_loss, config.model, out, name="model", device=device, prepare=prepare, on_save=on_save
     )
     averaged = ema.model
     assert isinstance(averaged, ArtVModel)

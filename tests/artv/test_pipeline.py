@@ -54,10 +54,10 @@ def test_batch_of_8_equals_batches_of_1_in_latent_space(pipe, real):
 
 
 def test_noise_belongs_to_the_sample_and_frame():
-    like = torch.zeros(1)
-    together = FrameNoise([3, 4], 2, (4, 2, 2), like).draw()
-    assert torch.equal(together[1], FrameNoise([4], 2, (4, 2, 2), like).draw()[0])
-    assert not torch.equal(together[1], FrameNoise([4], 3, (4, 2, 2), like).draw()[0])
+    device = torch.device("cpu")
+    together = FrameNoise([3, 4], 2, (4, 2, 2), device).draw()
+    assert torch.equal(together[1], FrameNoise([4], 2, (4, 2, 2), device).draw()[0])
+    assert not torch.equal(together[1], FrameNoise([4], 3, (4, 2, 2), device).draw()[0])
 
 
 def test_masks_are_high_outside_the_motion(pipe, real):
