@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import typer
 
 from artv_eval.cli import doctor, efficiency, plugins, protocols, report, score, sensitivity, sweep
+from artv_eval.cli.completion import take_options
 from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
 from artv_eval.plugins import PluginManager, PluginOptions
+
+COMPLETING = "_ARTV_EVAL_COMPLETE"  # set by the shell's completion script
 
 app = typer.Typer(
     name="artv-eval",
@@ -52,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # whatever is not here is a status with the command that fetches it: nothing is downloaded in mid-run
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
+        if COMPLETING in os.environ:
+            app([], prog_name="artv-eval", obj=take_options(os.environ, plugin_options))
         options, rest = plugin_options(sys.argv[1:] if arguments is None else arguments)
         if rest in (["plugins", "list"], ["plugins", "list", "--json"]):
             # typer imports pydantic to parse any command line, which takes longer than this command does

@@ -12,11 +12,13 @@ from artv_eval.plugins import PluginManager
 from artv_eval.results import Results
 
 
-def complete(kind: str) -> Callable[[str], list[str]]:
-    """Completes the names of a kind's components."""
+def complete(kind: str) -> Callable[[typer.Context, str], list[str]]:
+    """Completes the names of a kind's components, and the last one of several between commas."""
 
-    def names(incomplete: str) -> list[str]:
-        return [name for name in PluginManager().names(kind) if name.startswith(incomplete)]
+    def names(context: typer.Context, incomplete: str) -> list[str]:
+        before, comma, begun = incomplete.rpartition(",")
+        known = PluginManager(context.obj).names(kind)
+        return [before + comma + name for name in known if name.startswith(begun)]
 
     return names
 

@@ -30,15 +30,22 @@ def test_every_built_in_ablation_can_be_planned(cli, ablation):
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [(["sweep", "--ablation", "mask"], "mask-switched"), (["plugins", "show", "dpm"], "dpmpp_2m"), (["swe"], "sweep")],
+    [
+        (["sweep", "--ablation", "mask"], "mask-switched"),
+        (["sweep", "--metrics", "fvd,clips"], "fvd,clipsim"),
+        (["plugins", "show", "dpm"], "dpmpp_2m"),
+        (["--plugins-dir", str(TOY), "sweep", "--ablation", "noi"], "noise"),
+        (["sweep", "--plugins-dir", str(TOY), "--metrics", ""], "brightness"),
+        (["swe"], "sweep"),
+    ],
 )
-def test_the_shell_completes_component_names(words, expected):
-    environment = {
-        **os.environ,
-        "_ARTV_EVAL_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(["artv-eval", *words]),
-        "COMP_CWORD": str(len(words)),
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+def test_the_shell_completes_component_names(words, expected, shell):
+    handed = {
+        "bash": {"COMP_WORDS": " ".join(["artv-eval", *words]), "COMP_CWORD": str(len(words))},
+        "fish": {"_TYPER_COMPLETE_ARGS": " ".join(["artv-eval", *words]), "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
     }
+    environment = {**os.environ, **handed[shell], "_ARTV_EVAL_COMPLETE": f"complete_{shell}"}
     done = subprocess.run(PROGRAM, env=environment, capture_output=True, text=True, check=False)
     assert expected in done.stdout.split(), done
 
