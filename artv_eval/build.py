@@ -6,6 +6,7 @@ mapping ``{"name": …, its settings}``. The harness finds and builds it, so plu
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
@@ -137,7 +138,7 @@ def _checked(
 
 
 class Typed(str):
-    """A value as typed on the command line, whose type is the setting's: YAML if that fits, else the text itself."""
+    """A value as typed on the command line: what fits the setting's type of YAML, words between commas, the text."""
 
     def read(self) -> Any:
         """The value as YAML reads it."""
@@ -152,10 +153,11 @@ class Typed(str):
 def convert(value: Any, annotation: Any, where: str) -> Any:
     """``value`` as ``annotation`` says, or a UserError that names the field ``where``."""
     if isinstance(value, Typed):
-        try:
+        with contextlib.suppress(UserError):
             return convert(value.read(), annotation, where)
-        except UserError:
-            return convert(str(value), annotation, where)
+        with contextlib.suppress(UserError):
+            return convert([word.strip() for word in value.split(",")], annotation, where)
+        return convert(str(value), annotation, where)
     if annotation is Any or annotation is inspect.Parameter.empty:
         return value
     from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError

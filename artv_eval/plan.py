@@ -80,11 +80,11 @@ class Assignments:
     def __init__(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         self._values = {component: dict(fields) for component, fields in values.items()}
         self._unused = {(component, name) for component, fields in values.items() for name in fields}
-        self._asked: set[str] = set()
+        self._asked: dict[str, set[str]] = {}
 
     def take(self, component: str, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The values for ``component``; with ``known``, only of those fields."""
-        self._asked.add(component)
+        self._asked.setdefault(component, set()).update(known or ())
         fields = self._values.get(component, {})
         taken = {name: value for name, value in fields.items() if known is None or name in known}
         self._unused -= {(component, name) for name in taken}
@@ -101,7 +101,9 @@ class Assignments:
         """Raises UserError for a value that nothing in the sweep takes."""
         for component, name in sorted(self._unused):
             if component in self._asked:
-                raise UserError(f"--set {component}.{name}: no {component} of this run has the setting {name!r}")
+                known = self._asked[component]
+                hint = closest(name, known) if known else "it has none"
+                raise UserError(f"--set {component}.{name}: no {component} here has the setting {name!r}; {hint}")
             raise UserError(
                 f"--set {component}.{name}: nothing of this run is named {component!r}; "
                 f"{closest(component, self._asked)}"

@@ -22,6 +22,7 @@ class Outcome(NamedTuple):
 def cli(capsys, tmp_path, monkeypatch):
     """Calls ``artv-eval`` in an empty working folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")  # tables do not depend on the terminal of whoever runs the tests
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
