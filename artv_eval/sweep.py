@@ -70,6 +70,7 @@ class Prepared:
     metric_recipes: list[Recipe]
     shard: Shard
     executor: Any
+    executor_recipe: Recipe
     run: Path
 
     @property
@@ -116,6 +117,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         metric_recipes=metric_recipes,
         shard=shard,
         executor=executor,
+        executor_recipe=executor_recipe,
         run=options.out or default_run(options.request, cells),
     )
 
@@ -345,8 +347,11 @@ def manifest(
     cells: Sequence[Cell] | None = None,
 ) -> dict[str, Any]:
     """How every number was made: versions, command, protocol, cells, components with their distributions."""
-    recipes = [prepared.card_recipe, *(cell.method for cell in prepared.cells if cell.method), *prepared.metric_recipes]
-    used = {tuple(sorted(item.items())): item for made in recipes for item in made.provenance()}
+    methods = [cell.method for cell in prepared.cells if cell.method]
+    recipes = [prepared.card_recipe, *methods, *prepared.metric_recipes, prepared.executor_recipe]
+    provenance = [prepared.manager.find("ablations", name).provenance() for name in prepared.options.request.ablations]
+    provenance += [item for made in recipes for item in made.provenance()]
+    used = {tuple(sorted(item.items())): item for item in provenance}
     return {
         "schema": SCHEMA,
         "state": state,
