@@ -14,6 +14,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from artv.config import ModelConfig, paper
 from artv.errors import UserError
 from artv.networks import ArtVModel
+from artv.progress import quiet_loading
 from artv.text_encoder import OpenClipTextEncoder
 from artv.weights import load_exactly, read_config, read_weights
 
@@ -79,7 +80,8 @@ def from_stable_diffusion(
     wanted, given = model.sizes.dynamic.text_dim, text_encoder.config.width
     if wanted != given:
         raise UserError(f"{folder}/text_encoder has width {given}; the networks expect {wanted}")
-    return Parts(model.to(dtype), autoencoder.to(dtype).eval(), text_encoder.to(dtype))
+    with quiet_loading():
+        return Parts(model.to(dtype), autoencoder.to(dtype).eval(), text_encoder.to(dtype))
 
 
 def fetch(source: str | Path, *, revision: str | None = None, variant: str | None = None) -> Path:

@@ -145,7 +145,8 @@ class OpenClipTextEncoder(ModelMixin, ConfigMixin):
         tower = ("token_embedding.", "positional_embedding", prefix, "ln_final.")
         kept = {key: value for key, value in state.items() if key.startswith(tower) and not key.startswith(last)}
         load_exactly(encoder.transformer, kept, what)
-        return encoder.to(kept["positional_embedding"].dtype).eval()
+        encoder.transformer.to(kept["positional_embedding"].dtype)  # its own to() warns of what does not apply
+        return encoder.eval()
 
 
 def _download_open_clip(name: str, tag: str) -> Path:

@@ -11,12 +11,15 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from artv.autoencoder import shapes_autoencoder, to_unit
-from artv.training.loop import LoopConfig, Outcome, optimise
+from artv.training import processes
+from artv.training.loop import LoopConfig, Outcome, Prepare, optimise
 
 KL_WEIGHT = 1e-6
 
 
-def train_autoencoder(frames_N3HW: Tensor, config: LoopConfig, out: Path) -> tuple[AutoencoderKL, Outcome]:
+def train_autoencoder(
+    frames_N3HW: Tensor, config: LoopConfig, out: Path, prepare: Prepare | None = None
+) -> tuple[AutoencoderKL, Outcome]:
     """Trains on uint8 frames that lie on the device; returns the averaged model with unit-variance latents."""
     device = frames_N3HW.device
     model = shapes_autoencoder().to(device, memory_format=torch.channels_last)
@@ -30,7 +33,7 @@ def train_autoencoder(frames_N3HW: Tensor, config: LoopConfig, out: Path) -> tup
         divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).float().mean()
         return error.abs().mean() + 2 * error.square().mean() + KL_WEIGHT * divergence
 
-    ema, outcome = optimise(model, draw_loss, config, out, name="autoencoder", device=device)
+    ema, outcome = optimise(model, draw_loss, config, out, name="autoencoder", device=device, prepare=prepare)
     averaged: Any = ema.model.float()
     averaged.register_to_config(scaling_factor=_scaling_factor(averaged, frames_N3HW[:2048]))
     return averaged, outcome
@@ -39,7 +42,7 @@ def train_autoencoder(frames_N3HW: Tensor, config: LoopConfig, out: Path) -> tup
 @torch.no_grad()
 def _scaling_factor(model: AutoencoderKL, frames: Tensor) -> float:
     latents = torch.cat([model.encode(to_unit(part)).latent_dist.mean for part in frames.split(256)])
-    return round(1 / latents.std().item(), 6)
+    return round(1 / processes.mean(latents.std().item()), 6)
 
 
 @torch.no_grad()

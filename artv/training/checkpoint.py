@@ -3,27 +3,30 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from artv.errors import UserError
+from artv.training import processes
 from artv.training.ema import Ema
 
 
 def save_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Writes beside ``folder``, then swaps it in: a killed process leaves the old state or the new one."""
+    """Writes beside ``folder``, then swaps it in: a killed process leaves the old state or the new one.
+
+    Called by every process: the main one writes, with the random state of each.
+    """
+    random = processes.gather(_random_state())
+    if not processes.is_main():
+        return
     fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     for name, module in (("model", model), ("ema", ema.model)):
         save_file({k: v.contiguous() for k, v in module.state_dict().items()}, fresh / f"{name}.safetensors")
-    random: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        random["cuda"] = torch.cuda.get_rng_state()
     torch.save({"optimizer": optimizer.state_dict(), "random": random}, fresh / "optimizer.pt")
     (fresh / "step.json").write_text(json.dumps({"step": step}))
     shutil.rmtree(old, ignore_errors=True)
@@ -35,23 +38,44 @@ def save_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.
 
 def load_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> int:
     """Restores what :func:`save_state` wrote; returns the number of finished steps, 0 if nothing was saved."""
-    old = folder.with_suffix(".old")
-    if not folder.exists() and old.exists():  # killed between the two renames
-        old.rename(folder)
-    if not folder.exists():
+    if not saved_step(folder):
         return 0
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
         ema.model.load_state_dict(load_file(folder / "ema.safetensors"))
         state = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
         optimizer.load_state_dict(state["optimizer"])
-        step = json.loads((folder / "step.json").read_text())["step"]
     except (OSError, RuntimeError, KeyError, ValueError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"cannot resume from {folder}: {reason}; train into another folder, or delete this one"
-        ) from None
-    torch.set_rng_state(state["random"]["cpu"])
-    if "cuda" in state["random"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["random"]["cuda"])
-    return step
+        raise _unusable(folder, error) from None
+    if processes.world() == len(state["random"]):  # otherwise the seeds of a start are as good
+        mine = state["random"][processes.rank()]
+        torch.set_rng_state(mine["cpu"])
+        if "cuda" in mine and torch.cuda.is_available():
+            torch.cuda.set_rng_state(mine["cuda"])
+    return saved_step(folder)
+
+
+def saved_step(folder: Path) -> int:
+    """Finished steps of the state in ``folder``; 0 if nothing was saved."""
+    old = folder.with_suffix(".old")
+    if processes.is_main() and not folder.exists() and old.exists():  # killed between the two renames
+        old.rename(folder)
+    processes.wait()
+    if not folder.exists():
+        return 0
+    try:
+        return json.loads((folder / "step.json").read_text())["step"]
+    except (OSError, KeyError, ValueError) as error:
+        raise _unusable(folder, error) from None
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _unusable(folder: Path, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0]
+    return UserError(f"cannot resume from {folder}: {reason}; train into another folder, or delete this one")

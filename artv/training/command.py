@@ -1,5 +1,6 @@
 """What ``artv train`` does: checks everything first, then runs the stages, on one process or several."""
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from artv.errors import UserError, closest
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.presets import load_components
-from artv.training.config import TrainConfig, load_config, with_loop
+from artv.training.config import TrainConfig, for_cpu, load_config, with_loop
 from artv.training.run import STAGES, Worker, run
 
 
@@ -37,10 +38,8 @@ def train_command(
         for stage in STAGES[:2]:
             config = with_loop(config, stage, steps=min(loop["steps"], getattr(config, stage).steps))
     worker, prepare = _worker(device)
-    if worker.device.type == "cpu":  # autocast does not pay on small networks there, nor do batches made for a GPU
-        for stage, batch_size in zip(STAGES, (64, 64, 32), strict=True):
-            given = loop["batch_size"] if stage == "model" else None
-            config = with_loop(config, stage, precision="fp32", batch_size=given or batch_size)
+    if worker.device.type == "cpu":
+        config = for_cpu(config)
     chosen = [name.strip() for name in stages.split(",")]
     for name in chosen:
         if name not in STAGES:
@@ -57,7 +56,8 @@ def train_command(
     outcome = run(config, out, worker, components=given, init=start_model, stages=chosen, prepare=prepare)
     if worker.is_main:
         state = "finished" if outcome.finished else "stopped at its time limit; run the same command to continue"
-        print(f"{outcome.steps} steps, loss {outcome.loss:.4f}, {outcome.seconds:.0f} s: {state}", file=sys.stderr)
+        loss = "" if math.isnan(outcome.loss) else f", loss {outcome.loss:.4f}, {outcome.seconds:.0f} s"
+        print(f"{outcome.steps} steps{loss}: {state}", file=sys.stderr)
         if "model" in chosen:
             print(
                 f"sample from it with: artv sample --checkpoint {out / 'pipeline'} --prompt … --out clip.mp4",
@@ -91,9 +91,18 @@ def _pipeline(preset: str, init: str, revision: str | None) -> ArtVPipeline:
     return ArtVPipeline.from_pretrained(init)
 
 
+_WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
 def _worker(device: str | None):
-    """This process; under ``accelerate launch`` also the function that wraps the model."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    """This process; under ``accelerate launch`` or ``torchrun`` also the function that wraps what is trained."""
+    sizes = [int(os.environ[name]) for name in _WORLD_SIZES if name in os.environ]
+    if not sizes and os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ:
+        raise UserError(
+            "accelerate launch --cpu starts one process whatever its --num_processes (more only with mpirun); "
+            "on CPUs use: torchrun --nproc-per-node N -m artv train … --device cpu"
+        )
+    if max(sizes, default=1) > 1:
         from accelerate import Accelerator
 
         accelerator = Accelerator(cpu=device == "cpu")

@@ -118,6 +118,16 @@ def with_loop(config: TrainConfig, stage: str, **changes: Any) -> TrainConfig:
     return config.model_copy(update={stage: loop})
 
 
+def for_cpu(config: TrainConfig) -> TrainConfig:
+    """Where nothing else was asked for: batches of a CPU's size, and no autocast, which does not pay there."""
+    usual = PRESETS[config.preset]()
+    for stage, size in (("autoencoder", 64), ("text_encoder", 64), ("model", 32)):
+        ours, theirs = getattr(config, stage), getattr(usual, stage)
+        batch_size = min(size, theirs.batch_size) if ours.batch_size == theirs.batch_size else None
+        config = with_loop(config, stage, precision="fp32", batch_size=batch_size)
+    return config
+
+
 def _merge(base: dict[str, Any], given: dict[str, Any], where: str) -> dict[str, Any]:
     for key, value in given.items():
         if key not in base:

@@ -1,12 +1,14 @@
 """One training loop for every stage: step, average, log, save, resume by running the same command again.
 
-A stage hands over a model and a function that draws a batch and returns its loss. On one GPU the whole step (batch,
+A stage hands over a model and a function that draws a batch and returns its loss. Several processes each draw their own
+and average the gradients; only the main one writes. On one GPU the whole step (batch,
 forward, backward, optimiser, average) is captured once as a CUDA graph and replayed, since small networks otherwise
 spend their time waiting for launches; everywhere else the same function runs eagerly.
 """
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 
 from artv.errors import UserError, WorkFailed
 from artv.progress import progress_bar
+from artv.training import processes
 from artv.training.checkpoint import load_state, save_state
 from artv.training.ema import Ema
 
@@ -58,6 +61,21 @@ class LoopConfig:
         return self.lr * rise * fall
 
 
+Prepare = Callable[[nn.Module], nn.Module]
+
+
+class Objective(nn.Module):
+    """The loss as a module: a data-parallel wrapper of it sees every parameter that the loss reads, and when."""
+
+    def __init__(self, model: nn.Module, draw_loss: Callable[[], Tensor]) -> None:
+        super().__init__()
+        self.model, self.draw_loss = model, draw_loss
+
+    def forward(self, nothing: None) -> Tensor:
+        # wrappers expect an argument
+        return self.draw_loss()
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a stage did: finished steps, the average loss of the last hundred, and the time of this run."""
@@ -76,7 +94,7 @@ def optimise(
     *,
     name: str,
     device: torch.device,
-    wrapped: nn.Module | None = None,
+    prepare: Prepare | None = None,
     on_save: Callable[[nn.Module, int], None] | None = None,
 ) -> tuple[Ema, Outcome]:
     """Trains ``model`` until ``config.steps``, continuing whatever ``out/state`` holds.
@@ -84,12 +102,13 @@ def optimise(
     Args:
         draw_loss: draws a batch and returns its scalar loss; called inside autocast.
         name: shown in the progress bar and the log.
-        wrapped: the data-parallel wrapper of ``model`` that ``draw_loss`` calls, when there is one.
-        on_save: called with the averaged model and the step after each checkpoint (rank 0 only).
+        prepare: wraps a module so that its gradients are averaged over the processes (accelerate's).
+        on_save: called with the averaged model and the step after each checkpoint, in the main process.
     """
     if config.steps < 1:
         raise UserError(f"steps is {config.steps}; it must be at least 1")
-    cuda, main = device.type == "cuda", _is_main()
+    cuda, main = device.type == "cuda", processes.is_main()
+    objective = prepare(Objective(model, draw_loss)) if prepare is not None else Objective(model, draw_loss)
     lr = torch.tensor(config.lr, device=device) if cuda else config.lr
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
@@ -111,7 +130,7 @@ def optimise(
     def one_step() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
         with autocast:
-            loss = draw_loss()
+            loss = objective(None)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip, foreach=True)
         optimizer.step()
@@ -127,10 +146,10 @@ def optimise(
         ema_weight.fill_(ema.weight(step))
 
     def save(step: int) -> None:
-        if main:
-            save_state(out / "state", model, ema, optimizer, step)
-            if on_save is not None:
-                on_save(ema.model, step)
+        save_state(out / "state", model, ema, optimizer, step)
+        if main and on_save is not None:
+            on_save(ema.model, step)
+        processes.wait()
 
     if cuda:
         torch.backends.cudnn.benchmark = True
@@ -140,9 +159,10 @@ def optimise(
     started = saved = logged = time.monotonic()
     recent = torch.zeros((), device=device)
     loss_value, since = math.nan, 0
-    captured = cuda and config.graph and wrapped is None
+    captured = cuda and config.graph and prepare is None
     out.mkdir(parents=True, exist_ok=True)
-    with progress_bar(name, total=config.steps, start=step, shown=main) as bar, (out / "log.jsonl").open("a") as log:
+    log_file = out / "log.jsonl" if main else Path(os.devnull)
+    with progress_bar(name, total=config.steps, start=step, shown=main) as bar, log_file.open("a") as log:
         while step < config.steps:
             set_rate(step)
             if captured and step == first + 8:  # optimiser state and library handles exist by now
@@ -151,19 +171,24 @@ def optimise(
             recent += loss
             step, since = step + 1, since + 1
             now = time.monotonic()
-            if now - logged > 2 or step == config.steps or since >= 500:
-                loss_value = recent.item() / since
+            over = config.minutes is not None and now - started > 60 * config.minutes
+            log_now, save_now, over = processes.agree(
+                now - logged > 2 or step == config.steps or since >= 500,
+                now - saved > 60 * config.save_minutes or over,
+                over,
+            )
+            if log_now:
+                loss_value = processes.mean(recent.item() / since)
                 recent.zero_()
                 if not math.isfinite(loss_value):
                     raise WorkFailed(f"{name}: the loss became {loss_value} before step {step}; kept: {out / 'state'}")
-                rate = since * config.batch_size / (time.monotonic() - logged)
+                rate = since * config.batch_size * processes.world() / (time.monotonic() - logged)
                 row = {"step": step, "loss": loss_value, "samples_per_s": round(rate, 1), "lr": config.lr_at(step - 1)}
                 log.write(json.dumps({"stage": name, **row}) + "\n")
                 log.flush()
                 bar.update(step, f"loss {loss_value:.4f} · {rate:,.0f} samples/s")
                 logged, since = time.monotonic(), 0
-            over = config.minutes is not None and now - started > 60 * config.minutes
-            if now - saved > 60 * config.save_minutes or over:
+            if save_now:
                 save(step)
                 saved = time.monotonic()
             if over:
@@ -184,7 +209,3 @@ def capture(one_step: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return loss
 
     return replay
-
-
-def _is_main() -> bool:
-    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0

@@ -62,8 +62,8 @@ def noise_prediction_loss(
     ``first_frame_share``: share of the targets that are a first frame, made from text alone. ``copy_noised``: copy from
     the noised reference instead of the clean one (an ablation). ``start_share``: share of the samples whose references
     all repeat the newest frame, as when a clip starts: what moves is then known from the text alone. ``weight_cap``:
-    the squared error counts min(1 + sigma², cap) times; 1 is the paper's plain error. ``predict``: the data-parallel
-    wrapper to call.
+    the squared error counts min(1 + sigma², cap) times; 1 is the paper's plain error. ``predict``: called in
+    the model's place.
     """
     latents = batch.latents_BTChw
     B, T = latents.shape[:2]

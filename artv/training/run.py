@@ -6,7 +6,7 @@ RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.text_encoder import OpenClipTextEncoder
+from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
 from artv.training.config import TrainConfig
-from artv.training.loop import Outcome
+from artv.training.loop import Outcome, Prepare
 from artv.training.model import train_model
 from artv.training.text_encoder import train_text_encoder
 
@@ -54,7 +55,7 @@ def run(
     components: Mapping[str, nn.Module] | None = None,
     init: ArtVModel | None = None,
     stages: Sequence[str] = STAGES,
-    prepare: Callable[[nn.Module], nn.Module] | None = None,
+    prepare: Prepare | None = None,
 ) -> Outcome:
     """Runs the stages that are not finished yet, in order.
 
@@ -62,7 +63,7 @@ def run(
         components: an ``autoencoder`` and a ``text_encoder`` to take instead of training them.
         init: weights to start the two networks from.
         stages: which ones to run; the networks need the other two, trained here or given.
-        prepare: wraps the model for several processes (accelerate).
+        prepare: wraps what is trained for several processes (accelerate).
     """
     _claim(out, config)
     torch.manual_seed(config.seed * 1000 + worker.rank)
@@ -72,7 +73,7 @@ def run(
         if stage == "model":
             outcome = _train_networks(config, out, worker, clips, parts, init, prepare)
         elif stage not in parts:
-            parts[stage], outcome = _pretrain(stage, config, out, clips)
+            parts[stage], outcome = _pretrain(stage, config, out, clips, prepare)
     return outcome
 
 
@@ -86,6 +87,8 @@ class Clips:
             self.files = ClipFiles(config.data, config.num_frames, config.size, config.fps)
         default = 65_536 if worker.device.type == "cuda" else 2_048
         self.count = len(self.files) if self.files is not None else config.clips or default
+        if self.count < worker.world:
+            raise UserError(f"{self.count} clips for {worker.world} processes; give at least one clip for each")
 
     def batches(self) -> Iterator[tuple[Tensor, list[str]]]:
         """Each clip of this process once."""
@@ -123,11 +126,14 @@ def _claim(out: Path, config: TrainConfig) -> None:
                 raise UserError(
                     f"{out} was trained with {key} = {theirs}, not {ours}; use the same settings, or another --out"
                 )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(settings, indent=1))
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
+    processes.wait()
+    if processes.is_main():
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(settings, indent=1))
+        except OSError as error:
+            raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
+    processes.wait()
 
 
 def _without_limits(value):
@@ -137,18 +143,22 @@ def _without_limits(value):
     )
 
 
-def _pretrain(stage: str, config: TrainConfig, out: Path, clips: Clips) -> tuple[nn.Module, Outcome]:
+def _pretrain(
+    stage: str, config: TrainConfig, out: Path, clips: Clips, prepare: Prepare | None
+) -> tuple[nn.Module, Outcome]:
     if config.preset != "shapes":
         raise UserError(f"the {config.preset} preset takes its {stage} from a pretrained pipeline; give --init FOLDER")
     folder, loop = out / stage, getattr(config, stage)
     frames, captions = clips.load(16_384)
     module: Any
     if stage == "autoencoder":
-        module, outcome = train_autoencoder(frames.flatten(0, 1), loop, folder)
+        module, outcome = train_autoencoder(frames.flatten(0, 1), loop, folder, prepare)
     else:
         # every wording should be in the vocabulary, whatever the number of clips
-        module, outcome = train_text_encoder(frames, captions, loop, folder)
-    module.to(clips.worker.device).save_pretrained(folder / "weights")
+        module, outcome = train_text_encoder(frames, captions, loop, folder, prepare)
+    module.to(clips.worker.device)
+    if clips.worker.is_main:
+        module.save_pretrained(folder / "weights")
     return module.eval(), outcome
 
 
@@ -170,8 +180,7 @@ def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome
             out / "pipeline", safe_serialization=True
         )
 
-    wrapped = prepare(model) if prepare is not None else None
-    _, outcome = train_model(model, cache.sample, null_text, config, out / "model", wrapped=wrapped, on_save=save)
+    _, outcome = train_model(model, cache.sample, null_text, config, out / "model", prepare=prepare, on_save=save)
     if worker.is_main:
         (out / "outcome.json").write_text(
             json.dumps({**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size})

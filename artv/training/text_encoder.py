@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from artv.autoencoder import to_unit
 from artv.text_encoder import OpenClipTextEncoder
 from artv.tokenizer import PromptTokenizer, build_vocabulary
-from artv.training.loop import LoopConfig, Outcome, optimise
+from artv.training import processes
+from artv.training.loop import LoopConfig, Outcome, Prepare, optimise
 
 WIDTH, LAYERS, HEADS, CONTEXT = 96, 4, 4, 32
 
@@ -43,11 +44,11 @@ def contact_sheet(clips_BT3HW: Tensor) -> Tensor:
 
 
 def train_text_encoder(
-    frames_NT3HW: Tensor, captions: list[str], config: LoopConfig, out: Path
+    frames_NT3HW: Tensor, captions: list[str], config: LoopConfig, out: Path, prepare: Prepare | None = None
 ) -> tuple[OpenClipTextEncoder, Outcome]:
     """Contrastive training (Radford et al. 2021) on uint8 clips on the device; returns the averaged text tower."""
     device = frames_NT3HW.device
-    vocabulary = build_vocabulary(captions)
+    vocabulary = build_vocabulary([caption for some in processes.gather(captions) for caption in some])
     clip = small_clip(vocabulary, frames_NT3HW.shape[-1]).to(device)
     tokens_NL = PromptTokenizer(CONTEXT, vocabulary)(captions).to(device)
     labels = torch.arange(config.batch_size, device=device)
@@ -59,6 +60,6 @@ def train_text_encoder(
         logits = scale.clamp(max=100) * image.float() @ text.float().T
         return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
 
-    ema, outcome = optimise(clip, draw_loss, config, out, name="text encoder", device=device)
+    ema, outcome = optimise(clip, draw_loss, config, out, name="text encoder", device=device, prepare=prepare)
     averaged: nn.Module = ema.model.float()
     return OpenClipTextEncoder.from_clip(averaged, vocabulary), outcome

@@ -1,0 +1,63 @@
+"""The processes that train together (torch.distributed). With one process everything here costs nothing.
+
+A decision that hangs on a clock (save now? stop now?) must be the same everywhere, or the processes wait for each other
+forever: the main process decides and the others follow.
+"""
+
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+T = TypeVar("T")
+
+
+def world() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes and shows progress."""
+    return rank() == 0
+
+
+def agree(*answers: bool) -> tuple[bool, ...]:
+    """The main process's answers."""
+    if world() == 1:
+        return answers
+    sent = torch.tensor(answers)
+    dist.broadcast(sent, 0, group=_host_group())
+    return tuple(bool(x) for x in sent)
+
+
+def mean(value: float) -> float:
+    """The average over the processes."""
+    return sum(gather(value)) / world()
+
+
+def gather(value: T) -> list[T]:
+    """Every process's value, in the order of their ranks; the same list everywhere."""
+    if world() == 1:
+        return [value]
+    values: list[T] = [value] * world()
+    dist.all_gather_object(values, value, group=_host_group())
+    return values
+
+
+def wait() -> None:
+    """Returns when every process has come here."""
+    gather(None)
+
+
+@lru_cache(maxsize=1)
+def _host_group() -> Any:
+    # gloo also beside NCCL: asking must not wait for the GPU. A failed process is ended by the launcher, not by time.
+    return dist.new_group(backend="gloo", timeout=timedelta(days=1))

@@ -1,0 +1,57 @@
+"""Training in two real processes (gloo): the same as one with the whole batch, and one writer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+HALVES = Path(__file__).parent / "halves.py"
+TORCHRUN = ["torch.distributed.run", "--nproc-per-node", 2, "--standalone"]
+ACCELERATE = ["accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes", 2, "--num_machines", 1,
+              "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", 0]  # fmt: skip
+
+
+def python(*command, cwd, **environment):
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, command)], capture_output=True, text=True, cwd=cwd, env=env, timeout=120
+    )
+
+
+def test_two_halves_are_one_whole(tmp_path):
+    together = python(*TORCHRUN, HALVES, tmp_path / "two", cwd=tmp_path)
+    assert together.returncode == 0, together.stderr
+    subprocess.run([sys.executable, HALVES, tmp_path / "one"], check=True, capture_output=True)
+    one, two = (torch.load(tmp_path / name / "result.pt") for name in ("one", "two"))
+    assert torch.equal(*two["weights"])
+    torch.testing.assert_close(two["weights"][0], one["weights"][0], atol=1e-6, rtol=0)
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)  # the mean over both
+    start = torch.full((1, 3), 0.5)
+    assert (one["weights"][0] - 1).norm() < 0.2 * (start - 1).norm()
+
+
+def test_train_and_resume_in_two_processes(tmp_path):
+    train = ["artv", "train", "--preset", "shapes", "--out", "run", "--clips", 8, "--steps", 3, "--batch-size", 2]
+    train += ["--components", "shapes", "--stages", "model", "--device", "cpu"]
+    stopped = python(*ACCELERATE, "-m", *train, "--minutes", 0.0001, cwd=tmp_path)
+    assert stopped.returncode == 0, stopped.stderr
+    assert "1 steps" in stopped.stderr and "run the same command to continue" in stopped.stderr
+    resumed = python(*TORCHRUN, "-m", *train, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    for stderr in (stopped.stderr, resumed.stderr):
+        assert stderr.count("sample from it with") == 1 and "Warning" not in stderr
+    assert resumed.stderr.count("model: 3/3 loss") == 1
+    log = [json.loads(line) for line in (tmp_path / "run" / "model" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log][-1] == 3 and (tmp_path / "run" / "pipeline" / "model_index.json").is_file()
+    random = torch.load(tmp_path / "run" / "model" / "state" / "optimizer.pt", weights_only=True)["random"]
+    assert len(random) == 2 and not torch.equal(random[0]["cpu"], random[1]["cpu"])
+
+
+def test_accelerates_cpu_launch_would_be_one_process(tmp_path):
+    environment = {"ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "127.0.0.1"}  # what --cpu --num_processes 2 sets
+    done = python("artv", "train", "--preset", "shapes", "--out", "run", cwd=tmp_path, **environment)
+    assert done.returncode == 2 and "torchrun --nproc-per-node" in done.stderr and "Traceback" not in done.stderr
