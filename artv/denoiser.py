@@ -10,8 +10,10 @@ tokens, D text width.
 import torch
 from torch import Tensor
 
+from artv.composition import compose, copied_noise
 from artv.guidance import Branch, Guidance
-from artv.networks import ArtVModel, Encoded, InferenceModel
+from artv.mask_rules import MaskRule
+from artv.networks import ArtVModel, Encoded, InferenceModel, Prediction
 from artv.schedule import NoiseSchedule
 
 
@@ -29,6 +31,7 @@ class Denoiser:
         guidance: which branches, and how they combine (:mod:`artv.guidance`).
         schedule: default the model's.
         use_mask: ``False`` switches the mask network off: the dynamic network alone.
+        mask_rule: makes the mask that is used of the predicted one (:mod:`artv.mask_rules`); None: they are the same.
         record_masks: keep the mask of every evaluation in :attr:`masks`.
 
     Attributes:
@@ -48,6 +51,7 @@ class Denoiser:
         guidance: Guidance,
         schedule: NoiseSchedule | None = None,
         use_mask: bool = True,
+        mask_rule: MaskRule | None = None,
         record_masks: bool = False,
     ) -> None:
         self.model = model
@@ -57,6 +61,7 @@ class Denoiser:
         self.guidance = guidance
         self.schedule = schedule or model.schedule
         self.use_mask = use_mask
+        self.mask_rule = mask_rule
         self.record_masks = record_masks
         self.mask_B1HW: Tensor | None = None
         self.masks: list[Tensor] = []
@@ -75,6 +80,8 @@ class Denoiser:
         encoded_N, text_NLD = self._batch(tuple(branches[i] for i in order), B)
         z_NCHW = (x_BCHW / (1 + level**2) ** 0.5).repeat(len(branches), 1, 1, 1)
         prediction = self.model.predict_at(z_NCHW, t, text_NLD, encoded_N, use_mask=self.use_mask)
+        if self.mask_rule is not None:
+            prediction = self._ruled(prediction, self.mask_rule, z_NCHW, t, encoded_N)
 
         self.evaluations += 1
         self.rows += len(z_NCHW)
@@ -90,6 +97,16 @@ class Denoiser:
         table = self.schedule.all_sigmas
         t = int((table - sigma.detach().to(table)).abs().argmin())
         return t, float(table[t])
+
+    def _ruled(self, p: Prediction, rule: MaskRule, z_NCHW: Tensor, t: int, encoded_N: Encoded) -> Prediction:
+        """The prediction composed anew, with the mask that the rule makes; nothing to do without a mask network."""
+        if p.mask_B1HW is None or p.dynamic_BCHW is None:
+            return p
+        mask_N1HW = rule(p.mask_B1HW, float(self.schedule.all_sigmas[t])) * encoded_N.keep_ref_B.view(-1, 1, 1, 1)
+        a, s = self.schedule.a_s(torch.tensor([t], device=z_NCHW.device))
+        copied_NCHW = copied_noise(z_NCHW.float(), encoded_N.copy_BCHW.float(), a, s)
+        eps_NCHW = compose(mask_N1HW, copied_NCHW, p.dynamic_BCHW.float())
+        return Prediction(eps_NCHW.to(z_NCHW.dtype), mask_N1HW, p.dynamic_BCHW)
 
     def _batch(self, branches: tuple[Branch, ...], B: int) -> tuple[Encoded, Tensor]:
         """Conditions of all branches, branch by branch; the same for every evaluation of a frame, so made once."""

@@ -25,6 +25,7 @@ from artv.errors import UserError, WorkFailed, closest
 from artv.guidance import Guidance
 from artv.guidance import parse as parse_guidance
 from artv.images import Picture, load_images
+from artv.mask_rules import MaskRule, mask_rule
 from artv.networks import ArtVModel, InferenceModel
 from artv.networks.streams import SideStream
 from artv.progress import progress_bar, quiet_loading
@@ -142,6 +143,7 @@ class ArtVPipeline(DiffusionPipeline):
             steps: sampling steps; sampler: a name or function of :mod:`artv.samplers`; sampler_options: its keywords.
             guidance: see :func:`artv.guidance.parse`; anchor: see :func:`artv.anchors.anchor_strategy`.
             spacing: of the noise levels; ref_noise: noise on the references, such as ``constant:0.05``.
+            mask: rule that the predicted mask goes through, see :func:`artv.mask_rules.mask_rule`; None: as predicted.
             use_mask: False leaves the mask network out. height, width: in pixels.
 
         Raises:
@@ -176,6 +178,7 @@ class ArtVPipeline(DiffusionPipeline):
         seed: int | Sequence[int] = 0,
         ref_noise: str | None = None,
         use_mask: bool = True,
+        mask: str | Mapping[str, Any] | MaskRule | None = None,
         record: bool = False,
         progress: bool = False,
     ) -> Iterator[Frame]:
@@ -190,6 +193,7 @@ class ArtVPipeline(DiffusionPipeline):
             spacing=spacing,
             ref_noise=noise_levels(ref_noise or self.defaults.ref_noise),
             use_mask=use_mask,
+            mask=None if mask is None else mask_rule(mask),
             record_masks=record,
         )
         device, dtype = self.model.device, self.model.dtype

@@ -19,6 +19,7 @@ from artv.anchors import AnchorStrategy, Past
 from artv.conditioning import Levels, add_noise, constant
 from artv.denoiser import Denoiser
 from artv.guidance import Guidance
+from artv.mask_rules import MaskRule
 from artv.networks import ArtVModel, Conditions, InferenceModel
 from artv.noise import FrameNoise
 from artv.samplers import sample_dpmpp_2s_ancestral
@@ -35,6 +36,7 @@ class Sampling:
         spacing: of the noise levels, see :meth:`artv.schedule.NoiseSchedule.sigmas`.
         ref_noise: distribution of the noise level put on the references (not on what the mask copies).
         use_mask: False leaves the mask network out.
+        mask: rule of :mod:`artv.mask_rules` that the predicted mask goes through; None: as predicted.
         record_masks: keep the mask of each evaluation.
     """
 
@@ -45,6 +47,7 @@ class Sampling:
     spacing: str = "legacy_ddpm"
     ref_noise: Levels = field(default_factory=constant)
     use_mask: bool = True
+    mask: MaskRule | None = None
     record_masks: bool = False
 
 
@@ -157,6 +160,7 @@ def sample_frame(
         null_text_BLD,
         guidance=sampling.guidance,
         use_mask=sampling.use_mask,
+        mask_rule=sampling.mask,
         record_masks=sampling.record_masks,
     )
     never = sampling.steps

@@ -6,6 +6,7 @@ from artv.errors import UserError
 from artv_eval.api import Ablation, AblationContext, CellSpec
 
 PRESETS = ("shapes", "paper")
+BASELINES = ("modelscope", "i2vgen-xl")
 SANITY = tuple(CellSpec(name=name, method=name, sanity=True) for name in ("real", "copy-first", "wrong-prompt"))
 
 
@@ -53,12 +54,34 @@ def sampler(*, names: Sequence[str] | None = None) -> Ablation:
     Args:
         names: which; None for all that are installed. The first is compared with the others.
     """
+    return _installed("samplers", "sampler", names)
 
-    def cells(context: AblationContext) -> list[CellSpec]:
-        chosen = names or context.names("samplers")
-        return [*(_artv(f"sampler={name}", context.checkpoint, sampler=name) for name in chosen), *SANITY]
 
-    return cells
+def guidance_rule(*, names: Sequence[str] | None = None) -> Ablation:
+    """The guidance rules, those of plugins included.
+
+    Args:
+        names: which; None for all that are installed. The first is compared with the others.
+    """
+    return _installed("guidance", "guidance", names)
+
+
+def mask_rule(*, names: Sequence[str] | None = None) -> Ablation:
+    """The mask rules in one model, those of plugins included.
+
+    Args:
+        names: which; None for all that are installed. The first is compared with the others.
+    """
+    return _installed("masks", "mask", names)
+
+
+def anchor_strategy(*, names: Sequence[str] | None = None) -> Ablation:
+    """The anchor strategies in one model, those of plugins included.
+
+    Args:
+        names: which; None for all that are installed. The first is compared with the others.
+    """
+    return _installed("anchors", "anchor", names)
 
 
 def steps(*, values: Sequence[int] = (50, 25, 10, 5)) -> Ablation:
@@ -88,13 +111,29 @@ def guidance() -> Ablation:
     return cells
 
 
-def baselines() -> Ablation:
-    """ART-V beside other models. Those whose weights are not there are rows that say how to get them."""
+def baselines(*, names: Sequence[str] = BASELINES) -> Ablation:
+    """ART-V beside other models. Those whose weights are not there are rows that say how to get them.
+
+    Args:
+        names: of methods, those of plugins included: ``my-model``, ``diffusers:ID``, ``folder:PATH``.
+    """
 
     def cells(context: AblationContext) -> list[CellSpec]:
-        install = "pip install artv-diffusers"
-        others = [CellSpec(name=name, method=name, install=install) for name in ("modelscope", "i2vgen-xl")]
+        others = [
+            CellSpec(name=name, method=name, install="pip install artv-diffusers" if name in BASELINES else None)
+            for name in names
+        ]
         return [_artv("artv", context.checkpoint), *others, *SANITY]
+
+    return cells
+
+
+def _installed(kind: str, setting: str, names: Sequence[str] | None) -> Ablation:
+    """A cell for each component of a kind, given to one and the same model as its ``setting``."""
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        chosen = names or context.names(kind)
+        return [*(_artv(f"{setting}={name}", context.checkpoint, **{setting: name}) for name in chosen), *SANITY]
 
     return cells
 

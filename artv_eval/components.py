@@ -83,7 +83,7 @@ _KINDS = (
     Kind(
         name="masks",
         role="mask",
-        contract="factory(**settings) -> function(mask (B, 1, h, w) in 0..1, sigma) -> mask that the composition uses",
+        contract="factory(**settings) -> mask rule, as those of artv.mask_rules",
     ),
     Kind(
         name="anchors",

@@ -60,7 +60,10 @@ def register_ablations() -> list[Component]:
         Component("sampler", "artv_eval.ablations:sampler", "all samplers, those of plugins included"),
         Component("steps", "artv_eval.ablations:steps", "number of sampling steps"),
         Component("guidance", "artv_eval.ablations:guidance", "equation 1 without each of its terms"),
-        Component("baselines", "artv_eval.ablations:baselines", "ART-V beside ModelScope and I2VGen-XL"),
+        Component("mask-rule", "artv_eval.ablations:mask_rule", "all mask rules, plugins' included"),
+        Component("guidance-rule", "artv_eval.ablations:guidance_rule", "all guidance rules, plugins' included"),
+        Component("anchor-strategy", "artv_eval.ablations:anchor_strategy", "all anchor strategies, plugins' included"),
+        Component("baselines", "artv_eval.ablations:baselines", "ART-V beside ModelScope, I2VGen-XL, or yours"),
     ]
 
 
@@ -91,6 +94,16 @@ def register_anchors() -> list[Component]:
         Component("sliding", "artv.anchors:Sliding", "the newest frame, taken anew every few frames"),
         Component("blend", "artv.anchors:Blend", "a running mixture with the newest frame"),
         Component("none", "artv.anchors:NoAnchor", "the condition is dropped"),
+    ]
+
+
+@hookimpl
+def register_masks() -> list[Component]:
+    return [
+        Component("learned", "artv.mask_rules:Learned", "as the network predicts it"),
+        Component("hard", "artv.mask_rules:Hard", "0 or 1, split at a threshold"),
+        Component("constant", "artv.mask_rules:Constant", "the same share everywhere: what the prediction is worth"),
+        Component("late", "artv.mask_rules:Late", "no copying while the noise is high"),
     ]
 
 

@@ -125,6 +125,7 @@ class ArtV:
         steps: sampling steps; None for the preset's.
         guidance: how the conditions are weighed; None for the preset's.
         anchor: which frame is the anchor.
+        mask: rule that the predicted mask goes through; None: as predicted. Without a mask there is nothing to change.
         use_mask: False turns the mask off in a model trained with it, which is not the twin trained without.
         first_frame: makes the first frame where the protocol gives none; None: the model itself does.
         device: where it runs.
@@ -139,6 +140,7 @@ class ArtV:
         steps: int | None = None,
         guidance: Any = None,
         anchor: Any = "first",
+        mask: Any = None,
         use_mask: bool = True,
         first_frame: Callable[..., np.ndarray] | None = None,
         device: str = "cpu",
@@ -152,6 +154,7 @@ class ArtV:
             "steps": steps,
             "guidance": guidance,
             "anchor": anchor,
+            "mask": mask,
             "use_mask": use_mask,
             "progress": progress,
         }

@@ -113,7 +113,7 @@ class InferenceModel:
         self.side_stream.join(logits)
         mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
         eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())
-        return Prediction(eps.to(z_BCHW.dtype), mask)
+        return Prediction(eps.to(z_BCHW.dtype), mask, dynamic)
 
     def _time(self, t: int) -> list[Tensor]:
         if t not in self._times:
@@ -157,8 +157,8 @@ class _CapturedEvaluation:
         torch._foreach_copy_(self.times, times)
         self.a.fill_(a)
         self.s.fill_(s)
-        eps, mask = self.graph.replay()
-        return Prediction(eps.clone(), None if mask is None else mask.clone())
+        outputs: list[Any] = [None if tensor is None else tensor.clone() for tensor in self.graph.replay()]
+        return Prediction(*outputs)
 
 
 def _fingerprint(model: ArtVModel) -> int:

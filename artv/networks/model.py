@@ -55,10 +55,14 @@ class Encoded(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """``eps_BCHW``: the noise. ``mask_B1HW``: in [0, 1], 1 = copied from the reference; None without a mask network."""
+    """``eps_BCHW``: the noise. ``mask_B1HW``: in [0, 1], 1 = copied from the reference; None without a mask network.
+
+    ``dynamic_BCHW``: where there is a mask, the noise of the dynamic network alone.
+    """
 
     eps_BCHW: Tensor
     mask_B1HW: Tensor | None
+    dynamic_BCHW: Tensor | None = None
 
 
 class ArtVModel(ModelMixin, ConfigMixin):
@@ -135,7 +139,7 @@ class ArtVModel(ModelMixin, ConfigMixin):
         mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
         a, s = self.schedule.a_s(t_B)
         eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())
-        return Prediction(eps.to(z_BCHW.dtype), mask)
+        return Prediction(eps.to(z_BCHW.dtype), mask, dynamic)
 
     def predict_at(
         self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True

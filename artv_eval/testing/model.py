@@ -105,17 +105,21 @@ def check_guidance(guidance: Any, *, settings: Mapping[str, Any] = SETTINGS) -> 
 
 
 def check_mask(mask: Any, *, settings: Mapping[str, Any] = SETTINGS) -> None:
-    """A ``masks`` target: factory of ``function(mask (B, 1, h, w) in 0..1, sigma) -> mask`` of the same kind."""
+    """A ``masks`` target: factory of ``function(mask (B, 1, h, w) in 0..1, sigma) -> mask`` of the same kind.
+
+    Checks shape and range at every noise level (a float), determinism, batch independence, and that the given mask is
+    left alone.
+    """
     function = made(mask, "masks", "__call__", settings) if isinstance(mask, type) else _function(mask, settings)
     given = torch.rand((3, 1, 5, 5), generator=torch.Generator().manual_seed(0))
     for sigma in (14.0, 1.0, 0.02):
         before = given.clone()
-        result = function(given, torch.tensor(sigma))
+        result = function(given, sigma)
         assert result.shape == given.shape, f"the mask has shape {tuple(result.shape)}; it must be {tuple(given.shape)}"
         assert bool(((result >= 0) & (result <= 1)).all()), "the mask leaves 0..1"
         same(given, before, "the given mask before and after: it must not be written to")
-        same(function(given, torch.tensor(sigma)), result, "called twice with the same mask")
-        same(function(given[1:2], torch.tensor(sigma)), result[1:2], "a sample alone and in a batch", 1e-5)
+        same(function(given, sigma), result, "called twice with the same mask")
+        same(function(given[1:2], sigma), result[1:2], "a sample alone and in a batch", 1e-5)
 
 
 def _function(target: Callable[..., Any], settings: Mapping[str, Any]) -> Callable[..., Any]:

@@ -158,6 +158,7 @@ def test_what_the_packages_offer_by_name_is_registered():
     from artv.anchors import ANCHORS
     from artv.data.readers import READERS
     from artv.guidance import GUIDANCE
+    from artv.mask_rules import MASK_RULES
     from artv.samplers import SAMPLERS
     from artv_eval.features.registry import FEATURES
     from artv_eval.metrics import factories
@@ -165,6 +166,7 @@ def test_what_the_packages_offer_by_name_is_registered():
 
     manager = PluginManager()
     tables = {"anchors": ANCHORS, "readers": READERS, "guidance": GUIDANCE, "samplers": SAMPLERS, "features": FEATURES}
+    tables["masks"] = MASK_RULES
     for kind, table in tables.items():
         ours = {e.component.name: e for e in manager.entries if e.kind == kind and e.plugin.distribution == "artv"}
         assert set(ours) == set(table), kind

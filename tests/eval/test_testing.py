@@ -30,6 +30,11 @@ def test_our_guidance_holds_the_contract(guidance):
     testing.check_guidance(guidance)
 
 
+@pytest.mark.parametrize("mask", built_in("masks"))
+def test_our_mask_rules_hold_the_contract(mask):
+    testing.check_mask(mask)
+
+
 @pytest.mark.parametrize("anchor", built_in("anchors"))
 def test_our_anchors_hold_the_contract(anchor):
     testing.check_anchor(anchor)

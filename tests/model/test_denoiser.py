@@ -6,7 +6,8 @@ import torch
 from artv.composition import copied_noise
 from artv.denoiser import Denoiser
 from artv.guidance import Interval, Joint, Nested, Rescaled, ThreeTerm
-from artv.networks import ArtVModel, Conditions, Prediction
+from artv.mask_rules import Constant, Hard, Learned
+from artv.networks import ArtVModel, Conditions, InferenceModel, Prediction
 
 B, HW = 2, 16
 
@@ -110,6 +111,39 @@ def test_masks_are_those_of_the_full_branch(model, inputs):
         denoise(inputs[-1], sigma), plain(inputs[-1], sigma)
     assert [tuple(m.shape) for m in denoise.masks] == [(B, 1, HW, HW)] * 2
     torch.testing.assert_close(torch.stack(denoise.masks), torch.stack(plain.masks), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_mask_rule_composes_anew(model, inputs, fast):
+    """The mask as predicted changes nothing; a constant of 0 is the dynamic network, of 1 the reference."""
+    x, sigma = 3 * inputs[-1], torch.tensor(2.0)
+
+    def x0(**kw):
+        denoise = denoiser(model, inputs, record_masks=True, **{"guidance": ThreeTerm(), **kw})
+        denoise.model = InferenceModel(model) if fast else model
+        return denoise(x, sigma), denoise.masks[-1] if denoise.masks else None
+
+    (plain, mask), (learned, same) = x0(), x0(mask_rule=Learned())
+    torch.testing.assert_close(learned, plain, atol=1e-5, rtol=1e-5)
+    assert torch.equal(same, mask)
+    torch.testing.assert_close(x0(mask_rule=Constant(level=0))[0], x0(use_mask=False)[0], atol=1e-5, rtol=1e-5)
+    still, ones = x0(mask_rule=Constant(level=1), guidance=ThreeTerm(ref=0, anchor=0, text=0))
+    torch.testing.assert_close(still, inputs[0]["copy_BCHW"], atol=1e-4, rtol=1e-4)
+    assert bool((ones == 1).all())
+    assert set(x0(mask_rule=Hard(threshold=float(mask.median())))[1].unique().tolist()) == {0.0, 1.0}
+
+
+def test_a_mask_rule_copies_nothing_where_the_references_are_dropped(model, inputs):
+    class WithoutReferences:
+        def branches(self, sigma=None):
+            return (frozenset(), frozenset({"ref"}))
+
+        def combine(self, predictions, sigma=None):
+            return predictions[1]
+
+    x, sigma = 3 * inputs[-1], torch.tensor(2.0)
+    alone = denoiser(model, inputs, guidance=WithoutReferences(), mask_rule=Constant(level=1))(x, sigma)
+    torch.testing.assert_close(alone, one_branch(model, inputs, {"ref"}, x, sigma), atol=1e-5, rtol=1e-5)
 
 
 class AllCopied:

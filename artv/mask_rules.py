@@ -1,0 +1,92 @@
+"""Rules that change the predicted mask before it composes the noise: how much is copied, and where.
+
+Where the reference frames are dropped there is nothing to copy, whatever a rule says.
+
+Shape suffixes: B rows, H W latent size.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from artv.errors import UserError, closest
+
+
+class MaskRule(Protocol):
+    """Makes the mask that is used, (B, 1, H, W) in [0, 1] (1 = copy), of the predicted one at a noise level."""
+
+    def __call__(self, mask_B1HW: Tensor, sigma: float) -> Tensor: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """The mask as the network predicts it (the paper's)."""
+
+    def __call__(self, mask_B1HW: Tensor, sigma: float) -> Tensor:
+        return mask_B1HW
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hard:
+    """Copies or does not: 1 above ``threshold``, else 0."""
+
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        _in_range("hard", "threshold", self.threshold)
+
+    def __call__(self, mask_B1HW: Tensor, sigma: float) -> Tensor:
+        return (mask_B1HW > self.threshold).to(mask_B1HW)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """The same share everywhere, whatever the network says: 0 is the dynamic network alone, 1 a still."""
+
+    level: float = 0.5
+
+    def __post_init__(self) -> None:
+        _in_range("constant", "level", self.level)
+
+    def __call__(self, mask_B1HW: Tensor, sigma: float) -> Tensor:
+        return torch.full_like(mask_B1HW, self.level)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Late:
+    """The mask once the noise is at most ``below``, and no copying before: layout is left to the dynamic network."""
+
+    below: float = 5.0
+
+    def __call__(self, mask_B1HW: Tensor, sigma: float) -> Tensor:
+        return mask_B1HW if sigma <= self.below else torch.zeros_like(mask_B1HW)
+
+
+MASK_RULES: dict[str, Callable[..., MaskRule]] = {
+    "learned": Learned,
+    "hard": Hard,
+    "constant": Constant,
+    "late": Late,
+}
+
+
+def mask_rule(rule: str | Mapping[str, Any] | MaskRule) -> MaskRule:
+    """A rule by name (``"hard"``), by mapping (``{"name": "hard", "threshold": 0.7}``), or itself."""
+    if callable(rule):
+        return rule
+    values = {"name": rule} if isinstance(rule, str) else dict(rule)
+    name = values.pop("name", "learned")
+    if name not in MASK_RULES:
+        raise UserError(f"mask is {name!r}; {closest(str(name), MASK_RULES)}")
+    try:
+        return MASK_RULES[name](**values)
+    except TypeError:
+        raise UserError(f"mask {name} does not take {', '.join(map(repr, values))}") from None
+
+
+def _in_range(rule: str, field: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise UserError(f"mask {rule}: {field} is {value}; it must be in [0, 1]")
