@@ -11,6 +11,40 @@ from artv.errors import UserError, closest
 from artv_eval.components import KINDS
 
 DEFAULT_KINDS = ("samplers", "metrics")
+TRIALS = {
+    "methods": ("The method beside ART-V", "baselines --set baselines.names={name} --metrics drift"),
+    "samplers": (
+        "The sampler beside the paper's",
+        "sampler --set sampler.names=dpmpp_2s_ancestral,{name} --metrics drift",
+    ),
+    "guidance": (
+        "The rule beside the paper's",
+        "guidance-rule --set guidance-rule.names=three_term,{name} --metrics drift",
+    ),
+    "masks": (
+        "The rule beside the mask as learned",
+        "mask-rule --set mask-rule.names=learned,{name} --metrics mask_auc",
+    ),
+    "anchors": (
+        "The strategy beside the first frame",
+        "anchor-strategy --set anchor-strategy.names=first,{name} --metrics drift",
+    ),
+    "first_frames": (
+        "First frames, where a protocol gives none (the default one does)",
+        "mask --set method.first_frame={name} --metrics drift",
+    ),
+    "readers": (
+        "Video files read by the reader (artv data shapes --out clips --num 4 makes some)",
+        "baselines --set baselines.names=folder:clips --set folder.reader={name} --metrics drift",
+    ),
+    "protocols": ("An ablation under the protocol", "mask --protocol {name} --metrics drift"),
+    "features": ("The Fréchet distance of the features", "mask --metrics fvd --set fvd.feature={name}"),
+    "metrics": ("An ablation scored by the metric", "mask --metrics drift,{name}"),
+    "ablations": ("The ablation", "{name} --metrics drift"),
+    "executors": ("A sweep run by the executor", "mask --executor {name} --metrics drift"),
+    "reporters": ("A sweep reported in the format", "mask --format {name} --metrics drift"),
+}
+"""Kind → what a first sweep with a component of it shows, and its options."""
 
 
 def new_plugin(name: str, kinds: Sequence[str], parent: Path) -> Path:
@@ -36,6 +70,13 @@ def new_plugin(name: str, kinds: Sequence[str], parent: Path) -> Path:
     return root
 
 
+def trials(name: str, kinds: Sequence[str]) -> list[tuple[str, str]]:
+    """What to try first for each of ``kinds``, and its command: seconds of work on a CPU."""
+    chosen = [TRIALS[kind] for kind in tuple(dict.fromkeys(kinds)) or DEFAULT_KINDS]
+    few = "--num-videos 4 --frames 4 --steps 2"
+    return [(what, f"artv-eval sweep --ablation {options.format(name=name)} {few}") for what, options in chosen]
+
+
 def _files(name: str, module: str, kinds: Sequence[str]) -> dict[str, str]:
     from artv import __version__
 
@@ -50,6 +91,7 @@ def _files(name: str, module: str, kinds: Sequence[str]) -> dict[str, str]:
         "kinds": kinds,
         "roles": {kind: KINDS[kind].role for kind in kinds},
         "targets": {kind: target_of(source)[0] for kind, source in sources.items()},
+        "trials": trials(name, kinds),
         "summaries": {kind: target_of(source)[1] for kind, source in sources.items()},
     }
     whole = {

@@ -15,7 +15,7 @@ app = typer.Typer(help="Lists, explains and makes plugins.", no_args_is_help=Tru
 
 def complete_plugin(context: typer.Context, incomplete: str) -> list[str]:
     """Shell completion: plugins and components."""
-    manager = PluginManager()
+    manager = PluginManager(context.obj)
     names = {plugin.name for plugin in manager.plugins} | {entry.component.name for entry in manager.entries}
     return sorted(name for name in names if name.startswith(incomplete))
 
@@ -162,7 +162,11 @@ def new(
     """Writes a plugin from a template: it installs, passes its tests and runs as it is."""
     from pathlib import Path
 
-    from artv_eval.scaffold import new_plugin
+    from artv_eval.scaffold import new_plugin, trials
 
     root = new_plugin(name, kind, Path(out))
-    typer.echo(f"wrote {root}; next: pip install -e {root}, artv-eval plugins list, pytest {root}")
+    steps = [f'pip install -e "{root}[test]"', "artv-eval plugins list", f"python -m pytest {root}"]
+    typer.echo(f"wrote {root}; next:")
+    typer.echo(
+        "".join(f"    {command}\n" for command in (*steps, *(trial for _, trial in trials(name, kind)))), nl=False
+    )

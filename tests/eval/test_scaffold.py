@@ -1,6 +1,8 @@
 """``plugins new`` as a new user follows it: write, build, install, list, test, run a sweep."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -10,7 +12,7 @@ import pytest
 from distributions import build_wheel
 
 from artv_eval.components import KINDS
-from artv_eval.scaffold import new_plugin
+from artv_eval.scaffold import new_plugin, trials
 
 
 @pytest.fixture
@@ -67,7 +69,28 @@ def test_its_readme_and_metadata_name_the_chosen_kinds_only(tmp_path):
     assert project["entry-points"]["artv_eval"] == {"small-one": "small_one"}
     assert sorted(path.name for path in (root / "small_one").iterdir()) == ["__init__.py", "samplers.py"]
     readme = (root / "README.md").read_text()
-    assert "--ablation sampler" in readme and "--metrics" not in readme
+    assert re.findall(r"^    (artv-eval sweep .*)", readme, flags=re.MULTILINE) == [
+        command for _, command in trials("small-one", ("samplers",))
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_commands_that_its_readme_gives_make_rows(kind, installed, cli):
+    if kind == "readers":
+        from artv.data.clips import write_shapes
+
+        write_shapes(Path("clips"), 4)
+    ((_, command),) = trials("brand-new", (kind,))
+    assert command in (installed / "README.md").read_text()
+    outcome = cli(*shlex.split(command)[1:])
+    assert outcome.code == 0, outcome.err
+    (run,) = Path("runs").iterdir()
+    rows = json.loads((run / "results.json").read_text())["rows"]
+    cells = [row for row in rows if row["cell"] not in ("real", "copy-first", "wrong-prompt")]
+    assert cells and {row["status"] for row in cells} == {"ok"}, rows
+    used = json.loads((run / "manifest.json").read_text())["components"]
+    kept = {item["kind"] for item in used if item["distribution"] == "brand-new"}
+    assert kind in kept or kind == "reporters", used  # what a run keeps does not depend on how it is printed
 
 
 @pytest.mark.parametrize(
@@ -84,10 +107,11 @@ def test_wrong_names_and_kinds(cli, arguments, message):
     assert outcome.code == 2 and message in outcome.err and not Path("fine").exists()
 
 
-def test_its_sampler_guidance_and_anchor_run_in_the_model(installed, cli):
+def test_its_sampler_guidance_mask_and_anchor_run_in_the_model(installed, cli):
     outcome = cli(
         "sweep", "--ablation", "sampler", "--set", "sampler.names=[brand-new]", "--set", "sampler.churn=0.5",
         "--set", "method.guidance=brand-new", "--set", "guidance.scale=1.5", "--set", "method.anchor=brand-new",
+        "--set", "method.mask=brand-new", "--set", "mask.threshold=0.7",
         "--num-videos", 2, "--frames", 2, "--steps", 1, "--metrics", "brand-new", "--format", "json",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
@@ -96,7 +120,9 @@ def test_its_sampler_guidance_and_anchor_run_in_the_model(installed, cli):
     assert row["status"] == "ok" and 0 < row["value"] < 255
     manifest = json.loads(Path(document["run"], "manifest.json").read_text())
     used = {(item["kind"], item["distribution"]) for item in manifest["components"]}
-    assert {("samplers", "brand-new"), ("guidance", "brand-new"), ("anchors", "brand-new")} <= used
+    assert {("samplers", "brand-new"), ("guidance", "brand-new"), ("masks", "brand-new")} <= used
+    assert ("anchors", "brand-new") in used
     settings = next(cell for cell in manifest["cells"] if cell["cell"] == "sampler=brand-new")["method"]["settings"]
     assert settings["sampler"]["settings"] == {"churn": 0.5}
     assert settings["guidance"]["settings"] == {"scale": 1.5}
+    assert settings["mask"]["settings"] == {"threshold": 0.7}
