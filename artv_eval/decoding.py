@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +29,7 @@ from artv.errors import UserError
 
 WORKER = [sys.executable, "-m", "artv_eval.decoding"]
 AHEAD = 3  # clips in flight for each worker
+PIPE = 2**20  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +164,7 @@ class _Crew:
         if process is None or process.poll() is not None:
             env = os.environ | {"OMP_NUM_THREADS": "1"}
             process = subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+            _widen(process.stdout)
             self.local.process = process
             self.processes.add(process)
         return process
@@ -185,6 +187,14 @@ class _Crew:
                         continue  # a request was still on its way
 
 
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Lets a pipe hold more than the usual 64 KiB, so that a clip crosses it in few steps; where the system can."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)  # type: ignore[arg-type]
+
+
 def _send(pipe: IO[bytes] | None, value: Any) -> None:
     assert pipe is not None
     data = pickle.dumps(value)
@@ -197,19 +207,24 @@ def _receive(pipe: IO[bytes] | None, path: Path) -> Decoded:
     shape, fps, error = pickle.loads(_exactly(pipe, struct.unpack("<Q", _exactly(pipe, 8))[0]))
     if error is not None:
         return Decoded(path=path, frames=None, error=error)
-    frames = np.frombuffer(_exactly(pipe, int(np.prod(shape))), np.uint8).reshape(shape)
+    frames = np.empty(shape, np.uint8)
+    _fill(pipe, frames.data.cast("B"))
     return Decoded(path=path, frames=frames, fps=fps)
 
 
 def _exactly(pipe: IO[bytes], size: int) -> bytearray:
     data = bytearray(size)
-    view, done = memoryview(data), 0
-    while done < size:
+    _fill(pipe, memoryview(data))
+    return data
+
+
+def _fill(pipe: IO[bytes], view: memoryview) -> None:
+    done = 0
+    while done < len(view):
         count = pipe.readinto(view[done:])  # type: ignore[attr-defined]
         if not count:
             raise EOFError
         done += count
-    return data
 
 
 def work() -> None:

@@ -13,7 +13,9 @@ Shape suffixes: T frames, H W pixels, n clips, d numbers a row.
 import json
 import os
 import zipfile
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
 from artv_eval.datasets import VIDEO_SUFFIXES
 from artv_eval.decoding import Decoded, Window, decode
 from artv_eval.features.base import digest_of
+from artv_eval.features.precision import precision
 from artv_eval.features.weights import sha256_of
 from artv_eval.metrics.statistics import bootstrap_interval
 from artv_eval.results import OK, Results, Row
@@ -33,6 +36,7 @@ SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
 BATCH = 16
 FACTS = "facts-1"
 KEEP_EVERY = 256  # clips between two writes of the rows
+WORKERS = min(os.cpu_count() or 2, 16)  # decoding processes
 
 
 def video_files(folder: str | Path) -> list[Path]:
@@ -104,11 +108,22 @@ class Described:
     bad: dict[Path, str] = field(default_factory=dict)
     rates: dict[float, Path] = field(default_factory=dict)
     sizes: dict[tuple[int, int], Path] = field(default_factory=dict)
+    digest: str = ""  # of the contents of the files, whatever their names and order
 
     @property
     def bad_share(self) -> float:
         """Files that could not be read, of all."""
         return len(self.bad) / max(len(self.bad) + len(self.files), 1)
+
+    def withheld(self, allowed: float, name: str) -> str | None:
+        """The status of a metric of these files, if more of them are bad than ``allowed``."""
+        if self.bad_share <= allowed:
+            return None
+        total, worst = len(self.bad) + len(self.files), next(iter(self.bad.values()))
+        return (
+            f"withheld: {len(self.bad)} of {total} {name} files cannot be read, more than the {allowed:.0%} allowed "
+            f"({worst})"
+        )
 
 
 def describe_files(
@@ -118,7 +133,7 @@ def describe_files(
     *,
     captions: Mapping[str, str] | None = None,
     cache: Path | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
     timeout: float = 60.0,
     on_clip: Callable[[int], None] | None = None,
 ) -> Described:
@@ -149,59 +164,65 @@ class _Describer:
         # beside the metrics' rows, each file's rate and size, so that mixtures are seen without decoding again
         self.names = {digest: digest_of([digest, shape]) for digest in (*self.evaluators, FACTS)}
         self.kept = {digest: cache.load(name) for digest, name in self.names.items()}
+        with ThreadPoolExecutor(WORKERS) as pool:
+            self.contents = list(pool.map(_content, files))
         self.keys = [self._key(place, file) for place, file in enumerate(files)]
         self.found = Described()
 
     def _key(self, place: int, file: Path) -> str:
-        try:
-            content = sha256_of(file)
-        except OSError as error:
-            content = f"unreadable {file} {error}"
         seed = str(place) if self.window.which == "random" else ""
-        return digest_of([content, self.captions.get(file.name, ""), seed])
+        return digest_of([self.contents[place], self.captions.get(file.name, ""), seed])
 
     def run(self, workers: int, timeout: float) -> Described:
         missing = [i for i, key in enumerate(self.keys) if any(key not in kept for kept in self.kept.values())]
         clips = decode([self.files[i] for i in missing], self.window, workers=workers, timeout=timeout, seeds=missing)
         batch: list[tuple[int, Decoded]] = []
-        for done, (i, clip) in enumerate(zip(missing, clips, strict=True)):
-            if clip.error is not None:
-                self.found.bad[clip.path] = clip.error
-            else:
-                self._check(clip.path, *_facts(clip))
-                batch.append((i, clip))
-            if len(batch) == BATCH:
-                self._describe(batch)
-                batch = []
-            if done % KEEP_EVERY == KEEP_EVERY - 1:
-                self._save()
-            if self.on_clip is not None:
-                self.on_clip(done + 1 + len(self.files) - len(missing))
+        at_once = 2 if any(_on_gpu(evaluator) for evaluator in self.evaluators.values()) else 1
+        waiting: deque[Future[Rows]] = deque()
+        with precision(), ThreadPoolExecutor(at_once) as pool:  # on a GPU one batch is put together beside another
+            for done, (i, clip) in enumerate(zip(missing, clips, strict=True)):
+                if clip.error is not None:
+                    self.found.bad[clip.path] = clip.error
+                else:
+                    self._check(clip.path, *_facts(clip))
+                    batch.append((i, clip))
+                if len(batch) == BATCH:
+                    waiting.append(pool.submit(self._describe, batch))
+                    batch = []
+                while len(waiting) > at_once:
+                    self._keep(waiting.popleft().result())
+                if done % KEEP_EVERY == KEEP_EVERY - 1:
+                    self._save()
+                if self.on_clip is not None:
+                    self.on_clip(done + 1 + len(self.files) - len(missing))
+            for future in waiting:
+                self._keep(future.result())
         if batch:
-            self._describe(batch)
+            self._keep(self._describe(batch))
         if missing:
             self._save()
         return self._collect()
 
     def _check(self, path: Path, fps: float, height: float, width: float) -> None:
         self.found.rates.setdefault(round(fps, 3), path)
-        self.found.sizes.setdefault((int(height), int(width)), path)
         check_rates(self.window, self.found.rates)
-        if len(self.found.sizes) > 1:
-            (a, one), (b, other) = list(self.found.sizes.items())[:2]
-            raise UserError(
-                f"{one} has {a[0]} x {a[1]} pixels and {other} {b[0]} x {b[1]}: say how to make them equal "
-                "(a transform with a size) or separate them"
-            )
+        if (size := (int(height), int(width))) not in self.found.sizes:
+            self.found.sizes[size] = path
+            check_sizes(list(self.evaluators.values()), self.found.sizes)
 
-    def _describe(self, batch: Sequence[tuple[int, Decoded]]) -> None:
+    def _describe(self, batch: Sequence[tuple[int, Decoded]]) -> "Rows":
         clips = [clip.frames for _, clip in batch if clip.frames is not None]
         requests = [self._request(i, frames) for (i, _), frames in zip(batch, clips, strict=True)]
         clip_set = ClipSet(requests, lambda k: GeneratedClip(clips[k]))
-        self.kept[FACTS].update({self.keys[i]: np.array(_facts(clip)) for i, clip in batch})
+        keys = [self.keys[i] for i, _ in batch]
+        found = {FACTS: dict(zip(keys, (np.array(_facts(clip)) for _, clip in batch), strict=True))}
         for digest, evaluator in self.evaluators.items():
-            rows = np.asarray(evaluator.describe(clip_set))
-            self.kept[digest].update({self.keys[i]: row for (i, _), row in zip(batch, rows, strict=True)})
+            found[digest] = dict(zip(keys, np.asarray(evaluator.describe(clip_set)), strict=True))
+        return found
+
+    def _keep(self, found: "Rows") -> None:
+        for digest, rows in found.items():
+            self.kept[digest].update(rows)
 
     def _request(self, i: int, frames: np.ndarray) -> ClipRequest:
         return ClipRequest(
@@ -223,9 +244,26 @@ class _Describer:
         self.found.files = [self.files[i] for i in good]
         for i in good:
             self._check(self.files[i], *self.kept[FACTS][self.keys[i]])
+        self.found.digest = digest_of(sorted(self.contents[i] for i in good))[:12]
         if good:
             self.found.rows = {d: np.stack([kept[self.keys[i]] for i in good]) for d, kept in self.kept.items()}
         return self.found
+
+
+Rows = dict[str, dict[str, np.ndarray]]
+"""digest of a metric → key of a file → its row."""
+
+
+def _content(file: Path) -> str:
+    try:
+        return sha256_of(file)
+    except OSError as error:
+        return f"unreadable {file} {error}"
+
+
+def _on_gpu(evaluator: Evaluator) -> bool:
+    features = getattr(evaluator, "features", None)
+    return str(getattr(features, "device", "cpu")).startswith("cuda")
 
 
 def _facts(clip: Decoded) -> tuple[float, float, float]:
@@ -240,6 +278,20 @@ def check_rates(window: Window, rates: Mapping[float, Path]) -> None:
         raise UserError(f"{one} has {a:g} fps and {other} {b:g}: say at which rate to compare them (frames.fps, --fps)")
 
 
+def check_sizes(evaluators: Sequence[Evaluator], sizes: Mapping[tuple[int, int], Path]) -> None:
+    """Raises UserError when files differ in size and a metric's transform does not make them equal."""
+    for transform in {getattr(evaluator, "transform", None) for evaluator in evaluators}:
+        seen: dict[tuple[int, int], tuple[int, int]] = {}
+        for size in sizes:
+            seen.setdefault(transform.output_size(*size) if transform is not None else size, size)
+        if len(seen) > 1:
+            a, b = list(seen.values())[:2]
+            raise UserError(
+                f"{sizes[a]} has {a[0]} x {a[1]} pixels and {sizes[b]} {b[0]} x {b[1]}: say how to make them equal "
+                "(--size, a protocol with a transform) or separate them"
+            )
+
+
 def score_folders(
     real: str | Path | None,
     fake: str | Path,
@@ -250,8 +302,9 @@ def score_folders(
     bad_files: float = 0.01,
     protocol: str = "folders",
     protocol_hash: str = "",
+    real_which: str | None = None,
     cache: Path | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
     timeout: float = 60.0,
     resamples: int = 1000,
     on_clip: Callable[[str, int, int], None] | None = None,
@@ -262,7 +315,8 @@ def score_folders(
         real: None is enough for metrics without a reference.
         captions: file name → caption, for CLIPSIM.
         bad_files: share of unreadable files above which metrics are withheld.
-        protocol, protocol_hash: as shown in the rows.
+        protocol, protocol_hash: as shown in the rows; of a metric with a reference, the hash also covers its files.
+        real_which: the part of a real video that is taken, if not the window's.
         on_clip: progress: folder, files done, files in all.
     """
     options: dict[str, Any] = {"captions": captions, "cache": cache, "workers": workers, "timeout": timeout}
@@ -277,13 +331,16 @@ def score_folders(
     )
     theirs = Described()
     if needing and reals:
-        theirs = describe_files(reals, needing, window, on_clip=progress("real", len(reals)), **options)
-        check_rates(window, {**ours.rates, **theirs.rates})
+        place = replace(window, which=real_which or window.which)
+        theirs = describe_files(reals, needing, place, on_clip=progress("real", len(reals)), **options)
+        check_rates(window, {**theirs.rates, **ours.rates})
+        check_sizes(needing, {**theirs.sizes, **ours.sizes})
     label: dict[str, Any] = {"ablation": None, "cell": Path(fake).name, "method": Path(fake).name, "protocol": protocol}
     rows = []
     for evaluator in evaluators:
+        key = digest_of([protocol_hash, theirs.digest])[:12] if evaluator in needing else protocol_hash
         row = Row(
-            **label, metric=evaluator.name, value=None, ci_low=None, ci_high=None, n=0, protocol_hash=protocol_hash,
+            **label, metric=evaluator.name, value=None, ci_low=None, ci_high=None, n=0, protocol_hash=key,
             higher_is_better=evaluator.higher_is_better,
         )  # fmt: skip
         rows.append(_scored(row, evaluator, ours, theirs, captions, bad_files, resamples))
@@ -309,13 +366,8 @@ def _scored(
         return replace(row, status=f"absent: files of a folder come with no {' and no '.join(sorted(lacking))}")
     sides = {"fake": ours} | ({"real": theirs} if "reference" in evaluator.needs else {})
     for name, side in sides.items():
-        if side.bad_share > bad_files:
-            worst = next(iter(side.bad.values()))
-            return replace(
-                row,
-                status=f"withheld: {len(side.bad)} of {len(side.bad) + len(side.files)} {name} files cannot be read, "
-                f"more than the {bad_files:.0%} allowed ({worst})",
-            )
+        if (withheld := side.withheld(bad_files, name)) is not None:
+            return replace(row, status=withheld)
         if len(side.files) < 2:
             return replace(row, status=f"absent: {len(side.files)} {name} clips; at least 2 are needed")
     try:

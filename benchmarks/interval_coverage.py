@@ -1,6 +1,6 @@
 """Do the intervals of FVD cover, do its paired tests keep their level, does the extrapolation come closer to the truth?
 
-    python benchmarks/interval_coverage.py                       # d 64, n 512, 400 repetitions: about an hour on 1 core
+    python benchmarks/interval_coverage.py                       # d 64, n 512, 800 repetitions: about an hour on 1 core
     python benchmarks/interval_coverage.py --repetitions 20 --resamples 100      # a look
 
 Gaussian features of d dimensions, n generated clips, a fixed reference of as many. For every scenario:
@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -141,25 +142,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--d", type=int, default=64)
     parser.add_argument("--n", type=int, default=512)
-    parser.add_argument("--repetitions", type=int, default=400)
+    parser.add_argument("--repetitions", type=int, default=800)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1, help="scenarios at once; changes no result")
     parser.add_argument("--out", type=Path, help="folder for interval_coverage.md and .json")
     args = parser.parse_args()
     start = time.monotonic()
-    outcomes = []
-    for k, scenario in enumerate(scenarios(args.d)):
-        outcomes.append(run(scenario, args.n, args.repetitions, args.resamples, args.seed + k))
-        print(table(outcomes[-1:]).splitlines()[-1], flush=True)
-    settings = {k: v for k, v in vars(args).items() if k != "out"}
+    cases, outcomes = scenarios(args.d), []
+    with ProcessPoolExecutor(args.processes) as pool:
+        settings = ([value] * len(cases) for value in (args.n, args.repetitions, args.resamples))
+        for outcome in pool.map(run, cases, *settings, range(args.seed, args.seed + len(cases))):
+            outcomes.append(outcome)
+            print(table(outcomes[-1:]).splitlines()[-1], flush=True)
+    used = {k: v for k, v in vars(args).items() if k not in ("out", "processes")}
     record = {
         "theme": "coverage of FVD intervals, level of paired tests, extrapolation",
-        "settings": settings,
+        "settings": used,
         "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
         "python": platform.python_version(),
         "numpy": np.__version__,
         "seconds": round(time.monotonic() - start),
-        "command": "python benchmarks/interval_coverage.py " + " ".join(f"--{k} {v}" for k, v in settings.items()),
+        "command": "python benchmarks/interval_coverage.py " + " ".join(f"--{k} {v}" for k, v in used.items()),
         "results": [asdict(outcome) for outcome in outcomes],
     }
     if args.out:

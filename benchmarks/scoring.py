@@ -28,17 +28,21 @@ FRAMES = 16
 
 
 def make_clips(folder: Path, clips: int, size: int, seed: int) -> None:
-    """H.264 files of a moving texture."""
+    """H.264 files of moving textures."""
+    folder.mkdir(parents=True)
+    for k in range(clips):
+        make_clip(folder / f"{k:04d}.mp4", size, (seed, k))
+
+
+def make_clip(path: Path, size: int, seed: tuple[int, ...]) -> None:
+    """An H.264 file of a texture that moves sideways."""
     from artv.video import write_video
 
-    folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    for k in range(clips):
-        wide = rng.integers(0, 256, (size // 8, size // 4, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
-        step = int(rng.integers(1, 6))
-        write_video(
-            folder / f"{k:04d}.mp4", np.stack([wide[:, t * step : t * step + size] for t in range(FRAMES)]), 8.0
-        )
+    texture = rng.integers(0, 256, (size // 8, size // 8 + FRAMES, 3), np.uint8)
+    wide = texture.repeat(8, 0).repeat(8, 1)
+    step = int(rng.integers(1, 6))
+    write_video(path, np.stack([wide[:, t * step : t * step + size] for t in range(FRAMES)]), 8.0)
 
 
 def make_weights(path: Path) -> None:

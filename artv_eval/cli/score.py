@@ -41,7 +41,7 @@ def score(
     set_: Annotated[list[str], typer.Option("--set", metavar="COMPONENT.FIELD=VALUE", help="A setting.")] = [],  # noqa: B006
     settings: Annotated[str | None, typer.Option(help="YAML file of settings.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
-    workers: Annotated[int, typer.Option(help="Decoding processes.")] = 2,
+    workers: Annotated[int | None, typer.Option(help="Decoding processes. Default: one a core, at most 16.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one file may take to decode.")] = 60.0,
     cache: Annotated[bool, typer.Option(help="Keep rows for the next time.")] = True,
     format_: Annotated[
@@ -84,12 +84,12 @@ def _score(
     changes: dict[str, Any],
     settings: dict[str, dict[str, Any]],
     device: str,
-    workers: int,
+    workers: int | None,
     timeout: float,
     cache: bool,
 ) -> "Results":
     from artv.errors import UserError
-    from artv_eval.folders import default_cache, read_captions, score_folders, video_files
+    from artv_eval.folders import WORKERS, default_cache, read_captions, score_folders, video_files
     from artv_eval.plan import Assignments
     from artv_eval.sweep import check_device
 
@@ -111,7 +111,8 @@ def _score(
     label, key = _label(card, changes)
     return score_folders(
         real, fake, evaluators, _window(card, changes), captions=texts, bad_files=_field(card, "bad_files", 0.01),
-        protocol=label, protocol_hash=key, cache=default_cache() if cache else None, workers=workers, timeout=timeout,
+        protocol=label, protocol_hash=key, real_which=getattr(_field(card, "reference", None), "which", None),
+        cache=default_cache() if cache else None, workers=WORKERS if workers is None else workers, timeout=timeout,
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from artv.errors import UserError
 from artv_eval.features.base import digest_of
+from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import resize
 from artv_eval.features.weights import find
 
@@ -73,7 +74,7 @@ class C3dLogits:
         self.dim = network.fc8.out_features
         self.digest = digest_of([digest, self.mean.cpu().numpy().tobytes(), str(bgr)])
 
-    @torch.inference_mode()
+    @inference()
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, classes) float32 on the CPU."""
         B, T = clip_BTCHW.shape[:2]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from artv.errors import UserError
 from artv_eval.features.base import digest_of
+from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import centre_crop, resize
 from artv_eval.features.weights import sha256_of
 
@@ -35,7 +36,7 @@ class OpenClip:
         self.name, self.digest = name, digest
         self.dim = int(self.texts(["a"]).shape[1])
 
-    @torch.inference_mode()
+    @inference()
     def images(self, image_NCHW: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) → (N, D) float32 of unit length on the CPU."""
         H, W = image_NCHW.shape[-2:]
@@ -44,7 +45,7 @@ class OpenClip:
         x = (centre_crop(x, self.size).float() / 255 - self.mean) / self.std
         return F.normalize(self.network.encode_image(x).float(), dim=-1).cpu()
 
-    @torch.inference_mode()
+    @inference()
     def texts(self, texts: Sequence[str]) -> Tensor:
         """(B, D) float32 of unit length on the CPU."""
         return F.normalize(self.network.encode_text(self.tokenize(list(texts)).to(self.device)).float(), dim=-1).cpu()

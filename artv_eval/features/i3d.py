@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from artv.errors import UserError
 from artv_eval.features.base import digest_of
+from artv_eval.features.precision import PRECISIONS, inference
 from artv_eval.features.preprocess import resize
 from artv_eval.features.weights import find
 
@@ -153,6 +154,7 @@ class I3dFeatures:
         digest: names the weights.
         layer: ``logits`` (400, what most published FVD uses) or ``pooled`` (1024).
         size, filter: of the resize; the public code's is 224, bilinear without antialiasing.
+        precision: ``float32``, or ``tf32``: faster on GPUs that have it, and another number in the fourth digit.
         device: where it runs.
     """
 
@@ -164,23 +166,28 @@ class I3dFeatures:
         layer: str = "logits",
         size: int = 224,
         filter: str = "bilinear",
+        precision: str = "float32",
         device: str = "cpu",
     ):
         if layer not in ("logits", "pooled"):
             raise UserError(f"i3d.layer is {layer!r}; it must be logits or pooled")
-        # channels last is what the convolutions are fastest in, on CPUs too
-        self.network = network.fuse().to(device).to(memory_format=torch.channels_last_3d)
-        self.layer, self.size, self.filter, self.device = layer, size, filter, device
+        if precision not in PRECISIONS:
+            raise UserError(f"i3d.precision is {precision!r}; it must be {' or '.join(PRECISIONS)}")
+        # what the convolutions are fastest in: channels last on CPUs and tensor cores
+        plain = torch.device(device).type == "cuda" and precision == "float32"
+        self.memory_format = torch.contiguous_format if plain else torch.channels_last_3d
+        self.network = network.fuse().to(device).to(memory_format=self.memory_format)
+        self.layer, self.size, self.filter, self.precision, self.device = layer, size, filter, precision, device
         self.name = "i3d" if layer == "logits" else "i3d-pooled"
-        self.digest = digest_of([digest, layer, str(size), filter])
+        self.digest = digest_of([digest, layer, str(size), filter, *([] if precision == "float32" else [precision])])
         self.dim = network.logits.conv3d.out_channels if layer == "logits" else network.logits.conv3d.in_channels
 
-    @torch.inference_mode()
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, D) float32 on the CPU."""
-        x_BCTHW = prepare(clip_BTCHW.to(self.device), self.size, self.filter)
-        x_BCTHW = x_BCTHW.contiguous(memory_format=torch.channels_last_3d)
-        return (self.network(x_BCTHW) if self.layer == "logits" else self.network.features(x_BCTHW)).float().cpu()
+        with inference(self.precision):
+            x_BCTHW = prepare(clip_BTCHW.to(self.device), self.size, self.filter)
+            x_BCTHW = x_BCTHW.contiguous(memory_format=self.memory_format)
+            return (self.network(x_BCTHW) if self.layer == "logits" else self.network.features(x_BCTHW)).float().cpu()
 
 
 def prepare(clip_BTCHW: Tensor, size: int, filter: str) -> Tensor:
@@ -201,7 +208,7 @@ class TorchScriptI3d:
             raise UserError(f"{path} is no TorchScript file: {str(error).splitlines()[0]}") from None
         self.digest, self.device = digest, device
 
-    @torch.inference_mode()
+    @inference()
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, 400) float32 on the CPU."""
         video = clip_BTCHW.to(self.device).transpose(1, 2).contiguous()
@@ -213,6 +220,7 @@ def i3d(
     layer: str = "logits",
     size: int = 224,
     filter: str = "bilinear",
+    precision: str = "float32",
     device: str = "cpu",
 ) -> I3dFeatures:
     """Factory of the ``i3d`` features. ``weights``: ``i3d_pretrained_400.pt``, by default where ``doctor`` says."""
@@ -223,7 +231,7 @@ def i3d(
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
     except Exception as error:
         raise UserError(f"{path} does not hold I3D's weights: {str(error).splitlines()[0][:160]}") from None
-    return I3dFeatures(network, digest, layer=layer, size=size, filter=filter, device=device)
+    return I3dFeatures(network, digest, layer=layer, size=size, filter=filter, precision=precision, device=device)
 
 
 def i3d_torchscript(weights: str | None = None, device: str = "cpu") -> TorchScriptI3d:

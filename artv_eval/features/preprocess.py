@@ -54,6 +54,16 @@ class Transform(BaseModel):
             x_TCHW = resize(x_TCHW, (self.size, self.size), self.filter)
         return x_TCHW.permute(0, 2, 3, 1).contiguous().numpy()
 
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of what comes out."""
+        if self.size is not None:
+            return self.size, self.size
+        if self.crop is not None and self.crop != "largest":
+            return self.crop, self.crop
+        scale = self.shorter_side / min(height, width) if self.shorter_side is not None else 1.0
+        height, width = round(height * scale), round(width * scale)
+        return (min(height, width),) * 2 if self.crop == "largest" else (height, width)
+
 
 def resize(image_NCHW: Tensor, size: tuple[int, int], filter: str = "bilinear") -> Tensor:
     """uint8 or float (N, C, H, W) → the same type at (H', W'); uint8 is rounded, not cut off."""

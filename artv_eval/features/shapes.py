@@ -21,6 +21,7 @@ from torch import Tensor, nn
 import artv_eval
 from artv.errors import UserError
 from artv_eval.features.base import digest_of
+from artv_eval.features.precision import inference
 from artv_eval.features.shapes_networks import (
     ClassifierConfig,
     ClipConfig,
@@ -49,12 +50,12 @@ class ShapesFeatures:
         self.network, self.digest, self.device = network.to(device).eval(), digest, device
         self.dim = network.config.dim
 
-    @torch.inference_mode()
+    @inference()
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, 64) float32 on the CPU, of mean 0 and variance 1 over real clips."""
         return self.network.features(self._prepare(clip_BTCHW)).cpu()
 
-    @torch.inference_mode()
+    @inference()
     def attributes(self, clip_BTCHW: Tensor) -> dict[str, Tensor]:
         """Scores ``colour`` (B, 8), ``shape`` (B, 6), ``pair`` (B, 8, 9), and the other heads of the network."""
         return {k: v.cpu() for k, v in self.network(self._prepare(clip_BTCHW)).items()}
@@ -77,13 +78,13 @@ class ShapesClip:
         self.dim = config.embed_dim
         self.tokenize = CompactTokenizer(config.bpe_ids, config.context)
 
-    @torch.inference_mode()
+    @inference()
     def images(self, image_NCHW: Tensor) -> Tensor:
         """(N, D) float32 of unit length on the CPU."""
         x = to_unit_size(image_NCHW.to(self.device)[:, None], self.config.size)[:, 0]
         return self.network.encode_image(x * 2 - 1, normalize=True).float().cpu()
 
-    @torch.inference_mode()
+    @inference()
     def texts(self, texts: Sequence[str]) -> Tensor:
         """(B, D) float32 of unit length on the CPU."""
         tokens = self.tokenize(texts).to(self.device)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from artv.errors import UserError
 from artv_eval.features.base import digest_of
+from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import resize
 
 DEFAULT = "MCG-NJU/videomae-base-finetuned-ssv2"
@@ -40,7 +41,7 @@ class VideoMaeFeatures:
             network.config.num_frames,
         )
 
-    @torch.inference_mode()
+    @inference()
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, D) float32 on the CPU; T must be what the network was made for (16)."""
         B, T = clip_BTCHW.shape[:2]

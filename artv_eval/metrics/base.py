@@ -131,12 +131,12 @@ def frames_of(clips: list[tuple[ClipRequest, GeneratedClip]], transform: Preproc
 
 
 def to_BTCHW(frames_THWC: list[np.ndarray]) -> Tensor:
-    """Stacks clips uint8 (T, H, W, 3) to (B, T, 3, H, W)."""
+    """Stacks clips uint8 (T, H, W, 3) to (B, T, 3, H, W), colours innermost in memory as they were decoded."""
     shapes = [frames.shape for frames in frames_THWC]
     if len(set(shapes)) > 1:
         odd = next(s for s in shapes if s != shapes[0])
         raise UserError(f"clips of one set differ in size: {shapes[0]} and {odd} (frames, height, width, 3)")
-    return torch.from_numpy(np.stack(frames_THWC)).permute(0, 1, 4, 2, 3).contiguous()
+    return torch.from_numpy(np.stack(frames_THWC)).permute(0, 1, 4, 2, 3)
 
 
 def labels_of(request: ClipRequest, *keys: str) -> list[Any] | None:

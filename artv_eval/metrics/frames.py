@@ -12,6 +12,7 @@ from torch import Tensor
 from artv.errors import UserError, closest
 from artv_eval.api import ClipSet
 from artv_eval.features.base import TextImageExtractor
+from artv_eval.features.precision import inference
 from artv_eval.features.weights import find
 from artv_eval.metrics.base import BATCH, MeanEvaluator, SetEvaluator, batched, frames_of, to_BTCHW
 from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_features
@@ -58,7 +59,7 @@ class Lpips:
         self.network.to(device).eval()
         self.device = device
 
-    @torch.inference_mode()
+    @inference()
     def __call__(self, x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
         """(N,) of pictures 0 … 255; 0 = equal."""
         x, y = (z.to(self.device).float() / 127.5 - 1 for z in (x_NCHW, y_NCHW))

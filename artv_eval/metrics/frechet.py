@@ -96,7 +96,7 @@ class FrechetResampler:
         """The distance when the feature set is ``x[index]``."""
         return float(self.many([index_n])[0])
 
-    def many(self, index_Rn: Sequence[np.ndarray]) -> np.ndarray:
+    def many(self, index_Rn: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """(R,): the distance for each row of indices."""
         counts = np.stack([np.bincount(index_n, minlength=len(self.x)) for index_n in index_Rn])
         # a resample leaves clips out (half-samples one half): only those that are in it are multiplied
@@ -131,7 +131,7 @@ def one_core() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def each(distance: FrechetResampler, index_Rn: Sequence[np.ndarray]) -> np.ndarray:
+def each(distance: FrechetResampler, index_Rn: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """(R,): the distance of every resample, some groups at a time, each on one core."""
     size = max(1, min(GROUP // distance.projected.numel(), -(-len(index_Rn) // CORES)))
     groups = [index_Rn[start : start + size] for start in range(0, len(index_Rn), size)]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv_eval.api import ClipSet
+from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import resize
 from artv_eval.features.weights import find
 from artv_eval.metrics.base import MeanEvaluator, batched, frames_of
@@ -64,7 +65,7 @@ class Raft:
         self.network.to(device).eval()
         self.device = device
 
-    @torch.inference_mode()
+    @inference()
     def __call__(self, first_BCHW: Tensor, second_BCHW: Tensor) -> Tensor:
         """(B, 2, H, W) pixels; pictures are scaled to at least 128 and a multiple of 8 pixels for the network."""
         H, W = first_BCHW.shape[-2:]

@@ -11,11 +11,13 @@ from artv.errors import UserError
 from artv.video import write_video
 from artv_eval import decoding, folders
 from artv_eval.decoding import Window, decode
+from artv_eval.features.preprocess import Transform
 from artv_eval.folders import describe_files, read_captions, score_folders, video_files
 from artv_eval.metrics.clipsim import ClipSimEvaluator
 from artv_eval.metrics.drift import DriftEvaluator
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.metrics.fvd import FvdEvaluator
+from artv_eval.metrics.kvd import KvdEvaluator
 from artv_eval.metrics.mask import MaskEvaluator
 from artv_eval.sensitivity import sensitivity
 
@@ -211,6 +213,57 @@ def test_real_and_fake_of_different_rates_are_refused(sides, tmp_path):
         clip_file(tmp_path / f"{k}.mp4", k, fps=12.0)
     with pytest.raises(UserError, match="say at which rate"):
         score_folders(sides[0], tmp_path, [FvdEvaluator(Means())], WINDOW, workers=0)
+
+
+def test_sizes_that_a_transform_makes_equal_are_handled_and_others_refused(sides, tmp_path):
+    for k in range(4):
+        clip_file(tmp_path / f"{k}.mp4", k, size=(40, 64)[k % 2])
+    plain, scaled = FvdEvaluator(Means()), FvdEvaluator(Means(), transform=Transform(crop="largest", size=16))
+    with pytest.raises(UserError, match=r"0\.mp4 has 40 x 40 pixels and .*1\.mp4 64 x 64: say how"):
+        score_folders(sides[0], tmp_path, [plain], WINDOW, workers=0)
+    (row,) = score_folders(sides[0], tmp_path, [scaled], WINDOW, workers=0, resamples=20).rows
+    assert row.status == "ok" and row.n == 4
+    for k in range(4):
+        clip_file(tmp_path / f"{k}.mp4", k, size=40)
+    with pytest.raises(UserError, match=r"real.*32 x 32 pixels and .* 40 x 40: say how"):
+        score_folders(sides[0], tmp_path, [plain], WINDOW, workers=0)
+
+
+def test_real_clips_are_the_part_that_the_protocol_says(tmp_path):
+    for k in range(3):
+        clip_file(tmp_path / "fake" / f"{k}.mp4", k, frames=4)
+        whole = clip_file(tmp_path / "real" / f"{k}.mp4", k, frames=12)
+        middle, _ = decoding.read_window(whole, Window(frames=4, which="centre"))
+        np.savez(tmp_path / f"{k}.npz", middle=middle)
+    evaluator = FvdEvaluator(Means())
+    first, centre = (
+        score_folders(tmp_path / "real", tmp_path / "fake", [evaluator], WINDOW, real_which=which, workers=0).rows[0]
+        for which in (None, "centre")
+    )
+    found = describe_files(video_files(tmp_path / "fake"), [evaluator], WINDOW, workers=0).rows[evaluator.digest]
+    middles = [np.load(tmp_path / f"{k}.npz")["middle"] for k in range(3)]
+    expected = Means()(torch.from_numpy(np.stack(middles)).permute(0, 1, 4, 2, 3)).numpy()
+    assert centre.value == pytest.approx(frechet_from_features(found, expected), rel=1e-5) != first.value
+
+
+def test_the_hash_of_a_row_covers_the_real_files_whatever_their_names(sides, tmp_path):
+    def hash_of(real, metric):
+        return score_folders(real, sides[1], [metric], WINDOW, protocol_hash="abc", workers=0).rows[0].protocol_hash
+
+    fvd, before = FvdEvaluator(Means()), hash_of(sides[0], FvdEvaluator(Means()))
+    for k, file in enumerate(sorted(sides[0].glob("*.mp4"), reverse=True)):
+        (tmp_path / f"{k}.mp4").write_bytes(file.read_bytes())
+    assert hash_of(tmp_path, fvd) == before != "abc"
+    clip_file(tmp_path / "0.mp4", 99)
+    assert hash_of(tmp_path, fvd) != before
+    assert hash_of(sides[0], DriftEvaluator()) == "abc"
+
+
+def test_another_metric_on_the_same_features_reads_no_frame_again(sides, tmp_path):
+    features = Means()
+    score_folders(*sides, [FvdEvaluator(features)], WINDOW, cache=tmp_path, workers=0, resamples=20)
+    (row,) = score_folders(*sides, [KvdEvaluator(features)], WINDOW, cache=tmp_path, workers=0, resamples=20).rows
+    assert row.status == "ok" and row.metric == "kvd" and features.seen == 16
 
 
 class Lengths:

@@ -252,6 +252,24 @@ def test_transform_scales_crops_and_scales():
         Transform(crop=25)(clip)
 
 
+@pytest.mark.parametrize("height, width", [(24, 32), (37, 20), (50, 50)])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"size": 9},
+        {"crop": 16},
+        {"crop": "largest"},
+        {"shorter_side": 31},
+        {"shorter_side": 30, "crop": "largest"},
+        {"shorter_side": 30, "crop": 20, "size": 11},
+    ],
+)
+def test_a_transform_knows_the_size_of_what_it_gives(fields, height, width):
+    transform = Transform(**fields)
+    assert transform(np.zeros((1, height, width, 3), np.uint8)).shape[1:3] == transform.output_size(height, width)
+
+
 def test_filters_differ_on_fine_texture_and_agree_on_flat_colour():
     rng = np.random.default_rng(0)
     fine = rng.integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)

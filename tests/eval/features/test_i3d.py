@@ -119,9 +119,9 @@ def test_preprocessing_maps_0_to_255_onto_minus_1_to_1():
 def test_factory_loads_a_file_and_its_digest_holds_every_choice(network, tmp_path):
     file = tmp_path / "i3d_pretrained_400.pt"
     torch.save(network.state_dict(), file)
-    choices = [{}, {"layer": "pooled"}, {"size": 112}, {"filter": "area"}]
+    choices = [{}, {"layer": "pooled"}, {"size": 112}, {"filter": "area"}, {"precision": "tf32"}]
     extractors = [i3d(str(file), **choice) for choice in choices]
-    assert [extractor.dim for extractor in extractors] == [400, 1024, 400, 400]
+    assert [extractor.dim for extractor in extractors] == [400, 1024, 400, 400, 400]
     assert len({extractor.digest for extractor in extractors}) == len(choices)
 
 
@@ -133,6 +133,19 @@ def test_wrong_and_absent_files_are_named(tmp_path):
         i3d(str(tmp_path / "absent.pt"))
     with pytest.raises(UserError, match="must be logits or pooled"):
         I3dFeatures(InceptionI3d(), "x", layer="last")
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("float32", False), ("tf32", True)])
+def test_convolutions_are_in_the_precision_that_the_digest_names(network, precision, allowed):
+    copy = InceptionI3d()
+    copy.load_state_dict(network.state_dict())
+    extractor, seen = I3dFeatures(copy, "x", precision=precision, size=200), []
+    copy.logits.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    before = torch.backends.cudnn.allow_tf32
+    extractor(torch.zeros(1, 9, 3, 8, 8, dtype=torch.uint8))
+    assert seen == [allowed] and torch.backends.cudnn.allow_tf32 == before
+    with pytest.raises(UserError, match="must be float32 or tf32"):
+        I3dFeatures(InceptionI3d(), "x", precision="fp8")
 
 
 def test_zeros_against_ones_gives_the_documented_value():

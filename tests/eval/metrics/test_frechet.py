@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from artv.errors import UserError
-from artv_eval.metrics.frechet import FrechetResampler, frechet_distance, frechet_from_features, moments, root
+from artv_eval.metrics.frechet import FrechetResampler, each, frechet_distance, frechet_from_features, moments, root
 
 
 def features(n, d, seed, shift=0.0):
@@ -69,6 +69,15 @@ def test_fast_resampling_equals_the_plain_distance(n, d, ddof):
     for seed in range(3):
         index = np.random.default_rng(seed).integers(n, size=n)
         assert fast(index) == pytest.approx(frechet_from_features(x[index], y, ddof), rel=1e-5)
+
+
+def test_resamples_of_different_lengths_go_through_together():
+    x, y = features(60, 10, 11), features(40, 10, 12, 0.3)
+    rng = np.random.default_rng(0)
+    index = [rng.integers(60, size=n) for n in (60, 25, 90)] + [np.arange(5)]
+    expected = [frechet_from_features(x[i], y) for i in index]
+    np.testing.assert_allclose(FrechetResampler(x, y).many(index), expected, rtol=1e-7)
+    np.testing.assert_allclose(each(FrechetResampler(x, y), index * 9), expected * 9, rtol=1e-7)
 
 
 @pytest.mark.parametrize(
