@@ -75,13 +75,21 @@ def from_stable_diffusion(
     check_schedule(folder)
     model = ArtVModel.from_config(config or paper())
     load_unet(model, folder, variant)
-    autoencoder = AutoencoderKL.from_pretrained(folder / "vae", use_safetensors=True, variant=variant)
-    text_encoder = OpenClipTextEncoder.from_clip_text_model(folder / "text_encoder", variant)
+    autoencoder, text_encoder = encoders_of(folder, variant)
     wanted, given = model.sizes.dynamic.text_dim, text_encoder.config.width
     if wanted != given:
         raise UserError(f"{folder}/text_encoder has width {given}; the networks expect {wanted}")
     with quiet_loading():
         return Parts(model.to(dtype), autoencoder.to(dtype).eval(), text_encoder.to(dtype))
+
+
+def encoders_of(folder: Path, variant: str | None = None) -> tuple[AutoencoderKL, OpenClipTextEncoder]:
+    """The autoencoder and the text encoder in a folder of Stable Diffusion, float32 unless saved otherwise."""
+    for part in ("vae", "text_encoder"):
+        read_config(folder / part)
+    with quiet_loading():
+        autoencoder = AutoencoderKL.from_pretrained(folder / "vae", use_safetensors=True, variant=variant)
+    return autoencoder.eval(), OpenClipTextEncoder.from_clip_text_model(folder / "text_encoder", variant)
 
 
 def fetch(source: str | Path, *, revision: str | None = None, variant: str | None = None) -> Path:

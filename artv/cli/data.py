@@ -1,4 +1,4 @@
-"""``artv data shapes``: the synthetic world as files."""
+"""``artv data``: the synthetic world as files, and clips as shards of latents for training at full size."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,3 +25,33 @@ def shapes(
     from artv.data.clips import write_shapes
 
     write_shapes(out, num, split, seed, frames)
+
+
+@data.command()
+def latents(
+    data: Annotated[str, typer.Option(help="folder with captions.csv and clips, or builtin")],
+    out: Annotated[Path, typer.Option(help="folder for the shards; give it to artv train as --data")],
+    preset: Annotated[str, typer.Option(help="paper or shapes: size, frames and fps of the clips")] = "paper",
+    config: Annotated[Path | None, typer.Option(help="YAML over the preset's settings, as for artv train")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="SD-2.1-base (a diffusers folder or hub id): its autoencoder and text encoder")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="revision of a hub id given as --init")] = None,
+    components: Annotated[str | None, typer.Option(help="instead of --init: shapes, or a pipeline's folder")] = None,
+    clips: Annotated[int | None, typer.Option(help="clips of the built-in world")] = None,
+    size: Annotated[int | None, typer.Option(help="side in pixels")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda or cpu; default: what there is")] = None,
+) -> None:
+    """Encode clips and captions once, as webdataset shards. The same command continues; several processes share it."""
+    from artv.training.command import latents_command
+
+    latents_command(
+        preset=preset,
+        out=out,
+        config_file=config,
+        init=init,
+        revision=revision,
+        components=components,
+        device=device,
+        settings={"data": data, "clips": clips, "size": size},
+    )

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from artv.convert import encoders_of, fetch, from_stable_diffusion
 from artv.errors import UserError, closest
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.presets import load_components
 from artv.training.config import TrainConfig, for_cpu, load_config, with_loop
-from artv.training.run import STAGES, Worker, run
+from artv.training.run import STAGES, Clips, Worker, make_latents, run
 
 
 def train_command(
@@ -46,6 +47,7 @@ def train_command(
             raise UserError(f"stage is {name!r}; {closest(name, STAGES)}")
     if resume and not (out / "config.json").is_file():
         raise UserError(f"nothing to resume in {out}; leave --resume out to start a run there")
+    torch.manual_seed(config.seed)  # what --init lacks (adapters, mask network) starts at random
     start_model, given = _start(config, init, revision)
     given |= load_components(components) if components else {}
     if preset == "paper" and start_model is None:
@@ -65,6 +67,32 @@ def train_command(
             )
 
 
+def latents_command(
+    *,
+    preset: str,
+    out: Path,
+    config_file: Path | None,
+    init: str | None,
+    revision: str | None,
+    components: str | None,
+    device: str | None,
+    settings: dict[str, Any],
+) -> None:
+    """See the options of ``artv data latents``."""
+    config = load_config(preset, config_file, **settings)
+    if (init is None) == (components is None):
+        raise UserError("give either --init (SD-2.1-base) or --components (shapes, or a pipeline's folder)")
+    worker, _ = _worker(device)
+    clips = Clips(config, worker)
+    if init is not None:
+        autoencoder, text_encoder = encoders_of(fetch(init, revision=revision))
+    else:
+        autoencoder, text_encoder = load_components(components or "").values()
+    make_latents(config, out, clips, autoencoder.to(worker.device), text_encoder.to(worker.device))
+    if worker.is_main:
+        print(f"{clips.count} clips in {out}; train with: artv train --preset {preset} --data {out} …", file=sys.stderr)
+
+
 def _start(
     config: TrainConfig, init: str | None, revision: str | None
 ) -> tuple[ArtVModel | None, dict[str, nn.Module]]:
@@ -74,19 +102,16 @@ def _start(
     if (Path(init) / "config.json").is_file():
         model, given = ArtVModel.from_pretrained(init, use_safetensors=True), {}
     else:
-        pipe = _pipeline(config.preset, init, revision)
+        pipe = _pipeline(config, init, revision)
         model, given = pipe.model, {name: getattr(pipe, name) for name in STAGES[:2]}
-    wanted = ArtVModel.sizes_of(config.preset, mask=config.mask, anchor=config.anchor)
-    if model.sizes != wanted:
+    if model.sizes != config.sizes():
         raise UserError(f"--init {init} holds other networks than the preset {config.preset} with these switches")
     return model, given
 
 
-def _pipeline(preset: str, init: str, revision: str | None) -> ArtVPipeline:
-    if preset == "paper" and not (Path(init) / "model" / "config.json").is_file():
-        from artv.convert import from_stable_diffusion
-
-        model, autoencoder, text_encoder = from_stable_diffusion(init, revision=revision)
+def _pipeline(config: TrainConfig, init: str, revision: str | None) -> ArtVPipeline:
+    if config.preset == "paper" and not (Path(init) / "model" / "config.json").is_file():
+        model, autoencoder, text_encoder = from_stable_diffusion(init, revision=revision, config=config.sizes())
         return ArtVPipeline(model=model, autoencoder=autoencoder, text_encoder=text_encoder)
     return ArtVPipeline.from_pretrained(init)
 

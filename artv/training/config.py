@@ -7,6 +7,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from artv.config import PRESETS as NETWORKS
+from artv.config import ModelConfig
 from artv.errors import UserError, closest
 from artv.training.loop import LoopConfig
 
@@ -19,7 +21,9 @@ class TrainConfig(BaseModel):
     clean. ``first_frame_share``: share of training targets that are first frames (no references, no anchor);
     ``start_share``: share whose references all repeat one frame, as at the start of a clip. ``weight_cap``: 1 is the
     paper's plain squared error, see :func:`artv.training.loss.noise_prediction_loss`. ``overlap``: the two networks
-    on two CUDA streams.
+    on two CUDA streams. ``networks``: other sizes than the preset's. ``recompute``: less memory for more time, see
+    :mod:`artv.training.recompute`. ``stream``: latents come from shards on disk, written once, instead of from memory;
+    ``workers`` processes read them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,9 +46,18 @@ class TrainConfig(BaseModel):
     start_share: float = 0.0
     weight_cap: float = 1.0
     overlap: bool = True
+    networks: ModelConfig | None = None
+    recompute: bool = False
+    stream: bool = False
+    workers: int = 2
     autoencoder: LoopConfig
     text_encoder: LoopConfig
     model: LoopConfig
+
+    def sizes(self) -> ModelConfig:
+        """Of the two networks, after the switches."""
+        chosen = self.networks or NETWORKS[self.preset]()
+        return replace(chosen, mask=chosen.mask if self.mask else None, anchor=chosen.anchor and self.anchor)
 
 
 def shapes() -> TrainConfig:
@@ -81,8 +94,19 @@ def paper() -> TrainConfig:
         autoencoder=given,
         text_encoder=given,
         ref_noise="uniform:0:0.1",
+        overlap=False,  # at this batch the large network leaves no gaps
+        recompute=True,
+        stream=True,
+        workers=4,
         model=LoopConfig(
-            steps=258_000, batch_size=120, lr=1e-5, warmup=1, ema_decay=0.9999, precision="bf16", graph=False
+            steps=258_000,
+            batch_size=120,
+            lr=1e-5,
+            warmup=1,
+            ema_decay=0.9999,
+            precision="bf16",
+            save_minutes=30,
+            graph=False,
         ),
     )
 

@@ -15,6 +15,7 @@ from artv.networks import ArtVModel
 from artv.training.config import TrainConfig
 from artv.training.loop import Outcome, Prepare, optimise
 from artv.training.loss import noise_prediction_loss
+from artv.training.recompute import recompute_blocks
 
 
 def train_model(
@@ -32,6 +33,8 @@ def train_model(
     model.to(memory_format=torch.channels_last).train()
     dropout = ConditionDropout(text=config.drop_text, ref=config.drop_ref, anchor=config.drop_anchor)
     levels = noise_levels(config.ref_noise)
+    if config.recompute:
+        recompute_blocks(model)
     model.side_stream.on = config.overlap
 
     def draw_loss() -> Tensor:

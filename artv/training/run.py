@@ -2,12 +2,14 @@
 
 RUN/config.json            the settings; the same command continues, other settings are refused
 RUN/autoencoder/  RUN/text_encoder/  RUN/model/     state and log.jsonl of each stage
+RUN/latents/               shards of the clips in latent space, where the run streams them
 RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.from_pretrained`` load
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ from artv.autoencoder import encode_frames
 from artv.data.clips import ClipFiles, batches
 from artv.data.latents import LatentCache
 from artv.data.shapes import ShapesWorld
+from artv.data.shards import LatentStream, ShardIndex, claim_shards, digest, is_shards, read_index, write_shards
 from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.text_encoder import OpenClipTextEncoder
 from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
+from artv.training.checkpoint import saved_step
 from artv.training.config import TrainConfig
 from artv.training.loop import Outcome, Prepare
 from artv.training.model import train_model
@@ -32,6 +36,7 @@ from artv.training.text_encoder import train_text_encoder
 
 STAGES = ("autoencoder", "text_encoder", "model")
 CHUNK = 256
+FRAMES_AT_ONCE = 512  # of 64 × 64 pixels, fewer of larger ones: what an autoencoder is given
 
 
 @dataclass(frozen=True)
@@ -82,26 +87,31 @@ class Clips:
 
     def __init__(self, config: TrainConfig, worker: Worker) -> None:
         self.config, self.worker = config, worker
-        self.files = None
-        if config.data != "builtin":
+        self.files, self.encoded = None, is_shards(config.data)
+        if self.encoded:
+            self.count = read_index(config.data).clips
+        elif config.data != "builtin":
             self.files = ClipFiles(config.data, config.num_frames, config.size, config.fps)
-        default = 65_536 if worker.device.type == "cuda" else 2_048
-        self.count = len(self.files) if self.files is not None else config.clips or default
+            self.count = len(self.files)
+        else:
+            self.count = config.clips or (65_536 if worker.device.type == "cuda" else 2_048)
         if self.count < worker.world:
             raise UserError(f"{self.count} clips for {worker.world} processes; give at least one clip for each")
 
-    def batches(self) -> Iterator[tuple[Tensor, list[str]]]:
-        """Each clip of this process once."""
-        device = self.worker.device
+    def batches(self, chosen: Sequence[int] | None = None) -> Iterator[tuple[Tensor, list[str]]]:
+        """The chosen clips, or each clip of this process, once and in order."""
+        device, config = self.worker.device, self.config
+        chosen = range(self.worker.rank, self.count, self.worker.world) if chosen is None else chosen
+        if self.encoded:
+            raise UserError(f"{config.data} holds latents, which only the stage model can use; give --data with clips")
         if self.files is not None:
-            mine = torch.utils.data.Subset(self.files, range(self.worker.rank, self.count, self.worker.world))
-            for frames, captions in batches(mine, 32):
+            few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
+            for frames, captions in batches(torch.utils.data.Subset(self.files, chosen), few):
                 yield frames.to(device), captions
             return
-        world = ShapesWorld("train", self.config.seed, self.config.num_frames, self.config.size, self.config.fps)
-        own = range(self.worker.rank, self.count, self.worker.world)
-        for k in range(0, len(own), CHUNK):
-            batch = world.batch(own[k : k + CHUNK], device=device)
+        world = ShapesWorld("train", config.seed, config.num_frames, config.size, config.fps)
+        for k in range(0, len(chosen), CHUNK):
+            batch = world.batch(chosen[k : k + CHUNK], device=device)
             yield batch.frames, batch.captions
 
     def load(self, limit: int) -> tuple[Tensor, list[str]]:
@@ -162,25 +172,65 @@ def _pretrain(
     return module.eval(), outcome
 
 
+def make_latents(
+    config: TrainConfig, folder: Path, clips: Clips, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder
+) -> None:
+    """Writes what is missing of the run's latents, or checks that those which it was given suit it."""
+    index = ShardIndex(
+        data=Path(config.data).name,
+        clips=clips.count,
+        num_frames=config.num_frames,
+        size=config.size,
+        fps=config.fps,
+        encoders=digest(autoencoder, text_encoder),
+    )
+    if clips.encoded:  # whatever the clips were called
+        stored = read_index(folder)
+        index = replace(index, data=stored.data, clips_a_shard=stored.clips_a_shard)
+    if processes.is_main():
+        claim_shards(folder, index)
+    processes.wait()
+    if not clips.encoded:
+        encode = partial(encode_frames, autoencoder)
+        rank, world = clips.worker.rank, clips.worker.world
+        write_shards(folder, index, clips.batches, encode, text_encoder.encode, rank=rank, world=world)
+        processes.wait()
+
+
+def _stream(config: TrainConfig, folder: Path, worker: Worker, step: int) -> LatentStream:
+    stream = LatentStream(
+        folder,
+        batch_size=config.model.batch_size,
+        device=worker.device,
+        seed=config.seed,
+        rank=worker.rank,
+        world=worker.world,
+        workers=config.workers,
+    )
+    stream.start(step)
+    return stream
+
+
 def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome:
     autoencoder, text_encoder = parts["autoencoder"], parts["text_encoder"]
     assert isinstance(autoencoder, AutoencoderKL) and isinstance(text_encoder, OpenClipTextEncoder)
     with torch.no_grad():
         null_text = text_encoder.encode([""])[0]
-        cache = LatentCache.build(
-            clips.batches(), lambda frames: encode_frames(autoencoder, frames), text_encoder.encode
-        )
+    if config.stream or clips.encoded:
+        folder = Path(config.data) if clips.encoded else out / "latents"
+        make_latents(config, folder, clips, autoencoder, text_encoder)
+        source: LatentCache | LatentStream = _stream(config, folder, worker, saved_step(out / "model" / "state"))
+    else:
+        source = LatentCache.build(clips.batches(), partial(encode_frames, autoencoder), text_encoder.encode)
     torch.manual_seed(config.seed * 1000 + worker.rank)  # the draws of training do not depend on the earlier stages
-    model = ArtVModel.from_config(preset=config.preset, mask=config.mask, anchor=config.anchor).to(worker.device)
-    if init is not None:
-        model.load_state_dict(init.state_dict())
+    model = (ArtVModel.from_config(config.sizes()) if init is None else init).to(worker.device)
 
     def save(averaged: Any, step: int) -> None:
         ArtVPipeline(model=averaged, autoencoder=autoencoder, text_encoder=text_encoder).save_pretrained(
             out / "pipeline", safe_serialization=True
         )
 
-    _, outcome = train_model(model, cache.sample, null_text, config, out / "model", prepare=prepare, on_save=save)
+    _, outcome = train_model(model, source.sample, null_text, config, out / "model", prepare=prepare, on_save=save)
     if worker.is_main:
         (out / "outcome.json").write_text(
             json.dumps({**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size})

@@ -1,22 +1,19 @@
 """One training step of a method: samples a second and memory, under the same treatment for every method."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
+from artv.training.recompute import recompute_blocks
 from artv_eval.efficiency.cases import Case
 from artv_eval.efficiency.cuda import Peak, Timing, peak_memory, release, time_calls, unless_out_of_memory
-
-_CHECKPOINTED = ("ResnetBlock2D", "Transformer2DModel", "TransformerTemporalModel", "TemporalConvLayer", "AnchorBlock")
 
 
 def training_step(module: nn.Module, inputs: tuple[Any, ...]) -> Callable[[], None]:
     """float32 weights, bf16 autocast, every residual and attention block checkpointed, AdamW, mean squared error."""
-    checkpoint_blocks(module)
+    recompute_blocks(module)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, betas=(0.9, 0.999), fused=True)
 
     def step() -> None:
@@ -27,13 +24,6 @@ def training_step(module: nn.Module, inputs: tuple[Any, ...]) -> Callable[[], No
         optimizer.zero_grad(set_to_none=True)
 
     return step
-
-
-def checkpoint_blocks(module: nn.Module) -> None:
-    """Recomputes the inside of every block in the backward pass, in place."""
-    for block in module.modules():
-        if type(block).__name__ in _CHECKPOINTED:
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
 def measure_training(case: Case, resolution: int, frames: int, batch: int, repeats: int) -> dict[str, float | None]:

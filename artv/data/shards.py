@@ -1,0 +1,232 @@
+"""A training set of any size as webdataset shards of latents and text embeddings: encoded once, then streamed.
+
+    000000.tar  000001.tar  …     <clip>.latents.npy (T, C, h, w), <clip>.text.npy (L, D), <clip>.txt; half precision
+    index.json                    how they were made; training compares it with its own settings
+
+Every shard is a random sample of the set, so a shuffled order of shards, shuffled inside, mixes well while only one
+shard a reader is in memory. The order is a function of the seed and the position: a resumed run goes on where it was.
+
+Shape suffixes: B batch, T frames, C latent channels, h w latent size, L text tokens, D text width.
+"""
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from artv.data.latents import Batch
+from artv.errors import UserError
+from artv.progress import progress_bar
+
+INDEX = "index.json"
+CLIPS_A_SHARD = 256
+Read = Callable[[Sequence[int]], Iterable[tuple[Tensor, list[str]]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardIndex:
+    """What a folder of shards holds. ``encoders``: digest of the weights that made the latents and the text."""
+
+    data: str
+    clips: int
+    num_frames: int
+    size: int
+    fps: float
+    encoders: str
+    clips_a_shard: int = CLIPS_A_SHARD
+
+    @property
+    def shards(self) -> int:
+        """Number of files."""
+        return math.ceil(self.clips / self.clips_a_shard)
+
+    def clips_in(self, shard: int) -> int:
+        """Number of clips of one file."""
+        return min(self.clips_a_shard, self.clips - shard * self.clips_a_shard)
+
+
+def is_shards(folder: str | Path) -> bool:
+    """Whether a folder holds shards (perhaps not all of them yet)."""
+    return (Path(folder) / INDEX).is_file()
+
+
+def read_index(folder: str | Path) -> ShardIndex:
+    """Raises :class:`UserError` when shards are missing."""
+    folder = Path(folder)
+    try:
+        index = ShardIndex(**json.loads((folder / INDEX).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{folder / INDEX} cannot be read: {str(error).splitlines()[0]}") from None
+    missing = sum(not (folder / _name(k)).is_file() for k in range(index.shards))
+    if missing:
+        raise UserError(
+            f"{folder}: {missing} of {index.shards} shards are missing; run the command that makes them again"
+        )
+    return index
+
+
+def digest(*modules: nn.Module) -> str:
+    """Of all weights, whatever device they are on."""
+    total = sha256()
+    for module in modules:
+        for key, value in module.state_dict().items():
+            total.update(key.encode())
+            total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return total.hexdigest()[:16]
+
+
+def claim_shards(folder: Path, index: ShardIndex) -> None:
+    """Says what the folder is for, before any work; refuses a folder that holds something else."""
+    file = folder / INDEX
+    if file.exists():
+        stored = json.loads(file.read_text())
+        for key, ours in asdict(index).items():
+            if stored.get(key) != ours:
+                raise UserError(f"{folder} holds shards with {key} = {stored.get(key)}, not {ours}; use another folder")
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(index), indent=1))
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+
+
+@torch.no_grad()
+def write_shards(
+    folder: Path,
+    index: ShardIndex,
+    read: Read,
+    encode_frames: Callable[[Tensor], Tensor],
+    encode_text: Callable[[list[str]], Tensor],
+    *,
+    rank: int = 0,
+    world: int = 1,
+) -> None:
+    """Writes the shards that are not there yet, every ``world``-th of them in this process.
+
+    ``read`` yields batches (uint8 frames (B, T, 3, H, W), captions) of the clips asked for, in order.
+    """
+    from webdataset import TarWriter
+
+    order = _permutation(index.clips, 0)
+    mine = [k for k in range(rank, index.shards, world) if not (folder / _name(k)).is_file()]
+    total = sum(index.clips_in(k) for k in mine)
+    with progress_bar("latents", total=total, shown=rank == 0 and total > 0) as bar:
+        done = 0
+        for k in mine:
+            part = folder / f".{_name(k)}.part"
+            chosen = order[k * index.clips_a_shard :][: index.clips_a_shard].tolist()
+            with TarWriter(str(part)) as tar:
+                clip = iter(chosen)
+                for frames, captions in read(chosen):
+                    latents = encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+                    for z, text, caption in zip(latents, encode_text(captions), captions, strict=True):
+                        arrays = {"latents.npy": _half(z), "text.npy": _half(text)}
+                        tar.write({"__key__": f"{next(clip):09d}", "txt": caption, **arrays})
+                    done += len(captions)
+                    bar.update(done)
+            part.replace(folder / _name(k))
+
+
+class ShardStream(IterableDataset):
+    """An endless stream of (latents (T, C, h, w), text (L, D)), from ``skip`` samples of each reader on.
+
+    The epochs lie one behind the other; reader r of R (a worker of a process) takes every R-th shard of that row.
+    """
+
+    def __init__(self, folder: Path, index: ShardIndex, seed: int, batch_size: int, rank: int, world: int) -> None:
+        self.folder, self.index, self.seed, self.batch_size = folder, index, seed, batch_size
+        self.rank, self.world, self.first_batch = rank, world, 0
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        info = get_worker_info()
+        workers, worker = (info.num_workers, info.id) if info else (1, 0)
+        # the loader asks its workers in turn, from number 0 on; after a resumption that turn is another's
+        reader = (worker + self.first_batch) % workers
+        batches = len(range(reader, self.first_batch, workers))
+        skip = batches * self.batch_size
+        for place in itertools.count(self.rank * workers + reader, self.world * workers):
+            epoch, position = divmod(place, self.index.shards)
+            shard = int(_permutation(self.index.shards, self.seed, epoch)[position])
+            clips = self.index.clips_in(shard)
+            if skip >= clips:
+                skip -= clips
+                continue
+            samples = _read_shard(self.folder / _name(shard))
+            for i in _permutation(clips, self.seed, epoch, shard + 1)[skip:]:
+                yield samples[i]
+            skip = 0
+
+
+class LatentStream:
+    """What :class:`~artv.data.latents.LatentCache` is for a small set: draws batches, here from disk by workers."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        batch_size: int,
+        device: torch.device,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 2,
+    ) -> None:
+        self.index, self.device, self.workers = read_index(folder), device, workers
+        self._stream = ShardStream(folder, self.index, seed, batch_size, rank, world)
+        self._batches: Iterator[list[Tensor]] | None = None
+
+    def start(self, step: int) -> None:
+        """Goes on as if ``step`` batches had been drawn."""
+        self._stream.first_batch, self._batches = step, None
+
+    def sample(self, batch_size: int) -> Batch:
+        """The next clips, on the device, in float32."""
+        if self._batches is None:
+            loader = DataLoader(
+                self._stream,
+                batch_size=batch_size,
+                num_workers=self.workers,
+                pin_memory=self.device.type == "cuda",
+                generator=torch.Generator(),  # or starting the workers would draw from the training's own numbers
+            )
+            self._batches = iter(loader)
+        latents, text = (x.to(self.device, non_blocking=True).float() for x in next(self._batches))
+        return Batch(latents, text)
+
+
+def _name(shard: int) -> str:
+    return f"{shard:06d}.tar"
+
+
+def _half(x: Tensor) -> np.ndarray:
+    return x.detach().half().cpu().numpy()
+
+
+def _permutation(n: int, *key: int) -> np.ndarray:
+    return np.random.default_rng(key).permutation(n)
+
+
+def _read_shard(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    from webdataset import WebDataset
+
+    rows = WebDataset(
+        [str(path)],
+        shardshuffle=False,
+        nodesplitter=None,
+        workersplitter=None,
+        select_files=lambda f: f.endswith(".npy"),
+    )
+    try:
+        return [(row["latents.npy"], row["text.npy"]) for row in rows.decode()]
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(f"shard {path} cannot be read: {reason}; delete it and run the command that makes it") from None
