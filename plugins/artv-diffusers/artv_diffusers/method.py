@@ -26,6 +26,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "output_type": ("output_type",),
 }
 """What we have → the names that pipelines call it by, the first that is there."""
+STRIDES = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio")
 
 
 class DiffusersVideo:
@@ -36,8 +37,8 @@ class DiffusersVideo:
         revision, variant: as diffusers has them.
         dtype: float32, float16 or bfloat16; None: float16 on a GPU, else float32.
         steps: sampling steps; None for the pipeline's default.
-        height, width, num_frames: what the pipeline is asked for; None for the protocol's. Clips are scaled to the
-            protocol's size, and the first frames that it asks for are taken.
+        height, width, num_frames: what the pipeline is asked for; None for the protocol's (frames: for as many more as
+            its autoencoder insists on). Clips are scaled to the protocol's size, and its first frames are taken.
         arguments: further arguments of the pipeline's call, which win over the mapped ones.
         use_safetensors: False also reads pickled weights, which can run code.
         offload: keeps parts of the model on the CPU while they are not needed.
@@ -87,7 +88,7 @@ class DiffusersVideo:
             # I2VGen-XL samples its image latents from the global stream, whatever generator it is given
             with torch.random.fork_rng():
                 torch.manual_seed(request.seed)
-                frames = np.asarray(pipe(**self.call_arguments(pipe, request)).frames[0])
+                frames = np.asarray(_called(pipe, self.call_arguments(pipe, request)).frames[0])
             yield GeneratedClip(fit(to_uint8(frames), request, self.source))
 
     def call_arguments(self, pipe: Any, request: ClipRequest) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class DiffusersVideo:
             raise UserError(f"{type(pipe).__name__} has no argument {unknown[0]!r}; {closest(unknown[0], parameters)}")
         have: dict[str, Any] = {
             "prompt": request.prompt,
-            "num_frames": self.asked["num_frames"] or request.num_frames,
+            "num_frames": self.asked["num_frames"] or enough_frames(pipe, request.num_frames),
             "height": self.asked["height"] or request.height,
             "width": self.asked["width"] or request.width,
             "steps": self.asked["steps"],
@@ -153,6 +154,27 @@ def _mapped(have: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]
         if theirs is not None and have.get(ours) is not None:
             mapped[theirs] = have[ours]
     return mapped
+
+
+def _called(pipe: Any, arguments: Mapping[str, Any]) -> Any:
+    """The pipeline's output; UserError for what it refuses, such as a size that is no multiple of 16."""
+    try:
+        return pipe(**arguments)
+    except ValueError as error:
+        raise UserError(
+            f"{type(pipe).__name__} refuses its arguments: {' '.join(str(error).split())[:300]}; settings such as "
+            "height, width, num_frames and arguments change them (artv-eval plugins show diffusers)"
+        ) from None
+
+
+def enough_frames(pipe: Any, wanted: int) -> int:
+    """The smallest number of frames, at least ``wanted``, that the pipeline's autoencoder can make.
+
+    A causal one, with ``stride`` frames to a latent but one to the first, makes k · stride + 1; left alone, pipelines
+    round to a number below.
+    """
+    stride = next((getattr(pipe, name) for name in STRIDES if hasattr(pipe, name)), 1)
+    return -(-(wanted - 1) // stride) * stride + 1
 
 
 def to_uint8(frames: np.ndarray) -> np.ndarray:

@@ -6,8 +6,10 @@ import json
 import numpy as np
 import pytest
 import tiny
+import tiny_transformers
+from artv_diffusers import weights
 from artv_diffusers.first_frame import stable_diffusion
-from artv_diffusers.method import DiffusersVideo, fit, i2vgen_xl, modelscope
+from artv_diffusers.method import DiffusersVideo, enough_frames, fit, i2vgen_xl, modelscope
 
 from artv.errors import UserError
 from artv_eval import testing
@@ -22,7 +24,7 @@ def saved(tmp_path_factory):
 
     def get(name):
         if name not in made:
-            made[name] = str(getattr(tiny, name)(root))
+            made[name] = str(getattr(tiny if hasattr(tiny, name) else tiny_transformers, name)(root))
         return made[name]
 
     return get
@@ -39,6 +41,45 @@ def requests():
 )
 def test_pipelines_hold_the_contract_of_methods(factory, name, saved, requests):
     testing.check_method(factory, settings={"source": saved(name), **SMALL}, requests=requests)
+
+
+FROM_TEXT = ("wan", "skyreels_v2", "ltx", "cogvideox", "animatediff")
+FROM_IMAGE = ("wan_image", "ltx_image", "cogvideox_image")
+
+
+@pytest.mark.parametrize("name", FROM_TEXT + FROM_IMAGE)
+def test_any_pipeline_holds_the_contract_of_methods(name, saved):
+    """Three frames, which most of these cannot make: five are asked for, and the first three taken."""
+    requests = testing.toy_requests(2, frames=3, size=32)
+    testing.check_method(DiffusersVideo, settings={"source": saved(name), **SMALL, "steps": 1}, requests=requests)
+
+
+@pytest.mark.parametrize("name", FROM_TEXT + FROM_IMAGE)
+def test_their_arguments_are_mapped_and_matter(name, saved, requests):
+    method = DiffusersVideo(saved(name), **SMALL)
+    given = method.call_arguments(weights.load(*method._loading), requests[0])
+    assert (given["prompt"], given["num_inference_steps"], given["height"]) == (requests[0].prompt, 2, 32)
+    assert given["num_frames"] == (3 if name == "animatediff" else 5) and ("image" in given) == (name in FROM_IMAGE)
+    assert "frame_rate" not in given and given["generator"].initial_seed() == requests[0].seed
+    clip, other = next(method.generate(requests[:1])), dataclasses.replace(requests[0], seed=99)
+    if name in FROM_IMAGE:
+        other = dataclasses.replace(requests[0], first_frame=255 - requests[0].first_frame)
+    assert not np.array_equal(next(method.generate([other])).frames, clip.frames)
+
+
+@pytest.mark.parametrize(("wanted", "stride", "asked"), [(16, 4, 17), (17, 4, 17), (16, 8, 17), (1, 4, 1), (16, 1, 16)])
+def test_as_many_frames_are_asked_for_as_the_autoencoder_can_make(wanted, stride, asked):
+    class Pipe:
+        vae_scale_factor_temporal = stride
+
+    assert enough_frames(Pipe(), wanted) == asked
+
+
+def test_what_a_pipeline_refuses_is_one_line(saved, requests):
+    with pytest.raises(UserError, match=r"WanPipeline refuses its arguments: .*divisible by 16 but are 40 and 32"):
+        next(DiffusersVideo(saved("wan"), steps=1, height=40, width=32).generate(requests))
+    with pytest.raises(UserError, match=r"made 1 frames and the protocol asks for 3; raise num_frames"):
+        next(DiffusersVideo(saved("wan"), **SMALL, num_frames=2).generate(requests))
 
 
 def test_clips_are_scaled_to_the_protocol_and_the_first_frame_matters(saved, requests):
@@ -60,8 +101,6 @@ def test_prompt_and_seed_matter_and_further_arguments_arrive(saved, requests):
 
 def test_pipelines_without_a_prompt_get_none(saved, requests):
     method = DiffusersVideo(saved("stable_video_diffusion"), **SMALL)
-    from artv_diffusers import weights
-
     given = method.call_arguments(weights.load(*method._loading), requests[0])
     assert "prompt" not in given and given["image"].size == (32, 32) and given["num_frames"] == 3
 
@@ -114,8 +153,6 @@ def test_the_digest_follows_the_weights(saved, tmp_path):
     shutil.copytree(saved("modelscope"), copy)
     before = modelscope(saved("modelscope")).digest()
     assert modelscope(str(copy)).digest() == before
-    from artv_diffusers import weights
-
     weights.digest.cache_clear()
     (copy / "scheduler" / "scheduler_config.json").write_text("{}")
     assert modelscope(str(copy)).digest() != before

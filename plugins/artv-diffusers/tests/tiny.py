@@ -114,15 +114,18 @@ def stable_video_diffusion(root: Path) -> Path:
     return root / "svd"
 
 
-def stable_diffusion(root: Path) -> Path:
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
+def unet_2d() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
         sample_size=8, layers_per_block=1, cross_attention_dim=16, attention_head_dim=4,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         **BLOCK,
-    )  # fmt: skip
+    ).eval()  # fmt: skip
+
+
+def stable_diffusion(root: Path) -> Path:
+    torch.manual_seed(0)
     pipe = StableDiffusionPipeline(
-        vae=autoencoder(), text_encoder=text_encoder(), tokenizer=tokenizer(root / "words"), unet=unet.eval(),
+        vae=autoencoder(), text_encoder=text_encoder(), tokenizer=tokenizer(root / "words"), unet=unet_2d(),
         scheduler=DDIMScheduler(clip_sample=False), safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,
     )  # fmt: skip
