@@ -9,6 +9,7 @@ from typing import Any
 import diffusers
 import torch
 
+from artv.progress import quiet_loading
 from artv_eval.efficiency.cases import Case, Companions
 from artv_eval.efficiency.cuda import Peak, Timing, clocks, release, time_calls, unless_out_of_memory
 from artv_eval.efficiency.flops import Macs, count_macs
@@ -91,7 +92,7 @@ _EMPTY = dict.fromkeys(
 
 
 def _on_gpu(build: Callable[[], Any], plan: Plan) -> Any:
-    with torch.device("cuda"):
+    with torch.device("cuda"), quiet_loading():
         return prepare(build().to(DTYPES[plan.dtype]).eval().requires_grad_(False), plan.setting)
 
 
