@@ -51,6 +51,9 @@ class Source(Protocol):
 
     def reference(self, frames: int) -> ClipSet: ...
 
+    def files(self, frames: int) -> tuple[list[Path], Window] | None:
+        """The files of the real clips and which frames of them; None where clips are not files."""
+
     def digest(self) -> str | None:
         """Of the list of files, or None where the card alone fixes the clips."""
 
@@ -134,6 +137,10 @@ class ShapesSource:
 
         blank = _blank(card, frames)
         return ClipSet(Lazy(card.reference.number, blank), load)
+
+    def files(self, frames: int) -> None:
+        """None: clips are rendered."""
+        return None
 
     def digest(self) -> None:
         """The card alone fixes the clips."""
@@ -260,15 +267,20 @@ class VideoSource:
             order = np.concatenate([order, rng.permutation(len(videos))])
         return [videos[i] for i in order[:number]]
 
+    def files(self, frames: int) -> tuple[list[Path], Window]:
+        """The videos that the card takes, and the part of them, at its rate."""
+        want = self.card.frames
+        window = Window(frames=frames, fps=want.fps, stride=want.stride, which=self.card.reference.which)
+        return [video.path for video in self._chosen()], window
+
     def reference(self, frames: int) -> ClipSet:
-        """The real clips at the card's rate."""
-        videos, want = self._chosen(), self.card.frames
+        """The real clips, decoded here one by one."""
+        paths, window = self.files(frames)
 
         def load(i: int) -> GeneratedClip:
-            window = Window(frames=frames, fps=want.fps, stride=want.stride, which=self.card.reference.which)
-            return GeneratedClip(read_window(videos[i].path, window, seed=i)[0])
+            return GeneratedClip(read_window(paths[i], window, seed=i)[0])
 
-        return ClipSet(Lazy(len(videos), _blank(self.card, frames)), load)
+        return ClipSet(Lazy(len(paths), _blank(self.card, frames)), load)
 
     def digest(self) -> str | None:
         """Of the reference files' names and sizes; None while the folder is not given."""
@@ -313,11 +325,16 @@ def read_msrvtt(root: Path) -> Listing:
     captions: dict[str, list[str]] = {}
     split_of: dict[str, str] = {}
     for file in sorted(root.rglob("*.json")):
-        content = json.loads(file.read_text())
+        try:
+            content = json.loads(file.read_text())
+        except ValueError as error:
+            raise UserError(f"{file} is no JSON ({error}); delete it or fetch it again") from None
         if not isinstance(content, dict):
             continue
         for entry in [*content.get("sentences", ()), *content.get("annotations", ())]:
-            captions.setdefault(entry.get("video_id") or entry["image_id"], []).append(entry["caption"])
+            name = entry.get("video_id") or entry.get("image_id")
+            if name and "caption" in entry:
+                captions.setdefault(name, []).append(entry["caption"])
         split_of |= {v["video_id"]: v["split"] for v in content.get("videos", ()) if "video_id" in v and "split" in v}
     files = {f.stem: f for f in root.rglob("video*") if f.suffix.lower() in VIDEO_SUFFIXES}
     numbered = sorted((int(stem[5:]), stem) for stem in files if stem[5:].isdigit())

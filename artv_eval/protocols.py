@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artv.errors import UserError, closest
 from artv_eval.api import ClipRequest, ClipSet
+from artv_eval.decoding import Window
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 
@@ -152,6 +153,11 @@ class Protocol:
         return self.card.metrics
 
     @property
+    def bad_files(self) -> float:
+        """Share of unreadable files above which metrics are withheld."""
+        return self.card.bad_files
+
+    @property
     def published(self) -> tuple[Published, ...]:
         """Values to show beside ours."""
         return self.card.published
@@ -192,6 +198,10 @@ class Protocol:
     def reference(self, frames: int | None = None) -> ClipSet:
         """The real clips, decoded when asked for; by default as long as those of the last :meth:`requests`."""
         return self._reference.reference(frames or self._frames)
+
+    def reference_files(self) -> tuple[list[Path], Window] | None:
+        """The files behind :meth:`reference` and which frames of them; None where the clips are rendered."""
+        return self._reference.files(self._frames)
 
 
 _SHARED = ("feature", "transform", "ddof")

@@ -6,12 +6,15 @@ Shape legend: n clips, d numbers a row.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
 from artv_eval.api import ClipRequest, ClipSet
+from artv_eval.decoding import Window
+from artv_eval.folders import Described, describe_files
 from artv_eval.metrics import statistics
 from artv_eval.metrics.statistics import bootstrap_interval, holm
 from artv_eval.plan import READY, Cell, digest
@@ -88,6 +91,19 @@ def describe_reference(store: RunStore, protocol_key: str, clips: ClipSet, evalu
         return ClipSet([clips.requests[i] for i in part], lambda i: clips[part[i]][1])
 
     return describe_cached(store, f"reference-{protocol_key}", keys, evaluator, subset)
+
+
+def describe_reference_files(
+    store: RunStore,
+    protocol_key: str,
+    files: Sequence[Path],
+    window: Window,
+    evaluator: Any,
+    on_clip: Callable[[int], None] | None = None,
+) -> Described:
+    """The same where the clips are video files: decoded by processes of their own, bad ones named and left out."""
+    cache = store.root / "features" / f"reference-{protocol_key}"
+    return describe_files(files, [evaluator], window, cache=cache, on_clip=on_clip)
 
 
 def score_cell(

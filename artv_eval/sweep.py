@@ -11,11 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from artv.errors import UserError, WorkFailed
 from artv.progress import progress_bar
 from artv_eval.api import ClipRequest, ProtocolCard, Task
 from artv_eval.build import Recipe, build, recipe, settings_of
 from artv_eval.components import KINDS
+from artv_eval.decoding import Window
+from artv_eval.folders import check_sizes, notes_of
 from artv_eval.generate import GenerationWork, Shard, generate, pending, with_status
 from artv_eval.plan import READY, Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells, with_components
 from artv_eval.plugins import PluginManager
@@ -26,6 +30,7 @@ from artv_eval.score import (
     comparisons_of,
     curves_of,
     describe_reference,
+    describe_reference_files,
     flaws_of,
     reason,
     row_of,
@@ -277,9 +282,10 @@ def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
 
 def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Results:
     scored: list[Scored] = []
+    notes = dict.fromkeys(published(prepared))
+    references = [_reference(prepared, store, metric, notes) for metric in prepared.metrics]
     with progress_bar("scores", total=len(prepared.metrics) * len(cells)) as bar:
-        for metric in prepared.metrics:
-            metric, reference = _reference(prepared, store, metric)
+        for metric, reference in references:
             for cell in cells:
                 scored.append(score_cell(store, cell, prepared.requests, prepared.indices, metric, reference))
                 bar.update(len(scored), f"{metric.name} {cell.name}")
@@ -294,7 +300,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
         comparisons=comparisons_of(scored),
         flaws=flaws_of(rows),
         curves=curves_of(scored),
-        notes=published(prepared),
+        notes=list(notes),
     )
 
 
@@ -308,17 +314,41 @@ def published(prepared: Prepared) -> list[str]:
     ]
 
 
-def _reference(prepared: Prepared, store: RunStore, metric: Metric) -> tuple[Metric, Any]:
-    """The metric with the rows of the reference clips if it needs any; absent or failed if they cannot be described."""
+def _reference(
+    prepared: Prepared, store: RunStore, metric: Metric, notes: dict[str, None]
+) -> tuple[Metric, np.ndarray | None]:
+    """The metric with the rows of the reference clips if it needs any; absent or failed if they cannot be described.
+
+    ``notes``: gets which files were left out.
+    """
     if metric.status != OK or "reference" not in metric.evaluator.needs:
         return metric, None
     try:
-        clips = prepared.card.reference()
-        return metric, describe_reference(store, prepared.protocol.key, clips, metric.evaluator)
+        files = prepared.card.reference_files() if hasattr(prepared.card, "reference_files") else None
+        if files is not None:
+            paths, window = files
+            return _reference_files(prepared, store, metric, paths, window, notes)
+        return metric, describe_reference(store, prepared.protocol.key, prepared.card.reference(), metric.evaluator)
     except (WorkFailed, OSError):
         raise
     except Exception as error:
         return replace(metric, status=reason(error)), None
+
+
+def _reference_files(
+    prepared: Prepared, store: RunStore, metric: Metric, files: Sequence[Path], window: Window, notes: dict[str, None]
+) -> tuple[Metric, np.ndarray | None]:
+    with progress_bar(f"reference of {metric.name}", total=len(files)) as bar:
+        found = describe_reference_files(store, prepared.protocol.key, files, window, metric.evaluator, bar.update)
+    notes |= dict.fromkeys(notes_of({"reference": found}))
+    first = prepared.requests[0]
+    check_sizes([metric.evaluator], {**found.sizes, (first.height, first.width): Path("a generated clip")})
+    status = found.withheld(getattr(prepared.card, "bad_files", 0.0), "reference")
+    if status is None and len(found.files) < 2:
+        status = f"absent: {len(found.files)} reference clips; at least 2 are needed"
+    if status is not None:
+        return replace(metric, status=status), None
+    return metric, found.rows[metric.evaluator.digest]
 
 
 def gallery(requests: Sequence[ClipRequest]) -> list[dict[str, Any]]:
