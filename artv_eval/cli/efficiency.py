@@ -1,6 +1,8 @@
 """``artv-eval efficiency``: the paper's Table 2 on this machine."""
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +27,7 @@ def efficiency(
     repeats: Annotated[int, typer.Option(help="Timed calls after the warm-up, at least 20.")] = 30,
     train_batch: Annotated[int, typer.Option(help="Also time a training step of this many samples; 0: do not.")] = 0,
     format: Annotated[str, typer.Option(help="table, json, csv, markdown or latex.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="Also keep the rows in this JSON file, as they come.")] = None,
 ) -> None:
     """Measures parameters, FLOPs, throughput and memory beside the paper's Table 2. Needs no weights."""
     resolutions = parse_resolutions(res)
@@ -38,6 +41,7 @@ def efficiency(
     from artv_eval.efficiency import cases, report, rows, settings
 
     report.check_format(format)
+    keep = _file(out)
     plan = rows.Plan(
         resolutions=resolutions,
         frames=frames,
@@ -52,7 +56,20 @@ def efficiency(
     for row in rows.measure(chosen, plan):
         print(f"{row['method']} at {row['resolution']}: {row['status']}", file=sys.stderr)
         done.append(row)
+        keep(report.render(done, "json"))
     typer.echo(report.render(done, format))
+
+
+def _file(path: Path | None) -> Callable[[str], object]:
+    """Writes text there; found out now if it cannot be, not after minutes of measuring."""
+    if path is None:
+        return lambda text: None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise UserError(f"--out {path} cannot be written: {error.strerror}; choose another file") from None
+    return lambda text: path.write_text(text + "\n")
 
 
 def parse_resolutions(text: str) -> tuple[int, ...]:
