@@ -5,13 +5,16 @@ A strategy is asked once a frame, before it is made, and sees what has been made
 Shape suffixes: B samples, C latent channels, H W latent size.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from artv.errors import UserError, closest
+
+if TYPE_CHECKING:  # a command checks its arguments before torch is imported
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,17 @@ Every scale counts what is *added* to the full prediction, as in Eq. 1 of the su
 model everywhere. A scale of 6.5 here is 7.5 in code that interpolates from the unconditional prediction.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from artv.errors import UserError, closest
+
+if TYPE_CHECKING:  # a command checks its arguments before torch is imported
+    from torch import Tensor
 
 Branch = frozenset[str]
 FULL: Branch = frozenset()
@@ -174,15 +177,18 @@ class Rescaled:
         return guided * (self.phi * factor + 1 - self.phi)
 
 
-def _interval(*, low: float = 0.0, high: float = math.inf, **scales: float) -> Interval:
+def interval(*, low: float = 0.0, high: float = math.inf, **scales: float) -> Interval:
+    """:class:`Interval` around three-term guidance with these scales."""
     return Interval(inner=ThreeTerm(**scales), low=low, high=high)
 
 
-def _rescaled(*, phi: float = 0.7, **scales: float) -> Rescaled:
+def rescaled(*, phi: float = 0.7, **scales: float) -> Rescaled:
+    """:class:`Rescaled` around three-term guidance with these scales."""
     return Rescaled(inner=ThreeTerm(**scales), phi=phi)
 
 
-def _none() -> ThreeTerm:
+def none() -> ThreeTerm:
+    """The plain conditional model: every scale is zero."""
     return ThreeTerm(ref=0.0, anchor=0.0, text=0.0)
 
 
@@ -190,9 +196,9 @@ GUIDANCE: dict[str, Callable[..., Guidance]] = {
     "three_term": ThreeTerm,
     "joint": Joint,
     "nested": Nested,
-    "interval": _interval,
-    "rescaled": _rescaled,
-    "none": _none,
+    "interval": interval,
+    "rescaled": rescaled,
+    "none": none,
 }
 """Factories by name; ``interval`` and ``rescaled`` take the scales of the three-term guidance that they wrap."""
 
@@ -206,7 +212,7 @@ _ARGUMENTS = {
 }
 
 
-def parse(guidance: "Guidance | Mapping[str, Any] | str | None") -> Guidance:
+def parse(guidance: Guidance | Mapping[str, Any] | str | None) -> Guidance:
     """Guidance from what a user writes; scales left out keep the paper's values.
 
     Args:

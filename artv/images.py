@@ -16,7 +16,7 @@ def load_image(picture: Picture, height: int, width: int) -> np.ndarray:
     if isinstance(picture, np.ndarray):
         picture = _from_array(picture)
     elif isinstance(picture, (str, Path)):
-        picture = _from_file(Path(picture))
+        picture = open_image(Path(picture))
     image = ImageOps.exif_transpose(picture)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
@@ -35,7 +35,8 @@ def load_images(pictures: Picture | Sequence[Picture], count: int, height: int, 
     return np.stack([load_image(item, height, width) for item in items])  # type: ignore[arg-type]
 
 
-def _from_file(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
+    """Decoded. Raises :class:`UserError` where there is none, or none that Pillow reads."""
     try:
         image = Image.open(path)
         image.load()

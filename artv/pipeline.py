@@ -21,7 +21,7 @@ from artv import presets
 from artv.anchors import AnchorStrategy, anchor_strategy
 from artv.autoencoder import decode_latents, downscale, encode_frames
 from artv.conditioning import noise_levels
-from artv.errors import UserError, WorkFailed, closest
+from artv.errors import UserError, WorkFailed
 from artv.guidance import Guidance
 from artv.guidance import parse as parse_guidance
 from artv.images import Picture, load_images
@@ -29,6 +29,7 @@ from artv.mask_rules import MaskRule, mask_rule
 from artv.networks import ArtVModel, InferenceModel
 from artv.networks.streams import SideStream
 from artv.progress import progress_bar, quiet_loading
+from artv.requests import check_count, check_name
 from artv.rollout import Frame, Sampling, rollout
 from artv.samplers import SAMPLERS
 from artv.text_encoder import OpenClipTextEncoder
@@ -75,10 +76,10 @@ class ArtVPipeline(DiffusionPipeline):
         """
         kwargs |= {"use_safetensors": True, "trust_remote_code": False}
         name = str(pretrained_model_name_or_path)
+        presets.check_source(name)
         if presets.is_packaged(name):
             pipe = presets.load_packaged(cls, name, kwargs)
         else:
-            presets.check_source(name)
             with quiet_loading():
                 pipe = super().from_pretrained(name, **kwargs)
         for component in pipe.components.values():
@@ -243,10 +244,8 @@ class ArtVPipeline(DiffusionPipeline):
             raise UserError("no prompt was given; give at least one")
         if len({len(story) for story in stories}) > 1:
             raise UserError("the samples of a batch have different numbers of prompts; make them one by one")
-        if num_frames < 1:
-            raise UserError(f"frames is {num_frames}; it must be at least 1")
-        if steps is not None and steps < 1:
-            raise UserError(f"steps is {steps}; it must be at least 1")
+        check_count("frames", num_frames)
+        check_count("steps", steps)
         seeds = [seed + i for i in range(len(stories))] if isinstance(seed, int) else list(seed)
         if len(seeds) != len(stories):
             raise UserError(f"{len(seeds)} seeds for {len(stories)} prompts; give one number, or one for each prompt")
@@ -266,6 +265,5 @@ class ArtVPipeline(DiffusionPipeline):
 def _sampler(sampler: str | Callable[..., Tensor]) -> Callable[..., Tensor]:
     if callable(sampler):
         return sampler
-    if sampler not in SAMPLERS:
-        raise UserError(f"sampler is {sampler!r}; {closest(sampler, SAMPLERS)}")
+    check_name("sampler", sampler, SAMPLERS)
     return SAMPLERS[sampler]

@@ -5,6 +5,7 @@ The packaged twins share one autoencoder and one text encoder:
     artv/assets/autoencoder  artv/assets/text_encoder  artv/assets/model  artv/assets/model_no_mask  …
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,8 @@ def load_packaged(pipeline: Any, name: str, kwargs: dict[str, Any]) -> Any:
     from artv.networks import ArtVModel
     from artv.progress import quiet_loading
 
-    if name not in packaged():
-        raise UserError(f"packaged weights {name!r} do not exist; {closest(name, packaged())}")
     dtype = kwargs.get("torch_dtype") or torch.float32
-    twin = name.partition(":")[2].replace("-", "_")
-    folder = ASSETS / (f"model_{twin}" if twin else "model")
+    folder = _model_folder(name)
     with quiet_loading():
         model = kwargs.get("model") or ArtVModel.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
         shared = {key: kwargs.get(key) or module.to(dtype) for key, module in load_components(FIRST).items()}
@@ -89,6 +87,10 @@ def load_components(source: str) -> dict[str, Any]:
 def check_source(name: str) -> None:
     """One clear line for a checkpoint that is not one, before diffusers looks at it."""
     path = Path(name)
+    if is_packaged(name):
+        if name not in packaged():
+            raise UserError(f"packaged weights {name!r} do not exist; {closest(name, packaged())}")
+        return
     if path.is_dir() and not (path / "model_index.json").is_file():
         raise UserError(f"checkpoint {name} holds no model_index.json; give a folder written by save_pretrained")
     if not path.is_dir() and (name.count("/") != 1 or name.startswith((".", "/"))):
@@ -96,3 +98,17 @@ def check_source(name: str) -> None:
             f"checkpoint {name!r} is no folder, no hub id (owner/name) and not packaged; "
             f"packaged: {', '.join(packaged()) or 'none'}"
         )
+
+
+def check_has_mask(name: str) -> None:
+    """Refuses a checkpoint on this machine whose configuration has no mask network; others are seen when loaded."""
+    file = _model_folder(name) / "config.json"
+    if file.is_file() and json.loads(file.read_text()).get("mask") is None:
+        raise UserError(f"--save-masks: checkpoint {name} has no mask network; use one trained with it")
+
+
+def _model_folder(name: str) -> Path:
+    if not is_packaged(name):
+        return Path(name) / "model"
+    twin = name.partition(":")[2].replace("-", "_")
+    return ASSETS / (f"model_{twin}" if twin else "model")

@@ -1,13 +1,21 @@
-"""What ``artv sample`` does: checks the request, makes the clip with a progress bar, writes it and its masks."""
+"""What ``artv sample`` does: checks the request before torch is imported, makes the clip, writes it and its masks."""
+
+from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from artv import presets
+from artv.anchors import anchor_strategy
 from artv.errors import UserError
-from artv.masks import mask_figure
-from artv.pipeline import ArtVPipeline
+from artv.guidance import parse as parse_guidance
+from artv.images import open_image
+from artv.requests import SAMPLER_NAMES, check_count, check_device, check_name, check_suffix, check_writable
 from artv.video import SUFFIXES, write_clip
+
+if TYPE_CHECKING:
+    from artv.pipeline import ArtVPipeline
 
 
 def sample_command(
@@ -21,13 +29,8 @@ def sample_command(
     save_masks: Path | None,
     settings: dict[str, Any],
 ) -> None:
-    """See the options of ``artv sample``. Everything that can be wrong is found before the first step."""
-    if out.suffix.lower() not in SUFFIXES:
-        raise UserError(f"--out is {out}; its name must end in {' or '.join(SUFFIXES)}")
-    if save_masks is not None and save_masks.suffix.lower() != ".png":
-        raise UserError(f"--save-masks is {save_masks}; its name must end in .png")
-    for target in filter(None, (out, save_masks)):
-        _check_writable(target)
+    """See the options of ``artv sample``."""
+    _check(out, checkpoint, device, save_masks, made=len(prompts) * settings["num_frames"], **settings)
     warnings.formatwarning = lambda message, *_: f"artv: {message}\n"
     pipe = _load(checkpoint, revision, device)
     if save_masks is not None and pipe.model.mask_network is None:
@@ -35,30 +38,41 @@ def sample_command(
     result = pipe([prompts], progress=True, return_masks=save_masks is not None, **settings)
     write_clip(out, result.frames[0], fps or pipe.defaults.fps)
     print(f"wrote {out} ({len(result.frames[0])} frames)")
-    if save_masks is not None:
-        if result.masks is None:
-            raise UserError("--save-masks: a single frame has no reference to copy from; ask for at least 2 frames")
+    if save_masks is not None and result.masks is not None:
+        from artv.masks import mask_figure
+
         mask_figure(result.frames[0], result.masks[0]).save(save_masks)
         print(f"wrote {save_masks}")
+
+
+def _check(out: Path, checkpoint: str, device: str | None, save_masks: Path | None, *, made: int, **settings) -> None:
+    """Everything that needs no weights."""
+    check_count("frames", settings["num_frames"])
+    check_count("steps", settings["steps"])
+    check_name("sampler", settings["sampler"], SAMPLER_NAMES)
+    anchor_strategy(settings["anchor"])
+    parse_guidance(settings["guidance"])
+    check_device(device)
+    presets.check_source(checkpoint)
+    if settings["image"] is not None:
+        open_image(settings["image"])
+    check_suffix("--out", out, *SUFFIXES)
+    check_writable(out)
+    if save_masks is not None:
+        check_suffix("--save-masks", save_masks, ".png")
+        check_writable(save_masks)
+        presets.check_has_mask(checkpoint)
+        if made < 2:
+            raise UserError("--save-masks: a single frame has no reference to copy from; ask for at least 2 frames")
 
 
 def _load(checkpoint: str, revision: str | None, device: str | None) -> ArtVPipeline:
     import torch
 
     name = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name.split(":")[0] not in ("cpu", "cuda"):
-        raise UserError(f"device is {name!r}; it must be cuda or cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError("device is cuda, but no CUDA device is visible; use --device cpu")
+    from artv.pipeline import ArtVPipeline
+
     extra = {"revision": revision} if revision else {}
     return ArtVPipeline.from_pretrained(checkpoint, **extra).to(name)
-
-
-def _check_writable(target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        probe = target.with_name(f".{target.name}.probe")
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}; choose another place") from None

@@ -37,9 +37,9 @@ def register_guidance() -> list[Component]:
         Component("three_term", "artv.guidance:ThreeTerm", "equation 1: ref, anchor and text, each on its own"),
         Component("joint", "artv.guidance:Joint", "one branch without any condition"),
         Component("nested", "artv.guidance:Nested", "conditions added one inside the other"),
-        Component("interval", "artv.guidance:_interval", "three terms, at some noise levels only"),
-        Component("rescaled", "artv.guidance:_rescaled", "three terms, pulled back to the prediction's deviation"),
-        Component("none", "artv.guidance:_none", "the plain conditional model"),
+        Component("interval", "artv.guidance:interval", "three terms, at some noise levels only"),
+        Component("rescaled", "artv.guidance:rescaled", "three terms, pulled back to the prediction's deviation"),
+        Component("none", "artv.guidance:none", "the plain conditional model"),
     ]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from artv.requests import SAMPLER_NAMES
 from artv.samplers.ancestral import sample_ddim, sample_dpmpp_2s_ancestral, sample_euler_ancestral
 from artv.samplers.common import Callback, Denoise, Noise
 from artv.samplers.from_diffusers import sample_unipc, sampler_from_diffusers
@@ -36,16 +37,7 @@ __all__ = [
     "sampler_from_diffusers",
 ]
 
-SAMPLERS: dict[str, Callable[..., Tensor]] = {
-    "dpmpp_2s_ancestral": sample_dpmpp_2s_ancestral,
-    "dpmpp_2m": sample_dpmpp_2m,
-    "dpmpp_sde": sample_dpmpp_sde,
-    "euler": sample_euler,
-    "euler_ancestral": sample_euler_ancestral,
-    "heun": sample_heun,
-    "ddim": sample_ddim,
-    "unipc": sample_unipc,
-}
+SAMPLERS: dict[str, Callable[..., Tensor]] = {name: globals()[f"sample_{name}"] for name in SAMPLER_NAMES}
 """The built-in samplers; the first is the paper's."""
 
 

@@ -1,0 +1,54 @@
+"""What can be checked of a request before torch is imported, by the commands and by the pipeline alike."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from artv.errors import UserError, closest
+
+SAMPLER_NAMES = (
+    "dpmpp_2s_ancestral",
+    "dpmpp_2m",
+    "dpmpp_sde",
+    "euler",
+    "euler_ancestral",
+    "heun",
+    "ddim",
+    "unipc",
+)
+"""The built-in samplers, ``artv.samplers.sample_<name>``; the first is the paper's."""
+
+
+def check_count(what: str, value: int | None) -> None:
+    """Frames, steps, clips: at least 1; None stands for a default."""
+    if value is not None and value < 1:
+        raise UserError(f"{what} is {value}; it must be at least 1")
+
+
+def check_name(what: str, name: str, known: Collection[str]) -> None:
+    """A name out of a list; the error has the closest ones."""
+    if name not in known:
+        raise UserError(f"{what} is {name!r}; {closest(name, known)}")
+
+
+def check_device(name: str | None) -> None:
+    """``cuda``, ``cuda:1``, ``cpu`` or None. Whether it is there, torch knows."""
+    if name is not None and name.split(":")[0] not in ("cpu", "cuda"):
+        raise UserError(f"device is {name!r}; it must be cuda or cpu")
+
+
+def check_suffix(option: str, path: Path, *allowed: str) -> None:
+    """The end of an output's name says its format."""
+    if path.suffix.lower() not in allowed:
+        raise UserError(f"{option} is {path}; its name must end in {' or '.join(allowed)}")
+
+
+def check_writable(target: Path) -> None:
+    """A file that can be written, or a folder in which files can be; folders are made."""
+    try:
+        folder = target if not target.suffix else target.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{target.name}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}; choose another place") from None
