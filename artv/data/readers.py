@@ -6,6 +6,7 @@ files they did not write (decord hangs on some broken ones).
 Shape suffixes: T frames, H W pixels.
 """
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -91,6 +92,8 @@ def open_video(path: str | Path, reader: str = "decord") -> Reader:
         raise UserError(f"video {path} does not exist")
     if path.stat().st_size == 0:
         raise UserError(f"video {path} is empty (0 bytes); delete it or make it again")
+    if is_cut_off(path):
+        raise UserError(f"video {path} is cut off: its end is missing; copy or make it again")
     try:
         video = READERS[reader](path)
         if len(video) == 0:
@@ -103,6 +106,27 @@ def open_video(path: str | Path, reader: str = "decord") -> Reader:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"video {path} cannot be read by {reader}: {reason[:160]}") from None
     return video
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether an MP4 or QuickTime file ends before its index or its data do (boxes of ISO/IEC 14496-12, 4.2).
+
+    Readers go on with the frames that are left, of which the centre, for one, is somewhere else.
+    """
+    end, place = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while place + 16 <= end:
+            file.seek(place)
+            size, kind, large = struct.unpack(">I4sQ", file.read(16))
+            if place == 0 and kind != b"ftyp":
+                return False
+            size = large if size == 1 else size
+            if size < 8:  # 0: up to the end
+                return False
+            place += size
+            if place > end and kind in (b"mdat", b"moov", b"moof"):
+                return True
+    return False
 
 
 def read_video(

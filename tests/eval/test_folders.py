@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -88,6 +89,27 @@ def test_every_kind_of_bad_file_is_named_and_the_rest_goes_on(broken):
     assert all(name in reason for name, reason in reasons.items())
     assert "0 bytes" in reasons["empty.mp4"] and "the protocol needs 4" in reasons["short.mp4"]
     assert len(next(iter(found.rows.values()))) == 4 and found.bad_share == 0.5
+
+
+@pytest.mark.parametrize("flags", ["", "faststart", "frag_keyframe+empty_moov"])
+def test_a_video_that_is_cut_off_is_bad_even_where_its_first_frames_are_whole(tmp_path, flags):
+    """With its index at the front, readers give the frames that are left: another centre, without a word."""
+    rng, whole = np.random.default_rng(0), tmp_path / "whole.mp4"
+    with av.open(str(whole), "w", format="mp4", options={"movflags": flags} if flags else {}) as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.width = stream.height = 64
+        stream.options = {"g": "8"}
+        for _ in range(40):
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 256, (64, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    data = whole.read_bytes()
+    for share in (30, 60, 90):
+        (tmp_path / f"cut{share}.mp4").write_bytes(data[: len(data) * share // 100])
+    (tmp_path / "trailing.mp4").write_bytes(data + bytes(40))
+    found = {clip.path.stem: clip.error for clip in decode(video_files(tmp_path), WINDOW, workers=0)}
+    assert [name for name, error in found.items() if error is None] == ["trailing", "whole"]
+    assert all(f"{name}.mp4" in error for name, error in found.items() if error)
 
 
 def test_too_many_bad_files_withhold_the_metric(broken, sides):
