@@ -90,6 +90,11 @@ def test_vbench_that_is_not_installed_is_a_status_and_no_crash(installed, cli, m
     assert {r["status"] for r in rows if r["metric"] == "brightness"} == {"ok"}
 
 
+def test_the_tutorial_plugin_is_60_lines_with_its_tests():
+    lines = [line for file in (PLUGINS / "artv-example").rglob("*.py") for line in file.read_text().splitlines()]
+    assert 0 < len(lines) <= 60
+
+
 def test_they_use_public_names_only():
     """Imports run one way, and a plugin of ours has no back door."""
     allowed = {"artv_eval", "artv_eval.testing", "artv_eval.api", "artv.errors"}

@@ -8,7 +8,7 @@ import pytest
 import tiny
 import tiny_transformers
 from artv_diffusers import weights
-from artv_diffusers.first_frame import stable_diffusion
+from artv_diffusers.first_frame import stable_diffusion, stable_diffusion_xl
 from artv_diffusers.method import DiffusersVideo, enough_frames, fit, i2vgen_xl, modelscope
 
 from artv.errors import UserError
@@ -105,9 +105,14 @@ def test_pipelines_without_a_prompt_get_none(saved, requests):
     assert "prompt" not in given and given["image"].size == (32, 32) and given["num_frames"] == 3
 
 
+@pytest.mark.parametrize("factory", [stable_diffusion, stable_diffusion_xl])
+def test_sources_of_first_frames_hold_the_contract(factory, saved):
+    settings = {"source": saved(factory.__name__), "size": 32, "steps": 2}
+    testing.check_first_frame(factory, settings=settings, height=24, width=40)
+
+
 def test_first_frames_feed_image_pipelines_where_the_protocol_gives_none(saved, requests):
     draw = stable_diffusion(saved("stable_diffusion"), size=32, steps=2)
-    testing.check_first_frame(lambda: draw, height=24, width=40)
     bare = [dataclasses.replace(request, first_frame=None) for request in requests]
     assert len(list(i2vgen_xl(saved("i2vgen_xl"), first_frame=draw, **SMALL).generate(bare))) == 2
     with pytest.raises(UserError, match=r"starts from an image and the protocol gives none"):

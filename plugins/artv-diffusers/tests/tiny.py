@@ -10,6 +10,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     I2VGenXLPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
     TextToVideoSDPipeline,
     UNet2DConditionModel,
     UNet3DConditionModel,
@@ -19,6 +20,7 @@ from transformers import (
     CLIPImageProcessor,
     CLIPTextConfig,
     CLIPTextModel,
+    CLIPTextModelWithProjection,
     CLIPTokenizer,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
@@ -131,3 +133,21 @@ def stable_diffusion(root: Path) -> Path:
     )  # fmt: skip
     pipe.save_pretrained(root / "sd")
     return root / "sd"
+
+
+def stable_diffusion_xl(root: Path) -> Path:
+    torch.manual_seed(0)
+    second = CLIPTextModelWithProjection(text_encoder().config).eval()
+    unet = UNet2DConditionModel(
+        sample_size=8, layers_per_block=1, attention_head_dim=4, cross_attention_dim=32, use_linear_projection=True,
+        addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=64,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        **BLOCK,
+    )  # fmt: skip
+    pipe = StableDiffusionXLPipeline(
+        vae=autoencoder(), text_encoder=text_encoder(), text_encoder_2=second, tokenizer=tokenizer(root / "words"),
+        tokenizer_2=tokenizer(root / "words"), unet=unet.eval(), scheduler=EulerDiscreteScheduler(),
+        add_watermarker=False,
+    )  # fmt: skip
+    pipe.save_pretrained(root / "sdxl")
+    return root / "sdxl"
