@@ -9,6 +9,7 @@ from artv_eval.results import OK, Comparison, Flaw, Results, Row
 
 HEAD = ("metric", "cell", "value", "95 % interval", "n", "protocol")
 PAIR_HEAD = ("metric", "a − b", "difference", "95 % interval", "p (Holm)", "n")
+HASH = 8  # digits of a protocol's hash shown with a row; results.json has all
 ARROWS = {True: " ↑", False: " ↓", None: ""}
 
 
@@ -54,7 +55,7 @@ def cells_of(row: Row) -> tuple[str, ...]:
         value,
         interval(row.ci_low, row.ci_high),
         str(row.n),
-        row.protocol,
+        f"{row.protocol} {row.protocol_hash[:HASH]}".rstrip(),
     )
 
 
