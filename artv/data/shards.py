@@ -10,10 +10,7 @@ Shape suffixes: B batch, T frames, C latent channels, h w latent size, L text to
 """
 
 import itertools
-import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,54 +20,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from artv.data.latents import Batch
+from artv.data.shard_index import ShardIndex, read_index, shard_name
 from artv.errors import UserError
 from artv.progress import progress_bar
 
-INDEX = "index.json"
-CLIPS_A_SHARD = 256
 Read = Callable[[Sequence[int]], Iterable[tuple[Tensor, list[str]]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardIndex:
-    """What a folder of shards holds. ``encoders``: digest of the weights that made the latents and the text."""
-
-    data: str
-    clips: int
-    num_frames: int
-    size: int
-    fps: float
-    encoders: str
-    clips_a_shard: int = CLIPS_A_SHARD
-
-    @property
-    def shards(self) -> int:
-        """Number of files."""
-        return math.ceil(self.clips / self.clips_a_shard)
-
-    def clips_in(self, shard: int) -> int:
-        """Number of clips of one file."""
-        return min(self.clips_a_shard, self.clips - shard * self.clips_a_shard)
-
-
-def is_shards(folder: str | Path) -> bool:
-    """Whether a folder holds shards (perhaps not all of them yet)."""
-    return (Path(folder) / INDEX).is_file()
-
-
-def read_index(folder: str | Path) -> ShardIndex:
-    """Raises :class:`UserError` when shards are missing."""
-    folder = Path(folder)
-    try:
-        index = ShardIndex(**json.loads((folder / INDEX).read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{folder / INDEX} cannot be read: {str(error).splitlines()[0]}") from None
-    missing = sum(not (folder / _name(k)).is_file() for k in range(index.shards))
-    if missing:
-        raise UserError(
-            f"{folder}: {missing} of {index.shards} shards are missing; run the command that makes them again"
-        )
-    return index
 
 
 def digest(*modules: nn.Module) -> str:
@@ -81,22 +35,6 @@ def digest(*modules: nn.Module) -> str:
             total.update(key.encode())
             total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return total.hexdigest()[:16]
-
-
-def claim_shards(folder: Path, index: ShardIndex) -> None:
-    """Says what the folder is for, before any work; refuses a folder that holds something else."""
-    file = folder / INDEX
-    if file.exists():
-        stored = json.loads(file.read_text())
-        for key, ours in asdict(index).items():
-            if stored.get(key) != ours:
-                raise UserError(f"{folder} holds shards with {key} = {stored.get(key)}, not {ours}; use another folder")
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(index), indent=1))
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
 
 
 @torch.no_grad()
@@ -117,12 +55,12 @@ def write_shards(
     from webdataset import TarWriter
 
     order = _permutation(index.clips, 0)
-    mine = [k for k in range(rank, index.shards, world) if not (folder / _name(k)).is_file()]
+    mine = [k for k in range(rank, index.shards, world) if not (folder / shard_name(k)).is_file()]
     total = sum(index.clips_in(k) for k in mine)
     with progress_bar("latents", total=total, shown=rank == 0 and total > 0) as bar:
         done = 0
         for k in mine:
-            part = folder / f".{_name(k)}.part"
+            part = folder / f".{shard_name(k)}.part"
             chosen = order[k * index.clips_a_shard :][: index.clips_a_shard].tolist()
             with TarWriter(str(part)) as tar:
                 clip = iter(chosen)
@@ -133,7 +71,7 @@ def write_shards(
                         tar.write({"__key__": f"{next(clip):09d}", "txt": caption, **arrays})
                     done += len(captions)
                     bar.update(done)
-            part.replace(folder / _name(k))
+            part.replace(folder / shard_name(k))
 
 
 class ShardStream(IterableDataset):
@@ -160,7 +98,7 @@ class ShardStream(IterableDataset):
             if skip >= clips:
                 skip -= clips
                 continue
-            samples = _read_shard(self.folder / _name(shard))
+            samples = _read_shard(self.folder / shard_name(shard))
             for i in _permutation(clips, self.seed, epoch, shard + 1)[skip:]:
                 yield samples[i]
             skip = 0
@@ -201,10 +139,6 @@ class LatentStream:
             self._batches = iter(loader)
         latents, text = (x.to(self.device, non_blocking=True).float() for x in next(self._batches))
         return Batch(latents, text)
-
-
-def _name(shard: int) -> str:
-    return f"{shard:06d}.tar"
 
 
 def _half(x: Tensor) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What a training run is made of. Users write it as YAML or options; each preset is a function that returns one."""
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,46 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from artv.config import PRESETS as NETWORKS
 from artv.config import ModelConfig
 from artv.errors import UserError, closest
-from artv.training.loop import LoopConfig
+
+ENCODERS = ("autoencoder", "text_encoder")
+STAGES = (*ENCODERS, "model")
+"""What a run trains, in this order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How a stage is trained.
+
+    Args:
+        steps: optimiser steps in all, over all resumptions.
+        batch_size: samples a step and process.
+        lr: peak learning rate; ``schedule`` is ``constant`` (Table 4) or ``cosine`` to zero, after ``warmup`` steps.
+        ema_decay: decay of the weights' average.
+        precision: ``fp32`` or ``bf16`` (autocast).
+        minutes: stop (and save) after this time even if steps remain; None = no limit.
+        save_minutes: time between checkpoints.
+        graph: capture the step as a CUDA graph (one GPU only).
+    """
+
+    steps: int
+    batch_size: int
+    lr: float
+    warmup: int = 100
+    schedule: str = "constant"
+    ema_decay: float = 0.9999
+    grad_clip: float = 1.0
+    weight_decay: float = 0.01
+    precision: str = "fp32"
+    seed: int = 0
+    minutes: float | None = None
+    save_minutes: float = 2.0
+    graph: bool = True
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of a step (0-based)."""
+        rise = min(1.0, (step + 1) / max(self.warmup, 1))
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps))) if self.schedule == "cosine" else 1.0
+        return self.lr * rise * fall
 
 
 class TrainConfig(BaseModel):

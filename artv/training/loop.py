@@ -18,48 +18,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from artv.errors import UserError, WorkFailed
+from artv.errors import WorkFailed
 from artv.progress import progress_bar
+from artv.requests import check_count
 from artv.training import processes
 from artv.training.checkpoint import load_state, save_state
+from artv.training.config import LoopConfig
 from artv.training.ema import Ema
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopConfig:
-    """How a stage is trained.
-
-    Args:
-        steps: optimiser steps in all, over all resumptions.
-        batch_size: samples a step and process.
-        lr: peak learning rate; ``schedule`` is ``constant`` (Table 4) or ``cosine`` to zero, after ``warmup`` steps.
-        ema_decay: decay of the weights' average.
-        precision: ``fp32`` or ``bf16`` (autocast).
-        minutes: stop (and save) after this time even if steps remain; None = no limit.
-        save_minutes: time between checkpoints.
-        graph: capture the step as a CUDA graph (one GPU only).
-    """
-
-    steps: int
-    batch_size: int
-    lr: float
-    warmup: int = 100
-    schedule: str = "constant"
-    ema_decay: float = 0.9999
-    grad_clip: float = 1.0
-    weight_decay: float = 0.01
-    precision: str = "fp32"
-    seed: int = 0
-    minutes: float | None = None
-    save_minutes: float = 2.0
-    graph: bool = True
-
-    def lr_at(self, step: int) -> float:
-        """Learning rate of a step (0-based)."""
-        rise = min(1.0, (step + 1) / max(self.warmup, 1))
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps))) if self.schedule == "cosine" else 1.0
-        return self.lr * rise * fall
-
 
 Prepare = Callable[[nn.Module], nn.Module]
 
@@ -105,8 +70,7 @@ def optimise(
         prepare: wraps a module so that its gradients are averaged over the processes (accelerate's).
         on_save: called with the averaged model and the step after each checkpoint, in the main process.
     """
-    if config.steps < 1:
-        raise UserError(f"steps is {config.steps}; it must be at least 1")
+    check_count("steps", config.steps)
     cuda, main = device.type == "cuda", processes.is_main()
     objective = prepare(Objective(model, draw_loss)) if prepare is not None else Objective(model, draw_loss)
     lr = torch.tensor(config.lr, device=device) if cuda else config.lr

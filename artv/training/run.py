@@ -21,7 +21,8 @@ from artv.autoencoder import encode_frames
 from artv.data.clips import ClipFiles, batches
 from artv.data.latents import LatentCache
 from artv.data.shapes import ShapesWorld
-from artv.data.shards import LatentStream, ShardIndex, claim_shards, digest, is_shards, read_index, write_shards
+from artv.data.shard_index import ShardIndex, claim_shards, is_shards, read_index
+from artv.data.shards import LatentStream, digest, write_shards
 from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
@@ -29,12 +30,11 @@ from artv.text_encoder import OpenClipTextEncoder
 from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
 from artv.training.checkpoint import saved_step
-from artv.training.config import TrainConfig
+from artv.training.config import STAGES, TrainConfig
 from artv.training.loop import Outcome, Prepare
 from artv.training.model import train_model
 from artv.training.text_encoder import train_text_encoder
 
-STAGES = ("autoencoder", "text_encoder", "model")
 CHUNK = 256
 FRAMES_AT_ONCE = 512  # of 64 × 64 pixels, fewer of larger ones: what an autoencoder is given
 
@@ -214,8 +214,7 @@ def _stream(config: TrainConfig, folder: Path, worker: Worker, step: int) -> Lat
 def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome:
     autoencoder, text_encoder = parts["autoencoder"], parts["text_encoder"]
     assert isinstance(autoencoder, AutoencoderKL) and isinstance(text_encoder, OpenClipTextEncoder)
-    with torch.no_grad():
-        null_text = text_encoder.encode([""])[0]
+    null_text = text_encoder.encode([""])[0]
     if config.stream or clips.encoded:
         folder = Path(config.data) if clips.encoded else out / "latents"
         make_latents(config, folder, clips, autoencoder, text_encoder)

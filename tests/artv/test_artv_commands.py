@@ -84,13 +84,25 @@ def test_sample_from_an_image_and_several_prompts(tmp_path):
         (["train", "--preset", "paper", "--out", "r"], "--init SD-2.1-base"),
         (["train", "--preset", "shapes", "--out", "r", "--steps", "0"], "steps is 0"),
         (["data", "shapes", "--out", "d", "--num", "0"], "num is 0"),
-        (["data", "shapes", "--out", "d", "--num", "1", "--split", "val"], "train, test"),
+        (["data", "shapes", "--out", "d", "--num", "1", "--split", "val"], "one of test, train"),
+        (["sample", "--prompt", "x", "--out", "c.mp4", "--steps", "0"], "steps is 0"),
+        (["sample", "--prompt", "x", "--out", "c.mp4", "--sampler", "eulr"], "did you mean euler"),
+        (["sample", "--prompt", "x", "--out", "c.mp4", "--guidance", "tex=1"], "did you mean text"),
+        (["sample", "--prompt", "x", "--out", "c.mp4", "--frames", "1", "--save-masks", "m.png"], "at least 2 frames"),
+        (["train", "--preset", "shapes", "--out", "/proc/r"], "cannot write"),
+        (["train", "--preset", "shapes", "--out", "r", "--stages", "modle"], "did you mean model"),
+        (["train", "--preset", "paper", "--out", "r", "--init", "nowhere"], "nowhere is not a folder"),
+        (["data", "latents", "--data", "builtin", "--out", "d"], "--init"),
     ],
 )
 def test_mistakes_end_in_one_line(tmp_path, command, message):
-    done = run("artv", *command, cwd=tmp_path)
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    done = run("artv", *command, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    told = done.stderr.splitlines()
+    imported = {line.rpartition("|")[2].strip() for line in told if line.startswith("import time:")}
+    lines = [line for line in told if line.strip() and not line.startswith("import time:")]
     assert done.returncode == 2, done.stderr
+    assert "typer" in imported and "torch" not in imported  # a mistake is told at once
+    assert len(lines) == 1 and not list(tmp_path.iterdir())
     assert message in lines[-1] and "Traceback" not in done.stderr
 
 

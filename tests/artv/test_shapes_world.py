@@ -133,7 +133,7 @@ def test_bad_caption_files(tmp_path, text, reason):
 
 
 def test_bad_worlds():
-    with pytest.raises(UserError, match="train, test"):
+    with pytest.raises(UserError, match="one of test, train"):
         ShapesWorld("validation")
     with pytest.raises(UserError, match="num_frames 0"):
         ShapesWorld(num_frames=0)

@@ -11,7 +11,8 @@ import yaml
 
 from artv.config import ModelConfig, NetworkConfig
 from artv.data.clips import write_shapes
-from artv.data.shards import LatentStream, ShardIndex, claim_shards, read_index, write_shards
+from artv.data.shard_index import ShardIndex, claim_shards, read_index
+from artv.data.shards import LatentStream, write_shards
 from artv.errors import UserError
 from artv.training.command import latents_command, train_command
 

@@ -1,0 +1,74 @@
+"""What a folder of latent shards holds and whether it is whole. Needs no torch, so commands check it at once."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from artv.errors import UserError
+
+INDEX = "index.json"
+CLIPS_A_SHARD = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardIndex:
+    """What a folder of shards holds. ``encoders``: digest of the weights that made the latents and the text."""
+
+    data: str
+    clips: int
+    num_frames: int
+    size: int
+    fps: float
+    encoders: str
+    clips_a_shard: int = CLIPS_A_SHARD
+
+    @property
+    def shards(self) -> int:
+        """Number of files."""
+        return math.ceil(self.clips / self.clips_a_shard)
+
+    def clips_in(self, shard: int) -> int:
+        """Number of clips of one file."""
+        return min(self.clips_a_shard, self.clips - shard * self.clips_a_shard)
+
+
+def is_shards(folder: str | Path) -> bool:
+    """Whether a folder holds shards (perhaps not all of them yet)."""
+    return (Path(folder) / INDEX).is_file()
+
+
+def read_index(folder: str | Path) -> ShardIndex:
+    """Raises :class:`UserError` when shards are missing."""
+    folder = Path(folder)
+    try:
+        index = ShardIndex(**json.loads((folder / INDEX).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{folder / INDEX} cannot be read: {str(error).splitlines()[0]}") from None
+    missing = sum(not (folder / shard_name(k)).is_file() for k in range(index.shards))
+    if missing:
+        raise UserError(
+            f"{folder}: {missing} of {index.shards} shards are missing; run the command that makes them again"
+        )
+    return index
+
+
+def claim_shards(folder: Path, index: ShardIndex) -> None:
+    """Says what the folder is for, before any work; refuses a folder that holds something else."""
+    file = folder / INDEX
+    if file.exists():
+        stored = json.loads(file.read_text())
+        for key, ours in asdict(index).items():
+            if stored.get(key) != ours:
+                raise UserError(f"{folder} holds shards with {key} = {stored.get(key)}, not {ours}; use another folder")
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(index), indent=1))
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+
+
+def shard_name(shard: int) -> str:
+    """Name of a shard's file."""
+    return f"{shard:06d}.tar"

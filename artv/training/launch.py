@@ -1,0 +1,122 @@
+"""Starts what a checked command asks for: the processes, the weights to begin with, the run."""
+
+import math
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from artv.conditioning import noise_levels
+from artv.convert import encoders_of, fetch, from_stable_diffusion
+from artv.errors import UserError
+from artv.networks import ArtVModel
+from artv.pipeline import ArtVPipeline
+from artv.presets import load_components
+from artv.training.config import ENCODERS, TrainConfig, for_cpu
+from artv.training.run import Clips, Worker, make_latents, run
+
+
+def launch_training(
+    config: TrainConfig,
+    out: Path,
+    *,
+    stages: list[str],
+    components: str | None,
+    init: str | None,
+    revision: str | None,
+    device: str | None,
+) -> None:
+    """Trains, and says how it ended."""
+    noise_levels(config.ref_noise)
+    worker, prepare = _worker(device)
+    if worker.device.type == "cpu":
+        config = for_cpu(config)
+    torch.manual_seed(config.seed)  # what --init lacks (adapters, mask network) starts at random
+    start_model, given = _start(config, init, revision)
+    given |= load_components(components) if components else {}
+    missing = [name for name in ENCODERS if name not in given and name not in stages]
+    if "model" in stages and missing:
+        raise UserError(f"the stage model needs {missing[0]}: add it to --stages, or give --components")
+    outcome = run(config, out, worker, components=given, init=start_model, stages=stages, prepare=prepare)
+    if worker.is_main:
+        state = "finished" if outcome.finished else "stopped at its time limit; run the same command to continue"
+        loss = "" if math.isnan(outcome.loss) else f", loss {outcome.loss:.4f}, {outcome.seconds:.0f} s"
+        print(f"{outcome.steps} steps{loss}: {state}", file=sys.stderr)
+        if "model" in stages:
+            print(
+                f"sample from it with: artv sample --checkpoint {out / 'pipeline'} --prompt … --out clip.mp4",
+                file=sys.stderr,
+            )
+
+
+def launch_latents(
+    config: TrainConfig,
+    out: Path,
+    *,
+    components: str | None,
+    init: str | None,
+    revision: str | None,
+    device: str | None,
+) -> None:
+    """Writes shards, in every process its part."""
+    worker, _ = _worker(device)
+    clips = Clips(config, worker)
+    if init is not None:
+        autoencoder, text_encoder = encoders_of(fetch(init, revision=revision))
+    else:
+        autoencoder, text_encoder = load_components(components or "").values()
+    make_latents(config, out, clips, autoencoder.to(worker.device), text_encoder.to(worker.device))
+    if worker.is_main:
+        train = f"artv train --preset {config.preset} --data {out} …"
+        print(f"{clips.count} clips in {out}; train with: {train}", file=sys.stderr)
+
+
+def _start(
+    config: TrainConfig, init: str | None, revision: str | None
+) -> tuple[ArtVModel | None, dict[str, nn.Module]]:
+    """The networks to start from, and the components that come with them: of ours, or SD-2.1-base grown."""
+    if init is None:
+        return None, {}
+    if (Path(init) / "config.json").is_file():
+        model, given = ArtVModel.from_pretrained(init, use_safetensors=True), {}
+    else:
+        pipe = _pipeline(config, init, revision)
+        model, given = pipe.model, {name: getattr(pipe, name) for name in ENCODERS}
+    if model.sizes != config.sizes():
+        raise UserError(f"--init {init} holds other networks than the preset {config.preset} with these switches")
+    return model, given
+
+
+def _pipeline(config: TrainConfig, init: str, revision: str | None) -> ArtVPipeline:
+    if config.preset == "paper" and not (Path(init) / "model" / "config.json").is_file():
+        model, autoencoder, text_encoder = from_stable_diffusion(init, revision=revision, config=config.sizes())
+        return ArtVPipeline(model=model, autoencoder=autoencoder, text_encoder=text_encoder)
+    return ArtVPipeline.from_pretrained(init)
+
+
+_WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+def _worker(device: str | None):
+    """This process; under ``accelerate launch`` or ``torchrun`` also the function that wraps what is trained."""
+    sizes = [int(os.environ[name]) for name in _WORLD_SIZES if name in os.environ]
+    if not sizes and os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ:
+        raise UserError(
+            "accelerate launch --cpu starts one process whatever its --num_processes (more only with mpirun); "
+            "on CPUs use: torchrun --nproc-per-node N -m artv train … --device cpu"
+        )
+    if max(sizes, default=1) > 1:
+        from accelerate import Accelerator
+
+        accelerator = Accelerator(cpu=device == "cpu")
+        worker = Worker(accelerator.device, accelerator.process_index, accelerator.num_processes)
+        return worker, accelerator.prepare_model
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("device is cuda, but no CUDA device is visible; use --device cpu")
+    try:
+        return Worker(torch.device(name)), None
+    except RuntimeError:
+        raise UserError(f"device is {name!r}; it must be cuda or cpu") from None
