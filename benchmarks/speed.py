@@ -230,6 +230,7 @@ def clip(bench: Bench) -> list[dict[str, Any]]:
         return lambda: pipe(prompts, num_frames=frames, steps=steps, **settings)
 
     pipe.fast = False
+    make(["a prompt"], 2, 2)()
     eager = bench.seconds(make(["a prompt"], 2, steps)) * (frames - 1)
     rows.append({"what": "model itself, alone (one frame, times 15)", "s_per_clip": eager})
     pipe.fast = True
@@ -298,10 +299,12 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=PARTS, help="may be given several times; default: all")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--pixels", type=int, action="append", help="of batch and tuned; default: 320, 448 and 768")
     parser.add_argument("--out", type=Path, default=Path("results"))
     arguments = parser.parse_args()
     torch.backends.cudnn.benchmark = True
     bench = Bench(arguments.device, arguments.repeats)
+    bench.resolutions = tuple(arguments.pixels or bench.resolutions)
     arguments.out.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"made_with": versions(arguments.device), "parts": {}}
     for part in arguments.part or PARTS:

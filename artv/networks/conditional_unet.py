@@ -34,6 +34,11 @@ class Features:
     anchor: tuple[KeysValues, ...]
     keep_anchor_B: Tensor
 
+    def rows(self, index_N: Tensor) -> "Features":
+        """Rows ``index_N`` of the batch."""
+        ones = torch.ones(len(index_N), device=index_N.device)
+        return self.select(index_N, ones, ones)
+
     def select(self, index_N: Tensor, keep_ref_N: Tensor, keep_anchor_N: Tensor) -> "Features":
         """Rows ``index_N`` of the batch, with conditions dropped where a ``keep`` is 0 (guidance branches)."""
         scale = keep_ref_N.view(-1, 1, 1, 1)

@@ -17,7 +17,8 @@ class CapturedGraph(Generic[_T]):
     """
 
     def __init__(self, call: Callable[[], _T]) -> None:
-        stream = torch.cuda.Stream()
+        # ahead of the side stream's kernels, which then fill the gaps
+        stream = torch.cuda.Stream(priority=-1)
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
@@ -25,7 +26,7 @@ class CapturedGraph(Generic[_T]):
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         # other threads, such as a progress bar's or a writer's, may go on meanwhile
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             self._result = call()
 
     def replay(self) -> _T:

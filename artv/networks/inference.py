@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
-from artv.networks.kernels import add_layer_norm, add_shifted, conv3x3, fuses, geglu, group_norm, layer_norm
+from artv.networks.kernels import add_layer_norm, add_shifted, fuses, geglu, group_norm, layer_norm
 
 
 class Frozen(NamedTuple):
@@ -174,8 +174,6 @@ class _Conv:
 
     def without_bias(self, x: Tensor) -> Tensor:
         """For a caller that adds it together with something else."""
-        if self.weight.shape[2:] == (3, 3) and self.stride == (1, 1):
-            return conv3x3(x, self.weight)
         return torch.conv2d(x, self.weight, None, self.stride, self.padding)
 
 

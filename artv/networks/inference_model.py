@@ -36,11 +36,18 @@ class FrameInputs(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """The inputs of all networks for one frame, and the objects by which they are recognised."""
+    """The inputs of all networks for one frame, and the objects by which they are recognised.
+
+    ``mask_rows``: those that have a reference. Without one the mask is 0, whatever the network says, so it is not
+    asked; None where all rows have one.
+    """
 
     text_BLD: Tensor
     encoded: Encoded
     inputs: list[FrameInputs]
+    mask_rows: Tensor | None
+    layout: tuple[Any, ...]
+    """What decides the operations: frames of one layout can share a graph."""
 
 
 class InferenceModel:
@@ -77,13 +84,13 @@ class InferenceModel:
         """As :meth:`ArtVModel.predict_at`."""
         if not self.networks or torch.is_grad_enabled():
             return self.model.predict_at(z_BCHW, t, text_BLD, encoded, use_mask=use_mask)
-        masked = use_mask and len(self.networks) == 2
         frame = self._frame(text_BLD, encoded)
+        masked = use_mask and len(self.networks) == 2
         alpha = self.schedule.alphas_cumprod[t]
         a, s = float(alpha.sqrt()), float((1 - alpha).sqrt())
         if not self.graphs:
-            return self.evaluate(z_BCHW, self._time(t), frame.inputs, encoded, a, s, masked=masked)
-        key = (z_BCHW.shape, z_BCHW.dtype, masked, *[(i.features.anchored, len(i.tensors())) for i in frame.inputs])
+            return self._evaluate(z_BCHW, self._time(t), frame, a, s, masked=masked)
+        key = (z_BCHW.shape, z_BCHW.dtype, masked, *frame.layout)
         if key in self._captured:
             self._captured.move_to_end(key)
         else:
@@ -92,28 +99,24 @@ class InferenceModel:
                 self._captured.popitem(last=False)
         return self._captured[key](z_BCHW, self._time(t), frame, a, s)
 
-    def evaluate(
-        self,
-        z_BCHW: Tensor,
-        times: list[Tensor],
-        inputs: list[FrameInputs],
-        encoded: Encoded,
-        a: float | Tensor,
-        s: float | Tensor,
-        *,
-        masked: bool,
+    def _evaluate(
+        self, z_BCHW: Tensor, times: list[Tensor], frame: _Frame, a: float | Tensor, s: float | Tensor, *, masked: bool
     ) -> Prediction:
-        """One evaluation from prepared inputs; ``masked`` False leaves the mask network out."""
         z_in = z_BCHW.to(self.dtype)
         if not masked:
-            return Prediction(self.networks[0](z_in, times[0], *inputs[0]).to(z_BCHW.dtype), None)
+            return Prediction(self.networks[0](z_in, times[0], *frame.inputs[0]).to(z_BCHW.dtype), None)
+        rows = frame.mask_rows
+        mask = z_BCHW.new_zeros(z_BCHW.shape[0], 1, *z_BCHW.shape[2:], dtype=torch.float32)
+        if rows is not None and not len(rows):
+            return Prediction(self.networks[0](z_in, times[0], *frame.inputs[0]).to(z_BCHW.dtype), mask)
         with self.side_stream.beside(z_in.device):
-            logits = self.networks[1](z_in, times[1], *inputs[1])
-        dynamic = self.networks[0](z_in, times[0], *inputs[0])
+            logits = self.networks[1](z_in if rows is None else z_in[rows], times[1], *frame.inputs[1])
+        dynamic = self.networks[0](z_in, times[0], *frame.inputs[0])
         self.side_stream.join(logits)
-        mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
-        eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())
-        return Prediction(eps.to(z_BCHW.dtype), mask, dynamic)
+        share = logits.float().sigmoid()
+        mask = share if rows is None else mask.index_copy(0, rows, share)
+        eps = compose(mask, copied_noise(z_BCHW.float(), frame.encoded.copy_BCHW.float(), a, s), dynamic.float())
+        return Prediction(eps.to(z_BCHW.dtype), mask)
 
     def _time(self, t: int) -> list[Tensor]:
         if t not in self._times:
@@ -126,9 +129,18 @@ class InferenceModel:
         for frame in self._frames:
             if frame.text_BLD is text_BLD and frame.encoded is encoded:
                 return frame
-        parts: list[Any] = [encoded.dynamic, encoded.mask][: len(self.networks)]
-        inputs = [FrameInputs(n.text(text_BLD), Frozen.of(f)) for n, f in zip(self.networks, parts, strict=True)]
-        self._frames = [_Frame(text_BLD, encoded, inputs), *self._frames][:_REMEMBERED]
+        inputs = [FrameInputs(self.networks[0].text(text_BLD), Frozen.of(encoded.dynamic))]
+        rows = None
+        if len(self.networks) == 2 and encoded.mask is not None:
+            rows = encoded.keep_ref_B.nonzero().flatten()
+            inputs.append(FrameInputs(self.networks[1].text(text_BLD[rows]), Frozen.of(encoded.mask.rows(rows))))
+        if rows is not None and len(rows) == len(text_BLD):
+            rows = None
+        layout = (
+            None if rows is None else tuple(rows.tolist()),
+            *((one.features.anchored, len(one.tensors())) for one in inputs),
+        )
+        self._frames = [_Frame(text_BLD, encoded, inputs, rows, layout), *self._frames][:_REMEMBERED]
         return self._frames[0]
 
 
@@ -139,19 +151,16 @@ class _CapturedEvaluation:
         self.z_BCHW = z_BCHW.clone()
         self.times = [time.clone() for time in times]
         self.inputs = [one.clone() for one in frame.inputs]
-        self.copy_BCHW, self.keep_ref_B = frame.encoded.copy_BCHW.clone(), frame.encoded.keep_ref_B.clone()
+        self.copy_BCHW = frame.encoded.copy_BCHW.clone()
         self.a, self.s = torch.ones((), device=z_BCHW.device), torch.ones((), device=z_BCHW.device)
         self.frame = frame
-        encoded = frame.encoded._replace(copy_BCHW=self.copy_BCHW, keep_ref_B=self.keep_ref_B)
-        self.graph = CapturedGraph(
-            lambda: owner.evaluate(self.z_BCHW, self.times, self.inputs, encoded, self.a, self.s, masked=masked)
-        )
+        own = frame._replace(encoded=frame.encoded._replace(copy_BCHW=self.copy_BCHW), inputs=self.inputs)
+        self.graph = CapturedGraph(lambda: owner._evaluate(self.z_BCHW, self.times, own, self.a, self.s, masked=masked))
 
     def __call__(self, z_BCHW: Tensor, times: list[Tensor], frame: _Frame, a: float, s: float) -> Prediction:
         if frame is not self.frame:
-            into = [t for one in self.inputs for t in one.tensors()] + [self.copy_BCHW, self.keep_ref_B]
-            new = [t for one in frame.inputs for t in one.tensors()]
-            torch._foreach_copy_(into, [*new, frame.encoded.copy_BCHW, frame.encoded.keep_ref_B])
+            into, new = ([t for one in inputs for t in one.tensors()] for inputs in (self.inputs, frame.inputs))
+            torch._foreach_copy_([*into, self.copy_BCHW], [*new, frame.encoded.copy_BCHW])
             self.frame = frame
         self.z_BCHW.copy_(z_BCHW)
         torch._foreach_copy_(self.times, times)

@@ -18,9 +18,6 @@ from torch import Tensor
 ENABLED = find_spec("triton") is not None
 """Turn off to compare with PyTorch's operations."""
 
-FEW_POSITIONS = 512
-"""Below so many (in all rows together) :func:`conv3x3` is a matrix product."""
-
 _TILE = 16384  # values of a group that one program holds in registers
 
 
@@ -73,20 +70,6 @@ def geglu(x_BNE: Tensor) -> Tensor:
         return _launch_geglu(x_BNE)
     value, gate = x_BNE.chunk(2, dim=-1)
     return value * F.gelu(gate)
-
-
-def conv3x3(x_BCHW: Tensor, weight_OCHW: Tensor) -> Tensor:
-    """3 × 3 convolution, stride 1, padding 1, no bias; channels-last in and out.
-
-    On few positions a convolution keeps most of a GPU waiting while a few programs walk along many channels. A matrix
-    product of the gathered neighbourhoods splits that walk.
-    """
-    B, _, H, W = x_BCHW.shape
-    if not fuses(x_BCHW) or B * H * W > FEW_POSITIONS:
-        return torch.conv2d(x_BCHW, weight_OCHW, None, 1, 1)
-    neighbours = _launch_neighbours(x_BCHW)
-    y = neighbours @ weight_OCHW.permute(0, 2, 3, 1).flatten(1).t()
-    return y.view(B, H, W, -1).permute(0, 3, 1, 2)
 
 
 def fuses(x_BCHW: Tensor) -> bool:
@@ -150,14 +133,6 @@ def _launch_add_shifted(x: Tensor, y: Tensor, shift: Tensor) -> Tensor:
     grid = (-(-x.numel() // block),)
     _kernels().add_shifted_kernel[grid](x, y, shift, x.numel(), x.shape[1], BLOCK=block, num_warps=8)
     return x
-
-
-def _launch_neighbours(x: Tensor) -> Tensor:
-    """(B·H·W, 9·C): the 3 × 3 neighbourhood of every position, zero outside."""
-    B, C, H, W = x.shape
-    y = x.new_empty(B * H * W, 9 * C)
-    _kernels().neighbours_kernel[(B * H * W, 9)](x, y, H, W, C, COLUMNS=_power_of_two(C), num_warps=4)
-    return y
 
 
 def _launch_geglu(x: Tensor) -> Tensor:

@@ -133,18 +133,3 @@ def geglu_kernel(x_ptr, y_ptr, width, BLOCK: tl.constexpr):
     gate = tl.load(x_ptr + row * 2 * width + width + column, mask=inside, other=0.0).to(tl.float32)
     y = value * gate * 0.5 * (1.0 + tl.erf(gate * 0.7071067811865476))
     tl.store(y_ptr + row * width + column, y.to(y_ptr.dtype.element_ty), mask=inside)
-
-
-@triton.jit
-def neighbours_kernel(x_ptr, y_ptr, height, width, channels, COLUMNS: tl.constexpr):
-    """One of the nine neighbours of one position of a channels-last map: all channels, zero outside of the map."""
-    position = tl.program_id(0)
-    tap = tl.program_id(1)
-    row = position // width % height + tap // 3 - 1
-    column = position % width + tap % 3 - 1
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    source = tl.where(inside, position + (tap // 3 - 1) * width + tap % 3 - 1, 0).to(tl.int64)
-    channel = tl.arange(0, COLUMNS)
-    used = channel < channels
-    x = tl.load(x_ptr + source * channels + channel, mask=channel < tl.where(inside, channels, 0), other=0.0)
-    tl.store(y_ptr + (position.to(tl.int64) * 9 + tap) * channels + channel, x, mask=used)
