@@ -29,8 +29,9 @@ from artv_eval.decoding import Decoded, Window, decode
 from artv_eval.features.base import digest_of
 from artv_eval.features.precision import precision
 from artv_eval.features.weights import sha256_of
+from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.statistics import bootstrap_interval
-from artv_eval.results import OK, Results, Row
+from artv_eval.results import OK, Curve, Results, Row
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
 BATCH = 16
@@ -302,6 +303,7 @@ def score_folders(
     bad_files: float = 0.01,
     protocol: str = "folders",
     protocol_hash: str = "",
+    hashes: Mapping[str, str] | None = None,
     real_which: str | None = None,
     cache: Path | None = None,
     workers: int = WORKERS,
@@ -316,6 +318,7 @@ def score_folders(
         captions: file name → caption, for CLIPSIM.
         bad_files: share of unreadable files above which metrics are withheld.
         protocol, protocol_hash: as shown in the rows; of a metric with a reference, the hash also covers its files.
+        hashes: metric → its hash, where its settings are not the protocol's.
         real_which: the part of a real video that is taken, if not the window's.
         on_clip: progress: folder, files done, files in all.
     """
@@ -338,13 +341,25 @@ def score_folders(
     label: dict[str, Any] = {"ablation": None, "cell": Path(fake).name, "method": Path(fake).name, "protocol": protocol}
     rows = []
     for evaluator in evaluators:
-        key = digest_of([protocol_hash, theirs.digest])[:12] if evaluator in needing else protocol_hash
+        key = (hashes or {}).get(evaluator.name, protocol_hash)
+        key = digest_of([key, theirs.digest])[:12] if evaluator in needing else key
         row = Row(
             **label, metric=evaluator.name, value=None, ci_low=None, ci_high=None, n=0, protocol_hash=key,
             higher_is_better=evaluator.higher_is_better,
         )  # fmt: skip
         rows.append(_scored(row, evaluator, ours, theirs, captions, bad_files, resamples))
-    return Results(run=None, rows=rows, notes=notes_of({"fake": ours, "real": theirs}))
+    curves = [_curve(row, e, ours, theirs) for row, e in zip(rows, evaluators, strict=True) if row.status == OK]
+    return Results(
+        run=None,
+        rows=rows,
+        curves=[curve for curve in curves if curve is not None],
+        notes=notes_of({"fake": ours, "real": theirs}),
+    )
+
+
+def _curve(row: Row, evaluator: Evaluator, ours: Described, theirs: Described) -> Curve | None:
+    values = curve_of(evaluator, ours.rows[evaluator.digest], theirs.rows.get(evaluator.digest))
+    return None if values is None else Curve(ablation=None, cell=row.cell, metric=row.metric, values=values)
 
 
 def _possible(evaluators: Sequence[Evaluator], captions: Mapping[str, str] | None) -> list[Evaluator]:

@@ -184,10 +184,11 @@ class Protocol:
         if card.features.subset:
             fvd |= {"subset": card.features.subset, "repeats": card.features.repeats}
         settings = {"fvd": fvd, "kvd": dict(video)}
-        settings |= {name: {k: v for k, v in fvd.items() if k in _SHARED} for name in ("fvd_infinity", "window_fvd")}
+        alike = ("fvd_infinity", "window_fvd", "window_fvd_drift")
+        settings |= {name: {k: v for k, v in fvd.items() if k in _SHARED} for name in alike}
         if card.clip is not None:
             clip = {"feature": {"name": card.clip.extractor, **card.clip.settings}}
-            settings |= {name: clip for name in ("clipsim", "clipsim_drift", "anchor_similarity")}
+            settings |= {name: clip for name in ("clipsim", "clipsim_drift", "anchor_similarity", "anchor_drift")}
         return settings
 
     def requests(self, num: int | None = None, frames: int | None = None, seed: int = 0) -> Sequence[ClipRequest]:

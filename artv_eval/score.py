@@ -16,6 +16,7 @@ from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.decoding import Window
 from artv_eval.folders import Described, describe_files
 from artv_eval.metrics import statistics
+from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.statistics import bootstrap_interval, holm
 from artv_eval.plan import READY, Cell, digest
 from artv_eval.results import OK, Comparison, Curve, Flaw, Row
@@ -193,11 +194,10 @@ def curves_of(scored: Sequence[Scored]) -> list[Curve]:
     """The curves over the frame index, of the metrics that have one."""
     found = []
     for item in scored:
-        curve = item.evaluator.curve(item.rows) if item.rows is not None and hasattr(item.evaluator, "curve") else None
+        curve = None if item.rows is None else curve_of(item.evaluator, item.rows, item.reference)
         if curve is not None:
-            values = tuple(float(value) for value in curve)
             found.append(
-                Curve(ablation=item.cell.ablation, cell=item.cell.name, metric=item.evaluator.name, values=values)
+                Curve(ablation=item.cell.ablation, cell=item.cell.name, metric=item.evaluator.name, values=curve)
             )
     return found
 

@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,25 @@ def metric_recipe(
     return recipe(manager, "metrics", name, with_components(settings, known, assignments))
 
 
+def changed_convention(
+    manager: PluginManager, made: Recipe, fixed: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """The settings of a metric if ``--set`` made them other than the protocol's, else None.
+
+    Its values then have another hash. Where weights lie makes no difference: which they are is checked by sha256.
+    """
+    own: Any = None
+    with suppress(UserError):  # a setting that only --set gives
+        own = _without_places(metric_recipe(manager, made.entry.qualified, fixed, Assignments({})).reference())
+    now = _without_places(made.reference())
+    return None if now == own else now
+
+
+def _without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in settings.items() if key != "weights"}
+    return {key: _without_places(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
+
+
 def _metric(manager: PluginManager, item: Recipe, runtime: dict[str, Any]) -> Metric:
     """The evaluator with its weights, or why it is absent: a missing weight is never replaced by something else."""
     try:
@@ -289,10 +309,11 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
             for cell in cells:
                 scored.append(score_cell(store, cell, prepared.requests, prepared.indices, metric, reference))
                 bar.update(len(scored), f"{metric.name} {cell.name}")
+    keys = [key for made in prepared.metric_recipes for key in [_key(prepared, made)] * len(cells)]
     with progress_bar("intervals", total=len(scored)) as bar:
         rows = []
-        for item in scored:
-            rows.append(row_of(item, prepared.protocol.label, prepared.protocol.key))
+        for item, key in zip(scored, keys, strict=True):
+            rows.append(row_of(item, prepared.protocol.label, key))
             bar.update(len(rows), f"{item.evaluator.name} {item.cell.name}")
     return Results(
         run=str(prepared.run),
@@ -302,6 +323,12 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
         curves=curves_of(scored),
         notes=list(notes),
     )
+
+
+def _key(prepared: Prepared, made: Recipe) -> str:
+    """The protocol's key, or another one for a metric whose settings were changed."""
+    changed = changed_convention(prepared.manager, made, getattr(prepared.card, "metric_settings", {}))
+    return prepared.protocol.key if changed is None else digest([prepared.protocol.key, changed])[:12]
 
 
 def published(prepared: Prepared) -> list[str]:

@@ -12,7 +12,7 @@ from artv_eval.plugins import PluginManager
 if TYPE_CHECKING:
     from artv_eval.results import Results
 
-VIDEO_METRICS = ("fvd", "fvd_infinity", "kvd", "window_fvd")
+VIDEO_METRICS = ("fvd", "fvd_infinity", "kvd", "window_fvd", "window_fvd_drift")
 DEFAULT_PROTOCOL = "shapes@1"
 
 
@@ -67,11 +67,11 @@ def score(
 
 
 def _json(results: "Results") -> str:
-    """``{"rows": […]}``, as the interface says, with the notes about files that were left out."""
+    """``{"rows": […]}``, as the interface says, with curves over the frame index and notes about files left out."""
     import json
 
-    document = results.document()
-    return json.dumps({"rows": document["rows"], "notes": list(results.notes)}, indent=2, allow_nan=False) + "\n"
+    found = results.to_dict()
+    return json.dumps({key: found[key] for key in ("rows", "curves", "notes")}, indent=2, allow_nan=False) + "\n"
 
 
 def _score(
@@ -90,7 +90,7 @@ def _score(
 ) -> "Results":
     from artv.errors import UserError
     from artv_eval.folders import WORKERS, default_cache, read_captions, score_folders, video_files
-    from artv_eval.plan import Assignments
+    from artv_eval.plan import Assignments, digest
     from artv_eval.sweep import check_device
 
     check_device(device)
@@ -106,12 +106,14 @@ def _score(
     file = Path(captions) if captions else beside if beside.is_file() else None
     texts = read_captions(file) if file else None
     assignments = Assignments(settings)
-    card, evaluators = _evaluators(manager, protocol, metrics, changes["features"], assignments, device)
+    card, evaluators, changed = _evaluators(manager, protocol, metrics, changes["features"], assignments, device)
     assignments.finish()
     label, key = _label(card, changes)
+    keys = {name: digest([key, settings])[:12] for name, settings in changed.items()}
     return score_folders(
         real, fake, evaluators, _window(card, changes), captions=texts, bad_files=_field(card, "bad_files", 0.01),
-        protocol=label, protocol_hash=key, real_which=getattr(_field(card, "reference", None), "which", None),
+        protocol=label, protocol_hash=key, hashes=keys,
+        real_which=getattr(_field(card, "reference", None), "which", None),
         cache=default_cache() if cache else None, workers=WORKERS if workers is None else workers, timeout=timeout,
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
@@ -124,10 +126,13 @@ def _evaluators(
     features: str | None,
     assignments: Any,
     device: str,
-) -> tuple[Any, list[Any]]:
-    """The protocol card and the evaluators; here a metric that cannot be made is an error, for it was asked for."""
+) -> tuple[Any, list[Any], dict[str, Any]]:
+    """The protocol card, the evaluators, and by their names the settings that ``--set`` changed.
+
+    A metric that cannot be made is an error here, for it was asked for.
+    """
     from artv_eval.build import build
-    from artv_eval.sweep import metric_recipe, protocol_recipe
+    from artv_eval.sweep import changed_convention, metric_recipe, protocol_recipe
 
     card = build(manager, protocol_recipe(manager, protocol, assignments.take("protocol")))
     fixed = {name: dict(values) for name, values in getattr(card, "metric_settings", {}).items()}
@@ -135,7 +140,9 @@ def _evaluators(
         for name in VIDEO_METRICS:
             fixed[name] = {**fixed.get(name, {}), "feature": features}
     made = [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(metrics)]
-    return card, [build(manager, item, {"device": device}) for item in made]
+    evaluators = [build(manager, item, {"device": device}) for item in made]
+    changes = [changed_convention(manager, item, fixed) for item in made]
+    return card, evaluators, {e.name: c for e, c in zip(evaluators, changes, strict=True) if c is not None}
 
 
 def _field(card: Any, name: str, default: Any) -> Any:

@@ -112,6 +112,15 @@ class MeanEvaluator(Evaluator):
         return np.nanmean(self.per_clip(rows)[index_Rn], axis=1)
 
 
+def curve_of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> tuple[float, ...] | None:
+    """The metric against the frame index (of a window: its place), or None; of evaluators of any origin."""
+    if reference is not None and hasattr(evaluator, "curve_against"):
+        curve = evaluator.curve_against(rows, reference)
+    else:
+        curve = evaluator.curve(rows) if hasattr(evaluator, "curve") else None
+    return None if curve is None else tuple(float(value) for value in curve)
+
+
 T = TypeVar("T")
 
 

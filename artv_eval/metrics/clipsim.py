@@ -86,3 +86,14 @@ class AnchorSimilarity(MeanEvaluator):
     def curve(self, rows: np.ndarray) -> np.ndarray:
         """(T,): mean over clips."""
         return rows.mean(0)
+
+
+class AnchorDrift(AnchorSimilarity):
+    """How fast the similarity to the anchor falls: its slope over the frame index, a frame; rows are the same."""
+
+    def __init__(self, clip: TextImageExtractor, *, name: str = "anchor_drift"):
+        super().__init__(clip, name=name)
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        """(n,): slope of each clip's similarity a frame; below zero = the clip leaves its first frame."""
+        return slope(rows)

@@ -64,6 +64,13 @@ def anchor_similarity(feature: Any = "shapes-clip", device: str = "cpu") -> Eval
     return AnchorSimilarity(find(feature, device))
 
 
+def anchor_drift(feature: Any = "shapes-clip", device: str = "cpu") -> Evaluator:
+    """Loss of similarity to the first frame, a frame."""
+    from artv_eval.metrics.clipsim import AnchorDrift
+
+    return AnchorDrift(find(feature, device))
+
+
 def drift() -> Evaluator:
     """Change of the still background, grey levels a frame."""
     from artv_eval.metrics.drift import DriftEvaluator
@@ -148,6 +155,23 @@ def window_fvd(
     return WindowFvdEvaluator(
         find(feature, device), transform=_transform(transform), length=length, stride=stride, ddof=ddof
     )
+
+
+def window_fvd_drift(
+    feature: Any = "shapes",
+    length: int = 8,
+    stride: int = 4,
+    ddof: int = 1,
+    transform: dict[str, Any] | None = None,
+    device: str = "cpu",
+) -> Evaluator:
+    """Growth of FVD on sliding windows, a frame."""
+    from artv_eval.metrics.windows import WindowFvdDrift
+
+    return WindowFvdDrift(
+        find(feature, device), transform=_transform(transform), name="window_fvd_drift", length=length, stride=stride,
+        ddof=ddof,
+    )  # fmt: skip
 
 
 def inception_score(feature: Any = "c3d", transform: dict[str, Any] | None = None, device: str = "cpu") -> Evaluator:

@@ -13,7 +13,7 @@ from artv.errors import UserError
 from artv_eval.api import ClipSet
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
-from artv_eval.metrics.base import BATCH, batched, frames_of
+from artv_eval.metrics.base import BATCH, batched, frames_of, slope
 from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_features
 from artv_eval.metrics.fvd import FeatureEvaluator
 
@@ -79,5 +79,21 @@ class WindowFvdEvaluator(FeatureEvaluator):
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
         """(R,): of resampled rows."""
+        return self._curves(rows, reference, index_Rn).mean(1)
+
+    def _curves(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+        """(R, K)."""
         distances = [FrechetResampler(x, y, self.ddof) for x, y in self._pairs(rows, reference)]
-        return np.mean([each(distance, index_Rn) for distance in distances], axis=0)
+        return np.stack([each(distance, index_Rn) for distance in distances], axis=1)
+
+
+class WindowFvdDrift(WindowFvdEvaluator):
+    """How fast quality falls: slope of the windows' FVD over their place, a frame; its rows are window FVD's."""
+
+    def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
+        """The slope; above zero = later windows are further from real ones."""
+        return float(slope(self.curve_against(rows, self.reference(reference))) / self.stride)
+
+    def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+        """(R,): of resampled rows."""
+        return slope(self._curves(rows, reference, index_Rn)) / self.stride

@@ -70,11 +70,11 @@ def sweep(cli, ucf, tmp_path):
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "noise_plugin.py").write_text(PLUGIN)
 
-    def call(**changes):
+    def call(*more, **changes):
         Path("card.yaml").write_text(yaml.safe_dump(CARD | changes))
         return cli(
             "sweep", "--ablation", "one", "--plugins-dir", tmp_path / "plugins", "--protocol", "card.yaml",
-            "--num-videos", 6, "--set", f"protocol.root={ucf}", "--out", "run", "--format", "json",
+            "--num-videos", 6, "--set", f"protocol.root={ucf}", "--out", "run", "--format", "json", *more,
         )  # fmt: skip
 
     return call
@@ -113,6 +113,12 @@ def test_a_bad_file_is_left_out_and_named_and_too_many_withhold_the_metric(sweep
 def test_sizes_that_the_card_does_not_make_equal_are_refused(sweep):
     (row,) = json.loads(sweep(transform={}).out)["rows"]
     assert row["value"] is None and "48 x 64 pixels and" in row["status"] and "say how" in row["status"]
+
+
+def test_the_hash_is_the_protocols_and_another_for_changed_settings(sweep, ucf):
+    own, changed = (json.loads(sweep(*more).out)["rows"][0] for more in ((), ("--set", "fvd.ddof=0")))
+    assert own["protocol_hash"] == load("card.yaml", root=str(ucf)).hash != changed["protocol_hash"]
+    assert own["value"] != changed["value"]
 
 
 def test_rows_of_the_reference_are_kept(sweep, ucf, monkeypatch):

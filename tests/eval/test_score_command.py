@@ -53,6 +53,16 @@ def test_changed_conventions_change_label_and_hash(score):
     assert rows[2]["protocol"] == "shapes@1 frames=3 fps=4.0"
 
 
+def test_settings_that_are_not_the_protocols_change_the_hash_of_their_metric(score):
+    def hashes(*more):
+        rows = json.loads(score("--metrics", "fvd,kvd,drift", "--format", "json", *more).out)["rows"]
+        return {row["metric"]: row["protocol_hash"] for row in rows}
+
+    own, changed = hashes(), hashes("--set", "fvd.ddof=0")
+    assert changed["fvd"] != own["fvd"] and changed["kvd"] == own["kvd"] == own["fvd"]
+    assert changed["drift"] == own["drift"] and hashes("--set", "fvd.ddof=1") == own
+
+
 def test_unreadable_files_are_named_and_withhold_the_metric(score, folders, tmp_path):
     broken = tmp_path / "broken"
     write_shapes(broken, 3, num_frames=6)

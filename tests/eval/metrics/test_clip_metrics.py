@@ -10,7 +10,7 @@ from artv.errors import UserError
 from artv_eval.features.corruptions import corrupt
 from artv_eval.metrics import ClipSim
 from artv_eval.metrics.caption import CaptionEvaluator
-from artv_eval.metrics.clipsim import AnchorSimilarity, ClipSimDrift, ClipSimEvaluator
+from artv_eval.metrics.clipsim import AnchorDrift, AnchorSimilarity, ClipSimDrift, ClipSimEvaluator
 from artv_eval.metrics.drift import DriftEvaluator
 from artv_eval.metrics.mask import MaskEvaluator, pool_region, roc_auc
 
@@ -188,3 +188,10 @@ def test_caption_accuracy_is_the_share_of_named_things_recognised(world, labels,
 def test_caption_metric_needs_labels(world, clip_set):
     with pytest.raises(UserError, match="colours and motions"):
         CaptionEvaluator(Oracle([])).describe(clip_set(world[0]))
+
+
+def test_anchor_drift_is_the_slope_of_the_similarity():
+    rows = 1 - np.array([[0.01], [0.03]]) * np.arange(6)
+    evaluator = AnchorDrift(ColourClip())
+    assert evaluator.evaluate(rows) == pytest.approx(-0.02) and evaluator.name == "anchor_drift"
+    np.testing.assert_allclose(evaluator.curve(rows), 1 - 0.02 * np.arange(6))

@@ -11,6 +11,7 @@ from artv.errors import UserError
 from artv_eval.features.corruptions import corrupt
 from artv_eval.features.weights import WEIGHTS, Weight
 from artv_eval.metrics import Flicker, FrameSimilarity, InceptionScore, KernelVideoDistance, WarpingError, factories
+from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.frames import (
     FlickerEvaluator,
     FrameFidEvaluator,
@@ -25,7 +26,7 @@ from artv_eval.metrics.inception import InceptionScoreEvaluator, inception_score
 from artv_eval.metrics.kvd import KvdEvaluator, unbiased_mmd
 from artv_eval.metrics.statistics import bootstrap_interval
 from artv_eval.metrics.warping import Raft, WarpingErrorEvaluator, visible, warp
-from artv_eval.metrics.windows import WindowFvdEvaluator, window_starts
+from artv_eval.metrics.windows import WindowFvdDrift, WindowFvdEvaluator, window_starts
 
 
 def gaussian(n, d, seed, shift=0.0):
@@ -72,6 +73,20 @@ def test_window_fvd_is_the_fvd_of_each_window(world, clip_set, mean_features):
     index = np.random.default_rng(0).integers(6, size=(2, 6))
     direct = [evaluator.evaluate(rows[:6][i], rows[6:]) for i in index]
     np.testing.assert_allclose(evaluator.resample(rows[:6], rows[6:], index), direct, rtol=1e-3, atol=1e-6)
+
+
+def test_window_fvd_drift_is_the_growth_of_the_distance_a_frame(mean_features):
+    """Windows whose means move apart by √k in 8 dimensions have the distance 8 k (their covariances are equal)."""
+    real = np.random.default_rng(0).normal(size=(40, 8))
+    rows = np.concatenate([real + np.sqrt(k) for k in range(4)], 1)
+    evaluator = WindowFvdDrift(mean_features, stride=4, name="window_fvd_drift")
+    reference = np.tile(real, 4)
+    np.testing.assert_allclose(evaluator.curve_against(rows, reference), 8 * np.arange(4), atol=1e-6)
+    assert evaluator.evaluate(rows, reference) == pytest.approx(8 / 4)
+    index = np.random.default_rng(1).integers(40, size=(3, 40))
+    expected = [evaluator.evaluate(rows[i], reference) for i in index]
+    np.testing.assert_allclose(evaluator.resample(rows, reference, index), expected, rtol=1e-6)
+    assert curve_of(evaluator, rows, reference) == pytest.approx((0, 8, 16, 24), abs=1e-6)
 
 
 def test_window_fvd_sees_late_damage_late(world, clip_set, mean_features):
