@@ -3,6 +3,8 @@
 import ast
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
@@ -51,7 +53,7 @@ def new_plugin(name: str, kinds: Sequence[str], parent: Path) -> Path:
     """Writes ``parent/name`` and returns it.
 
     Raises:
-        UserError: a name that cannot be a distribution's, an unknown kind, a folder that exists.
+        UserError: a name that cannot be a distribution's or is taken, an unknown kind, a folder that exists.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise UserError(
@@ -64,6 +66,8 @@ def new_plugin(name: str, kinds: Sequence[str], parent: Path) -> Path:
     root, module = parent / name, name.replace("-", "_")
     if root.exists():
         raise UserError(f"{root} exists; choose another name, or another folder with --out")
+    if iskeyword(module) or find_spec(module) is not None:
+        raise UserError(f"plugin name is {name!r}, and Python has {module!r} already; choose another, like my-{name}")
     for path, text in _files(name, module, kinds).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
@@ -97,12 +101,12 @@ def _files(name: str, module: str, kinds: Sequence[str]) -> dict[str, str]:
     whole = {
         "pyproject.toml": "pyproject.toml.j2",
         "README.md": "README.md.j2",
-        f"{module}/__init__.py": "init.py.j2",
+        f"src/{module}/__init__.py": "init.py.j2",  # in src, or the folder of a one-word plugin hides its package
         f"tests/test_{module}.py": "test.py.j2",
     }
     return {
         **{path: environment.get_template(template).render(values) for path, template in whole.items()},
-        **{f"{module}/{kind}.py": source for kind, source in sources.items()},
+        **{f"src/{module}/{kind}.py": source for kind, source in sources.items()},
     }
 
 

@@ -20,7 +20,9 @@ def installed(site, tmp_path):
     """A generated plugin with a component of every kind, built as a wheel and installed."""
     root = new_plugin("brand-new", tuple(KINDS), tmp_path / "work")
     site.install_wheel(build_wheel(root, tmp_path / "dist"))
-    return root
+    yield root
+    for name in [name for name in sys.modules if name.partition(".")[0] == "brand_new"]:
+        del sys.modules[name]
 
 
 def test_it_is_listed_with_all_its_components(installed, cli):
@@ -67,7 +69,7 @@ def test_its_readme_and_metadata_name_the_chosen_kinds_only(tmp_path):
     root = new_plugin("small-one", ("samplers",), tmp_path)
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["artv_eval"] == {"small-one": "small_one"}
-    assert sorted(path.name for path in (root / "small_one").iterdir()) == ["__init__.py", "samplers.py"]
+    assert sorted(path.name for path in (root / "src" / "small_one").iterdir()) == ["__init__.py", "samplers.py"]
     readme = (root / "README.md").read_text()
     assert re.findall(r"^    (artv-eval sweep .*)", readme, flags=re.MULTILINE) == [
         command for _, command in trials("small-one", ("samplers",))
@@ -82,7 +84,7 @@ def test_the_commands_that_its_readme_gives_make_rows(kind, installed, cli):
         write_shapes(Path("clips"), 4)
     ((_, command),) = trials("brand-new", (kind,))
     assert command in (installed / "README.md").read_text()
-    outcome = cli(*shlex.split(command)[1:])
+    outcome = cli(*shlex.split(command)[1:], "--frames", 2, "--steps", 1)
     assert outcome.code == 0, outcome.err
     (run,) = Path("runs").iterdir()
     rows = json.loads((run / "results.json").read_text())["rows"]
@@ -99,6 +101,8 @@ def test_the_commands_that_its_readme_gives_make_rows(kind, installed, cli):
         (("My_Plugin",), "it must be small letters"),
         (("fine", "--kind", "sampler"), "unknown kind 'sampler'; did you mean samplers"),
         (("taken",), "exists; choose another name"),
+        (("torch",), "Python has 'torch' already; choose another, like my-torch"),
+        (("class",), "Python has 'class' already"),
     ],
 )
 def test_wrong_names_and_kinds(cli, arguments, message):
