@@ -31,7 +31,7 @@ def examine(manager: PluginManager) -> dict[str, Any]:
         "metrics": [_works(manager, "metrics", name) for name in manager.names("metrics")],
         "features": [_works(manager, "features", name) for name in manager.names("features")],
         "methods": [_method(manager, name) for name in manager.names("methods")],
-        "protocols": [_works(manager, "protocols", name) for name in manager.names("protocols")],
+        "protocols": [_protocol(manager, name) for name in manager.names("protocols")],
         "readers": [_imports(manager, "readers", name) for name in manager.names("readers")],
         "executors": [_works(manager, "executors", name) for name in manager.names("executors")],
         "plugins": manager.faults(),
@@ -90,6 +90,17 @@ def _method(manager: PluginManager, name: str) -> dict[str, Any]:
         method = build(manager, recipe(manager, "methods", name))
         reason = method.unavailable() if hasattr(method, "unavailable") else None
         found |= {"works": reason is None, "reason": reason}
+    return found
+
+
+def _protocol(manager: PluginManager, name: str) -> dict[str, Any]:
+    """A protocol works when its prompts are at hand: most need the folder of their data set."""
+    found = _works(manager, "protocols", name)
+    if found["works"]:
+        try:
+            build(manager, recipe(manager, "protocols", name)).requests(num=2)
+        except UserError as error:
+            return found | {"works": False, "reason": " ".join(str(error).split())}
     return found
 
 

@@ -33,7 +33,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """``difference`` = a − b over the same prompts and seeds; ``p_holm`` is corrected over the run's comparisons."""
+    """``difference`` = a − b over the same prompts and seeds; ``p_holm`` is corrected over the run's comparisons.
+
+    ``standard_error`` of the difference, from which follows how many clips a difference of a given size takes.
+    """
 
     ablation: str
     metric: str
@@ -45,6 +48,7 @@ class Comparison:
     p_value: float
     n: int
     p_holm: float
+    standard_error: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

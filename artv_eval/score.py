@@ -228,6 +228,7 @@ def comparisons_of(scored: Sequence[Scored]) -> list[Comparison]:
             p_value=result.p_value,
             n=result.n,
             p_holm=p_holm,
+            standard_error=result.standard_error,
         )
         for (a, b, result), p_holm in zip(tested, corrected, strict=True)
     ]

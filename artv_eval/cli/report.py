@@ -1,18 +1,25 @@
 """``artv-eval report``: shows a finished run again."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from artv_eval.cli.common import complete, quiet_stdout, reporter, say
 from artv_eval.plugins import PluginManager
 
+if TYPE_CHECKING:
+    from artv_eval.results import Results
+
 
 def report(
     context: typer.Context,
     run: Annotated[list[str], typer.Argument(help="Run folders; several are put in one table if protocols allow.")],
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write the page, with clips, to this file.")] = None,
+    power: Annotated[
+        list[str],
+        typer.Option(metavar="METRIC=SIZE", help="Say how many clips a cell finding a difference of this size takes."),
+    ] = [],  # noqa: B006
     format_: Annotated[
         str,
         typer.Option("--format", help="table, json, csv, markdown, latex.", autocompletion=complete("reporters")),
@@ -21,14 +28,44 @@ def report(
     """Shows the results of runs. Refuses to put two protocols in one column."""
     render = reporter(PluginManager(context.obj), format_)
     with quiet_stdout():
+        from dataclasses import replace
+
         from artv_eval.report.html import load_run, page
         from artv_eval.results import merged
         from artv_eval.store import write_atomically
 
         loaded = [load_run(Path(folder)) for folder in run]
         results = merged([item for item, _ in loaded])
+        results = replace(
+            results, notes=[*results.notes, *(line for asked in power for line in _needed(results, asked))]
+        )
         text = render(results)
         if html is not None:
             write_atomically(Path(html), page(results, loaded[0][1] if len(loaded) == 1 else None).encode())
             say(f"wrote {html}")
     typer.echo(text, nl=False)
+
+
+def _needed(results: "Results", asked: str) -> list[str]:
+    """One line for each comparison of the metric in ``METRIC=SIZE``."""
+    from artv.errors import UserError, closest
+    from artv_eval.metrics.statistics import clips_needed
+
+    metric, _, text = asked.partition("=")
+    pairs = [pair for pair in results.comparisons if pair.metric == metric and pair.standard_error is not None]
+    try:
+        size = float(text)
+    except ValueError:
+        raise UserError(f"--power is {asked!r}; it must be METRIC=SIZE, for example fvd=5") from None
+    if not pairs:
+        raise UserError(f"--power {asked}: no comparison of {metric}; {closest(metric, _compared(results))}")
+    lines = []
+    for pair in pairs:
+        assert pair.standard_error is not None
+        n = clips_needed(size, pair.standard_error, pair.n)
+        lines.append(f"{metric}: finding a difference of {size:g} between {pair.a} and {pair.b} takes {n} clips a cell")
+    return lines
+
+
+def _compared(results: "Results") -> list[str]:
+    return sorted({pair.metric for pair in results.comparisons if pair.standard_error is not None})

@@ -215,3 +215,25 @@ def test_the_work_of_a_sweep_runs_in_another_process(toy, tmp_path):
             np.load(f"{run}/{index:06d}.npz")["frames"] for run in (f"whole/clips/{little}", "parts/clips/abc")
         )
         assert np.array_equal(here, there)
+
+
+def test_report_says_how_many_clips_a_difference_takes(toy, cli):
+    toy("--ablation", "noise", "--metrics", "brightness")
+    cells = {c["cell"]: c["id"] for c in json.loads((run_folder() / "manifest.json").read_text())["cells"]}
+    little, much = (
+        np.array([np.load(path)["frames"].mean() for path in sorted((run_folder() / "clips" / cells[name]).iterdir())])
+        for name in ("noise=little", "noise=much")
+    )
+    spread = (little - much).std(ddof=1)
+    outcome = cli("report", run_folder(), "--power", f"brightness={spread / 4}")
+    # (1.96 + 0.84)² · 4² = 125.6
+    assert "between noise=little and noise=much takes 126 clips a cell" in " ".join(outcome.out.split())
+    for asked, message in (("brightness", "must be METRIC=SIZE"), ("bright=1", "did you mean brightness")):
+        wrong = cli("report", run_folder(), "--power", asked)
+        assert wrong.code == 2 and message in wrong.err
+
+
+def test_doctor_says_which_protocols_need_a_folder(cli):
+    found = {item["name"]: item for item in json.loads(cli("doctor", "--json").out)["protocols"]}
+    assert found["shapes@1"]["works"]
+    assert not found["ucf101@lavie"]["works"] and "protocol.root=FOLDER" in found["ucf101@lavie"]["reason"]
