@@ -154,7 +154,10 @@ class _CapturedEvaluation:
         self.copy_BCHW = frame.encoded.copy_BCHW.clone()
         self.a, self.s = torch.ones((), device=z_BCHW.device), torch.ones((), device=z_BCHW.device)
         self.frame = frame
-        own = frame._replace(encoded=frame.encoded._replace(copy_BCHW=self.copy_BCHW), inputs=self.inputs)
+        self.mask_rows = None if frame.mask_rows is None else frame.mask_rows.clone()
+        own = frame._replace(
+            encoded=frame.encoded._replace(copy_BCHW=self.copy_BCHW), inputs=self.inputs, mask_rows=self.mask_rows
+        )
         self.graph = CapturedGraph(lambda: owner._evaluate(self.z_BCHW, self.times, own, self.a, self.s, masked=masked))
 
     def __call__(self, z_BCHW: Tensor, times: list[Tensor], frame: _Frame, a: float, s: float) -> Prediction:
