@@ -100,8 +100,9 @@ class Denoiser:
 
     def _ruled(self, p: Prediction, rule: MaskRule, z_NCHW: Tensor, t: int, encoded_N: Encoded) -> Prediction:
         """The prediction composed anew, with the mask that the rule makes; nothing to do without a mask network."""
-        if p.mask_B1HW is None or p.dynamic_BCHW is None:
+        if p.mask_B1HW is None:
             return p
+        assert p.dynamic_BCHW is not None, "a prediction with a mask lacks the dynamic noise, which a rule needs"
         mask_N1HW = rule(p.mask_B1HW, float(self.schedule.all_sigmas[t])) * encoded_N.keep_ref_B.view(-1, 1, 1, 1)
         a, s = self.schedule.a_s(torch.tensor([t], device=z_NCHW.device))
         copied_NCHW = copied_noise(z_NCHW.float(), encoded_N.copy_BCHW.float(), a, s)

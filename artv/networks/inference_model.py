@@ -108,7 +108,8 @@ class InferenceModel:
         rows = frame.mask_rows
         mask = z_BCHW.new_zeros(z_BCHW.shape[0], 1, *z_BCHW.shape[2:], dtype=torch.float32)
         if rows is not None and not len(rows):
-            return Prediction(self.networks[0](z_in, times[0], *frame.inputs[0]).to(z_BCHW.dtype), mask)
+            dynamic = self.networks[0](z_in, times[0], *frame.inputs[0])
+            return Prediction(dynamic.to(z_BCHW.dtype), mask, dynamic)
         with self.side_stream.beside(z_in.device):
             logits = self.networks[1](z_in if rows is None else z_in[rows], times[1], *frame.inputs[1])
         dynamic = self.networks[0](z_in, times[0], *frame.inputs[0])
@@ -116,7 +117,7 @@ class InferenceModel:
         share = logits.float().sigmoid()
         mask = share if rows is None else mask.index_copy(0, rows, share)
         eps = compose(mask, copied_noise(z_BCHW.float(), frame.encoded.copy_BCHW.float(), a, s), dynamic.float())
-        return Prediction(eps.to(z_BCHW.dtype), mask)
+        return Prediction(eps.to(z_BCHW.dtype), mask, dynamic)
 
     def _time(self, t: int) -> list[Tensor]:
         if t not in self._times:
