@@ -98,6 +98,20 @@ class GivenImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UserImage:
+    """A picture that the user chose: a file, a PIL image or uint8 (H, W, 3). The pipeline makes a latent of it."""
+
+    picture: Any
+
+    def encoded(self, encode: Callable[[Any], Tensor]) -> GivenImage:
+        """The strategy once ``encode`` (picture to latent) is there."""
+        return GivenImage(latent=encode(self.picture))
+
+    def __call__(self, past: Past) -> Tensor | None:
+        raise TypeError("a picture has to be encoded before it is an anchor; see UserImage.encoded")
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoAnchor:
     """No anchor: the condition is dropped."""
 
@@ -110,18 +124,23 @@ ANCHORS: dict[str, Callable[..., AnchorStrategy]] = {
     "last-of-prompt": LastOfPrompt,
     "sliding": Sliding,
     "blend": Blend,
+    "image": UserImage,
     "none": NoAnchor,
 }
 
 
 def anchor_strategy(anchor: str | Mapping[str, Any] | AnchorStrategy) -> AnchorStrategy:
-    """A strategy by name (``"first"``), by mapping (``{"name": "sliding", "every": 4}``), or itself."""
+    """A strategy by name (``"first"``, ``"image:FILE"``), mapping (``{"name": "sliding", "every": 4}``), or itself."""
     if callable(anchor):
         return anchor
-    values = {"name": anchor} if isinstance(anchor, str) else dict(anchor)
+    values: dict[str, Any] = {"name": anchor} if isinstance(anchor, str) else dict(anchor)
+    if isinstance(anchor, str) and anchor.startswith("image:"):
+        values = {"name": "image", "picture": anchor.removeprefix("image:")}
     name = values.pop("name", "first")
     if name not in ANCHORS:
         raise UserError(f"anchor is {name!r}; {closest(str(name), ANCHORS)}")
+    if name == "image" and not values.get("picture"):
+        raise UserError("anchor image names no picture; write image:FILE")
     try:
         return ANCHORS[name](**values)
     except TypeError:

@@ -18,7 +18,7 @@ from diffusers import AutoencoderKL, DiffusionPipeline
 from torch import Tensor
 
 from artv import presets
-from artv.anchors import AnchorStrategy, anchor_strategy
+from artv.anchors import AnchorStrategy, UserImage, anchor_strategy
 from artv.autoencoder import decode_latents, downscale, encode_frames
 from artv.conditioning import noise_levels
 from artv.errors import UserError, WorkFailed
@@ -85,6 +85,12 @@ class ArtVPipeline(DiffusionPipeline):
         for component in pipe.components.values():
             component.eval()
         return pipe
+
+    def save_pretrained(
+        self, save_directory: str | Path, *args: Any, max_shard_size: str = "5GB", **kwargs: Any
+    ) -> None:
+        """As diffusers does: ``model_index.json`` and a folder of safetensors a component, in shards above 5 GB."""
+        super().save_pretrained(save_directory, *args, max_shard_size=max_shard_size, **kwargs)
 
     @property
     def defaults(self) -> presets.SamplingDefaults:
@@ -201,10 +207,14 @@ class ArtVPipeline(DiffusionPipeline):
         texts = [
             self.text_encoder.encode([story[j] for story in stories]).to(device, dtype) for j in range(len(stories[0]))
         ]
-        first = None
-        if image is not None:
-            pixels = torch.from_numpy(load_images(image, len(stories), height, width)).permute(0, 3, 1, 2)
-            first = encode_frames(self.autoencoder, pixels.to(self.autoencoder.device)).to(device, torch.float32)
+
+        def encode(pictures: Picture | Sequence[Picture]) -> Tensor:
+            pixels = torch.from_numpy(load_images(pictures, len(stories), height, width)).permute(0, 3, 1, 2)
+            return encode_frames(self.autoencoder, pixels.to(self.autoencoder.device)).to(device, torch.float32)
+
+        first = None if image is None else encode(image)
+        strategy = anchor_strategy(anchor)
+        strategy = strategy.encoded(encode) if isinstance(strategy, UserImage) else strategy
         cell = downscale(self.autoencoder)
         made = num_frames * len(texts) - (first is not None)
         with progress_bar("frames", total=made * sampling.steps, shown=progress) as bar:
@@ -223,7 +233,7 @@ class ArtVPipeline(DiffusionPipeline):
                 seeds=seeds,
                 shape=(self.model.sizes.dynamic.in_channels, height // cell, width // cell),
                 sampling=sampling,
-                anchor=anchor_strategy(anchor),
+                anchor=strategy,
                 first_BCHW=first,
                 on_step=on_step,
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artv import presets
-from artv.anchors import anchor_strategy
+from artv.anchors import UserImage, anchor_strategy
 from artv.errors import UserError
 from artv.guidance import parse as parse_guidance
 from artv.images import open_image
@@ -50,7 +50,9 @@ def _check(out: Path, checkpoint: str, device: str | None, save_masks: Path | No
     check_count("frames", settings["num_frames"])
     check_count("steps", settings["steps"])
     check_name("sampler", settings["sampler"], SAMPLER_NAMES)
-    anchor_strategy(settings["anchor"])
+    anchor = anchor_strategy(settings["anchor"])
+    if isinstance(anchor, UserImage):
+        open_image(anchor.picture)
     parse_guidance(settings["guidance"])
     check_device(device)
     presets.check_source(checkpoint)

@@ -161,7 +161,7 @@ class AblationContext:
     Args:
         preset: ``shapes`` or ``paper``.
         checkpoint: a preset's name, a folder or a hub id.
-        names: kind → names of all installed components of it.
+        names: kind → names of all installed components of it that need no argument (as ``image:FILE`` does).
     """
 
     preset: str

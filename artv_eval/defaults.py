@@ -93,7 +93,17 @@ def register_anchors() -> list[Component]:
         Component("last-of-prompt", "artv.anchors:LastOfPrompt", "the paper's: the last frame of the prompt before"),
         Component("sliding", "artv.anchors:Sliding", "the newest frame, taken anew every few frames"),
         Component("blend", "artv.anchors:Blend", "a running mixture with the newest frame"),
+        Component("image", "artv.anchors:UserImage", "a picture of the user's, for every frame", argument="picture"),
         Component("none", "artv.anchors:NoAnchor", "the condition is dropped"),
+    ]
+
+
+@hookimpl
+def register_first_frames() -> list[Component]:
+    return [
+        Component(
+            "folder", "artv_eval.first_frames:folder", "pictures of a folder, by prompt or by seed", argument="path"
+        )
     ]
 
 

@@ -134,7 +134,7 @@ def plan_cells(
     if not request.ablations:
         raise UserError(f"no ablation given; choose with --ablation: {', '.join(manager.names('ablations'))}")
     context = AblationContext(
-        preset=request.preset, checkpoint=request.checkpoint or request.preset, names=manager.names
+        preset=request.preset, checkpoint=request.checkpoint or request.preset, names=manager.complete
     )
     cells = []
     for reference in dict.fromkeys(request.ablations):

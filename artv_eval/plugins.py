@@ -113,6 +113,11 @@ class PluginManager:
         """The names of a kind's components, in the order of registration."""
         return list(dict.fromkeys(entry.component.name for entry in self.entries if entry.kind == kind))
 
+    def complete(self, kind: str) -> list[str]:
+        """Those names of a kind that say everything: components that need no argument after a colon."""
+        entries = [e for e in self.entries if e.kind == kind and e.component.argument is None]
+        return list(dict.fromkeys(entry.component.name for entry in entries))
+
     def find(self, kind: str, reference: str) -> Entry:
         """The component that ``[distribution/]name`` means; what follows a colon is not looked at.
 

@@ -15,7 +15,9 @@ def sample(
     steps: Annotated[int | None, typer.Option(help="sampling steps; default: what suits the checkpoint")] = None,
     guidance: Annotated[str | None, typer.Option(help="such as ref=0.25,anchor=0.25,text=6.5")] = None,
     sampler: Annotated[str, typer.Option(help="see artv.samplers")] = "dpmpp_2s_ancestral",
-    anchor: Annotated[str, typer.Option(help="first, last-of-prompt, sliding, blend or none")] = "last-of-prompt",
+    anchor: Annotated[
+        str, typer.Option(help="first, last-of-prompt, sliding, blend, image:FILE or none")
+    ] = "last-of-prompt",
     seed: Annotated[int, typer.Option(help="same seed, same machine: the same clip")] = 0,
     height: Annotated[int | None, typer.Option(help="in pixels")] = None,
     width: Annotated[int | None, typer.Option(help="in pixels")] = None,

@@ -34,7 +34,11 @@ def check_setting(setting: str, dtype: str | None) -> str:
 
 def prepare(module: nn.Module, setting: str) -> nn.Module:
     """Changes the module in place as the setting asks: memory layout only."""
-    return module.to(memory_format=torch.channels_last) if setting == "tuned" else module
+    if setting == "tuned":
+        for parameter in module.parameters():
+            if parameter.ndim == 4:  # a video UNet's temporal weights have no such layout
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
 
 
 @contextmanager

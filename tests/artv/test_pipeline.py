@@ -1,6 +1,7 @@
 """The pipeline on the packaged weights: reproducible, independent of the batch, streaming, saved and loaded."""
 
 import gc
+import inspect
 import json
 
 import numpy as np
@@ -110,6 +111,7 @@ def test_an_image_is_the_first_frame(pipe, real):
 
 
 def test_saved_and_loaded(pipe, tmp_path):
+    assert inspect.signature(ArtVPipeline.save_pretrained).parameters["max_shard_size"].default == "5GB"
     pipe.save_pretrained(tmp_path, max_shard_size="2MB")
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert {k for k in index if not k.startswith("_")} == {"model", "autoencoder", "text_encoder"}
@@ -203,3 +205,22 @@ def test_exif_rotation_is_applied(tmp_path):
     image.save(tmp_path / "x.jpg", exif=exif)
     turned = load_image(tmp_path / "x.jpg", 64, 64)
     assert turned[:20].mean() > 200 and turned[-20:].mean() < 50
+
+
+def test_a_picture_as_anchor(pipe, real, tmp_path):
+    """By name from a file, as a mapping, and as the first frame itself: held to another picture the clip differs."""
+    own, other = tmp_path / "own.png", tmp_path / "other.png"
+    for i, file in enumerate((own, other)):
+        Image.fromarray(first_frames(real, 2)[i]).save(file)
+
+    def clip(anchor):
+        settings = {"num_frames": 4, "steps": 3, "guidance": {"anchor": 2.0, "text": 0, "ref": 0}}
+        return pipe(real.captions[0], image=own, anchor=anchor, **settings).frames
+
+    assert np.array_equal(clip(f"image:{own}"), clip("first"))
+    assert np.array_equal(clip(f"image:{other}"), clip({"name": "image", "picture": other}))
+    assert not np.array_equal(clip(f"image:{other}"), clip("first"))
+    with pytest.raises(UserError, match=r"none\.png does not exist"):
+        clip(f"image:{tmp_path / 'none.png'}")
+    with pytest.raises(UserError, match="write image:FILE"):
+        clip("image")

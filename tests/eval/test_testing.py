@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from artv.errors import UserError
 from artv_eval import Component, GeneratedClip, testing
 from artv_eval.ablations import mask as mask_ablation
 from artv_eval.api import CellSpec
 from artv_eval.components import KINDS
+from artv_eval.first_frames import folder
 from artv_eval.methods import CopyFirst, Real
 from artv_eval.plugins import PluginManager
 
@@ -35,9 +37,32 @@ def test_our_mask_rules_hold_the_contract(mask):
     testing.check_mask(mask)
 
 
-@pytest.mark.parametrize("anchor", built_in("anchors"))
+# image becomes a strategy in the pipeline, which encodes it: tests/artv/test_pipeline.py
+@pytest.mark.parametrize("anchor", [p for p in built_in("anchors") if p.id != "image"])
 def test_our_anchors_hold_the_contract(anchor):
     testing.check_anchor(anchor)
+
+
+@pytest.mark.parametrize("captioned", [True, False])
+def test_our_first_frames_hold_the_contract(tmp_path, captioned):
+    for i, colour in enumerate(("red", "blue")):
+        Image.new("RGB", (20, 30), colour).save(tmp_path / f"{i}.png")
+    if captioned:
+        (tmp_path / "captions.csv").write_text("file,caption\n0.png,a red circle\n1.png,a blue square\n")
+    testing.check_first_frame(folder, settings={"path": str(tmp_path)})
+    draw = folder(str(tmp_path))
+    by_prompt = draw(["a blue square"], 8, 8, [0])
+    assert (by_prompt == ((0, 0, 255) if captioned else (255, 0, 0))).all()
+
+
+def test_first_frames_of_a_folder_name_what_is_missing(tmp_path):
+    with pytest.raises(UserError, match="holds no pictures"):
+        folder(str(tmp_path))
+    (tmp_path / "captions.csv").write_text("file,caption\nno.png,a red circle\n")
+    with pytest.raises(UserError, match=r"no picture for the prompt 'a red circel'.*a red circle"):
+        folder(str(tmp_path))(["a red circel"], 8, 8, [0])
+    with pytest.raises(UserError, match=r"no\.png does not exist"):
+        folder(str(tmp_path))(["a red circle"], 8, 8, [0])
 
 
 @pytest.mark.parametrize("reader", built_in("readers"))
