@@ -7,6 +7,8 @@ Shape suffixes: B samples, N = branches · B rows of one batched call, C latent 
 tokens, D text width.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -72,9 +74,14 @@ class Denoiser:
     @torch.no_grad()
     def __call__(self, x_BCHW: Tensor, sigma: Tensor) -> Tensor:
         """x0 with guidance, like ``x_BCHW``, at the noise level ``sigma`` (a scalar tensor, > 0)."""
+        _, level = self.quantise(sigma)
+        return x_BCHW - level * self.guidance.combine(self.noises(x_BCHW, sigma, self.guidance.branches(level)), level)
+
+    @torch.no_grad()
+    def noises(self, x_BCHW: Tensor, sigma: Tensor, branches: Sequence[Branch]) -> list[Tensor]:
+        """The noise that each branch predicts, like ``x_BCHW``, in one batch; the first branch drops nothing."""
         t, level = self.quantise(sigma)
         B = x_BCHW.shape[0]
-        branches = self.guidance.branches(level)
         # rows without an anchor come last, so that a network can leave them out of its anchor blocks
         order = sorted(range(len(branches)), key=lambda i: "anchor" in branches[i])
         encoded_N, text_NLD = self._batch(tuple(branches[i] for i in order), B)
@@ -90,7 +97,7 @@ class Denoiser:
             if self.record_masks:
                 self.masks.append(self.mask_B1HW)
         by_branch = dict(zip(order, prediction.eps_BCHW.split(B), strict=True))
-        return x_BCHW - level * self.guidance.combine([by_branch[i] for i in range(len(branches))], level)
+        return [by_branch[i] for i in range(len(branches))]
 
     def quantise(self, sigma: Tensor) -> tuple[int, float]:
         """Timestep whose noise level is nearest to ``sigma``, and that level."""

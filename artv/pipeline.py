@@ -18,6 +18,8 @@ from diffusers import AutoencoderKL, DiffusionPipeline
 from torch import Tensor
 
 from artv import presets
+from artv.accelerations import Acceleration
+from artv.accelerations import acceleration as parse_acceleration
 from artv.anchors import AnchorStrategy, UserImage, anchor_strategy
 from artv.autoencoder import decode_latents, downscale, encode_frames
 from artv.conditioning import noise_levels
@@ -151,6 +153,7 @@ class ArtVPipeline(DiffusionPipeline):
             guidance: see :func:`artv.guidance.parse`; anchor: see :func:`artv.anchors.anchor_strategy`.
             spacing: of the noise levels; ref_noise: noise on the references, such as ``constant:0.05``.
             mask: rule that the predicted mask goes through, see :func:`artv.mask_rules.mask_rule`; None: as predicted.
+            acceleration: approximate, see :func:`artv.accelerations.acceleration`; None: exact.
             use_mask: False leaves the mask network out. height, width: in pixels.
 
         Raises:
@@ -186,6 +189,7 @@ class ArtVPipeline(DiffusionPipeline):
         ref_noise: str | None = None,
         use_mask: bool = True,
         mask: str | Mapping[str, Any] | MaskRule | None = None,
+        acceleration: str | Mapping[str, Any] | Acceleration | None = None,
         record: bool = False,
         progress: bool = False,
     ) -> Iterator[Frame]:
@@ -201,6 +205,7 @@ class ArtVPipeline(DiffusionPipeline):
             ref_noise=noise_levels(ref_noise or self.defaults.ref_noise),
             use_mask=use_mask,
             mask=None if mask is None else mask_rule(mask),
+            acceleration=None if acceleration is None else parse_acceleration(acceleration),
             record_masks=record,
         )
         device, dtype = self.model.device, self.model.dtype

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from artv.accelerations import Acceleration
 from artv.anchors import AnchorStrategy, Past
 from artv.conditioning import Levels, add_noise, constant
 from artv.denoiser import Denoiser
@@ -36,6 +37,7 @@ class Sampling:
         spacing: of the noise levels, see :meth:`artv.schedule.NoiseSchedule.sigmas`.
         ref_noise: distribution of the noise level put on the references (not on what the mask copies).
         use_mask: False leaves the mask network out.
+        acceleration: approximate, of :mod:`artv.accelerations`; None: every evaluation as it is.
         mask: rule of :mod:`artv.mask_rules` that the predicted mask goes through; None: as predicted.
         record_masks: keep the mask of each evaluation.
     """
@@ -47,6 +49,7 @@ class Sampling:
     spacing: str = "legacy_ddpm"
     ref_noise: Levels = field(default_factory=constant)
     use_mask: bool = True
+    acceleration: Acceleration | None = None
     mask: MaskRule | None = None
     record_masks: bool = False
 
@@ -181,7 +184,8 @@ def sample_frame(
 
     sigmas = model.schedule.sigmas(sampling.steps, sampling.spacing)
     x = noise.draw() * (1 + float(sigmas[0]) ** 2) ** 0.5
-    latent = sampling.sampler(denoise, x, sigmas, noise=noise, callback=watch, **sampling.options)
+    called = denoise if sampling.acceleration is None else sampling.acceleration(denoise)
+    latent = sampling.sampler(called, x, sigmas, noise=noise, callback=watch, **sampling.options)
     note_failures(sampling.steps - 1, latent)
     newly = {b: step for b, step in enumerate(failed_B.tolist()) if step < never and b not in dead}
     dead.update(newly)

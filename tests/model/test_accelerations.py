@@ -1,0 +1,86 @@
+"""Accelerations: exact when they reuse nothing, fewer rows when they do, no memory from frame to frame."""
+
+import pytest
+import torch
+
+from artv.accelerations import ReuseEvaluations, ReuseGuidance, acceleration
+from artv.anchors import anchor_strategy
+from artv.denoiser import Denoiser
+from artv.errors import UserError
+from artv.guidance import ThreeTerm
+from artv.networks import ArtVModel, Conditions, InferenceModel
+from artv.rollout import Sampling, rollout
+from artv.samplers import sample_dpmpp_2s_ancestral
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    model = ArtVModel.from_config(preset="shapes").eval()
+    for network in (model.dynamic_network, model.mask_network):
+        for block in network.anchor_blocks:
+            torch.nn.init.normal_(block.proj_out.weight, std=0.2)
+    return InferenceModel(model)
+
+
+@torch.no_grad()
+def latents(model, chosen, samples=2, frames=3):
+    torch.manual_seed(1)
+    text, null, first = torch.randn(2, 9, 96), torch.randn(1, 9, 96), torch.randn(2, 4, 16, 16)
+    made = rollout(
+        model,
+        [text[:samples]],
+        null,
+        frames_per_prompt=frames,
+        seeds=[0, 1][:samples],
+        shape=(4, 16, 16),
+        sampling=Sampling(guidance=ThreeTerm(), steps=4, acceleration=chosen),
+        anchor=anchor_strategy("first"),
+        first_BCHW=first[:samples],
+    )
+    return torch.stack([frame.latent_BCHW for frame in made])
+
+
+@pytest.mark.parametrize("chosen", [ReuseGuidance(every=1), ReuseEvaluations(every=1)])
+def test_nothing_reused_is_exact(model, chosen):
+    torch.testing.assert_close(latents(model, chosen), latents(model, None), atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("chosen", [ReuseGuidance(), ReuseEvaluations()])
+def test_no_state_between_videos_and_samples(model, chosen):
+    first = latents(model, chosen)
+    assert torch.equal(latents(model, chosen), first)
+    torch.testing.assert_close(latents(model, chosen, samples=1), first[:, :1], atol=2e-4, rtol=1e-4)
+    assert not torch.allclose(first, latents(model, None), atol=1e-2), "it approximates"
+
+
+@pytest.mark.parametrize(
+    "chosen,evaluations,rows",
+    [
+        (None, 9, 9 * 4),  # 5 steps: 9 evaluations, four branches each
+        (ReuseGuidance(every=2), 9, 5 * 4 + 4 * 1),
+        (ReuseGuidance(every=3), 9, 3 * 4 + 6 * 1),
+        (ReuseEvaluations(every=3), 7, 7 * 4),  # the 6th and the 9th are left out
+    ],
+)
+@torch.no_grad()
+def test_how_much_is_saved(model, chosen, evaluations, rows):
+    x = torch.randn(1, 4, 16, 16)
+    one = torch.ones(1)
+    conditions = Conditions(x[:, None].repeat(1, 2, 1, 1, 1), x, x, one, one, torch.randn(1, 9, 96))
+    denoiser = Denoiser(
+        model, model.encode(conditions), conditions.text_BLD, torch.randn(1, 9, 96), guidance=ThreeTerm()
+    )
+    sample_dpmpp_2s_ancestral(chosen(denoiser) if chosen else denoiser, x, model.schedule.sigmas(5))
+    assert (denoiser.evaluations, denoiser.rows) == (evaluations, rows)
+
+
+def test_by_name_and_mistakes():
+    assert acceleration("reuse-guidance") == ReuseGuidance()
+    assert acceleration({"name": "reuse-evaluations", "every": 4}) == ReuseEvaluations(every=4)
+    with pytest.raises(UserError, match="reuse-guidance"):
+        acceleration("reuse-guidence")
+    with pytest.raises(UserError, match="does not take 'evry'"):
+        acceleration({"name": "reuse-guidance", "evry": 2})
+    with pytest.raises(UserError, match="at least 1"):
+        acceleration({"name": "reuse-guidance", "every": 0})
