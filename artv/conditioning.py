@@ -7,15 +7,20 @@ So dropping everything leaves the start, SD-2.1, exactly as it is.
 Shape suffixes: B batch, T frames, K reference frames, C latent channels, H W latent size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from artv.errors import UserError, closest
 
-Levels = Callable[[int, torch.device], Tensor]  # (B, device) -> noise levels (B,) in [0, 1]
+Levels = Callable[[Tensor], Tensor]
+"""A distribution of noise levels, as its quantiles: numbers (B,) uniform in [0, 1) → levels (B,) in [0, 1].
+
+So whoever calls decides where chance comes from: sampling from each sample's own stream, training from its seed.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,33 +46,50 @@ def add_noise(refs_BKCHW: Tensor, level_B: Tensor, noise: Tensor) -> Tensor:
 
 
 def constant(level: float = 0.0) -> Levels:
-    """Always the same level."""
-    return lambda batch, device: torch.full((batch,), float(level), device=device)
+    """Always the same level; 0 leaves the references clean."""
+    _in_range("constant", level=level)
+    return lambda u_B: torch.full_like(u_B, level)
 
 
 def uniform(low: float = 0.0, high: float = 0.2) -> Levels:
     """Uniform between ``low`` and ``high``."""
-    return lambda batch, device: low + (high - low) * torch.rand(batch, device=device)
+    _in_range("uniform", low=low, high=high)
+    if low > high:
+        raise UserError(f"noise levels uniform: low is {low}; it must be at most high, which is {high}")
+    return lambda u_B: low + (high - low) * u_B
 
 
 def half_normal(scale: float = 0.1) -> Levels:
     """|N(0, scale²)|, cut at 1: mostly clean, now and then noisy."""
-    return lambda batch, device: (torch.randn(batch, device=device) * scale).abs().clamp_max(1.0)
+    _in_range("half_normal", scale=scale)
+    return lambda u_B: (2**0.5 * scale * torch.erfinv(u_B)).clamp_max(1.0)
 
 
 NOISE_LEVELS: dict[str, Callable[..., Levels]] = {"constant": constant, "uniform": uniform, "half_normal": half_normal}
 
 
-def noise_levels(spec: str) -> Levels:
-    """Parses ``uniform:0:0.2``, ``half_normal:0.1`` or ``constant:0`` into a distribution of noise levels."""
-    name, *numbers = spec.split(":")
+def noise_levels(spec: str | Mapping[str, Any] | Levels) -> Levels:
+    """A distribution by text (``"uniform:0:0.2"``), by mapping (``{"name": "uniform", "high": 0.1}``), or itself."""
+    if callable(spec):
+        return spec
+    if isinstance(spec, str):
+        (name, *numbers), values = spec.split(":"), {}
+    else:
+        values = dict(spec)
+        name, numbers = values.pop("name", "constant"), []
     if name not in NOISE_LEVELS:
-        raise UserError(f"noise level distribution is {name!r}; {closest(name, NOISE_LEVELS)}")
+        raise UserError(f"noise level distribution is {name!r}; {closest(str(name), NOISE_LEVELS)}")
     try:
-        values = [float(x) for x in numbers]
-        levels = NOISE_LEVELS[name](*values)
+        return NOISE_LEVELS[name](*map(float, numbers), **values)
+    except UserError:
+        raise
     except (TypeError, ValueError):
+        if not isinstance(spec, str):
+            raise UserError(f"noise levels {name} does not take {', '.join(map(repr, values))}") from None
         raise UserError(f"noise levels {spec!r}: write name:number[:number], for example uniform:0:0.2") from None
-    if any(not 0 <= v <= 1 for v in values):
-        raise UserError(f"noise levels {spec!r}: each number must be in [0, 1]")
-    return levels
+
+
+def _in_range(name: str, **values: float) -> None:
+    for field, value in values.items():
+        if not 0 <= value <= 1:
+            raise UserError(f"noise levels {name}: {field} is {value}; it must be in [0, 1]")

@@ -22,7 +22,7 @@ from artv.accelerations import Acceleration
 from artv.accelerations import acceleration as parse_acceleration
 from artv.anchors import AnchorStrategy, UserImage, anchor_strategy
 from artv.autoencoder import decode_latents, downscale, encode_frames
-from artv.conditioning import noise_levels
+from artv.conditioning import Levels, noise_levels
 from artv.errors import UserError, WorkFailed
 from artv.guidance import Guidance
 from artv.guidance import parse as parse_guidance
@@ -151,7 +151,8 @@ class ArtVPipeline(DiffusionPipeline):
             seed: one number (sample i uses seed + i) or one a sample.
             steps: sampling steps; sampler: a name or function of :mod:`artv.samplers`; sampler_options: its keywords.
             guidance: see :func:`artv.guidance.parse`; anchor: see :func:`artv.anchors.anchor_strategy`.
-            spacing: of the noise levels; ref_noise: noise on the references, such as ``constant:0.05``.
+            spacing: of the noise levels; ref_noise: distribution of the noise level put on the references, such as
+                ``constant:0.05``, see :func:`artv.conditioning.noise_levels`; None: the preset's.
             mask: rule that the predicted mask goes through, see :func:`artv.mask_rules.mask_rule`; None: as predicted.
             acceleration: approximate, see :func:`artv.accelerations.acceleration`; None: exact.
             use_mask: False leaves the mask network out. height, width: in pixels.
@@ -186,7 +187,7 @@ class ArtVPipeline(DiffusionPipeline):
         spacing: str = "legacy_ddpm",
         anchor: str | Mapping[str, Any] | AnchorStrategy = "last-of-prompt",
         seed: int | Sequence[int] = 0,
-        ref_noise: str | None = None,
+        ref_noise: str | Mapping[str, Any] | Levels | None = None,
         use_mask: bool = True,
         mask: str | Mapping[str, Any] | MaskRule | None = None,
         acceleration: str | Mapping[str, Any] | Acceleration | None = None,
@@ -202,7 +203,7 @@ class ArtVPipeline(DiffusionPipeline):
             sampler=_sampler(sampler),
             options=dict(sampler_options or {}),
             spacing=spacing,
-            ref_noise=noise_levels(ref_noise or self.defaults.ref_noise),
+            ref_noise=noise_levels(self.defaults.ref_noise if ref_noise is None else ref_noise),
             use_mask=use_mask,
             mask=None if mask is None else mask_rule(mask),
             acceleration=None if acceleration is None else parse_acceleration(acceleration),

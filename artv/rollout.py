@@ -111,7 +111,9 @@ def rollout(
                     current=current,
                 )
                 current = anchor(past)
-            conditions = frame_conditions(model, history, current, text, noise, sampling.ref_noise)
+            # a stream of their own: noise on the references leaves the frame's noise as it is
+            ref_noise = FrameNoise(seeds, index, shape, text.device, "references")
+            conditions = frame_conditions(model, history, current, text, ref_noise, sampling.ref_noise)
             frame = sample_frame(model, conditions, null_text_BLD, noise, sampling, index, dead, on_step)
         history = [*history, frame.latent_BCHW][-model.sizes.num_refs :]
         if index == 0:
@@ -137,9 +139,9 @@ def frame_conditions(
         return Conditions(blank[:, None].repeat(1, model.sizes.num_refs, 1, 1, 1), blank, blank, zeros, zeros, text_BLD)
     missing = model.sizes.num_refs - len(history)
     refs = torch.stack([history[0]] * missing + list(history), dim=1)
-    level = levels(B, device)
+    level = levels(noise.uniform())  # on the CPU: the next line does not wait for a GPU
     if bool((level > 0).any()):
-        refs = add_noise(refs, level, torch.stack([noise.draw() for _ in range(refs.shape[1])], dim=1))
+        refs = add_noise(refs, level.to(device), torch.stack([noise.draw() for _ in range(refs.shape[1])], dim=1))
     anchored = ones if anchor_BCHW is not None else zeros
     anchor = anchor_BCHW if anchor_BCHW is not None else torch.zeros_like(history[-1])
     return Conditions(refs, history[-1], anchor, ones, anchored, text_BLD)

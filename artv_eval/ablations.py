@@ -84,6 +84,15 @@ def anchor_strategy(*, names: Sequence[str] | None = None) -> Ablation:
     return _installed("anchors", "anchor", names)
 
 
+def ref_noise(*, names: Sequence[str] | None = None) -> Ablation:
+    """The distributions of noise on the references in one model, those of plugins included.
+
+    Args:
+        names: which; None for all that are installed. The first is compared with the others.
+    """
+    return _installed("noise_levels", "ref_noise", names)
+
+
 def steps(*, values: Sequence[int] = (50, 25, 10, 5)) -> Ablation:
     """The number of sampling steps.
 

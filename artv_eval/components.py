@@ -91,6 +91,11 @@ _KINDS = (
         contract="factory(**settings) -> anchor strategy, as those of artv.anchors",
     ),
     Kind(
+        name="noise_levels",
+        role="ref_noise",
+        contract="factory(**settings) -> function(uniform numbers (B,)) -> noise levels (B,) in 0..1 of the references",
+    ),
+    Kind(
         name="first_frames",
         role="first_frame",
         contract="factory(**settings) -> function(prompts, height, width, seeds) -> uint8 (B, H, W, 3)",

@@ -63,6 +63,7 @@ def register_ablations() -> list[Component]:
         Component("mask-rule", "artv_eval.ablations:mask_rule", "all mask rules, plugins' included"),
         Component("guidance-rule", "artv_eval.ablations:guidance_rule", "all guidance rules, plugins' included"),
         Component("anchor-strategy", "artv_eval.ablations:anchor_strategy", "all anchor strategies, plugins' included"),
+        Component("ref-noise", "artv_eval.ablations:ref_noise", "all noise levels of references, plugins' included"),
         Component("baselines", "artv_eval.ablations:baselines", "ART-V beside ModelScope, I2VGen-XL, or yours"),
     ]
 
@@ -95,6 +96,16 @@ def register_anchors() -> list[Component]:
         Component("blend", "artv.anchors:Blend", "a running mixture with the newest frame"),
         Component("image", "artv.anchors:UserImage", "a picture of the user's, for every frame", argument="picture"),
         Component("none", "artv.anchors:NoAnchor", "the condition is dropped"),
+    ]
+
+
+@hookimpl
+def register_noise_levels() -> list[Component]:
+    where = "artv.conditioning"
+    return [
+        Component("constant", f"{where}:constant", "always the same; 0 leaves references clean", argument="level"),
+        Component("uniform", f"{where}:uniform", "uniform between two levels: what training uses"),
+        Component("half_normal", f"{where}:half_normal", "mostly clean, now and then noisy", argument="scale"),
     ]
 
 

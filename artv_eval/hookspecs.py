@@ -63,6 +63,16 @@ def register_anchors() -> list[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_noise_levels() -> list[Component]:  # type: ignore[empty-body]
+    """Distributions of the noise level that is put on the reference frames.
+
+    >>> @hookimpl
+    ... def register_noise_levels():
+    ...     return [Component("squared", "my_package:squared", "mostly near nothing")]
+    """
+
+
+@hookspec
 def register_first_frames() -> list[Component]:  # type: ignore[empty-body]
     """Sources of the first frame when a protocol gives none: text-to-image models.
 

@@ -126,6 +126,7 @@ class ArtV:
         guidance: how the conditions are weighed; None for the preset's.
         anchor: which frame is the anchor.
         mask: rule that the predicted mask goes through; None: as predicted. Without a mask there is nothing to change.
+        ref_noise: distribution of the noise level put on the reference frames; None for the preset's.
         use_mask: False turns the mask off in a model trained with it, which is not the twin trained without.
         first_frame: makes the first frame where the protocol gives none; None: the model itself does.
         device: where it runs.
@@ -141,6 +142,7 @@ class ArtV:
         guidance: Any = None,
         anchor: Any = "first",
         mask: Any = None,
+        ref_noise: Any = None,
         use_mask: bool = True,
         first_frame: Callable[..., np.ndarray] | None = None,
         device: str = "cpu",
@@ -155,6 +157,7 @@ class ArtV:
             "guidance": guidance,
             "anchor": anchor,
             "mask": mask,
+            "ref_noise": ref_noise,
             "use_mask": use_mask,
             "progress": progress,
         }

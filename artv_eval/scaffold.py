@@ -31,6 +31,10 @@ TRIALS = {
         "The strategy beside the first frame",
         "anchor-strategy --set anchor-strategy.names=first,{name} --metrics drift",
     ),
+    "noise_levels": (
+        "The distribution beside clean references",
+        "ref-noise --set ref-noise.names=constant,{name} --metrics drift",
+    ),
     "first_frames": (
         "First frames, where a protocol gives none (the default one does)",
         "mask --set method.first_frame={name} --metrics drift",

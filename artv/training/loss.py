@@ -33,7 +33,7 @@ def draw_conditions(
 
     has_past = (i_B > 0).float()
     text_kept = kept(dropout.text).view(B, 1, 1)
-    noised = add_noise(refs, levels(B, device), torch.randn_like(refs))
+    noised = add_noise(refs, levels(torch.rand(B, device=device)), torch.randn_like(refs))
     return Conditions(
         refs_BKCHW=noised,
         copy_BCHW=(noised if copy_noised else refs)[:, -1],

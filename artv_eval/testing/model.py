@@ -1,4 +1,4 @@
-"""Contracts of what works inside a method: samplers, guidance, masks, anchors, first frames.
+"""Contracts of what works inside a method: samplers, guidance, masks, anchors, noise levels, first frames.
 
 Shape suffixes: B samples, C channels, H W size. Samplers are judged on Gaussian data, whose denoiser is known exactly:
 for x_0 ~ N(m, s²) it is x_0 = (s² x + sigma² m) / (s² + sigma²).
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artv_eval.testing.settings import made, refuses_unknown_settings, same
+from artv_eval.testing.settings import check_settings, made, refuses_unknown_settings, same
 
 MEAN, DEVIATION, SIGMA_MAX = 1.5, 0.5, 10.0
 SETTINGS: Mapping[str, Any] = {}
@@ -110,7 +110,7 @@ def check_mask(mask: Any, *, settings: Mapping[str, Any] = SETTINGS) -> None:
     Checks shape and range at every noise level (a float), determinism, batch independence, and that the given mask is
     left alone.
     """
-    function = made(mask, "masks", "__call__", settings) if isinstance(mask, type) else _function(mask, settings)
+    function = _function(mask, "masks", settings)
     given = torch.rand((3, 1, 5, 5), generator=torch.Generator().manual_seed(0))
     for sigma in (14.0, 1.0, 0.02):
         before = given.clone()
@@ -122,12 +122,13 @@ def check_mask(mask: Any, *, settings: Mapping[str, Any] = SETTINGS) -> None:
         same(function(given[1:2], sigma), result[1:2], "a sample alone and in a batch", 1e-5)
 
 
-def _function(target: Callable[..., Any], settings: Mapping[str, Any]) -> Callable[..., Any]:
-    from artv_eval.testing.settings import check_settings
-
-    check_settings(target, "masks")
+def _function(target: Callable[..., Any], kind: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
+    """What a factory of functions makes."""
+    check_settings(target, kind)
     refuses_unknown_settings(target, settings)
-    return target(**settings)
+    function = target(**settings)
+    assert callable(function), f"the factory made a {type(function).__name__}; it must be a function"
+    return function
 
 
 def check_anchor(anchor: Any, *, settings: Mapping[str, Any] = SETTINGS, frames: int = 12) -> None:
@@ -136,11 +137,7 @@ def check_anchor(anchor: Any, *, settings: Mapping[str, Any] = SETTINGS, frames:
     Checks, over a rollout of two prompts, shape, determinism, batch independence, that a strategy keeps no state
     between videos, and that latents are left alone.
     """
-    from artv_eval.testing.settings import check_settings
-
-    check_settings(anchor, "anchors")
-    refuses_unknown_settings(anchor, settings)
-    strategy = anchor(**settings)
+    strategy = _function(anchor, "anchors", settings)
     video = PerSampleNoise(range(3), (frames, 2, 4, 4))()
     first = _anchors(strategy, video)
     before = video.clone()
@@ -173,15 +170,34 @@ def _anchors(strategy: Callable[..., Tensor | None], video_BTCHW: Tensor) -> lis
     return found
 
 
+def check_ref_noise(ref_noise: Any, *, settings: Mapping[str, Any] = SETTINGS) -> None:
+    """A ``noise_levels`` target: factory of ``function(numbers (B,) uniform in 0..1) -> noise levels (B,) in 0..1``.
+
+    Checks shape, device and range, that levels depend on a sample's own number and nothing else (not on the batch, nor
+    on torch's global random state), and that the numbers are left alone.
+    """
+    levels = _function(ref_noise, "noise_levels", settings)
+    numbers = torch.rand(64, generator=torch.Generator().manual_seed(0))
+    numbers[0], numbers[1] = 0.0, 1 - 2**-24  # the ends of what torch.rand gives
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        given = numbers.clone().to(device)
+        torch.manual_seed(1)
+        result = levels(given)
+        assert isinstance(result, Tensor), f"the levels are a {type(result).__name__}; they must be a tensor"
+        assert result.shape == given.shape, f"the levels have shape {tuple(result.shape)}; they must be (B,), B = 64"
+        assert result.device == given.device, f"the levels are on {result.device}, the numbers on {given.device}"
+        assert bool(((result >= 0) & (result <= 1)).all()), "a level is not a number in 0..1"
+        same(given, numbers, "the numbers before and after: they must not be written to")
+        torch.manual_seed(2)
+        same(levels(given), result, "two calls with the same numbers (draw nothing: the numbers are the chance)")
+        same(levels(given[2:3]), result[2:3], "a sample alone and in a batch", 1e-6)
+
+
 def check_first_frame(
     first_frame: Any, *, settings: Mapping[str, Any] = SETTINGS, height: int = 64, width: int = 64
 ) -> None:
     """A ``first_frames`` target: factory of ``function(prompts, height, width, seeds) -> uint8 (B, H, W, 3)``."""
-    from artv_eval.testing.settings import check_settings
-
-    check_settings(first_frame, "first_frames")
-    refuses_unknown_settings(first_frame, settings)
-    draw = first_frame(**settings)
+    draw = _function(first_frame, "first_frames", settings)
     prompts, seeds = ["a red circle", "a blue square", "a red circle"], [1, 2, 3]
     frames = draw(prompts, height, width, seeds)
     assert isinstance(frames, np.ndarray) and frames.dtype == np.uint8, "the frames must be a uint8 numpy array"

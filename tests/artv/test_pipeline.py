@@ -54,11 +54,35 @@ def test_batch_of_8_equals_batches_of_1_in_latent_space(pipe, real):
         assert (latents([i])[0] - together[i]).abs().max() < 1e-4
 
 
+def test_noise_on_the_references_is_the_samples_own(pipe, real):
+    """By seed, in any batch, whatever torch's global state; a level of 0 changes nothing, others only their sample."""
+
+    def latents(rows, ref_noise):
+        torch.manual_seed(len(rows))
+        images = [first_frames(real, 8)[i] for i in rows]
+        captions = [real.captions[i] for i in rows]
+        settings = {"image": images, "seed": [100 + i for i in rows], "num_frames": 3, "steps": 2}
+        with torch.no_grad():
+            return torch.stack([f.latent_BCHW for f in pipe._frames(captions, ref_noise=ref_noise, **settings)], 1)
+
+    clean, noisy = latents([0, 1, 2], None), latents([0, 1, 2], {"name": "uniform", "low": 0.2, "high": 0.4})
+    assert torch.equal(noisy, latents([0, 1, 2], "uniform:0.2:0.4"))
+    assert ((noisy - clean)[:, 1:].abs().amax((1, 2, 3, 4)) > 1e-2).all()
+    assert (latents([1], "uniform:0.2:0.4")[0] - noisy[1]).abs().max() < 1e-4
+    device, shape = torch.device("cpu"), (4, 2, 2)
+    u = torch.stack([FrameNoise([100, 101, 102], i, shape, device, "references").uniform() for i in (1, 2)])
+    assert len(set(u.flatten().tolist())) == 6  # another level for each sample and frame
+    least = float(u[:, 2].max())
+    some = latents([0, 1, 2], lambda numbers: 0.3 * (numbers > least))  # a sample that stays clean beside noisy ones
+    assert torch.equal(some[2], clean[2]) and not torch.equal(some, clean)
+
+
 def test_noise_belongs_to_the_sample_and_frame():
     device = torch.device("cpu")
     together = FrameNoise([3, 4], 2, (4, 2, 2), device).draw()
     assert torch.equal(together[1], FrameNoise([4], 2, (4, 2, 2), device).draw()[0])
     assert not torch.equal(together[1], FrameNoise([4], 3, (4, 2, 2), device).draw()[0])
+    assert not torch.equal(together[1], FrameNoise([4], 2, (4, 2, 2), device, "references").draw()[0])
 
 
 def test_masks_are_high_outside_the_motion(pipe, real):
@@ -174,6 +198,9 @@ def test_a_sample_that_breaks_does_not_break_the_batch(pipe, real):
         ({"mask": "hart"}, "did you mean hard"),
         ({"mask": {"name": "hard", "treshold": 0.5}}, "mask hard does not take 'treshold'"),
         ({"mask": {"name": "constant", "level": 2}}, "level is 2; it must be in"),
+        ({"ref_noise": "unifrom:0:0.1"}, "did you mean uniform"),
+        ({"ref_noise": {"name": "uniform", "hight": 0.1}}, "noise levels uniform does not take 'hight'"),
+        ({"ref_noise": "constant:2"}, "level is 2.0; it must be in"),
         ({"seed": [1, 2]}, "2 seeds for 1 prompts"),
         ({"image": "gone.png"}, "gone.png does not exist"),
         ({"spacing": "cosine"}, "karras"),

@@ -1,6 +1,7 @@
 """Training: the loss against its formula, resumption bit for bit, and the stages end to end at toy size."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -86,10 +87,24 @@ def test_loss_of_a_perfect_prediction_is_zero(cache):
     assert plain < capped < 5 * plain
 
 
-@pytest.mark.parametrize("spec", ["normal:1", "uniform:a", "uniform:0:2", "constant:0:1:2"])
+@pytest.mark.parametrize(
+    "spec", ["normal:1", "uniform:a", "uniform:0:2", "uniform:0.3:0.1", "constant:0:1:2", {"name": "uniform", "hi": 1}]
+)
 def test_bad_noise_levels(spec):
     with pytest.raises(UserError):
         noise_levels(spec)
+
+
+def test_noise_levels_have_the_distribution_they_name():
+    u = (torch.arange(4096) + 0.5) / 4096
+    spread = noise_levels("uniform:0.1:0.3")(u)
+    assert torch.equal(spread, noise_levels({"name": "uniform", "low": 0.1, "high": 0.3})(u))
+    assert spread.mean().item() == pytest.approx(0.2, abs=1e-3) and spread.min() >= 0.1 and spread.max() <= 0.3
+    half = noise_levels("half_normal:0.1")(u)  # E|N(0, s²)| = s √(2/π), E|N(0, s²)|² = s²
+    assert half.mean().item() == pytest.approx(0.1 * (2 / math.pi) ** 0.5, rel=1e-2)
+    assert half.square().mean().item() == pytest.approx(0.01, rel=1e-2)
+    assert noise_levels("half_normal:1")(u).max() == 1
+    assert (noise_levels("constant:0.05")(u) == 0.05).all()
 
 
 def test_ema_follows_its_formula():

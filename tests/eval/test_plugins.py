@@ -156,6 +156,7 @@ def test_what_the_packages_offer_by_name_is_registered():
     import inspect
 
     from artv.anchors import ANCHORS
+    from artv.conditioning import NOISE_LEVELS
     from artv.data.readers import READERS
     from artv.guidance import GUIDANCE
     from artv.mask_rules import MASK_RULES
@@ -166,7 +167,7 @@ def test_what_the_packages_offer_by_name_is_registered():
 
     manager = PluginManager()
     tables = {"anchors": ANCHORS, "readers": READERS, "guidance": GUIDANCE, "samplers": SAMPLERS, "features": FEATURES}
-    tables["masks"] = MASK_RULES
+    tables |= {"masks": MASK_RULES, "noise_levels": NOISE_LEVELS}
     for kind, table in tables.items():
         ours = {e.component.name: e for e in manager.entries if e.kind == kind and e.plugin.distribution == "artv"}
         assert set(ours) == set(table), kind

@@ -37,6 +37,11 @@ def test_our_mask_rules_hold_the_contract(mask):
     testing.check_mask(mask)
 
 
+@pytest.mark.parametrize("levels", built_in("noise_levels"))
+def test_our_noise_levels_hold_the_contract(levels):
+    testing.check_ref_noise(levels)
+
+
 # image becomes a strategy in the pipeline, which encodes it: tests/artv/test_pipeline.py
 @pytest.mark.parametrize("anchor", [p for p in built_in("anchors") if p.id != "image"])
 def test_our_anchors_hold_the_contract(anchor):
@@ -253,6 +258,29 @@ def test_wrong_anchors():
         testing.check_anchor(lambda: lambda past: past.newest.mul_(0.9))
     with pytest.raises(AssertionError, match="alone and in a batch"):
         testing.check_anchor(lambda: lambda past: past.newest - past.newest.mean(0, keepdim=True))
+
+
+def squared(*, high: float = 0.3):
+    """Right: mostly near 0."""
+    return lambda u: high * u**2
+
+
+def test_wrong_noise_levels():
+    testing.check_ref_noise(squared)
+    cases = {
+        r"a number in 0\.\.1": lambda *, high=2.0: lambda u: high * u,
+        "not a number": lambda: lambda u: (1 - u).log() / u,
+        "a tensor": lambda: lambda u: 0.1,
+        r"must be \(B,\)": lambda: lambda u: u[:1],
+        "draw nothing": lambda: lambda u: 0.2 * torch.rand_like(u),
+        "alone and in a batch": lambda: lambda u: 0.2 * u / u.max(),
+        "written to": lambda: lambda u: u.mul_(0.5),
+        "accepted in silence": lambda **settings: lambda u: u,
+        "must be a function": lambda: 0.1,
+    }
+    for message, wrong in cases.items():
+        with pytest.raises(AssertionError, match=message):
+            testing.check_ref_noise(wrong)
 
 
 def grey(*, level: int = 128):
