@@ -31,6 +31,9 @@ class SamplingDefaults:
 PAPER = SamplingDefaults(steps=50, guidance=ThreeTerm(ref=0.25, anchor=0.25, text=6.5), size=320)
 SHAPES = SamplingDefaults(steps=8, guidance=ThreeTerm(ref=0.0, anchor=0.0, text=2.0), size=64)
 
+DEFAULTS = {"paper": PAPER, "shapes": SHAPES}
+"""By preset."""
+
 
 def defaults_for(model: Any) -> SamplingDefaults:
     """By the model's size: the small world's has narrow text."""

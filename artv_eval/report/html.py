@@ -17,7 +17,8 @@ from markupsafe import Markup
 from artv.errors import UserError, WorkFailed
 from artv.video import write_video
 from artv_eval.report import tables
-from artv_eval.report.plots import curves_svg
+from artv_eval.report.pareto import trades
+from artv_eval.report.plots import curves_svg, trade_svg
 from artv_eval.results import OK, Results
 from artv_eval.store import RunStore, read_json
 
@@ -48,6 +49,7 @@ def page(results: Results, store: RunStore | None = None) -> str:
         flaw_head=flaw_head,
         flaw_rows=flaw_rows,
         plots=_plots(results),
+        trades=[Markup(trade_svg(trade)) for trade in trades(results)],  # matplotlib escapes the labels itself
         shown=_shown(manifest, store) if store else [],
         facts=_facts(manifest),
         components=manifest.get("components", []),

@@ -137,7 +137,7 @@ def table() -> Callable[[Results], str]:
             for cells in seen:
                 flaws.add_row(*map(escape, cells))
             console.print(flaws)
-        for line in (*absences(results.rows), *results.notes):
+        for line in (*absences(results.rows), *fronts(results), *results.notes):
             console.print(f"· {line}", markup=False, highlight=False)
         output = console.file
         assert isinstance(output, io.StringIO)
@@ -195,10 +195,17 @@ def markdown() -> Callable[[Results], str]:
         if results.flaws:
             parts += ["Which metric tells what apart (yes: the intervals do not overlap):", ""]
             parts += [*_markdown_table(*flaw_table(results.flaws)), ""]
-        lines = [*absences(results.rows), *results.notes]
+        lines = [*absences(results.rows), *fronts(results), *results.notes]
         return "\n".join([*parts, *(f"- {_plain_markdown(line)}" for line in lines)]).rstrip() + "\n"
 
     return render
+
+
+def fronts(results: Results) -> list[str]:
+    """Which cells are worth their seconds, a line a metric."""
+    from artv_eval.report.pareto import trades
+
+    return [trade.line() for trade in trades(results)]
 
 
 def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,0 +1,60 @@
+"""Quality against cost: which cells no other cell beats in both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from artv_eval.results import OK, Results, Row
+
+COST = "seconds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trade:
+    """One ablation under one metric. ``cost`` and ``quality`` are rows of the same cells, in the same order.
+
+    ``front``: names of the cells that are on the Pareto front, cheapest first.
+    """
+
+    ablation: str
+    metric: str
+    cost: Sequence[Row]
+    quality: Sequence[Row]
+    front: Sequence[str]
+
+    def line(self) -> str:
+        """One line for a table's notes."""
+        return f"{self.ablation}: Pareto front of {self.metric} against seconds a clip: {', '.join(self.front)}"
+
+
+def trades(results: Results) -> list[Trade]:
+    """A trade for each metric with a direction, in ablations whose clips' seconds were measured."""
+    usable = [row for row in results.rows if row.status == OK and not row.sanity and row.ablation]
+    costs = {(row.ablation, row.cell): row for row in usable if row.metric == COST}
+    found = []
+
+    def key(row: Row) -> tuple[str, str]:
+        return row.ablation or "", row.metric
+
+    for (ablation, metric), group in groupby(sorted(usable, key=key), key=key):
+        rows = [row for row in group if (ablation, row.cell) in costs]
+        if metric == COST or len(rows) < 2 or rows[0].higher_is_better is None:
+            continue
+        cost = [costs[ablation, row.cell] for row in rows]
+        found.append(Trade(ablation=ablation, metric=metric, cost=cost, quality=rows, front=_front(cost, rows)))
+    return found
+
+
+def _front(cost: Sequence[Row], quality: Sequence[Row]) -> list[str]:
+    """Cells from cheap to dear, each better than all cheaper ones.
+
+    Point values decide: two cells whose intervals overlap may change places in another run.
+    """
+    sign = -1 if quality[0].higher_is_better else 1
+    points = sorted((c.value or 0.0, sign * (q.value or 0.0), q.cell) for c, q in zip(cost, quality, strict=True))
+    names, best = [], float("inf")
+    for _, value, name in points:
+        if value < best:
+            names.append(name)
+            best = value
+    return names
