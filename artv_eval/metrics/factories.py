@@ -221,3 +221,10 @@ def warping_error(weights: str | None = None, device: str = "cpu") -> Evaluator:
     from artv_eval.metrics.warping import Raft, WarpingErrorEvaluator
 
     return WarpingErrorEvaluator(Raft(weights, device))
+
+
+def seconds() -> Evaluator:
+    """Wall-clock seconds a clip."""
+    from artv_eval.metrics.seconds import SecondsEvaluator
+
+    return SecondsEvaluator()
