@@ -9,7 +9,7 @@ from typing import Any
 from artv_eval.components import API_VERSION, Component
 from artv_eval.hookspecs import hookimpl
 
-_LAZY = ("AblationContext", "CellSpec", "ClipRequest", "ClipSet", "GeneratedClip", "Method", "Task")
+_LAZY = ("AblationContext", "CellSpec", "ClipRequest", "ClipSet", "FailedClip", "GeneratedClip", "Method", "Task")
 
 __all__ = [
     "API_VERSION",
@@ -18,6 +18,7 @@ __all__ = [
     "ClipRequest",
     "ClipSet",
     "Component",
+    "FailedClip",
     "GeneratedClip",
     "Method",
     "Task",

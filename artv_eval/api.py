@@ -5,7 +5,7 @@ Shape legend: T frames, H W pixels, h w mask cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -47,12 +47,25 @@ class GeneratedClip:
     mask: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class FailedClip:
+    """Given in the place of a clip that could not be made: the others are kept, and this one is counted and reported.
+
+    ``reason``: one line.
+    """
+
+    reason: str
+
+
 @runtime_checkable
 class Method(Protocol):
     """Makes clips. What a ``methods`` component's factory returns."""
 
-    def generate(self, requests: Sequence[ClipRequest]) -> Sequence[GeneratedClip]:
-        """One clip a request, in order, each depending on its own request only."""
+    def generate(self, requests: Sequence[ClipRequest]) -> Iterable[GeneratedClip | FailedClip]:
+        """One clip a request, in order, each depending on its own request only.
+
+        A :class:`FailedClip` costs one clip; an exception costs the rest of ``requests``, and its cell has no values.
+        """
         ...
 
 

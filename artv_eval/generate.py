@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
-from artv_eval.api import ClipRequest, Executor, GeneratedClip, Task
+from artv_eval.api import ClipRequest, Executor, FailedClip, GeneratedClip, Task
 from artv_eval.build import build, recipe_from
 from artv_eval.plan import Cell
 from artv_eval.plugins import PluginManager
@@ -103,24 +103,28 @@ class GenerationWork:
         return self._requests
 
     def __call__(self, task: Task) -> int | Failure:
-        """The number of clips made; a mistake of the method's is a :class:`Failure`, a full disk is an OSError."""
+        """The number of clips done with; a mistake of the method's is a :class:`Failure`, a full disk is an OSError."""
         store = RunStore(self.run)
         requests = [self.requests[position] for position in task.indices]
         clips = self._clips(task, requests)
         for made, request in enumerate(requests):
             try:
                 clip = next(clips)
-                check_clip(clip, request)
+                if not isinstance(clip, FailedClip):
+                    check_clip(clip, request)
             except StopIteration:
                 return Failure(error=f"the method gave {made} clips for {len(requests)} requests")
             except Exception as error:
                 return Failure(error=_line(error))
-            store.save_clip(task.cell, request.index, clip)
+            if isinstance(clip, FailedClip):
+                store.save_failure(task.cell, request.index, clip.reason)
+            else:
+                store.save_clip(task.cell, request.index, clip)
             if self.on_clip:
                 self.on_clip(task)
         return len(requests)
 
-    def _clips(self, task: Task, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
+    def _clips(self, task: Task, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip | FailedClip]:
         yield from self._instance(task).generate(requests)
 
     def _instance(self, task: Task) -> Any:

@@ -4,6 +4,7 @@ Shape legend: T frames, H W pixels, h w mask cells, B clips, S sampling steps.
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv_eval import checkpoints
-from artv_eval.api import ClipRequest, GeneratedClip
+from artv_eval.api import ClipRequest, FailedClip, GeneratedClip
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
 
@@ -174,27 +175,35 @@ class ArtV:
         """``shapes`` or ``paper``, by the size of the model."""
         return checkpoints.preset(self.checkpoint)
 
-    def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
-        """All requests in one batch; they share the protocol's size and differ in prompt, first frame and seed."""
-        pipe = load_pipeline(self.checkpoint, self.device)
-        size = requests[0]
-        result = pipe(
-            [request.prompt for request in requests],
-            image=self._images(requests),
-            num_frames=size.num_frames,
-            height=size.height,
-            width=size.width,
-            seed=[request.seed for request in requests],
-            return_masks=True,
-            **self.settings,
-        )
-        if result.failures:
-            sample, why = next(iter(result.failures.items()))
-            raise RuntimeError(f"clip {requests[sample].index}: {why}")
+    def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip | FailedClip]:
+        """All requests in one batch; they share the protocol's size and differ in prompt, first frame and seed.
+
+        A clip whose latent does not stay finite is a :class:`FailedClip`; the others are what they would be without it.
+        """
+        pipe, images, size = load_pipeline(self.checkpoint, self.device), self._images(requests), requests[0]
+        started = time.perf_counter()
+        try:
+            result = pipe(
+                [request.prompt for request in requests],
+                image=images,
+                num_frames=size.num_frames,
+                height=size.height,
+                width=size.width,
+                seed=[request.seed for request in requests],
+                return_masks=True,
+                **self.settings,
+            )
+        except WorkFailed as error:  # not one came out
+            yield from [FailedClip(str(error))] * len(requests)
+            return
+        seconds = (time.perf_counter() - started) / len(requests)
         masks_BSThw = [None] * len(requests) if result.masks is None else result.masks
-        for frames, mask_SThw in zip(result.frames, masks_BSThw, strict=True):
+        for b, (frames, mask_SThw) in enumerate(zip(result.frames, masks_BSThw, strict=True)):
+            if b in result.failures:
+                yield FailedClip(result.failures[b])
+                continue
             mask = None if mask_SThw is None else mask_SThw.mean(0, dtype=np.float32)[-(len(frames) - 1) :]
-            yield GeneratedClip(frames, mask)
+            yield GeneratedClip(frames, mask, seconds)
 
     def _images(self, requests: Sequence[ClipRequest]) -> list[np.ndarray] | None:
         given = [request.first_frame for request in requests if request.first_frame is not None]

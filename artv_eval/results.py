@@ -14,7 +14,10 @@ OK = "ok"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One value with its interval. ``value`` is None when ``status`` is not ``ok``: it says why."""
+    """One value with its interval. ``value`` is None when ``status`` is not ``ok``: it says why.
+
+    ``n`` clips are behind it; ``failed`` others could not be made.
+    """
 
     ablation: str | None
     cell: str
@@ -29,6 +32,7 @@ class Row:
     protocol_hash: str = ""
     higher_is_better: bool | None = None
     sanity: bool = False
+    failed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,12 +30,17 @@ REAL = "real"
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Rows of one cell under one metric; ``status`` says why there are none."""
+    """Rows of one cell under one metric; ``status`` says why there are none.
+
+    ``positions``: the request that each row belongs to; the ``failed`` ones, whose clip was not to be made, have none.
+    """
 
     cell: Cell
     evaluator: Any
     rows: np.ndarray | None
     reference: np.ndarray | None
+    positions: Sequence[int] = ()
+    failed: int = 0
     status: str = OK
 
 
@@ -75,12 +80,17 @@ def describe_cached(
 
 
 def describe_cell(
-    store: RunStore, cell: Cell, requests: Sequence[ClipRequest], indices: Sequence[int], evaluator: Any
+    store: RunStore,
+    cell: Cell,
+    requests: Sequence[ClipRequest],
+    indices: Sequence[int],
+    positions: Sequence[int],
+    evaluator: Any,
 ) -> np.ndarray:
-    """Rows (n, d) of a cell's clips. ``indices``: of the requests, so that none is made only to be counted."""
-    keys = [f"{index}:{store.fingerprint(cell.id, index)}" for index in indices]
+    """Rows (n, d) of a cell's clips at ``positions``. ``indices``: of all requests: none is made only to be counted."""
+    keys = [f"{indices[i]}:{store.fingerprint(cell.id, indices[i])}" for i in positions]
     return describe_cached(
-        store, cell.id, keys, evaluator, lambda part: store.clips(cell.id, [requests[i] for i in part])
+        store, cell.id, keys, evaluator, lambda part: store.clips(cell.id, [requests[positions[i]] for i in part])
     )
 
 
@@ -118,16 +128,27 @@ def score_cell(
     """The rows of a cell under a metric, or the reason why there are none."""
     if cell.status != READY or metric.status != OK:
         return _absent(cell, metric, cell.status if cell.status != READY else metric.status)
-    lacking = metric.evaluator.needs - _provided(store, cell, requests, reference)
+    failed = store.failures(cell.id, indices)
+    positions = [position for position, index in enumerate(indices) if index not in failed]
+    if not positions:
+        return _absent(cell, metric, f"failed: no clip came out: {failed[indices[0]]}")
+    lacking = metric.evaluator.needs - _provided(store, cell, requests[positions[0]], reference)
     if lacking:
         return _absent(cell, metric, f"absent: this cell has no {' and no '.join(sorted(lacking))}")
     try:
-        rows = describe_cell(store, cell, requests, indices, metric.evaluator)
+        rows = describe_cell(store, cell, requests, indices, positions, metric.evaluator)
     except (WorkFailed, OSError):  # of the run folder, not of the metric
         raise
     except Exception as error:
         return _absent(cell, metric, reason(error))
-    return Scored(cell=cell, evaluator=metric.evaluator, rows=rows, reference=reference)
+    return Scored(
+        cell=cell,
+        evaluator=metric.evaluator,
+        rows=rows,
+        reference=reference,
+        positions=positions,
+        failed=len(failed),
+    )
 
 
 def reason(error: Exception) -> str:
@@ -149,11 +170,8 @@ class _Missing:
     higher_is_better: bool | None = None
 
 
-def _provided(
-    store: RunStore, cell: Cell, requests: Sequence[ClipRequest], reference: np.ndarray | None
-) -> frozenset[str]:
+def _provided(store: RunStore, cell: Cell, first: ClipRequest, reference: np.ndarray | None) -> frozenset[str]:
     """What ``needs`` may ask for, judged by the first clip."""
-    first = requests[0]
     there = {
         "captions": bool(first.prompt),
         "first_frame": first.first_frame is not None,
@@ -163,6 +181,19 @@ def _provided(
         "mask": store.load_clip(cell.id, first.index).mask is not None,
     }
     return frozenset(name for name, has in there.items() if has)
+
+
+def failed_clips(store: RunStore, cells: Sequence[Cell], indices: Sequence[int]) -> list[str]:
+    """A line for each cell of which clips failed."""
+    lines = []
+    for cell in cells:
+        failed = store.failures(cell.id, indices) if cell.status == READY else {}
+        for index, why in list(failed.items())[:1]:
+            lines.append(
+                f"{cell.name}: {len(failed)} of {len(indices)} clips failed (clip {index}: {why}); its values are over "
+                "the others, its differences over the clips that both cells have"
+            )
+    return lines
 
 
 def row_of(scored: Scored, protocol: str, protocol_hash: str) -> Row:
@@ -187,6 +218,7 @@ def row_of(scored: Scored, protocol: str, protocol_hash: str) -> Row:
         status=status,
         higher_is_better=scored.evaluator.higher_is_better,
         sanity=cell.sanity,
+        failed=scored.failed,
     )
 
 
@@ -235,10 +267,12 @@ def comparisons_of(scored: Sequence[Scored]) -> list[Comparison]:
 
 
 def _paired(a: Scored, b: Scored) -> statistics.Comparison | None:
-    """None where the metric has no value to test; the rows say why."""
+    """Over the clips that both cells have. None where the metric has no value to test; the rows say why."""
     assert a.rows is not None and b.rows is not None
+    both = sorted(set(a.positions) & set(b.positions))
+    at_a, at_b = np.searchsorted(a.positions, both), np.searchsorted(b.positions, both)
     try:
-        return statistics.paired_test(a.evaluator, a.rows, b.rows, a.reference)
+        return statistics.paired_test(a.evaluator, a.rows[at_a], b.rows[at_b], a.reference)
     except Exception:
         return None
 

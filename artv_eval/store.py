@@ -1,6 +1,7 @@
 """The run folder: clips, described rows and results, each written whole or not at all.
 
     clips/<cell id>/<index>.npz     frames uint8, exact; mask float32 if the method has one
+    clips/<cell id>/<index>.failed  why there is no such clip, in one line
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    one row a clip, with the fingerprint of the clip it describes
     manifest.json results.json results.csv report.html
@@ -101,6 +102,19 @@ class RunStore:
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         write_atomically(self.clip_path(cell, index), buffer.getvalue())
 
+    def save_failure(self, cell: str, index: int, reason: str) -> None:
+        """Keeps why a clip could not be made, for whoever scores the cell; the next run tries again."""
+        write_atomically(self._failure_path(cell, index), " ".join(reason.split()).encode())
+
+    def failures(self, cell: str, indices: Iterable[int]) -> dict[int, str]:
+        """Index → why, for those of ``indices`` that were tried and are not there."""
+        paths = {index: self._failure_path(cell, index) for index in indices}
+        return {
+            index: path.read_text()
+            for index, path in paths.items()
+            if path.exists() and self.fingerprint(cell, index) is None
+        }
+
     def load_clip(self, cell: str, index: int) -> GeneratedClip:
         """Raises WorkFailed when the file is damaged; it is set aside, so that the next run makes the clip again."""
         path = self.clip_path(cell, index)
@@ -158,6 +172,9 @@ class RunStore:
         buffer = io.BytesIO()
         np.savez(buffer, fingerprints=np.array(list(rows)), rows=np.stack(list(rows.values())))
         write_atomically(self._rows_path(group, key), buffer.getvalue())
+
+    def _failure_path(self, cell: str, index: int) -> Path:
+        return self.clip_path(cell, index).with_suffix(".failed")
 
     def _rows_path(self, group: str, key: str) -> Path:
         return self.root / "features" / group / f"{key}.npz"

@@ -32,6 +32,7 @@ from artv_eval.score import (
     curves_of,
     describe_reference,
     describe_reference_files,
+    failed_clips,
     flaws_of,
     reason,
     row_of,
@@ -253,9 +254,10 @@ def run_sweep(prepared: Prepared, command: Sequence[str] = ()) -> Results | None
     return results
 
 
-def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> list[Task]:
-    ready = [cell for cell in cells if cell.status == READY]
-    return pending(store, ready, prepared.indices, Shard(), prepared.options.batch_size)
+def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> bool:
+    """Whether clips of other shards are still to come; one that failed there does not."""
+    ready, indices = [cell.id for cell in cells if cell.status == READY], prepared.indices
+    return any(set(store.missing(cell, indices)) - store.failures(cell, indices).keys() for cell in ready)
 
 
 def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
@@ -321,7 +323,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
         comparisons=comparisons_of(scored),
         flaws=flaws_of(rows),
         curves=curves_of(scored),
-        notes=list(notes),
+        notes=[*notes, *failed_clips(store, cells, prepared.indices)],
     )
 
 

@@ -111,6 +111,8 @@ def sweep(
     typer.echo(render(results), nl=False)
     say(f"run folder {run}: report.html, results.json, results.csv, manifest.json")
     failed = absences([row for row in results.rows if row.status.startswith("failed")])
+    lost = [f"{row.cell}: {row.failed} of {row.n + row.failed} clips failed" for row in results.rows if row.failed]
+    failed += dict.fromkeys(lost)
     if failed:
         raise WorkFailed(f"{'; '.join(failed)}; the rest is in {run}")
 

@@ -11,7 +11,7 @@ from artv.data.clips import write_shapes
 from artv.data.readers import PyAvReader
 from artv.errors import UserError
 from artv.video import write_video
-from artv_eval import checkpoints, testing
+from artv_eval import FailedClip, checkpoints, testing
 from artv_eval.methods import ArtV, CopyFirst, Folder, Real, WrongPrompt
 
 
@@ -69,6 +69,28 @@ def test_artv_holds_the_contract_of_methods():
     (clip,) = ArtV(steps=2, sampler="euler").generate(requests[:1])
     assert clip.mask.shape[0] == 1 and np.array_equal(clip.frames[0].shape, (64, 64, 3))
     assert next(ArtV("shapes:no-mask", steps=1, sampler="euler").generate(requests[:1])).mask is None
+
+
+def test_a_latent_that_is_not_finite_costs_artv_one_clip_of_the_batch():
+    from artv.samplers import sample_euler
+
+    requests = testing.toy_requests(3, frames=3)
+    lost = {1}
+
+    def poisoned(denoise, x, sigmas, **kw):
+        def broken(x, sigma):
+            x0 = denoise(x, sigma)
+            x0[list(lost)] = float("nan")
+            return x0
+
+        return sample_euler(broken, x, sigmas, **kw)
+
+    clips = list(ArtV(steps=2, sampler=poisoned).generate(requests))
+    assert clips[1] == FailedClip("latent not finite at frame 1, step 0")
+    for clip, whole in zip(clips, ArtV(steps=2, sampler="euler").generate(requests), strict=True):
+        assert isinstance(clip, FailedClip) or np.array_equal(clip.frames, whole.frames)
+    lost |= {0, 2}
+    assert all(isinstance(clip, FailedClip) for clip in ArtV(steps=2, sampler=poisoned).generate(requests))
 
 
 def test_checkpoints_have_digests_presets_and_reasons(tmp_path, monkeypatch):

@@ -150,6 +150,46 @@ def test_a_failing_cell_is_a_row_and_the_others_go_on(toy):
     assert rows["fails"]["value"] is None
 
 
+def test_a_clip_that_fails_costs_one_clip_and_is_counted(toy, made):
+    outcome = toy("--ablation", "losing", "--format", "json", "--out", "run")
+    document = json.loads(outcome.out)
+    rows = {row["cell"]: row for row in document["rows"] if row["metric"] == "brightness"}
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    assert outcome.err.splitlines()[-1] == "artv-eval: loses: 1 of 6 clips failed; the rest is in run"
+    assert [(rows[c]["n"], rows[c]["failed"], rows[c]["status"]) for c in ("works", "loses")] == [
+        (6, 0, "ok"),
+        (5, 1, "ok"),
+    ]
+    manifest = json.loads(Path("run/manifest.json").read_text())
+    cells = {cell["cell"]: cell["id"] for cell in manifest["cells"]}
+    means = {
+        name: {path.stem: np.load(path)["frames"].mean() for path in Path("run/clips", cells[name]).glob("*.npz")}
+        for name in ("works", "loses")
+    }
+    assert set(means["works"]) - set(means["loses"]) == {"000003"}
+    assert rows["loses"]["value"] == pytest.approx(np.mean(list(means["loses"].values())))
+    (pair,) = (p for p in document["comparisons"] if p["metric"] == "brightness")
+    both = [means["works"][i] - means["loses"][i] for i in means["loses"]]
+    assert pair["n"] == 5 and pair["difference"] == pytest.approx(np.mean(both))
+    assert "clip 3: latent not finite at frame 2" in Path("run/report.html").read_text()
+    before = len(made())
+    assert toy("--ablation", "losing", "--out", "run").code == 1
+    assert made()[before:] == ["1.0 3"]  # only what failed is tried again, and nothing is described anew
+
+
+def test_shards_do_not_wait_for_clips_that_failed(toy):
+    assert toy("--ablation", "losing", "--out", "run", "--shard", "2/2").code == 0
+    last = toy("--ablation", "losing", "--out", "run", "--shard", "1/2", "--format", "json")
+    assert last.code == 1 and {row["failed"] for row in json.loads(last.out)["rows"]} == {0, 1}
+
+
+def test_a_cell_without_any_clip_is_a_row_that_says_why(toy):
+    outcome = toy("--ablation", "losing", "--format", "json", "--set", "loses.lost=[0,1,2,3,4,5]")
+    rows = {row["cell"]: row for row in json.loads(outcome.out)["rows"] if row["metric"] == "brightness"}
+    assert outcome.code == 1 and "no clip came out: latent not finite at frame 2" in outcome.err
+    assert rows["loses"]["value"] is None and rows["works"]["status"] == "ok"
+
+
 def test_a_method_that_is_not_installed_is_a_row_that_says_how_to_get_it(toy):
     outcome = toy("--ablation", "absent", "--format", "json")
     rows = {row["cell"]: row for row in json.loads(outcome.out)["rows"] if row["metric"] == "brightness"}

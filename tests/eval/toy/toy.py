@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from artv_eval import ClipRequest, ClipSet, Component, GeneratedClip, hookimpl
+from artv_eval import ClipRequest, ClipSet, Component, FailedClip, GeneratedClip, hookimpl
 
 FRAMES, SIZE = 4, 8
 
@@ -23,6 +23,7 @@ def register_methods():
     return [
         Component("noisy", f"{__name__}:Noisy", "the real clip with noise"),
         Component("breaks", f"{__name__}:Breaks", "raises at clip 3"),
+        Component("loses", f"{__name__}:Loses", "gives all clips but some"),
     ]
 
 
@@ -41,6 +42,7 @@ def register_ablations():
     return [
         Component("noise", f"{__name__}:noise", "little against much"),
         Component("breaking", f"{__name__}:breaking", "a method that fails beside one that works"),
+        Component("losing", f"{__name__}:losing", "a method that loses clips beside one that works"),
         Component("absent", f"{__name__}:absent", "a method that nobody installed"),
     ]
 
@@ -109,6 +111,18 @@ class Breaks:
             if request.index == 3:
                 raise RuntimeError("out of\nluck")
             yield GeneratedClip(request.real)
+
+
+class Loses(Noisy):
+    """As noisy, without the clips of ``lost``."""
+
+    def __init__(self, *, lost: tuple[int, ...] = (3,)):
+        super().__init__()
+        self.lost = lost
+
+    def generate(self, requests):
+        for request, clip in zip(requests, super().generate(requests), strict=True):
+            yield FailedClip("latent not finite\nat frame 2") if request.index in self.lost else clip
 
 
 def log(line):
@@ -182,6 +196,10 @@ def noise(*, much: float = 40.0):
 
 def breaking():
     return lambda context: [spec("works", "noisy"), spec("fails", "breaks")]
+
+
+def losing():
+    return lambda context: [spec("works", "noisy"), spec("loses", "loses")]
 
 
 def absent():
