@@ -41,10 +41,14 @@ class ClipRequest:
 
 @dataclass(frozen=True)
 class GeneratedClip:
-    """A clip: frames uint8 (T, H, W, 3); mask float32 (T−1, h, w) in 0..1, mean over sampling steps, high = copied."""
+    """A clip: frames uint8 (T, H, W, 3); mask float32 (T−1, h, w) in 0..1, mean over sampling steps, high = copied.
+
+    ``seconds``: what it took to make, its share of a batch; a method that leaves it out is timed by the sweep.
+    """
 
     frames: np.ndarray
     mask: np.ndarray | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Shape legend: T frames, H W pixels, h w mask cells.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,6 +109,7 @@ class GenerationWork:
         requests = [self.requests[position] for position in task.indices]
         clips = self._clips(task, requests)
         for made, request in enumerate(requests):
+            started = time.perf_counter()
             try:
                 clip = next(clips)
                 if not isinstance(clip, FailedClip):
@@ -119,7 +121,8 @@ class GenerationWork:
             if isinstance(clip, FailedClip):
                 store.save_failure(task.cell, request.index, clip.reason)
             else:
-                store.save_clip(task.cell, request.index, clip)
+                seconds = time.perf_counter() - started if clip.seconds is None else clip.seconds
+                store.save_clip(task.cell, request.index, replace(clip, seconds=seconds))
             if self.on_clip:
                 self.on_clip(task)
         return len(requests)

@@ -98,6 +98,8 @@ class RunStore:
         arrays = {"frames": clip.frames}
         if clip.mask is not None:
             arrays["mask"] = np.asarray(clip.mask, np.float32)
+        if clip.seconds is not None:
+            arrays["seconds"] = np.array(clip.seconds)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         write_atomically(self.clip_path(cell, index), buffer.getvalue())
@@ -120,7 +122,8 @@ class RunStore:
         path = self.clip_path(cell, index)
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return GeneratedClip(arrays["frames"], arrays.get("mask"))
+                seconds = float(arrays["seconds"]) if "seconds" in arrays else None
+                return GeneratedClip(arrays["frames"], arrays.get("mask"), seconds)
         except FileNotFoundError:
             raise WorkFailed(f"clip {path} is gone; run the same command again: it is made anew") from None
         except DAMAGE as error:
@@ -137,7 +140,10 @@ class RunStore:
         """
         try:
             with zipfile.ZipFile(self.clip_path(cell, index)) as archive:
-                return ",".join(f"{item.filename}:{item.CRC:08x}:{item.file_size}" for item in archive.infolist())
+                items = [
+                    item for item in archive.infolist() if item.filename != "seconds.npy"
+                ]  # another time, same clip
+                return ",".join(f"{item.filename}:{item.CRC:08x}:{item.file_size}" for item in items)
         except (OSError, zipfile.BadZipFile):
             return None
 

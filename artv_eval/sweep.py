@@ -169,7 +169,9 @@ def _metric_recipes(
             f"protocol {card.name!r} names no metrics; choose with --metrics: {', '.join(manager.names('metrics'))}"
         )
     fixed = getattr(card, "metric_settings", {})
-    return [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(names)]
+    targets = [manager.target(manager.find("ablations", name)) for name in options.request.ablations]
+    asked = [name for target in targets for name in getattr(target, "metrics", ())]
+    return [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys([*names, *asked])]
 
 
 def metric_recipe(
