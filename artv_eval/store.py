@@ -140,9 +140,8 @@ class RunStore:
         """
         try:
             with zipfile.ZipFile(self.clip_path(cell, index)) as archive:
-                items = [
-                    item for item in archive.infolist() if item.filename != "seconds.npy"
-                ]  # another time, same clip
+                # the same clip made again takes other seconds
+                items = [item for item in archive.infolist() if item.filename != "seconds.npy"]
                 return ",".join(f"{item.filename}:{item.CRC:08x}:{item.file_size}" for item in items)
         except (OSError, zipfile.BadZipFile):
             return None
