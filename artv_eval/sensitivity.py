@@ -13,7 +13,7 @@ import numpy as np
 from artv.errors import UserError
 from artv_eval.api import Evaluator
 from artv_eval.decoding import Window
-from artv_eval.folders import describe_files, video_files
+from artv_eval.folders import WORKERS, Described, describe_files, notes_of, video_files
 from artv_eval.metrics.frechet import frechet_from_features
 
 COVARIANCES = {"n-1": 1, "n": 0}
@@ -43,9 +43,10 @@ def sensitivity(
     covariances: Sequence[str] = ("n-1", "n"),
     numbers: Sequence[int] | None = None,
     cache: Path | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
     timeout: float = 60.0,
     on_choice: Callable[[str, int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> list[Convention]:
     """FVD of two folders under every combination of choices.
 
@@ -53,21 +54,25 @@ def sensitivity(
         evaluator: gives the features (an FVD evaluator without a transform of its own).
         window: the frames; its stride and transform are replaced.
         size: pixels that frames are resized to, with each filter, before the extractor.
+        on_note: gets which files were left out: those that some choice cannot read, for instance as too short.
         numbers: how many clips of each folder, the first ones by name; by default all, a half and a quarter.
     """
     if any(c not in COVARIANCES for c in covariances):
         raise UserError(f"covariances are {', '.join(covariances)}; each must be n-1 or n")
     files = {"real": video_files(real), "fake": video_files(fake)}
-    rows: list[Convention] = []
+    found: dict[tuple[str, int], dict[str, Described]] = {}
     for filter, stride in product(filters, strides):
         if on_choice is not None:
             on_choice(filter, stride)
         chosen = replace(window, stride=stride, transform=(("size", size), ("filter", filter)))
-        found = {
+        found[filter, stride] = {
             name: describe_files(paths, [evaluator], chosen, cache=cache, workers=workers, timeout=timeout)
             for name, paths in files.items()
         }
-        x, y = (_features(found[name].rows, evaluator, name, stride) for name in ("fake", "real"))
+    common = {name: _readable_everywhere(name, [sides[name] for sides in found.values()], on_note) for name in files}
+    rows: list[Convention] = []
+    for (filter, stride), sides in found.items():
+        x, y = (_features(sides[name], common[name], evaluator) for name in ("fake", "real"))
         for covariance, n in product(covariances, numbers or _halves(min(len(x), len(y)))):
             value = frechet_from_features(x[:n], y[:n], COVARIANCES[covariance])
             first = rows[0].fvd if rows else value
@@ -84,10 +89,22 @@ def sensitivity(
     return rows
 
 
-def _features(rows: dict[str, np.ndarray], evaluator: Evaluator, name: str, stride: int) -> np.ndarray:
-    if evaluator.digest not in rows or len(rows[evaluator.digest]) < 2:
-        raise UserError(f"fewer than 2 {name} clips can be read at stride {stride}; are they long enough?")
-    return rows[evaluator.digest]
+def _readable_everywhere(name: str, found: Sequence[Described], on_note: Callable[[str], None] | None) -> set[Path]:
+    """Files that every choice could read: a row must not differ from another by its clips."""
+    bad = {path: reason for described in found for path, reason in described.bad.items()}
+    if bad and on_note is not None:
+        for note in notes_of({name: Described(bad=bad)}):
+            on_note(note)
+    common = set(found[0].files) - bad.keys()
+    if len(common) < 2:
+        why = f": {next(iter(bad.values()))}" if bad else ""
+        raise UserError(f"fewer than 2 {name} clips can be read under every choice{why}")
+    return common
+
+
+def _features(described: Described, common: set[Path], evaluator: Evaluator) -> np.ndarray:
+    keep = [i for i, file in enumerate(described.files) if file in common]
+    return described.rows[evaluator.digest][keep]
 
 
 def _halves(n: int) -> list[int]:

@@ -61,9 +61,12 @@ def score(
     except KeyboardInterrupt:
         raise Interrupted("interrupted; rows described so far are kept, the same command continues") from None
     typer.echo(_json(results) if format_ == "json" else render(results), nl=False)
-    withheld = [f"{row.metric} is {row.status}" for row in results.rows if row.status.startswith("withheld")]
+    withheld: dict[str, list[str]] = {}
+    for row in results.rows:
+        if row.status.startswith("withheld"):
+            withheld.setdefault(row.status, []).append(row.metric)
     if withheld:
-        raise WorkFailed("; ".join(withheld))
+        raise WorkFailed("; ".join(f"{', '.join(metrics)} {status}" for status, metrics in withheld.items()))
 
 
 def _json(results: "Results") -> str:

@@ -37,6 +37,7 @@ def sensitivity(
             f"frames {frames}, size {size}, strides {strides}, fps {fps}: frames at least 2, the rest above 0"
         )
     manager = PluginManager(context.obj)
+    notes: list[str] = []
     with quiet_stdout():
         from artv_eval.build import build, recipe
         from artv_eval.decoding import Window
@@ -46,16 +47,19 @@ def sensitivity(
         evaluator = build(manager, recipe(manager, "metrics", "fvd", {"feature": features}), {"device": device})
         rows = run(
             real, fake, evaluator, Window(frames=frames, fps=fps), size=size, strides=numbers, cache=default_cache(),
-            on_choice=lambda filter, stride: say(f"{filter}, stride {stride}"),
+            on_choice=lambda filter, stride: say(f"{filter}, stride {stride}"), on_note=notes.append,
         )  # fmt: skip
     if format_ == "json":
-        typer.echo(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2))
+        typer.echo(json.dumps({"rows": [asdict(row) for row in rows], "notes": notes}, indent=2))
     elif format_ == "csv":
         typer.echo("filter,stride,covariance,n,fvd,change")
         for row in rows:
             typer.echo(f"{row.filter},{row.stride},{row.covariance},{row.n},{row.fvd},{row.change}")
     else:
         _table(rows)
+    if format_ != "json":
+        for note in notes:
+            say(note)
 
 
 def _table(rows: list) -> None:

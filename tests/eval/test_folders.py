@@ -340,3 +340,18 @@ def test_sensitivity_tabulates_every_combination_against_the_first(sides, tmp_pa
     assert rows[1].change == pytest.approx(rows[1].fvd / rows[0].fvd - 1)
     with pytest.raises(UserError, match="must be n-1 or n"):
         sensitivity(*sides, FvdEvaluator(features), WINDOW, covariances=("biased",))
+
+
+def test_sensitivity_compares_the_same_clips_in_every_row_and_names_the_others(sides, tmp_path):
+    for k in range(4):
+        clip_file(tmp_path / f"{k}.mp4", k, frames=6)
+    clip_file(tmp_path / "4.mp4", 4, frames=4)  # too short for 3 frames at stride 2
+    notes = []
+    rows = sensitivity(
+        sides[0], tmp_path, FvdEvaluator(Means()), Window(frames=3), size=16, filters=("area",), strides=(1, 2),
+        covariances=("n",), workers=0, on_note=notes.append,
+    )  # fmt: skip
+    assert [(row.stride, row.n) for row in rows] == [(1, 4), (1, 2), (2, 4), (2, 2)]
+    assert len(notes) == 1 and "1 fake files were left out" in notes[0] and "4.mp4" in notes[0]
+    with pytest.raises(UserError, match=r"fewer than 2 real clips can be read under every choice: .* needs 25"):
+        sensitivity(sides[0], tmp_path, FvdEvaluator(Means()), Window(frames=13), strides=(2,), workers=0)
