@@ -102,18 +102,30 @@ def interval_time() -> float:
     return time.monotonic() - start
 
 
+def peak_mib(code: str) -> float:
+    """Peak resident MiB of a Python process that runs ``code``."""
+    code += "\nprint(next(line for line in open('/proc/self/status') if 'VmHWM' in line).split()[1])\n"
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout) / 1024
+
+
 def memory(folder: Path, clips: int) -> float:
     """Peak MiB of a process that describes ``clips`` files with an extractor that costs nothing."""
-    code = (
+    return peak_mib(
         "from artv_eval.decoding import Window\nfrom artv_eval.folders import describe_files, "
         "video_files\nfrom artv_eval.metrics.fvd import FvdEvaluator\n"
         "class Means:\n    name, digest, dim = 'means', '0', 3\n"
         "    def __call__(self, x):\n        return x.float().mean((1, 3, 4))\n"
-        f"files = video_files({str(folder)!r})\nfiles = (files * 1000)[:{clips}]\n"
-        "describe_files(files, [FvdEvaluator(Means())], Window(frames=16), workers=2)\n"
-        "print(next(line for line in open('/proc/self/status') if 'VmHWM' in line).split()[1])\n"
+        f"files = video_files({str(folder)!r})\nfiles = (files * {clips})[:{clips}]\n"
+        "describe_files(files, [FvdEvaluator(Means())], Window(frames=16), workers=2)"
     )
-    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout) / 1024
+
+
+def decoder_memory(folder: Path) -> float:
+    """Peak MiB of a decoding process."""
+    return peak_mib(
+        "from pathlib import Path\nfrom artv_eval.decoding import Window, decode\n"
+        f"sum(1 for _ in decode(sorted(Path({str(folder)!r}).iterdir()), Window(frames=16), workers=0))"
+    )
 
 
 def main() -> None:
@@ -122,7 +134,11 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24, help="in each folder")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--memory", default="100,400", help="numbers of clips to compare the peak memory at")
+    parser.add_argument(
+        "--memory",
+        default="200,2000",
+        help="numbers of clips to compare the peak memory at, with an extractor that costs nothing",
+    )
     parser.add_argument("--out", type=Path, help="folder for scoring_DEVICE.md and .json")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -136,6 +152,7 @@ def main() -> None:
         assert same == value
         peer_seconds, peer_value = theirs(*places, args.device)
         interval_seconds = interval_time()
+        decoder = decoder_memory(root / "real")
         peaks = {n: memory(root / "real", n) for n in map(int, args.memory.split(","))}
     record = {
         "theme": "scoring two folders with I3D FVD, end to end",
@@ -153,6 +170,7 @@ def main() -> None:
         "fvd": value,
         "fvd_cd_fvd": peer_value,
         "relative_difference": abs(value / peer_value - 1),
+        "peak_mib_of_each_decoder": round(decoder),
         "peak_mib_by_clips": {n: round(peak) for n, peak in peaks.items()},
     }
     shown = "\n".join(
