@@ -96,6 +96,11 @@ _KINDS = (
         contract="factory(**settings) -> function(uniform numbers (B,)) -> noise levels (B,) in 0..1 of the references",
     ),
     Kind(
+        name="accelerations",
+        role="acceleration",
+        contract="factory(**settings) -> acceleration, as those of artv.accelerations",
+    ),
+    Kind(
         name="first_frames",
         role="first_frame",
         contract="factory(**settings) -> function(prompts, height, width, seeds) -> uint8 (B, H, W, 3)",

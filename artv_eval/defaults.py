@@ -110,6 +110,15 @@ def register_noise_levels() -> list[Component]:
 
 
 @hookimpl
+def register_accelerations() -> list[Component]:
+    where = "artv.accelerations"
+    return [
+        Component("reuse-guidance", f"{where}:ReuseGuidance", "all guidance branches at some evaluations only"),
+        Component("reuse-evaluations", f"{where}:ReuseEvaluations", "some evaluations take the x0 of the one before"),
+    ]
+
+
+@hookimpl
 def register_first_frames() -> list[Component]:
     return [
         Component(

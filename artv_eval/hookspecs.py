@@ -73,6 +73,16 @@ def register_noise_levels() -> list[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_accelerations() -> list[Component]:  # type: ignore[empty-body]
+    """Approximations that sample a frame with less work.
+
+    >>> @hookimpl
+    ... def register_accelerations():
+    ...     return [Component("unguided-end", "my_package:UnguidedEnd", "no guidance at low noise")]
+    """
+
+
+@hookspec
 def register_first_frames() -> list[Component]:  # type: ignore[empty-body]
     """Sources of the first frame when a protocol gives none: text-to-image models.
 

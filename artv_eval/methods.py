@@ -128,6 +128,7 @@ class ArtV:
         anchor: which frame is the anchor.
         mask: rule that the predicted mask goes through; None: as predicted. Without a mask there is nothing to change.
         ref_noise: distribution of the noise level put on the reference frames; None for the preset's.
+        acceleration: approximation that samples with less work; None: exact.
         use_mask: False turns the mask off in a model trained with it, which is not the twin trained without.
         first_frame: makes the first frame where the protocol gives none; None: the model itself does.
         device: where it runs.
@@ -144,6 +145,7 @@ class ArtV:
         anchor: Any = "first",
         mask: Any = None,
         ref_noise: Any = None,
+        acceleration: Any = None,
         use_mask: bool = True,
         first_frame: Callable[..., np.ndarray] | None = None,
         device: str = "cpu",
@@ -159,6 +161,7 @@ class ArtV:
             "anchor": anchor,
             "mask": mask,
             "ref_noise": ref_noise,
+            "acceleration": acceleration,
             "use_mask": use_mask,
             "progress": progress,
         }

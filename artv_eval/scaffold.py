@@ -35,6 +35,10 @@ TRIALS = {
         "The distribution beside clean references",
         "ref-noise --set ref-noise.names=constant,{name} --metrics drift",
     ),
+    "accelerations": (
+        "The masks' worth, sampled with the acceleration",
+        "mask --set method.acceleration={name} --metrics drift",
+    ),
     "first_frames": (
         "First frames, where a protocol gives none (the default one does)",
         "mask --set method.first_frame={name} --metrics drift",

@@ -19,6 +19,7 @@ _LAZY = {
     "check_mask": "model",
     "check_anchor": "model",
     "check_ref_noise": "model",
+    "check_acceleration": "accelerations",
     "check_first_frame": "model",
     "check_reader": "data",
     "check_protocol": "data",
@@ -34,6 +35,7 @@ _LAZY = {
 
 __all__ = [
     "check_ablation",
+    "check_acceleration",
     "check_anchor",
     "check_executor",
     "check_feature",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artv_eval.testing.settings import check_settings, made, refuses_unknown_settings, same
+from artv_eval.testing.settings import function_of, made, refuses_unknown_settings, same
 
 MEAN, DEVIATION, SIGMA_MAX = 1.5, 0.5, 10.0
 SETTINGS: Mapping[str, Any] = {}
@@ -110,7 +110,7 @@ def check_mask(mask: Any, *, settings: Mapping[str, Any] = SETTINGS) -> None:
     Checks shape and range at every noise level (a float), determinism, batch independence, and that the given mask is
     left alone.
     """
-    function = _function(mask, "masks", settings)
+    function = function_of(mask, "masks", settings)
     given = torch.rand((3, 1, 5, 5), generator=torch.Generator().manual_seed(0))
     for sigma in (14.0, 1.0, 0.02):
         before = given.clone()
@@ -122,22 +122,13 @@ def check_mask(mask: Any, *, settings: Mapping[str, Any] = SETTINGS) -> None:
         same(function(given[1:2], sigma), result[1:2], "a sample alone and in a batch", 1e-5)
 
 
-def _function(target: Callable[..., Any], kind: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
-    """What a factory of functions makes."""
-    check_settings(target, kind)
-    refuses_unknown_settings(target, settings)
-    function = target(**settings)
-    assert callable(function), f"the factory made a {type(function).__name__}; it must be a function"
-    return function
-
-
 def check_anchor(anchor: Any, *, settings: Mapping[str, Any] = SETTINGS, frames: int = 12) -> None:
     """An ``anchors`` target: factory of a strategy ``(past) -> latent (B, C, H, W) or None`` (:mod:`artv.anchors`).
 
     Checks, over a rollout of two prompts, shape, determinism, batch independence, that a strategy keeps no state
     between videos, and that latents are left alone.
     """
-    strategy = _function(anchor, "anchors", settings)
+    strategy = function_of(anchor, "anchors", settings)
     video = PerSampleNoise(range(3), (frames, 2, 4, 4))()
     first = _anchors(strategy, video)
     before = video.clone()
@@ -176,7 +167,7 @@ def check_ref_noise(ref_noise: Any, *, settings: Mapping[str, Any] = SETTINGS) -
     Checks shape, device and range, that levels depend on a sample's own number and nothing else (not on the batch, nor
     on torch's global random state), and that the numbers are left alone.
     """
-    levels = _function(ref_noise, "noise_levels", settings)
+    levels = function_of(ref_noise, "noise_levels", settings)
     numbers = torch.rand(64, generator=torch.Generator().manual_seed(0))
     numbers[0], numbers[1] = 0.0, 1 - 2**-24  # the ends of what torch.rand gives
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
@@ -197,7 +188,7 @@ def check_first_frame(
     first_frame: Any, *, settings: Mapping[str, Any] = SETTINGS, height: int = 64, width: int = 64
 ) -> None:
     """A ``first_frames`` target: factory of ``function(prompts, height, width, seeds) -> uint8 (B, H, W, 3)``."""
-    draw = _function(first_frame, "first_frames", settings)
+    draw = function_of(first_frame, "first_frames", settings)
     prompts, seeds = ["a red circle", "a blue square", "a red circle"], [1, 2, 3]
     frames = draw(prompts, height, width, seeds)
     assert isinstance(frames, np.ndarray) and frames.dtype == np.uint8, "the frames must be a uint8 numpy array"

@@ -37,6 +37,15 @@ def refuses_unknown_settings(target: Callable[..., Any], settings: Mapping[str, 
     raise AssertionError("a setting that does not exist is accepted in silence; take no **kwargs, or check them")
 
 
+def function_of(target: Callable[..., Any], kind: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
+    """What a factory of functions makes."""
+    check_settings(target, kind)
+    refuses_unknown_settings(target, settings)
+    function = target(**settings)
+    assert callable(function), f"the factory made a {type(function).__name__}; it must be a function"
+    return function
+
+
 def made(target: Any, kind: str, method: str, settings: Mapping[str, Any]) -> Any:
     """The component: ``target`` itself if it already has ``method``, else what the factory makes."""
     if not inspect.isclass(target) and hasattr(target, method):

@@ -32,7 +32,7 @@ def test_the_guide_names_every_public_name():
     missing = ({*artv_eval.__all__, *testing.__all__, *KINDS, *(kind.hook for kind in KINDS.values())}) - words
     assert not missing
     roles = {"method", "sampler", "guidance", "mask", "anchor", "ref_noise", "first_frame", "feature", "protocol"}
-    assert roles | {"executor"} <= set(ROLES) and roles <= words
+    assert roles | {"acceleration", "executor"} <= set(ROLES) and roles <= words
 
 
 def test_public_names_exist_and_are_documented():

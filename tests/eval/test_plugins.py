@@ -155,6 +155,7 @@ def test_what_the_packages_offer_by_name_is_registered():
     """One list of names for Python and one for the harness would drift apart."""
     import inspect
 
+    from artv.accelerations import ACCELERATIONS
     from artv.anchors import ANCHORS
     from artv.conditioning import NOISE_LEVELS
     from artv.data.readers import READERS
@@ -167,7 +168,7 @@ def test_what_the_packages_offer_by_name_is_registered():
 
     manager = PluginManager()
     tables = {"anchors": ANCHORS, "readers": READERS, "guidance": GUIDANCE, "samplers": SAMPLERS, "features": FEATURES}
-    tables |= {"masks": MASK_RULES, "noise_levels": NOISE_LEVELS}
+    tables |= {"masks": MASK_RULES, "noise_levels": NOISE_LEVELS, "accelerations": ACCELERATIONS}
     for kind, table in tables.items():
         ours = {e.component.name: e for e in manager.entries if e.kind == kind and e.plugin.distribution == "artv"}
         assert set(ours) == set(table), kind

@@ -117,6 +117,7 @@ def test_what_it_has_for_the_model_runs_there(installed, cli):
         "--set", "method.guidance=brand-new", "--set", "guidance.scale=1.5", "--set", "method.anchor=brand-new",
         "--set", "method.mask=brand-new", "--set", "mask.threshold=0.7",
         "--set", "method.ref_noise=brand-new", "--set", "ref_noise.share=1",
+        "--set", "method.acceleration=brand-new", "--set", "acceleration.below=3",
         "--num-videos", 2, "--frames", 2, "--steps", 1, "--metrics", "brand-new", "--format", "json",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
@@ -126,9 +127,10 @@ def test_what_it_has_for_the_model_runs_there(installed, cli):
     manifest = json.loads(Path(document["run"], "manifest.json").read_text())
     used = {(item["kind"], item["distribution"]) for item in manifest["components"]}
     assert {("samplers", "brand-new"), ("guidance", "brand-new"), ("masks", "brand-new")} <= used
-    assert {("anchors", "brand-new"), ("noise_levels", "brand-new")} <= used
+    assert {("anchors", "brand-new"), ("noise_levels", "brand-new"), ("accelerations", "brand-new")} <= used
     settings = next(cell for cell in manifest["cells"] if cell["cell"] == "sampler=brand-new")["method"]["settings"]
     assert settings["sampler"]["settings"] == {"churn": 0.5}
     assert settings["guidance"]["settings"] == {"scale": 1.5}
     assert settings["mask"]["settings"] == {"threshold": 0.7}
     assert settings["ref_noise"]["settings"] == {"share": 1.0}
+    assert settings["acceleration"]["settings"] == {"below": 3.0}

@@ -42,6 +42,11 @@ def test_our_noise_levels_hold_the_contract(levels):
     testing.check_ref_noise(levels)
 
 
+@pytest.mark.parametrize("acceleration", built_in("accelerations"))
+def test_our_accelerations_hold_the_contract(acceleration):
+    testing.check_acceleration(acceleration)
+
+
 # image becomes a strategy in the pipeline, which encodes it: tests/artv/test_pipeline.py
 @pytest.mark.parametrize("anchor", [p for p in built_in("anchors") if p.id != "image"])
 def test_our_anchors_hold_the_contract(anchor):
@@ -281,6 +286,81 @@ def test_wrong_noise_levels():
     for message, wrong in cases.items():
         with pytest.raises(AssertionError, match=message):
             testing.check_ref_noise(wrong)
+
+
+class ReuseLatest:
+    """Right: every so many evaluations, the x0 of the one before."""
+
+    def __init__(self, *, every: int = 4):
+        if every < 1:
+            raise UserError(f"every is {every}")
+        self.every = every
+
+    def __call__(self, denoiser):
+        calls, kept = 0, None
+
+        def denoise(x, sigma):
+            nonlocal calls, kept
+            calls += 1
+            if kept is None or self.every == 1 or calls % self.every:
+                kept = denoiser(x, sigma)
+            return kept
+
+        return denoise
+
+
+class RemembersFrames(ReuseLatest):
+    """Its latest x0 lives on in the next frame."""
+
+    kept = None
+
+    def __call__(self, denoiser):
+        def denoise(x, sigma):
+            if self.kept is None or self.kept[0] != float(sigma):
+                self.kept = float(sigma), denoiser(x, sigma)
+            return self.kept[1]
+
+        return denoise
+
+
+class NeverExact(ReuseLatest):
+    def __call__(self, denoiser):
+        return ReuseLatest(every=4)(denoiser)
+
+
+class TakesAnything(ReuseLatest):
+    def __init__(self, *, every: int = 4):
+        self.every = max(every, 1)
+
+
+def around(change):
+    """An acceleration that is exact but for ``change(x0, x, denoiser, sigma)``."""
+    return lambda: lambda denoiser: lambda x, sigma: change(denoiser(x, sigma), x, denoiser, sigma)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (RemembersFrames, "in turns with another"),
+        (NeverExact, "nothing is reused, but"),
+        (TakesAnything, "every=0 is accepted"),
+        (around(lambda x0, x, denoiser, sigma: x0 + 0.01 * torch.randn_like(x0)), "draw nothing"),
+        (around(lambda x0, x, denoiser, sigma: x0 - 0.1 * x0.mean(0, keepdim=True)), "alone and in a batch"),
+        (around(lambda x0, x, denoiser, sigma: denoiser(x, sigma)), "rows of the networks"),
+        (around(lambda x0, x, denoiser, sigma: x), "away from the exact one"),
+        (around(lambda x0, x, denoiser, sigma: x0 / 0), "not finite"),
+        (around(lambda x0, x, denoiser, sigma: x0[:, :1]), "the shape"),
+        (around(lambda x0, x, denoiser, sigma: x.copy_(x0)), "written to"),
+        (lambda **settings: lambda denoiser: denoiser, "accepted in silence"),
+    ],
+)
+def test_wrong_accelerations(wrong, message):
+    with pytest.raises(AssertionError, match=message):
+        testing.check_acceleration(wrong)
+
+
+def test_a_right_acceleration():
+    testing.check_acceleration(ReuseLatest)
 
 
 def grey(*, level: int = 128):
