@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from artv.errors import UserError
+from artv.presets import DEFAULTS
 from artv_eval.api import Ablation, AblationContext, CellSpec
 
 PRESETS = ("shapes", "paper")
@@ -104,6 +105,35 @@ def steps(*, values: Sequence[int] = (50, 25, 10, 5)) -> Ablation:
         return [*(_artv(f"steps={value}", context.checkpoint, steps=value) for value in values), *SANITY]
 
     return cells
+
+
+def speed(*, every: int = 2) -> Ablation:
+    """Exact sampling against approximations that cost less; the report draws quality against seconds a clip.
+
+    Args:
+        every: how often ``reuse-guidance`` evaluates all branches.
+    """
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        defaults = DEFAULTS[context.preset]
+        half, weights = max(defaults.steps // 2, 1), vars(defaults.guidance)
+        # in the middle of the noise levels guidance matters most (Kynkäänniemi et al. 2024)
+        interval = {"name": "interval", "low": 0.3, "high": 5.0, **weights}
+        approximations: dict[str, dict[str, object]] = {
+            "interval": {"guidance": interval},
+            "reuse-guidance": {"acceleration": {"name": "reuse-guidance", "every": every}},
+            "reuse-evaluations": {"acceleration": "reuse-evaluations"},
+            f"steps-{half}": {"steps": half},
+            "dpmpp_2m": {"sampler": "dpmpp_2m"},
+            f"dpmpp_2m-steps-{half}": {"sampler": "dpmpp_2m", "steps": half},
+        }
+        faster = [_artv(f"speed={name}", context.checkpoint, **values) for name, values in approximations.items()]
+        return [_artv("speed=exact", context.checkpoint), *faster, *SANITY]
+
+    return cells
+
+
+speed.metrics = ("seconds",)  # type: ignore[attr-defined]
 
 
 def guidance() -> Ablation:

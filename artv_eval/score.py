@@ -210,8 +210,8 @@ def row_of(scored: Scored, protocol: str, protocol_hash: str) -> Row:
         method=cell.method.name if cell.method else cell.label,
         metric=scored.evaluator.name,
         value=found.value if found else None,
-        ci_low=found.low if found else None,
-        ci_high=found.high if found else None,
+        ci_low=found.low if found and not _is_cost(scored) else None,
+        ci_high=found.high if found and not _is_cost(scored) else None,
         n=found.n if found else 0,
         protocol=protocol,
         protocol_hash=protocol_hash,
@@ -220,6 +220,11 @@ def row_of(scored: Scored, protocol: str, protocol_hash: str) -> Row:
         sanity=cell.sanity,
         failed=scored.failed,
     )
+
+
+def _is_cost(scored: Scored) -> bool:
+    """A cost says how clips were made, not what they are: it has no interval over clips and is not tested."""
+    return bool(getattr(scored.evaluator, "is_cost", False))
 
 
 def curves_of(scored: Sequence[Scored]) -> list[Curve]:
@@ -245,7 +250,7 @@ def pairs(scored: Sequence[Scored]) -> list[tuple[Scored, Scored]]:
 
 def comparisons_of(scored: Sequence[Scored]) -> list[Comparison]:
     """Paired differences on shared prompts and seeds, their p-values corrected over all of them (Holm 1979)."""
-    compared = [(a, b, _paired(a, b)) for a, b in pairs(scored)]
+    compared = [(a, b, _paired(a, b)) for a, b in pairs([item for item in scored if not _is_cost(item)])]
     tested = [(a, b, result) for a, b, result in compared if result is not None]
     corrected = holm([result.p_value for _, _, result in tested])
     return [
@@ -284,7 +289,7 @@ def flaws_of(rows: Sequence[Row]) -> list[Flaw]:
     """
     found: dict[tuple[str, str, str], Flaw] = {}
     for row in rows:
-        if row.method not in FLAWS or row.value is None:
+        if row.method not in FLAWS or row.value is None or row.ci_low is None:
             continue
         same = [other for other in rows if other.metric == row.metric and other.ablation == row.ablation]
         first = [other for other in same if not other.sanity][:1]

@@ -15,6 +15,7 @@ class SecondsEvaluator(MeanEvaluator):
     name = "seconds"
     digest = "seconds-1"
     higher_is_better = False
+    is_cost = True
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, 1): seconds. Raises UserError for clips that were not made by a sweep."""

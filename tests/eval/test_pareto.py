@@ -1,6 +1,8 @@
 """Quality against seconds: which cells are on the front, in the notes and in the picture."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +57,15 @@ def test_the_picture_has_a_point_a_cell_and_escapes_names(run):
     assert "seconds a clip" in svg and svg == trade_svg(trade)
     nasty = results(row("<b>", "seconds", 1.0), row("c", "seconds", 2.0), row("<b>", "fvd", 1.0), row("c", "fvd", 0.5))
     assert not re.search(r"<b>", trade_svg(trades(nasty)[0]))
+
+
+def test_a_sweep_measures_seconds(toy):
+    """In a real sweep: a value a cell, but no interval, no test and no flaw; clips made again stay the same clips."""
+    outcome = toy("--ablation", "noise", "--metrics", "brightness,seconds", "--format", "json")
+    assert outcome.code == 0, outcome.err
+    document = json.loads(outcome.out)
+    seconds = [row for row in document["rows"] if row["metric"] == "seconds"]
+    assert len(seconds) == 5 and all(row["value"] > 0 and row["ci_low"] is None for row in seconds)
+    assert {pair["metric"] for pair in document["comparisons"]} == {"brightness"}
+    (run,) = Path("runs").iterdir()
+    assert {flaw["metric"] for flaw in json.loads((run / "results.json").read_text())["flaws"]} == {"brightness"}
