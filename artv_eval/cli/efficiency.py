@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from artv.errors import UserError
+from artv_eval.cli.common import complete
 
 DEVICES = ("cuda", "cpu", "meta")
 
@@ -15,7 +16,9 @@ DEVICES = ("cuda", "cpu", "meta")
 def efficiency(
     context: typer.Context,
     res: Annotated[str, typer.Option(help="Resolutions in pixels, multiples of 64.")] = "320,448,768",
-    method: Annotated[str, typer.Option(help="Methods: artv, modelscope, or registered ones.")] = "artv,modelscope",
+    method: Annotated[
+        str, typer.Option(help="Methods: artv, modelscope, or registered ones.", autocompletion=complete("methods"))
+    ] = "artv,modelscope",
     frames: Annotated[int, typer.Option(help="Frames of a batch.")] = 16,
     device: Annotated[
         str | None, typer.Option(help="cuda, or cpu or meta for parameters and FLOPs alone. Default: cuda if there.")
