@@ -73,9 +73,10 @@ def _weights() -> list[dict[str, Any]]:
 def _works(manager: PluginManager, kind: str, name: str) -> dict[str, Any]:
     """Whether the component can be made now, and what to do if not; None for one that needs a setting first."""
     found: dict[str, Any] = {"name": name, "works": True, "reason": None}
-    argument = manager.find(kind, name).component.argument
     try:
-        known, _ = settings_of(manager.target(manager.find(kind, name)), KINDS[kind])
+        entry = manager.find(kind, name)
+        argument = entry.component.argument
+        known, _ = settings_of(manager.target(entry), KINDS[kind])
         if argument and known[argument].default is inspect.Parameter.empty:
             return found | {"works": None, "reason": f"give it as {name}:{argument.upper()}"}
         build(manager, recipe(manager, kind, name))

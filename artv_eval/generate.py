@@ -84,7 +84,8 @@ class GenerationWork:
         folders = tuple(str(Path(folder).absolute()) for folder in options.folders)
         return {
             **self.__dict__,
-            "manager": replace(options, folders=folders),
+            # what plugins do wrong was judged when the work was planned: a worker that imports slowly does not stop it
+            "manager": replace(options, folders=folders, strict=False, lenient=True),
             "run": self.run.absolute(),
             "on_clip": None,
             "runtime": {**self.runtime, "progress": False},

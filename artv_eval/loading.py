@@ -14,6 +14,7 @@ import io
 import sys
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -28,15 +29,22 @@ from artv_eval.components import API_VERSION, KINDS, Component
 
 GROUP = "artv_eval"
 HOOKS = {kind.hook: kind for kind in KINDS.values()}
-SLOW_SECONDS = 1.0
+
+IMPORT_SECONDS = 3.0
+"""What an installed plugin may take to import, by the clock. A light entry module takes milliseconds, so that no busy
+machine makes it slow."""
+
+_NOTED: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
+"""Entry module → its faults: whoever loads it again in this process does not run it again, and would see none."""
 
 
 @dataclass(kw_only=True)
 class Plugin:
     """A plugin as found, and what became of it.
 
-    ``status`` is ``found``, ``blocked`` (never imported), ``loaded`` or ``failed`` (with ``error``); ``warnings`` are
-    faults that it works in spite of.
+    ``status`` is ``found``, ``blocked`` (never imported), ``loaded`` or ``failed`` (with ``error``). A loaded plugin
+    works in spite of its ``faults``, but is used only if the options are lenient; ``warnings`` are for its author.
+    ``quick`` is whether it must be imported within :data:`IMPORT_SECONDS`.
     """
 
     name: str
@@ -44,8 +52,10 @@ class Plugin:
     version: str
     source: str
     load: Callable[[], Any] = field(repr=False)
+    quick: bool = False
     status: str = "found"
     error: str | None = None
+    faults: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     components: dict[str, list[Component]] = field(default_factory=dict)
 
@@ -102,6 +112,7 @@ def find_installed() -> list[Plugin]:
                 version=version,
                 source=f"entry point {point.value}",
                 load=point.load,
+                quick=True,  # every command imports it; a file is one of the user's choice, with all its imports in it
             )
         )
     return sorted(found, key=lambda plugin: plugin.key)
@@ -146,7 +157,7 @@ def _import_file(path: Path) -> Any:
     return module
 
 
-class PluginFault(Exception):
+class PluginFault(UserError):
     """What is wrong with a plugin, in one line."""
 
 
@@ -159,6 +170,7 @@ def load_plugin(plugin: Plugin, pm: pluggy.PluginManager) -> None:
             _check_hooks(module)
             pm.register(module, name=plugin.key)
             plugin.components = _collect(plugin.key, pm)
+        plugin.faults = list(_NOTED.setdefault(module, plugin.faults))
         plugin.status = "loaded"
     except KeyboardInterrupt:
         raise
@@ -178,9 +190,12 @@ def _watched(plugin: Plugin) -> Iterator[None]:
     seconds = time.perf_counter() - start
     if printed.getvalue():
         first = printed.getvalue().strip().splitlines()[:1] or [""]
-        plugin.warnings.append(f"prints when imported: {first[0][:80]!r}")
-    if seconds > SLOW_SECONDS:
-        plugin.warnings.append(f"takes {seconds:.1f} s to import; move heavy imports out of the entry module")
+        plugin.faults.append(f"prints when imported: {first[0][:80]!r}")
+    if plugin.quick and seconds > IMPORT_SECONDS:
+        plugin.faults.append(
+            f"takes {seconds:.1f} s to import, over the limit of {IMPORT_SECONDS:g} s; move heavy imports out of the "
+            "entry module"
+        )
     for warning in caught:
         if issubclass(warning.category, DeprecationWarning | FutureWarning) and "artv" in str(warning.message):
             plugin.warnings.append(" ".join(str(warning.message).split()))

@@ -15,6 +15,7 @@ from artv.errors import UserError, closest
 from artv_eval.api import AblationContext, CellSpec
 from artv_eval.build import Recipe, Setting, build, recipe, settings_of
 from artv_eval.components import KINDS, ROLES
+from artv_eval.loading import PluginFault
 from artv_eval.plugins import PluginManager
 
 READY = "ok"
@@ -176,6 +177,8 @@ def _cell(
     try:
         method = manager.find("methods", spec.method)
         known, _ = settings_of(manager.target(method), KINDS["methods"])
+    except PluginFault:  # it is installed, and the user can say that it will do
+        raise
     except UserError as error:
         if spec.install is None:
             raise

@@ -14,7 +14,7 @@ import pluggy
 from artv.errors import UserError
 from artv_eval import hookspecs
 from artv_eval.components import KINDS, Component
-from artv_eval.loading import Plugin, Selection, find_files, find_installed, load_plugin
+from artv_eval.loading import Plugin, PluginFault, Selection, find_files, find_installed, load_plugin
 
 ENVIRONMENT = "ARTV_EVAL_PLUGINS"
 BUILT_IN = "artv"
@@ -45,11 +45,16 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class PluginOptions:
-    """What a process needs to load the same plugins as another one: the values of ``-p`` and ``--plugins-dir``."""
+    """What a process needs to load the same plugins as another one: the values of ``-p`` and ``--plugins-dir``.
+
+    ``strict`` refuses to go on if anything is wrong with any plugin; ``lenient`` makes warnings of the faults that a
+    plugin works in spite of.
+    """
 
     select: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     strict: bool = False
+    lenient: bool = False
 
     def selection(self) -> Selection:
         """With what the environment variable ``ARTV_EVAL_PLUGINS`` says (comma-separated)."""
@@ -72,7 +77,10 @@ class PluginManager:
                 load_plugin(plugin, self._pm)
             else:
                 plugin.status = "blocked"
-        _note_shared_names(self.plugins)
+        _note_shared_names(others)
+        if self.options.lenient:
+            for plugin in self.plugins:
+                plugin.warnings, plugin.faults = plugin.faults + plugin.warnings, []
         self.entries = [
             Entry(kind=kind, component=component, plugin=plugin)
             for plugin in self.plugins
@@ -97,7 +105,7 @@ class PluginManager:
     def faults(self) -> list[str]:
         """Everything that is wrong, a line each: failures, warnings and name clashes."""
         lines = [f"{plugin.key}: {plugin.error}" for plugin in self.failed]
-        lines += [f"{plugin.key}: {warning}" for plugin in self.plugins for warning in plugin.warnings]
+        lines += [f"{plugin.key}: {text}" for plugin in self.plugins for text in plugin.faults + plugin.warnings]
         for (kind, name), entries in self.clashes().items():
             owners = " and ".join(entry.plugin.distribution for entry in entries)
             lines.append(f"{owners}: {KINDS[kind].role} {name!r} is registered by both")
@@ -123,15 +131,23 @@ class PluginManager:
 
         Raises:
             UserError: the name is unknown (with the closest ones), is of a plugin that failed, or is two components'.
+            PluginFault: the plugin has a fault that it works in spite of, and the options are not lenient.
         """
         head = reference.partition(":")[0]
         distribution, _, name = head.rpartition("/")
         matching = [entry for entry in self.entries if entry.kind == kind and entry.component.name == name]
         if distribution:
             matching = [entry for entry in matching if entry.plugin.distribution == distribution]
-        if len(matching) == 1:
-            return matching[0]
         role = KINDS[kind].role
+        if len(matching) == 1:
+            (entry,) = matching
+            if entry.plugin.faults:
+                raise PluginFault(
+                    f"{role} {entry.qualified} is of plugin {entry.plugin.key} {entry.plugin.version}, at fault: "
+                    f"{'; '.join(entry.plugin.faults)} (leave the plugin out with -p no:{entry.plugin.key}, or use it "
+                    "as it is with --lenient-plugins)"
+                )
+            return entry
         if matching:
             owners = " and ".join(f"{entry.plugin.distribution} {entry.plugin.version}" for entry in matching)
             choices = " or ".join(entry.qualified for entry in matching)
@@ -192,11 +208,15 @@ def _built_ins() -> Plugin:
 
 
 def _note_shared_names(plugins: Sequence[Plugin]) -> None:
-    """Two distributions may give their entry points one name; both work, ``-p`` needs the longer name."""
-    for plugin in plugins:
-        twins = [other.distribution for other in plugins if other.name == plugin.name and other is not plugin]
+    """Two distributions may give their entry points one name: both work, but which is meant must be said."""
+    present = [plugin for plugin in plugins if plugin.status != "blocked"]
+    for plugin in present:
+        twins = [other.key for other in present if other.name == plugin.name and other is not plugin]
         if twins:
-            plugin.warnings.append(f"the entry-point name {plugin.name!r} is also that of {', '.join(twins)}")
+            others = " ".join(f"-p no:{twin}" for twin in twins)
+            plugin.faults.append(
+                f"its entry-point name {plugin.name!r} is also that of {' and '.join(twins)} (to go without: {others})"
+            )
 
 
 def _line(error: Exception) -> str:

@@ -22,7 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Before or after any command: -p NAME loads only that plugin, -p no:NAME all but that one (decided before "
     "anything of it is imported; also ARTV_EVAL_PLUGINS=no:NAME,…); --plugins-dir DIR loads every *.py in DIR as a "
-    "plugin; --strict-plugins exits with 2 if anything is wrong with any plugin.",
+    "plugin; --strict-plugins exits with 2 if anything is wrong with any plugin; --lenient-plugins uses those that "
+    "print or are slow when imported, or share their name, which otherwise stop whatever needs them.",
 )
 app.command()(sweep.sweep)
 app.command()(score.score)
@@ -38,14 +39,21 @@ def plugin_options(arguments: Sequence[str]) -> tuple[PluginOptions, list[str]]:
     """Takes the options about plugins, which may stand anywhere, out of the command line.
 
     >>> plugin_options(["sweep", "-p", "no:mine", "--ablation", "mask"])
-    (PluginOptions(select=('no:mine',), folders=(), strict=False), ['sweep', '--ablation', 'mask'])
+    (PluginOptions(select=('no:mine',), folders=(), strict=False, lenient=False), ['sweep', '--ablation', 'mask'])
     """
     parser = argparse.ArgumentParser(prog="artv-eval", add_help=False, allow_abbrev=False, usage="%(prog)s --help")
     parser.add_argument("-p", action="append", default=[], metavar="NAME|no:NAME")
     parser.add_argument("--plugins-dir", action="append", default=[], metavar="DIR")
     parser.add_argument("--strict-plugins", action="store_true")
+    parser.add_argument("--lenient-plugins", action="store_true")
     known, rest = parser.parse_known_args(list(arguments))
-    return PluginOptions(select=tuple(known.p), folders=tuple(known.plugins_dir), strict=known.strict_plugins), rest
+    options = PluginOptions(
+        select=tuple(known.p),
+        folders=tuple(known.plugins_dir),
+        strict=known.strict_plugins,
+        lenient=known.lenient_plugins,
+    )
+    return options, rest
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

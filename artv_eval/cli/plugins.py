@@ -38,6 +38,8 @@ def print_list(manager: PluginManager, as_json: bool) -> None:
         typer.echo(f"{plugin.name}  {plugin.status}  ({plugin.distribution} {plugin.version}, {plugin.source})")
         if plugin.error:
             typer.echo(f"    error: {plugin.error}")
+        for fault in plugin.faults:
+            typer.echo(f"    fault: {fault}")
         for warning in plugin.warnings:
             typer.echo(f"    warning: {warning}")
         for kind, components in plugin.components.items():
@@ -59,6 +61,7 @@ def listing(manager: PluginManager) -> dict[str, Any]:
                 "source": plugin.source,
                 "status": plugin.status,
                 "error": plugin.error,
+                "faults": plugin.faults,
                 "warnings": plugin.warnings,
                 "kinds": sorted(kind for kind, components in plugin.components.items() if components),
                 "components": [

@@ -32,8 +32,12 @@ def _row(manager: PluginManager, name: str) -> dict[str, Any]:
     from artv.errors import UserError
     from artv_eval.build import build, recipe
 
-    entry = manager.find("protocols", name)
-    row = {"name": name, "hash": None, "summary": entry.component.summary, "distribution": entry.plugin.distribution}
+    row: dict[str, Any] = {"name": name, "hash": None, "summary": "", "distribution": None}
+    try:
+        entry = manager.find("protocols", name)
+    except UserError as error:  # two have this name, or its plugin is at fault: the others are listed
+        return row | {"summary": str(error)}
+    row |= {"summary": entry.component.summary, "distribution": entry.plugin.distribution}
     try:
         card = build(manager, recipe(manager, "protocols", name))
     except UserError:  # one that needs settings, such as a file

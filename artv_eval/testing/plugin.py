@@ -18,7 +18,8 @@ def check_plugin(name: str, *, folders: Sequence[str] = ()) -> Plugin:
     assert found, f"no plugin {name!r} is installed; there are {', '.join(plugin.name for plugin in manager.plugins)}"
     plugin = found[0]
     assert plugin.status == "loaded", f"the plugin is {plugin.status}: {plugin.error}"
-    assert not plugin.warnings, f"the plugin has a fault: {plugin.warnings[0]}"
+    faults = plugin.faults + plugin.warnings
+    assert not faults, f"the plugin has a fault: {faults[0]}"
     for entry in (entry for entry in manager.entries if entry.plugin is plugin):
         manager.find(entry.kind, entry.component.name)
         target = manager.target(entry)
