@@ -19,7 +19,7 @@ from artv_eval.scaffold import new_plugin, trials
 def installed(site, tmp_path):
     """A generated plugin with a component of every kind, built as a wheel and installed."""
     root = new_plugin("brand-new", tuple(KINDS), tmp_path / "work")
-    site.install_wheel(build_wheel(root, tmp_path / "dist"))
+    site.install_wheels(build_wheel(root, tmp_path / "dist"))
     yield root
     for name in [name for name in sys.modules if name.partition(".")[0] == "brand_new"]:
         del sys.modules[name]
@@ -28,7 +28,9 @@ def installed(site, tmp_path):
 def test_it_is_listed_with_all_its_components(installed, cli):
     plugins = json.loads(cli("plugins", "list", "--json").out)["plugins"]
     (plugin,) = [p for p in plugins if p["name"] == "brand-new"]
-    assert plugin["status"] == "loaded" and plugin["kinds"] == sorted(KINDS) and not plugin["warnings"]
+    assert (
+        plugin["status"] == "loaded" and plugin["kinds"] == sorted(KINDS) and not plugin["faults"] + plugin["warnings"]
+    )
     assert {component["name"] for component in plugin["components"]} == {"brand-new"}
     shown = json.loads(cli("plugins", "show", "brand-new", "--json").out)
     assert all(item["documentation"] and item["error"] is None for item in shown)
