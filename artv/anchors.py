@@ -7,8 +7,10 @@ Shape suffixes: B samples, C latent channels, H W latent size.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from artv.errors import UserError, closest
@@ -102,6 +104,13 @@ class UserImage:
     """A picture that the user chose: a file, a PIL image or uint8 (H, W, 3). The pipeline makes a latent of it."""
 
     picture: Any
+
+    def digest(self) -> str:
+        """Of the picture's file: another one under the same name makes other clips. Raises UserError if it is none."""
+        from artv.images import open_image
+
+        open_image(Path(self.picture))
+        return hashlib.sha256(Path(self.picture).read_bytes()).hexdigest()[:16]
 
     def encoded(self, encode: Callable[[Any], Tensor]) -> GivenImage:
         """The strategy once ``encode`` (picture to latent) is there."""

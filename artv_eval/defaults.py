@@ -123,7 +123,10 @@ def register_accelerations() -> list[Component]:
 def register_first_frames() -> list[Component]:
     return [
         Component(
-            "folder", "artv_eval.first_frames:folder", "pictures of a folder, by prompt or by seed", argument="path"
+            "folder",
+            "artv_eval.first_frames:FolderOfPictures",
+            "pictures of a folder, by prompt or by seed",
+            argument="path",
         )
     ]
 

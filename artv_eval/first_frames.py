@@ -4,7 +4,8 @@ Shape legend: B prompts, H W pixels.
 """
 
 import csv
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,8 @@ from artv.images import load_images
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 CAPTIONS = "captions.csv"
 
-Draw = Callable[[Sequence[str], int, int, Sequence[int]], np.ndarray]
 
-
-def folder(path: str) -> Draw:
+class FolderOfPictures:
     """Pictures of a folder, cropped and resized to what is asked for.
 
     With a ``captions.csv`` (file,caption) each prompt gets its own picture. Without one the seed chooses, in the order
@@ -26,23 +25,40 @@ def folder(path: str) -> Draw:
 
     Args:
         path: the folder.
-    """
-    root = Path(path)
-    if not root.is_dir():
-        raise UserError(f"first frames: folder {path!r} does not exist; give a folder with pictures")
-    captioned = _captioned(root)
-    files = sorted(file for file in root.iterdir() if file.suffix.lower() in PICTURES)
-    if not files and not captioned:
-        raise UserError(f"first frames: folder {path!r} holds no pictures ({', '.join(PICTURES)})")
 
-    def draw(prompts: Sequence[str], height: int, width: int, seeds: Sequence[int]) -> np.ndarray:
-        if captioned:
-            chosen = [_of(prompt, captioned, root) for prompt in prompts]
+    Raises:
+        UserError: no such folder, no pictures in it, or a table without these columns.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.root = Path(path)
+        if not self.root.is_dir():
+            raise UserError(f"first frames: folder {path!r} does not exist; give a folder with pictures")
+        self.captioned = _captioned(self.root)
+        self.files = sorted(file for file in self.root.iterdir() if file.suffix.lower() in PICTURES)
+        if not self.files and not self.captioned:
+            raise UserError(f"first frames: folder {path!r} holds no pictures ({', '.join(PICTURES)})")
+
+    def digest(self) -> str:
+        """Of the pictures and of which prompt gets which: other pictures are other clips."""
+        sha = hashlib.sha256(repr(sorted((caption, file.name) for caption, file in self.captioned.items())).encode())
+        for file in sorted(file for file in {*self.files, *self.captioned.values()} if file.is_file()):
+            sha.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+        return sha.hexdigest()[:16]
+
+    def __call__(self, prompts: Sequence[str], height: int, width: int, seeds: Sequence[int]) -> np.ndarray:
+        """uint8 (B, H, W, 3). Raises UserError for a prompt without a picture, or a picture that cannot be read."""
+        if self.captioned:
+            chosen = [self._of(prompt) for prompt in prompts]
         else:
-            chosen = [files[seed % len(files)] for seed in seeds]
+            chosen = [self.files[seed % len(self.files)] for seed in seeds]
         return load_images(chosen, len(prompts), height, width)
 
-    return draw
+    def _of(self, prompt: str) -> Path:
+        if prompt not in self.captioned:
+            hint = closest(prompt, self.captioned)
+            raise UserError(f"{self.root / CAPTIONS} has no picture for the prompt {prompt!r}; {hint}")
+        return self.captioned[prompt]
 
 
 def _captioned(root: Path) -> dict[str, Path]:
@@ -54,9 +70,3 @@ def _captioned(root: Path) -> dict[str, Path]:
         if not {"file", "caption"} <= set(reader.fieldnames or ()):
             raise UserError(f"{table} has the columns {reader.fieldnames}; it must have file and caption")
         return {row["caption"]: root / Path(row["file"]).name for row in reader}
-
-
-def _of(prompt: str, captioned: dict[str, Path], root: Path) -> Path:
-    if prompt not in captioned:
-        raise UserError(f"{root / CAPTIONS} has no picture for the prompt {prompt!r}; {closest(prompt, captioned)}")
-    return captioned[prompt]

@@ -171,8 +171,9 @@ class ArtV:
         return checkpoints.unavailable(self.checkpoint)
 
     def digest(self) -> str:
-        """Of the weights and configurations."""
-        return checkpoints.digest(self.checkpoint)
+        """Of the weights and configurations, and of the files that components in the settings read."""
+        parts = [part.digest() for part in (self.first_frame, *self.settings.values()) if hasattr(part, "digest")]
+        return "-".join([checkpoints.digest(self.checkpoint), *parts])
 
     def preset(self) -> str:
         """``shapes`` or ``paper``, by the size of the model."""

@@ -42,6 +42,8 @@ from artv_eval.store import SCHEMA, RunStore, write_atomically, write_json
 
 PROTOCOLS = {"shapes": "shapes@1", "paper": "msrvtt@lavie"}
 NUM_VIDEOS = {"shapes": 20}
+BATCH_SIZE = {"cpu": 10, "cuda": 24}
+"""Clips made at once, which are what an interruption costs; on a CPU 10 take 2 % longer a clip than 20 do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class SweepOptions:
     metrics: tuple[str, ...] | None = None
     executor: str = "serial"
     shard: str | None = None
-    batch_size: int = 24
+    batch_size: int | None = None
     device: str = "cpu"
     out: Path | None = None
 
@@ -130,13 +132,15 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
 
 
 def check_device(device: str) -> None:
-    """Raises UserError for a device that torch does not know or that is not there."""
+    """Raises UserError for a device that is neither a CPU nor a CUDA one, or not there."""
     import torch
 
     try:
         kind, index = torch.device(device).type, torch.device(device).index or 0
     except RuntimeError:
-        raise UserError(f"--device is {device!r}; it must be cpu, cuda or cuda:N") from None
+        kind, index = device, 0
+    if kind not in BATCH_SIZE:
+        raise UserError(f"--device is {device!r}; it must be cpu, cuda or cuda:N")
     if kind == "cuda" and index >= torch.cuda.device_count():
         raise UserError(
             f"--device is {device!r} and this machine has {torch.cuda.device_count()} GPUs; use --device cpu"
@@ -150,12 +154,15 @@ def protocol_recipe(manager: PluginManager, name: str, settings: Mapping[str, An
 
 
 def _check_numbers(options: SweepOptions) -> None:
-    least = {"num-videos": (options.num_videos, 2), "frames": (options.frames, 2), "steps": (options.request.steps, 1)}
+    least = {
+        "num-videos": (options.num_videos, 2),
+        "frames": (options.frames, 2),
+        "steps": (options.request.steps, 1),
+        "batch-size": (options.batch_size, 1),
+    }
     for name, (value, minimum) in least.items():
         if value is not None and value < minimum:
             raise UserError(f"--{name} is {value}; it must be at least {minimum}")
-    if options.batch_size < 1:
-        raise UserError(f"--batch-size is {options.batch_size}; it must be at least 1")
     if options.seed < 0:
         raise UserError(f"--seed is {options.seed}; it must be at least 0")
 
@@ -264,7 +271,8 @@ def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> bool:
 
 def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
     """Makes what is missing and returns the cells, those that failed marked so."""
-    tasks = pending(store, prepared.cells, prepared.indices, prepared.shard, prepared.options.batch_size)
+    batch_size = prepared.options.batch_size or BATCH_SIZE[prepared.options.device.partition(":")[0]]
+    tasks = pending(store, prepared.cells, prepared.indices, prepared.shard, batch_size)
     if not tasks:
         return list(prepared.cells)
     names = {cell.id: cell.name for cell in prepared.cells}

@@ -59,7 +59,9 @@ def sweep(
     ] = [],  # noqa: B006
     settings: Annotated[str | None, typer.Option(help="YAML file of settings: component: {field: value}.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")] = "cpu",
-    batch_size: Annotated[int, typer.Option(help="Clips made at once.")] = 24,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Clips made at once. Default: 10 on a CPU, 24 on a GPU.")
+    ] = None,
 ) -> None:
     """Runs ablations: makes the clips, scores them, compares the cells in pairs. The same command continues a run."""
     manager = PluginManager(context.obj)

@@ -34,6 +34,7 @@ def is_one_line(outcome):
         (("--ablation", "noise", "--steps", 0), ["--steps is 0", "at least 1"]),
         (("--ablation", "noise", "--batch-size", 0), ["--batch-size is 0"]),
         (("--ablation", "noise", "--device", "gpu"), ["--device is 'gpu'", "cpu, cuda or cuda:N"]),
+        (("--ablation", "noise", "--device", "mps"), ["--device is 'mps'", "cpu, cuda or cuda:N"]),
         (("--ablation", "noise", "--device", "cuda:99"), ["--device is 'cuda:99'", "use --device cpu"]),
         (("--ablation", "noise", "--seed", -1), ["--seed is -1"]),
         (("--ablation", "noise", "--shard", "3/2"), ["--shard is '3/2'", "1/4"]),

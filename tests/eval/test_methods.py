@@ -5,13 +5,16 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from artv import presets
+from artv.anchors import UserImage
 from artv.data.clips import write_shapes
 from artv.data.readers import PyAvReader
 from artv.errors import UserError
 from artv.video import write_video
 from artv_eval import FailedClip, checkpoints, testing
+from artv_eval.first_frames import FolderOfPictures
 from artv_eval.methods import ArtV, CopyFirst, Folder, Real, WrongPrompt
 
 
@@ -112,6 +115,26 @@ def test_checkpoints_have_digests_presets_and_reasons(tmp_path, monkeypatch):
     assert checkpoints.preset(str(folder)) == "paper"
     assert checkpoints.digest(str(folder)) != checkpoints.digest("shapes")
     assert presets.packaged()
+
+
+def test_other_pictures_under_the_same_name_are_another_method(tmp_path):
+    """So that a run made with the old ones does not pass for finished."""
+    picture = tmp_path / "0.png"
+
+    def digests():
+        return [
+            ArtV(first_frame=FolderOfPictures(str(tmp_path))).digest(),
+            ArtV(anchor=UserImage(picture=picture)).digest(),
+        ]
+
+    Image.new("RGB", (8, 8), "red").save(picture)
+    before, again = digests(), digests()
+    Image.new("RGB", (8, 8), "blue").save(picture)
+    assert before == again and ArtV().digest() == checkpoints.digest("shapes")
+    assert not {*before, *digests()} & {ArtV().digest()} and len({*before, *digests()}) == 4
+    picture.write_text("no picture")
+    with pytest.raises(UserError, match=r"0\.png cannot be read"):
+        ArtV(anchor=UserImage(picture=picture)).digest()
 
 
 def test_a_checkpoint_of_another_preset_is_refused(cli, tmp_path):

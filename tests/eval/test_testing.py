@@ -12,7 +12,7 @@ from artv_eval import Component, GeneratedClip, testing
 from artv_eval.ablations import mask as mask_ablation
 from artv_eval.api import CellSpec
 from artv_eval.components import KINDS
-from artv_eval.first_frames import folder
+from artv_eval.first_frames import FolderOfPictures
 from artv_eval.methods import CopyFirst, Real
 from artv_eval.plugins import PluginManager
 
@@ -59,20 +59,20 @@ def test_our_first_frames_hold_the_contract(tmp_path, captioned):
         Image.new("RGB", (20, 30), colour).save(tmp_path / f"{i}.png")
     if captioned:
         (tmp_path / "captions.csv").write_text("file,caption\n0.png,a red circle\n1.png,a blue square\n")
-    testing.check_first_frame(folder, settings={"path": str(tmp_path)})
-    draw = folder(str(tmp_path))
+    testing.check_first_frame(FolderOfPictures, settings={"path": str(tmp_path)})
+    draw = FolderOfPictures(str(tmp_path))
     by_prompt = draw(["a blue square"], 8, 8, [0])
     assert (by_prompt == ((0, 0, 255) if captioned else (255, 0, 0))).all()
 
 
 def test_first_frames_of_a_folder_name_what_is_missing(tmp_path):
     with pytest.raises(UserError, match="holds no pictures"):
-        folder(str(tmp_path))
+        FolderOfPictures(str(tmp_path))
     (tmp_path / "captions.csv").write_text("file,caption\nno.png,a red circle\n")
     with pytest.raises(UserError, match=r"no picture for the prompt 'a red circel'.*a red circle"):
-        folder(str(tmp_path))(["a red circel"], 8, 8, [0])
+        FolderOfPictures(str(tmp_path))(["a red circel"], 8, 8, [0])
     with pytest.raises(UserError, match=r"no\.png does not exist"):
-        folder(str(tmp_path))(["a red circle"], 8, 8, [0])
+        FolderOfPictures(str(tmp_path))(["a red circle"], 8, 8, [0])
 
 
 @pytest.mark.parametrize("reader", built_in("readers"))
