@@ -225,6 +225,13 @@ def test_every_command_that_needs_it_stops_and_the_others_go_on(cli, site, tmp_p
     assert "metrics that work now, offline: none" in doctor.out
 
 
+def test_a_baseline_of_a_plugin_at_fault_is_no_row_that_says_to_install_it(cli, site):
+    hook = "    @hookimpl\n    def register_methods():\n        return [Component('modelscope', '{module}:M', 'x')]\n"
+    site.install("loud", HOOK + "    print('hello')\n" + hook)
+    outcome = cli("sweep", "-p", "loud", "--ablation", "baselines", "--dry-run")
+    assert outcome.code == 2 and is_one_line(outcome.err) and "prints when imported" in outcome.err
+
+
 def test_only_an_installed_plugin_has_to_be_quick(site, tmp_path, monkeypatch):
     """A file has all its imports in it, and the built-ins are nobody's to correct: neither is hit on a busy machine."""
     monkeypatch.setattr(loading, "IMPORT_SECONDS", 0)
