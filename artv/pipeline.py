@@ -35,7 +35,9 @@ from artv.requests import check_count, check_name
 from artv.rollout import Frame, Sampling, rollout
 from artv.samplers import SAMPLERS
 from artv.text_encoder import OpenClipTextEncoder
+from artv.weights import check_saved
 
+PARTS = {"model": ArtVModel, "autoencoder": AutoencoderKL, "text_encoder": OpenClipTextEncoder}
 Prompt = str | Sequence[str]  # one prompt, or several in a row
 
 
@@ -74,7 +76,8 @@ class ArtVPipeline(DiffusionPipeline):
         Keywords are diffusers' (``torch_dtype``, ``variant``, ``revision``, components by name, …).
 
         Raises:
-            UserError: no such weights; says what there is.
+            UserError: no such weights (says what there is), pickled ones, or weights of another architecture (names
+                the first key that differs and what was expected).
         """
         kwargs |= {"use_safetensors": True, "trust_remote_code": False}
         name = str(pretrained_model_name_or_path)
@@ -82,8 +85,17 @@ class ArtVPipeline(DiffusionPipeline):
         if presets.is_packaged(name):
             pipe = presets.load_packaged(cls, name, kwargs)
         else:
-            with quiet_loading():
-                pipe = super().from_pretrained(name, **kwargs)
+            if Path(name).is_dir():
+                for part, kind in PARTS.items():
+                    if part not in kwargs:
+                        check_saved(kind, Path(name) / part, kwargs.get("variant"))
+            try:
+                with quiet_loading():
+                    pipe = super().from_pretrained(name, **kwargs)
+            except (OSError, ValueError) as error:
+                if getattr(error, "errno", None) is not None:  # of the system, such as a full disk
+                    raise
+                raise UserError(f"checkpoint {name} cannot be loaded: {str(error).splitlines()[0]}") from error
         for component in pipe.components.values():
             component.eval()
         return pipe

@@ -75,13 +75,14 @@ def load_components(source: str) -> dict[str, Any]:
 
     from artv.progress import quiet_loading
     from artv.text_encoder import OpenClipTextEncoder
+    from artv.weights import check_saved
 
-    folder = check_components(source)
-    with quiet_loading():
-        return {
-            "autoencoder": AutoencoderKL.from_pretrained(folder / "autoencoder", torch_dtype=torch.float32),
-            "text_encoder": OpenClipTextEncoder.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32),
-        }
+    folder, found = check_components(source), {}
+    for name, kind in (("autoencoder", AutoencoderKL), ("text_encoder", OpenClipTextEncoder)):
+        check_saved(kind, folder / name)
+        with quiet_loading():
+            found[name] = kind.from_pretrained(folder / name, torch_dtype=torch.float32, use_safetensors=True)
+    return found
 
 
 def check_components(source: str) -> Path:

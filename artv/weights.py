@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -71,6 +73,37 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], what: str, *, a
     if problem:
         raise UserError(f"{what} is another architecture: {problem}")
     module.load_state_dict(state, strict=True, assign=assign)
+
+
+def check_saved(kind: Any, folder: Path, variant: str | None = None) -> None:
+    """Compares keys and shapes in a component's folder with what its configuration says; no weight is read.
+
+    diffusers would tell of a difference in many lines, or leave weights random with a warning.
+
+    Args:
+        kind: the component's class, one of diffusers' models.
+
+    Raises:
+        UserError: no safetensors there, damaged ones, or another architecture (naming the first key that differs).
+    """
+    try:
+        with torch.device("meta"):
+            module = kind.from_config(read_config(folder))
+    except (TypeError, ValueError, KeyError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{folder / 'config.json'} is no {kind.__name__}'s: {' '.join(str(error).split())}") from None
+    saved: dict[str, Tensor] = {}
+    for file in _files(folder, variant):
+        try:
+            with safe_open(file, "pt") as opened:
+                keys: list[str] = opened.keys()
+                saved |= {key: torch.empty(opened.get_slice(key).get_shape(), device="meta") for key in keys}
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{file} cannot be read ({' '.join(str(error).split())}); copy or save it again") from None
+    problem = first_mismatch(module.state_dict(), saved)
+    if problem:
+        raise UserError(f"{folder} is another architecture than its config.json says: {problem}")
 
 
 def first_mismatch(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:

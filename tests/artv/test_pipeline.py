@@ -3,11 +3,16 @@
 import gc
 import inspect
 import json
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers import DiffusionPipeline
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from artv import ArtVPipeline
 from artv.data.shapes import ShapesWorld
@@ -148,6 +153,59 @@ def test_saved_and_loaded(pipe, tmp_path):
     # sharded weights lie elsewhere in memory, which may change a rounding
     a, b = (p(PROMPT, num_frames=2, steps=1, seed=3).frames.astype(int) for p in (pipe, loaded))
     assert np.abs(a - b).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def saved(pipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    pipe.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("part", ["model", "autoencoder", "text_encoder"])
+def test_only_safetensors_that_fit_are_loaded(saved, tmp_path, part):
+    folder = tmp_path / "copy"
+    shutil.copytree(saved, folder)
+    file, config = next((folder / part).glob("*.safetensors")), folder / part / "config.json"
+    whole, state = file.read_bytes(), load_file(file)
+
+    def refused(message):
+        with pytest.raises(UserError, match=message) as caught:
+            ArtVPipeline.from_pretrained(folder)
+        assert "\n" not in str(caught.value)
+
+    class Code:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "was run",)
+
+    file.unlink()
+    torch.save({"code": Code()}, file.with_suffix(".bin"))
+    refused(r"no safetensors weights \(there: .*\.bin\)")
+    assert not (tmp_path / "was run").exists()
+    first, *rest = state
+    save_file({key: state[key] for key in rest}, file, metadata={"format": "pt"})
+    refused(f"another architecture than its config.json says: {re.escape(first)} is missing, expected with shape")
+    save_file(state | {first: torch.zeros(3, 5)}, file, metadata={"format": "pt"})
+    refused(rf"{re.escape(first)} has shape \(3, 5\), expected \(")
+    file.write_bytes(whole[:1000])
+    refused("cannot be read .* copy or save it again")
+    config.unlink()
+    refused("has no config.json")
+
+
+def test_a_hub_id_that_cannot_be_reached_is_one_line(monkeypatch):
+    def unreachable(*args, **kw):
+        raise OSError("Cannot load model some/repo: not cached\nmany lines follow")
+
+    monkeypatch.setattr("diffusers.DiffusionPipeline.download", unreachable)
+    with pytest.raises(UserError, match=r"^checkpoint some/repo cannot be loaded: .*not cached$"):
+        ArtVPipeline.from_pretrained("some/repo")
+
+
+def test_push_to_hub_is_diffusers_own():
+    """With the folders that save_pretrained writes; the hub itself cannot be reached from here."""
+    assert ArtVPipeline.push_to_hub is DiffusionPipeline.push_to_hub
+    assert "push_to_hub" in inspect.getsource(DiffusionPipeline.save_pretrained)
 
 
 def test_half_precision_variant(pipe, tmp_path):
