@@ -244,7 +244,7 @@ class ArtVPipeline(DiffusionPipeline):
                 bar.update(done)
 
             yield from rollout(
-                self._sampled_model(),
+                self.sampled_model(),
                 texts,
                 self.text_encoder.encode([""]).to(device, dtype),
                 frames_per_prompt=num_frames,
@@ -256,7 +256,7 @@ class ArtVPipeline(DiffusionPipeline):
                 on_step=on_step,
             )
 
-    def _sampled_model(self) -> ArtVModel | InferenceModel:
+    def sampled_model(self) -> ArtVModel | InferenceModel:
         """What the rollout calls; made again when the model's weights have changed."""
         if not self.fast:
             return self.model

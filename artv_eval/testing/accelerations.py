@@ -61,7 +61,7 @@ class _Frame:
     def __init__(self, number: int, rows: slice = EVERYONE) -> None:
         from artv_eval.methods import load_pipeline
 
-        model = load_pipeline("shapes", "cpu").model
+        model = load_pipeline("shapes", "cpu").sampled_model()
         sizes, stream = model.sizes, torch.Generator().manual_seed(number)
         C, D, ones = sizes.dynamic.in_channels, sizes.dynamic.text_dim, torch.ones(3)
         refs = torch.randn((3, sizes.num_refs, C, 8, 8), generator=stream)

@@ -73,25 +73,16 @@ def check_the_rest(dtype) -> None:
     close(kernels._launch_geglu(tokens), value * F.gelu(gate))
 
 
-@pytest.mark.parametrize("tile", [16384, 64])
-def test_group_norm(tile):
-    """Groups of one tile and of several, widths that are no power of two, all options."""
-    run(
-        f"for dtype in (torch.float32, torch.bfloat16):\n"
-        f"    check_group_norm((2, 12, 5, 7), 4, True, True, dtype, {tile})\n"
-        f"    check_group_norm((1, 20, 9, 9), 2, False, False, dtype, {tile})\n"
-        f"    check_group_norm((3, 8, 1, 1), 2, True, False, dtype, {tile})\n"
-    )
-
-
-def test_layer_norm():
+def test_fused_operations():
+    """Groups of one tile and of several, odd widths, all options. One process for all, because it starts slowly."""
     run(
         "for dtype in (torch.float32, torch.bfloat16):\n"
+        "    for tile in (16384, 64):\n"
+        "        check_group_norm((2, 12, 5, 7), 4, True, True, dtype, tile)\n"
+        "        check_group_norm((1, 20, 9, 9), 2, False, False, dtype, tile)\n"
+        "        check_group_norm((3, 8, 1, 1), 2, True, False, dtype, tile)\n"
         "    for shape in ((2, 7, 24), (1, 3, 320), (2, 5, 1280)):\n"
         "        for added in (True, False):\n"
         "            check_layer_norm(shape, added, dtype)\n"
+        "    check_the_rest(dtype)\n"
     )
-
-
-def test_sums_and_geglu():
-    run("for dtype in (torch.float32, torch.bfloat16):\n    check_the_rest(dtype)\n")
