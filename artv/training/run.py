@@ -26,6 +26,7 @@ from artv.data.shards import LatentStream, digest, write_shards
 from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
+from artv.progress import progress_bar
 from artv.text_encoder import OpenClipTextEncoder
 from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
@@ -220,7 +221,10 @@ def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome
         make_latents(config, folder, clips, autoencoder, text_encoder)
         source: LatentCache | LatentStream = _stream(config, folder, worker, saved_step(out / "model" / "state"))
     else:
-        source = LatentCache.build(clips.batches(), partial(encode_frames, autoencoder), text_encoder.encode)
+        ours = len(range(worker.rank, clips.count, worker.world))
+        encode = partial(encode_frames, autoencoder)
+        with progress_bar("latents", total=ours, shown=worker.is_main) as bar:
+            source = LatentCache.build(clips.batches(), encode, text_encoder.encode, bar.update)
     torch.manual_seed(config.seed * 1000 + worker.rank)  # the draws of training do not depend on the earlier stages
     model = (ArtVModel.from_config(config.sizes()) if init is None else init).to(worker.device)
 
