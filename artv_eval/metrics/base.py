@@ -42,6 +42,7 @@ class Evaluator(ABC):
     digest: str
     higher_is_better: bool | None = None
     needs: frozenset[str] = frozenset()
+    quadratic: bool = False  # a metric of the whole set that is exactly a square in it: metrics/half_samples.py
 
     @abstractmethod
     def describe(self, clips: ClipSet) -> np.ndarray:

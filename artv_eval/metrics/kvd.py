@@ -48,6 +48,8 @@ class KernelResampler:
 class KvdEvaluator(FeatureEvaluator):
     """KVD in the harness; its rows are FVD's."""
 
+    quadratic = True
+
     def __init__(self, features: FeatureExtractor, *, transform: Transform | None = None, name: str = "kvd"):
         super().__init__(features, transform=transform, name=name)
 

@@ -6,28 +6,24 @@
 **Metrics of a whole set** (Fréchet and kernel distances, Inception Score). A resampled Fréchet distance is biased
 upwards (it adds the finite-sample bias a second time), and its spread is too wide as well: the part of the distance
 that is quadratic in the sample counts twice in the resample's linear part and once more in its quadratic part. So
-percentiles are wrong in both respects. We use half-samples in complementary pairs (McCarthy 1969's balanced
-half-samples): a random half of the clips counts twice, and then the other half does. Half the difference of a pair
-(odd part) carries no bias and estimates L + 2Q, the linear variance and twice the quadratic one; the mean of a pair
-(even part) carries the bias and estimates Q. The interval is value ± z·sqrt(Var(odd) − Var(even)): it covers the
-metric's expectation at this n, with the reference set held fixed as the protocol fixes it.
+percentiles are wrong in both respects. We use complementary half-samples: :mod:`artv_eval.metrics.half_samples`.
+The interval covers the metric's expectation at this n, with the reference set held fixed as the protocol fixes it.
 ``benchmarks/interval_coverage.py`` measures the coverage.
 
-Shape suffixes: n clips, d numbers a clip, R resamples, P pairs of half-samples.
+Shape suffixes: n clips, d numbers a clip, R resamples.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import NormalDist
 
 import numpy as np
-from scipy.special import stdtrit  # the quantile of Student's t
+from scipy.special import stdtr, stdtrit  # Student's t: its distribution and its quantile
 
 from artv.errors import UserError
 from artv_eval.api import Evaluator
-
-CHUNK = 256  # resamples whose indices are held at once
+from artv_eval.metrics.half_samples import CHUNK, Spread, student_t
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +79,16 @@ def bootstrap_interval(
             method="percentile bootstrap",
         )
     value = float(evaluator.evaluate(rows, reference))
-    error = _half_sample_error(lambda index: _resample(evaluator, rows, reference, index), len(rows), resamples, seed)
-    margin = NormalDist().inv_cdf(0.5 + level / 2) * error
+    spread = Spread.of(lambda index: _resample(evaluator, rows, reference, index), len(rows), resamples, seed)
+    quadratic = getattr(evaluator, "quadratic", False)
+    low, high = spread.limits(value, level, quadratic)
     return Interval(
         value=value,
-        low=value - margin,
-        high=value + margin,
+        low=low,
+        high=high,
         n=len(rows),
         level=level,
-        standard_error=error,
+        standard_error=spread.standard_error(quadratic),
         method="complementary half-samples",
     )
 
@@ -118,17 +115,17 @@ def paired_test(
         return _resample(evaluator, rows_a, reference, index) - _resample(evaluator, rows_b, reference, index)
 
     value = float(evaluator.evaluate(rows_a, reference) - evaluator.evaluate(rows_b, reference))
-    error = _half_sample_error(difference, len(rows_a), resamples, seed)
-    normal = NormalDist()
-    margin = normal.inv_cdf(0.5 + level / 2) * error
+    n = len(rows_a)
+    error = Spread.of(difference, n, resamples, seed).standard_error(getattr(evaluator, "quadratic", False))
+    margin = student_t(n, level) * error
     return Comparison(
         difference=value,
         low=value - margin,
         high=value + margin,
-        n=len(rows_a),
+        n=n,
         level=level,
         standard_error=error,
-        p_value=2 * normal.cdf(-abs(value) / error) if error > 0 else float(value == 0),
+        p_value=2 * float(stdtr(n - 1, -abs(value) / error)) if error > 0 else float(value == 0),
         method="paired half-samples",
     )
 
@@ -164,31 +161,6 @@ def clips_needed(difference: float, standard_error: float, n: int, *, level: flo
     normal = NormalDist()
     z = normal.inv_cdf(0.5 + level / 2) + normal.inv_cdf(power)
     return max(int(np.ceil(n * (z * standard_error / difference) ** 2)), 2)
-
-
-def half_samples(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two index arrays (n,): a random half of the clips twice, and the other half twice; an odd clip out is in both."""
-    order = rng.permutation(n)
-    one, other, rest = order[: n // 2], order[n // 2 : 2 * (n // 2)], order[2 * (n // 2) :]
-    return np.concatenate([one, one, rest]), np.concatenate([other, other, rest])
-
-
-def _half_sample_error(measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int) -> float:
-    """Standard error of a set metric from pairs of half-samples; ``measure``: indices (R, n) → values (R,)."""
-    rng = np.random.default_rng(seed)
-    odd, even = [], []
-    for start in range(0, resamples // 2, CHUNK):
-        pairs = [half_samples(n, rng) for _ in range(min(CHUNK, resamples // 2 - start))]
-        first = measure(np.array([pair[0] for pair in pairs]))
-        second = measure(np.array([pair[1] for pair in pairs]))
-        odd.append((first - second) / 2)
-        even.append((first + second) / 2)
-    # the odd part is symmetric by construction: its mean is zero
-    linear = float(np.mean(np.concatenate(odd) ** 2))
-    quadratic = float(np.var(np.concatenate(even), ddof=1))
-    weight = n / (2 * (n // 2))
-    # L + Q is at least half of L + 2Q: below that it is the noise of few resamples
-    return float(np.sqrt(weight * max(linear - quadratic, linear / 2)))
 
 
 def _mean_interval(values: np.ndarray, resamples: int, level: float, seed: int) -> tuple[float, float, float]:

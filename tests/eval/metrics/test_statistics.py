@@ -9,7 +9,8 @@ from artv_eval.metrics.base import MeanEvaluator
 from artv_eval.metrics.extrapolation import FvdInfinityEvaluator, extrapolate
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.metrics.fvd import FvdEvaluator
-from artv_eval.metrics.statistics import bootstrap_interval, clips_needed, half_samples, holm, paired_test, sign_flip_p
+from artv_eval.metrics.half_samples import half_samples
+from artv_eval.metrics.statistics import bootstrap_interval, clips_needed, holm, paired_test, sign_flip_p
 
 
 class Column(MeanEvaluator):
