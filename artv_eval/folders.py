@@ -30,6 +30,7 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.precision import precision
 from artv_eval.features.weights import sha256_of
 from artv_eval.metrics.base import curve_of
+from artv_eval.metrics.doubts import doubts
 from artv_eval.metrics.statistics import bootstrap_interval
 from artv_eval.results import OK, Curve, Results, Row
 
@@ -353,8 +354,13 @@ def score_folders(
         run=None,
         rows=rows,
         curves=[curve for curve in curves if curve is not None],
-        notes=notes_of({"fake": ours, "real": theirs}),
+        notes=(*notes_of({"fake": ours, "real": theirs}), *_doubts(rows, evaluators, ours, theirs)),
     )
+
+
+def _doubts(rows: Sequence[Row], evaluators: Sequence[Evaluator], ours: Described, theirs: Described) -> list[str]:
+    scored = [e for row, e in zip(rows, evaluators, strict=True) if row.status == OK]
+    return doubts((e, ours.rows[e.digest], theirs.rows.get(e.digest)) for e in scored)
 
 
 def _curve(row: Row, evaluator: Evaluator, ours: Described, theirs: Described) -> Curve | None:
@@ -394,7 +400,7 @@ def _scored(
 
 
 def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:
-    """Which files were left out and why, and what is doubtful about the numbers of clips."""
+    """Which files were left out and why."""
     notes = []
     for name, side in sides.items():
         if side.bad:

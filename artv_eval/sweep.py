@@ -22,6 +22,7 @@ from artv_eval.components import KINDS
 from artv_eval.decoding import Window
 from artv_eval.folders import check_sizes, notes_of
 from artv_eval.generate import GenerationWork, Shard, generate, pending, with_status
+from artv_eval.metrics.doubts import doubts
 from artv_eval.plan import READY, Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells, with_components
 from artv_eval.plugins import PluginManager
 from artv_eval.results import OK, Results
@@ -327,13 +328,14 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
         for item, key in zip(scored, keys, strict=True):
             rows.append(row_of(item, prepared.protocol.label, key))
             bar.update(len(rows), f"{item.evaluator.name} {item.cell.name}")
+    valued = [(s.evaluator, s.rows, s.reference) for s, row in zip(scored, rows, strict=True) if row.status == OK]
     return Results(
         run=str(prepared.run),
         rows=rows,
         comparisons=comparisons_of(scored),
         flaws=flaws_of(rows),
         curves=curves_of(scored),
-        notes=[*notes, *failed_clips(store, cells, prepared.indices)],
+        notes=[*notes, *failed_clips(store, cells, prepared.indices), *doubts(valued)],
     )
 
 

@@ -172,6 +172,10 @@ class FrameFidEvaluator(SetEvaluator):
     def _frames(self, rows: np.ndarray) -> np.ndarray:
         return rows.reshape(-1, self.encoder.dim)
 
+    def covariance_samples(self, rows: np.ndarray) -> tuple[int, str, int]:
+        """As of FVD, over frames."""
+        return len(self._frames(rows)), "frames", self.encoder.dim
+
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
         """Fréchet distance over frames."""
         return frechet_from_features(self._frames(rows), self._frames(self.reference(reference)), self.ddof)

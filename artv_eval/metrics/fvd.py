@@ -79,6 +79,10 @@ class FvdEvaluator(FeatureEvaluator):
             return each(distance, index_Rn)
         return np.array([each(distance, self._subsets(index)).mean() for index in index_Rn])
 
+    def covariance_samples(self, rows: np.ndarray) -> tuple[int, str, int]:
+        """How many samples describe the covariance, what they are, and its dimensions."""
+        return self.subset or len(rows), "clips", rows.shape[1]
+
     def _subsets(self, index_n: np.ndarray) -> list[np.ndarray]:
         if self.subset is None or self.subset > len(index_n):
             raise UserError(f"FVD over subsets of {self.subset} clips needs at least as many and got {len(index_n)}")

@@ -69,6 +69,10 @@ class WindowFvdEvaluator(FeatureEvaluator):
             raise UserError(f"clips give {len(ours)} windows and reference clips {len(theirs)}: they differ in length")
         return list(zip(ours, theirs, strict=True))
 
+    def covariance_samples(self, rows: np.ndarray) -> tuple[int, str, int]:
+        """As of FVD, in each window."""
+        return len(rows), "clips", self.features.dim
+
     def curve_against(self, rows: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """(K,): the distance of each window."""
         return np.array([frechet_from_features(x, y, self.ddof) for x, y in self._pairs(rows, reference)])

@@ -1,0 +1,64 @@
+"""Few clips behind a number are named."""
+
+import numpy as np
+import pytest
+
+from artv_eval.metrics.base import MeanEvaluator
+from artv_eval.metrics.doubts import doubts
+from artv_eval.metrics.frames import FrameFidEvaluator
+from artv_eval.metrics.fvd import FvdEvaluator
+from artv_eval.metrics.kvd import KvdEvaluator
+from artv_eval.metrics.statistics import bootstrap_interval
+from artv_eval.metrics.windows import WindowFvdEvaluator
+
+
+class Share(MeanEvaluator):
+    """The share of ones in the first column."""
+
+    name, digest = "share", "0"
+
+    def describe(self, clips):
+        raise NotImplementedError
+
+    def per_clip(self, rows):
+        return rows[:, 0]
+
+
+def test_fewer_clips_than_dimensions_are_named_for_a_frechet_distance_only(mean_features):
+    rows, reference = np.zeros((20, 64)), np.zeros((512, 64))
+    found = [(FvdEvaluator(mean_features), rows, reference), (KvdEvaluator(mean_features), rows, reference)]
+    assert doubts(found) == ["fvd: 20 clips describe a covariance of 64 dimensions; compare only with the same n"]
+    assert doubts([(found[0][0], np.zeros((64, 64)), reference)]) == []
+    (line,) = doubts([(found[0][0], np.zeros((64, 64)), rows)])
+    assert "20 reference clips describe a covariance of 64" in line
+
+
+def test_windows_and_frames_have_covariances_of_their_own(mean_features):
+    class Encoder:
+        name, digest, dim = "encoder", "0", 8
+
+    dim = mean_features.dim
+    lines = doubts([(WindowFvdEvaluator(mean_features), np.zeros((dim - 1, 3 * dim)), None)])
+    assert f"window_fvd: {dim - 1} clips describe a covariance of {dim} dimensions" in lines[-1]
+    assert doubts([(FrameFidEvaluator(Encoder()), np.zeros((20, 16 * 8)), None)]) == []
+    (line,) = doubts([(FrameFidEvaluator(Encoder()), np.zeros((20, 8)), np.zeros((1, 16)))])
+    assert line.startswith("frame_fid: 2 reference frames describe")
+
+
+def test_very_few_clips_are_named_once_for_all_metrics(mean_features):
+    rows = np.zeros((4, 2))
+    found = [(KvdEvaluator(mean_features), rows, rows), (Share(), rows, None), (Share(), rows, None)]
+    assert doubts(found) == [
+        "kvd, share: 4 clips are too few for the 95 % interval to be relied on; take 20 or more",
+    ]
+    assert doubts([(Share(), np.append(np.zeros((20, 1)), [[np.nan]], 0), None), (Share(), None, None)]) == []
+    cost = Share()
+    cost.is_cost = True
+    assert doubts([(cost, rows, None)]) == []
+
+
+@pytest.mark.parametrize(("n", "covered"), [(8, False), (20, True)])
+def test_the_floor_is_where_intervals_of_a_share_begin_to_cover(n, covered):
+    rng = np.random.default_rng(0)
+    found = [bootstrap_interval(Share(), (rng.random((n, 1)) < 0.8) * 1.0, resamples=200, seed=k) for k in range(400)]
+    assert (np.mean([i.low <= 0.8 + 1e-9 and i.high >= 0.8 - 1e-9 for i in found]) > 0.92) == covered
