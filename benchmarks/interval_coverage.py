@@ -1,6 +1,6 @@
 """Do the intervals of FVD and KVD cover, do paired tests keep their level, does the extrapolation come closer?
 
-    python benchmarks/interval_coverage.py                       # n 8, 20, 64 and 512, d 64: about 20 minutes on 1 core
+    python benchmarks/interval_coverage.py                       # n 8, 20, 64 and 512, d 64: about 25 minutes on 1 core
     python benchmarks/interval_coverage.py --repetitions 20 --resamples 100      # a look
 
 Gaussian features of d dimensions, n generated clips, a fixed reference of 512; and rows of the shapes protocol that

@@ -119,6 +119,7 @@ def test_too_many_bad_files_withhold_the_metric(broken, sides):
     assert "4 fake files were left out" in results.notes[0]
     allowed = score_folders(sides[0], broken, [FvdEvaluator(Means())], WINDOW, bad_files=0.5, workers=0, resamples=20)
     assert allowed.rows[0].status == "ok" and allowed.rows[0].n == 4
+    assert any(note.startswith("fvd: 4 clips are too few for the 95 % interval") for note in allowed.notes)
 
 
 STAND_IN = """
