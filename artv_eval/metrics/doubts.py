@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-ENOUGH = 20  # clips from which on benchmarks/interval_coverage.py finds the intervals good
+ENOUGH = 20  # clips from which on intervals of means cover too; those of set metrics do so earlier: docs/metrics.md
 
 
 def doubts(found: Iterable[tuple[Any, np.ndarray | None, np.ndarray | None]]) -> list[str]:
