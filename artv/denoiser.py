@@ -86,7 +86,7 @@ class Denoiser:
         order = sorted(range(len(branches)), key=lambda i: "anchor" in branches[i])
         encoded_N, text_NLD = self._batch(tuple(branches[i] for i in order), B)
         z_NCHW = (x_BCHW / (1 + level**2) ** 0.5).repeat(len(branches), 1, 1, 1)
-        prediction = self.model.predict_at(z_NCHW, t, text_NLD, encoded_N, use_mask=self.use_mask)
+        prediction = self.model.predict_at(z_NCHW, t, text_NLD, encoded_N, use_mask=self.use_mask, copies=len(branches))
         if self.mask_rule is not None:
             prediction = self._ruled(prediction, self.mask_rule, z_NCHW, t, encoded_N)
 

@@ -302,7 +302,6 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, action="append", help="of batch and tuned; default: 320, 448 and 768")
     parser.add_argument("--out", type=Path, default=Path("results"))
     arguments = parser.parse_args()
-    torch.backends.cudnn.benchmark = True
     bench = Bench(arguments.device, arguments.repeats)
     bench.resolutions = tuple(arguments.pixels or bench.resolutions)
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -38,14 +38,17 @@ class FrameInputs(NamedTuple):
 class _Frame(NamedTuple):
     """The inputs of all networks for one frame, and the objects by which they are recognised.
 
-    ``mask_rows``: those that have a reference. Without one the mask is 0, whatever the network says, so it is not
-    asked; None where all rows have one.
+    ``copies``: the rows are so many times the same latents. ``mask_rows``: those that have a reference. Without one
+    the mask is 0, whatever the network says, so it is not asked; None where all rows have one. ``mask_copies``: of
+    how many whole copies these rows are made, 0 if they are not.
     """
 
     text_BLD: Tensor
     encoded: Encoded
+    copies: int
     inputs: list[FrameInputs]
     mask_rows: Tensor | None
+    mask_copies: int
     layout: tuple[Any, ...]
     """What decides the operations: frames of one layout can share a graph."""
 
@@ -79,12 +82,12 @@ class InferenceModel:
         return self.model is model and self._weights == _fingerprint(model)
 
     def predict_at(
-        self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True
+        self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True, copies: int = 1
     ) -> Prediction:
         """As :meth:`ArtVModel.predict_at`."""
         if not self.networks or torch.is_grad_enabled():
             return self.model.predict_at(z_BCHW, t, text_BLD, encoded, use_mask=use_mask)
-        frame = self._frame(text_BLD, encoded)
+        frame = self._frame(text_BLD, encoded, copies)
         masked = use_mask and len(self.networks) == 2
         alpha = self.schedule.alphas_cumprod[t]
         a, s = float(alpha.sqrt()), float((1 - alpha).sqrt())
@@ -102,17 +105,22 @@ class InferenceModel:
     def _evaluate(
         self, z_BCHW: Tensor, times: list[Tensor], frame: _Frame, a: float | Tensor, s: float | Tensor, *, masked: bool
     ) -> Prediction:
-        z_in = z_BCHW.to(self.dtype)
+        z_in = z_BCHW[: len(z_BCHW) // frame.copies].to(self.dtype)
+
+        def dynamic_noise() -> Tensor:
+            return self.networks[0](z_in, times[0], *frame.inputs[0], frame.copies)
+
         if not masked:
-            return Prediction(self.networks[0](z_in, times[0], *frame.inputs[0]).to(z_BCHW.dtype), None)
+            return Prediction(dynamic_noise().to(z_BCHW.dtype), None)
         rows = frame.mask_rows
         mask = z_BCHW.new_zeros(z_BCHW.shape[0], 1, *z_BCHW.shape[2:], dtype=torch.float32)
         if rows is not None and not len(rows):
-            dynamic = self.networks[0](z_in, times[0], *frame.inputs[0])
+            dynamic = dynamic_noise()
             return Prediction(dynamic.to(z_BCHW.dtype), mask, dynamic)
         with self.side_stream.beside(z_in.device):
-            logits = self.networks[1](z_in if rows is None else z_in[rows], times[1], *frame.inputs[1])
-        dynamic = self.networks[0](z_in, times[0], *frame.inputs[0])
+            z_mask = z_in if frame.mask_copies or rows is None else z_BCHW[rows].to(self.dtype)
+            logits = self.networks[1](z_mask, times[1], *frame.inputs[1], frame.mask_copies or 1)
+        dynamic = dynamic_noise()
         self.side_stream.join(logits)
         share = logits.float().sigmoid()
         mask = share if rows is None else mask.index_copy(0, rows, share)
@@ -125,23 +133,25 @@ class InferenceModel:
             self._times[t] = [network.time(step, self.dtype) for network in self.networks]
         return self._times[t]
 
-    def _frame(self, text_BLD: Tensor, encoded: Encoded) -> _Frame:
+    def _frame(self, text_BLD: Tensor, encoded: Encoded, copies: int) -> _Frame:
         """Computed when first seen; recognised by identity, because a denoiser hands in the same objects each time."""
         for frame in self._frames:
-            if frame.text_BLD is text_BLD and frame.encoded is encoded:
+            if frame.text_BLD is text_BLD and frame.encoded is encoded and frame.copies == copies:
                 return frame
         inputs = [FrameInputs(self.networks[0].text(text_BLD), Frozen.of(encoded.dynamic))]
         rows = None
         if len(self.networks) == 2 and encoded.mask is not None:
             rows = encoded.keep_ref_B.nonzero().flatten()
             inputs.append(FrameInputs(self.networks[1].text(text_BLD[rows]), Frozen.of(encoded.mask.rows(rows))))
+        numbers = range(len(text_BLD)) if rows is None else rows.tolist()
+        distinct = len(text_BLD) // copies
+        whole = [n % distinct for n in numbers] == list(range(distinct)) * (len(numbers) // distinct)
         if rows is not None and len(rows) == len(text_BLD):
             rows = None
-        layout = (
-            None if rows is None else tuple(rows.tolist()),
-            *((one.features.anchored, len(one.tensors())) for one in inputs),
-        )
-        self._frames = [_Frame(text_BLD, encoded, inputs, rows, layout), *self._frames][:_REMEMBERED]
+        layout = (copies, *numbers, *((one.features.anchored, len(one.tensors())) for one in inputs))
+        mask_copies = len(numbers) // distinct if whole else 0
+        frame = _Frame(text_BLD, encoded, copies, inputs, rows, mask_copies, layout)
+        self._frames = [frame, *self._frames][:_REMEMBERED]
         return self._frames[0]
 
 

@@ -142,9 +142,13 @@ class ArtVModel(ModelMixin, ConfigMixin):
         return Prediction(eps.to(z_BCHW.dtype), mask, dynamic)
 
     def predict_at(
-        self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True
+        self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True, copies: int = 1
     ) -> Prediction:
-        """:meth:`predict` with every row at the same timestep, as samplers have it."""
+        """:meth:`predict` with every row at the same timestep, as samplers have it.
+
+        ``copies``: a promise that the rows of ``z`` are so many times the same latents, one after the other (guidance
+        branches); an :class:`InferenceModel` computes what they share once, here it changes nothing.
+        """
         t_B = torch.full((z_BCHW.shape[0],), t, device=z_BCHW.device)
         return self.predict(z_BCHW, t_B, text_BLD, encoded, use_mask=use_mask)
 
