@@ -22,7 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
+from artv.networks.deep_features import DeepFeatures
 from artv.networks.kernels import add_layer_norm, add_shifted, fuses, geglu, group_norm, layer_norm
+from artv.networks.shallow import shallow
+from artv.networks.windows import Windows
 
 
 class Frozen(NamedTuple):
@@ -52,6 +55,21 @@ class Frozen(NamedTuple):
         """All of them, in a fixed order."""
         kept = [] if self.keep_anchor_B is None else [self.keep_anchor_B]
         return [*self.refs, *(t for pair in self.anchor for t in pair), *kept]
+
+    def within(self, windows: Windows) -> "Frozen":
+        """For windows of the frame, as :meth:`Features.within`. Does not wait for a GPU."""
+        rows, keep = windows.rows, self.keep_anchor_B
+        anchored = sum(row < self.anchored for row in rows)  # rows ascend, so these come first
+        seen = windows._replace(rows=rows[:anchored])
+        return Frozen(
+            tuple(
+                windows.crop(f, 2**level).contiguous(memory_format=torch.channels_last)
+                for level, f in enumerate(self.refs)
+            ),
+            tuple((seen.take(k), seen.take(v)) for k, v in self.anchor),
+            anchored,
+            None if keep is None else windows.take(keep),
+        )
 
     def clone(self) -> "Frozen":
         """The same values in memory of its own."""
@@ -110,8 +128,19 @@ class InferenceNetwork:
         levels = (*self.down, self.middle, *self.up)
         return torch.cat([resnet.time_bias(embedding) for resnets in levels for resnet in resnets])
 
-    def __call__(self, z_BCHW: Tensor, time: Tensor, text: list[KeysValues], features: Frozen) -> Tensor:
+    def __call__(
+        self,
+        z_BCHW: Tensor,
+        time: Tensor,
+        text: list[KeysValues],
+        features: Frozen,
+        deep: DeepFeatures | None = None,
+    ) -> Tensor:
         """As the network's own call, from what :meth:`time`, :meth:`text` and :meth:`Frozen.of` returned."""
+        if deep is not None:
+            deep.check(sum(map(len, self.up)))
+        if deep is not None and deep.filled:
+            return shallow(self, z_BCHW, time, text, features, deep)
         biases, attends = iter(time.split(self.time_widths)), iter(self.attends)
         attend = self._attention(text, features)
 
@@ -135,6 +164,8 @@ class InferenceNetwork:
         for resnets, upsample in zip(self.up, self.upsample, strict=True):
             attending = next(attends)
             for resnet in resnets:
+                if deep is not None and len(skips) == deep.blocks:
+                    deep.h_BCHW = h
                 h = resnet(torch.cat([h, skips.pop()], dim=1), next(biases))
                 h = attend(h) if attending else h
             for conv in upsample:
