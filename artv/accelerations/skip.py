@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from artv.denoiser import Denoiser
     from artv.networks import Encoded, Prediction, Windows
 
-_SIZES = 4  # a window is 1, 2, 3 or 4 quarters of the frame
+_SIZES = 4  # sides are multiples of a quarter of the frame, rounded down to cells, so there are 7 at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ class SkipCopied:
 
     A sample's branches that keep the references share one window, since guidance takes differences between them; those
     that drop them copy nothing and are evaluated as usual. A window depends on its own sample alone, whatever else is
-    in the batch. Windows are quarters of the frame, and those of one size are one call. Without a mask network nothing
-    is left out.
+    in the batch. Sizes are multiples of about a quarter of the frame, and windows of one size are one call. Without a
+    mask network nothing is left out.
 
     Args:
         threshold: mask from which on a position counts as copied, > 0; above 1 everything is evaluated.
@@ -102,15 +102,15 @@ def windows_around(moving_NHW: Tensor, *, margin: int, cell: int, largest: float
     wider_N1HW = F.max_pool2d(moving_NHW.float().unsqueeze(1), 2 * margin + 1, stride=1, padding=margin)
     cells_Nhw = (F.max_pool2d(wider_N1HW, cell) > 0).squeeze(1).cpu().numpy()
     sides = cells_Nhw.shape[1:]
-    quarters = [math.ceil(side / _SIZES) for side in sides]
+    steps = [max(side // _SIZES, 1) for side in sides]
     groups: dict[tuple[int, int], dict[int, tuple[int, int]]] = {}
     for row, cells_hw in enumerate(cells_Nhw):
         spans = [cells_hw.any(axis).nonzero()[0].tolist() for axis in (1, 0)]
         if not spans[0]:
             continue
-        # as many quarters one way as the other, so that there are few sizes
-        count = max(math.ceil((span[-1] - span[0] + 1) / q) for span, q in zip(spans, quarters, strict=True))
-        size = [min(count * q, side) for q, side in zip(quarters, sides, strict=True)]
+        # as many steps one way as the other, so that there are few sizes
+        count = max(math.ceil((span[-1] - span[0] + 1) / step) for span, step in zip(spans, steps, strict=True))
+        size = [min(count * step, side) for step, side in zip(steps, sides, strict=True)]
         size = list(sides) if math.prod(size) > largest * math.prod(sides) else size
         top, left = (_start(*one) for one in zip(spans, size, sides, strict=True))
         groups.setdefault((size[0] * cell, size[1] * cell), {})[row] = (top * cell, left * cell)

@@ -45,7 +45,7 @@ def test_windows_hold_what_moves(height, width, cell):
         made = windows_around(here, margin=margin, cell=cell, largest=largest)
         rows = sorted(row for windows in made for row in windows.rows)
         assert rows == here.flatten(1).any(1).nonzero().flatten().tolist()
-        assert len(made) <= 4 and len({windows.size for windows in made}) == len(made)
+        assert len(made) <= 7 and len({windows.size for windows in made}) == len(made)
         for windows in made:
             share = windows.size[0] * windows.size[1] / (height * width)
             assert share <= largest or windows.size == (height, width)
