@@ -258,7 +258,7 @@ def shapes(bench: Bench) -> list[dict[str, Any]]:
 def frames(bench: Bench) -> list[dict[str, Any]]:
     """Seconds and peak memory as clips grow longer; few steps, because time is linear in them too."""
     pipe, rows = bench.pipeline(), []
-    settings: dict[str, Any] = {"height": bench.pixels, "width": bench.pixels, "steps": 4, "guidance": "three_term"}
+    settings: dict[str, Any] = {"height": bench.pixels, "width": bench.pixels, "steps": 8, "guidance": "three_term"}
     for _ in pipe.stream("a prompt", num_frames=3, **settings):
         pass
     for number in (16, 32, 64, 128, 256) if bench.real else (2, 4):

@@ -16,8 +16,7 @@ All of it is exact: results differ from the network's by rounding only.
 Shape suffixes: B batch, C channels, H W feature size, N = H·W tokens, L text tokens, D text width.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
+from artv.networks.deep_features import DeepFeatures
 from artv.networks.kernels import (
     Shift,
     add_layer_norm,
@@ -36,6 +36,8 @@ from artv.networks.kernels import (
     linear_geglu,
     upsample,
 )
+from artv.networks.shallow import shallow
+from artv.networks.windows import Windows
 
 
 class Frozen(NamedTuple):
@@ -70,6 +72,21 @@ class Frozen(NamedTuple):
         """All of them, in a fixed order."""
         kept = [] if self.keep_anchor_B is None else [self.keep_anchor_B]
         return [*self.refs, *(t for pair in self.anchor for t in pair), *kept]
+
+    def within(self, windows: Windows) -> "Frozen":
+        """For windows of the frame, as :meth:`Features.within`. Does not wait for a GPU."""
+        rows, keep = windows.rows, self.keep_anchor_B
+        anchored = sum(row < self.anchored for row in rows)  # rows ascend, so these come first
+        seen = windows._replace(rows=rows[:anchored])
+        return Frozen(
+            tuple(
+                windows.crop(f, 2**level).contiguous(memory_format=torch.channels_last)
+                for level, f in enumerate(self.refs)
+            ),
+            tuple((seen.take(k), seen.take(v)) for k, v in self.anchor),
+            anchored,
+            None if keep is None else windows.take(keep),
+        )
 
     def clone(self) -> "Frozen":
         """The same values in memory of its own."""
@@ -137,63 +154,81 @@ class InferenceNetwork:
         return torch.cat([resnet.time_bias(embedding) for resnets in levels for resnet in resnets])
 
     def __call__(
-        self, z_BCHW: Tensor, time: Tensor, text: list[KeysValues], features: Frozen, copies: int = 1
+        self,
+        z_BCHW: Tensor,
+        time: Tensor,
+        text: list[KeysValues],
+        features: Frozen,
+        deep: DeepFeatures | None = None,
+        copies: int = 1,
     ) -> Tensor:
         """As the network's own call, from what :meth:`time`, :meth:`text` and :meth:`Frozen.of` returned.
 
         ``copies``: the rows of text and features are so many times the rows of ``z``, one after the other.
         """
-        biases, attends = iter(time.split(self.time_widths)), iter(self.attends)
-        sites = self._sites(text, features, copies)
-        folded = features.folded
+        if deep is not None:
+            deep.check(sum(map(len, self.up)))
+        if deep is not None and deep.filled:
+            return shallow(self, z_BCHW, time, text, features, deep, copies)
+        biases, attends, sites = iter(time.split(self.time_widths)), iter(self.attends), count()
+
+        def step(resnet: _Resnet, attends: bool, h: Tensor, skip: Tensor | None = None) -> Tensor:
+            site = next(sites) if attends else None
+            return self.step(resnet, next(biases), site, h, skip, text, features, copies)
 
         h = self.conv_in(z_BCHW.contiguous(memory_format=torch.channels_last))
-        skips = [_repeated(h, copies)]
+        skips = [repeated(h, copies)]
         for resnets, downsample, refs in zip(self.down, self.downsample, features.refs, strict=True):
             attending = next(attends)
             for j, resnet in enumerate(resnets):
-                copied = len(h) < len(skips[0])  # until the first site
-                h = resnet(h, next(biases), first=0 if copied else folded)
-                if attending:
-                    h = next(sites)(h)
-                elif copied:
-                    h = _repeated(h, copies)
+                h = step(resnet, attending, h)
                 h = h + refs if j == len(resnets) - 1 else h
                 skips.append(h)
             for conv in downsample:
                 h = conv(h)
                 skips.append(h)
 
-        h = self.middle[0](h, next(biases), first=folded)
-        for resnet in self.middle[1:]:
-            h = resnet(next(sites)(h), next(biases))
+        for j, resnet in enumerate(self.middle):
+            h = step(resnet, j == 0, h)
 
         for resnets, convs in zip(self.up, self.upsample, strict=True):
             attending = next(attends)
             for resnet in resnets:
-                h = resnet(h, next(biases), skips.pop(), first=folded)
-                h = next(sites)(h) if attending else h
+                if deep is not None and len(skips) == deep.blocks:
+                    deep.h_BCHW = h
+                h = step(resnet, attending, h, skips.pop())
             for conv in convs:
                 h = conv(upsample(h))
         return self.conv_out(self.norm_out.silu(h))
 
-    def _sites(self, text: list[KeysValues], features: Frozen, copies: int) -> Iterator[Callable[[Tensor], Tensor]]:
-        """For each site in its order a function that applies it: text, then anchor. It may change its argument."""
-        for i, (site, keys_values) in enumerate(zip(self.sites, text, strict=True)):
+    def step(
+        self,
+        resnet: "_Resnet",
+        bias: Tensor,
+        site: int | None,
+        h_BCHW: Tensor,
+        skip_BCHW: Tensor | None,
+        text: list[KeysValues],
+        features: Frozen,
+        copies: int,
+    ) -> Tensor:
+        """A residual block and, where there is one, the attention site behind it: text, then anchor.
 
-            def attend(h: Tensor, i: int = i, site: Any = site, keys_values: KeysValues = keys_values) -> Tensor:
-                rows = len(keys_values[0])
-                shared = len(h) < rows  # no site has told the branches apart yet
-                first = 0 if shared else features.folded
-                h = site(h, keys_values, first, copies if shared else 1)
-                if not features.anchor or not features.anchored:
-                    return h
-                return self.anchor_blocks[i](h, features.anchor[i], features.anchored, features.keep_anchor_B, first)
+        Rows that the branches share until they have seen the text come out ``copies`` times.
+        """
+        shared = len(h_BCHW) < len(text[0][0])
+        copies, first = (copies, 0) if shared else (1, features.folded)
+        h = resnet(h_BCHW, bias, skip_BCHW, first=first)
+        if site is None:
+            return repeated(h, copies)
+        h = self.sites[site](h, text[site], first, copies)
+        if not features.anchor or not features.anchored:
+            return h
+        anchor = features.anchor[site]
+        return self.anchor_blocks[site](h, anchor, features.anchored, features.keep_anchor_B, first)
 
-            yield attend
 
-
-def _repeated(x: Tensor, copies: int) -> Tensor:
+def repeated(x: Tensor, copies: int) -> Tensor:
     """The rows so many times, one after the other; the layout stays."""
     return x if copies == 1 else torch.cat([x] * copies)
 
@@ -379,7 +414,7 @@ class _TextBlock(_Site):
         h = self.tokens(x_BCHW, Shift(self.taken_off, first) if fused else None)
         q, k, v = self.qkv(self.norm1(h)).chunk(3, dim=-1)
         h, normed = self.norm2.of_sum(h, self.out(attention(self.split(q), self.split(k), self.split(v))))
-        x_BCHW, h, normed = (_repeated(each, copies) for each in (x_BCHW, h, normed))
+        x_BCHW, h, normed = (repeated(each, copies) for each in (x_BCHW, h, normed))
         h_MC = self.feed_forward(h, self.text_out(attention(self.split(self.text_q(normed)), *text)))
         return self.add_to(x_BCHW, h_MC) if fused else x_BCHW.add_(self.residual(h_MC, x_BCHW))
 
