@@ -124,10 +124,16 @@ def test_bad_files_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("", "must have file and caption"), ("file,caption\n", "is empty"), ("file,caption\nx.mp4,a\n", "x.mp4")],
+    [
+        (b"", "must begin with the line 'file,caption'"),
+        (b"file,caption\n", "is empty"),
+        (b"file,caption\nx.mp4,a\n", "x.mp4"),
+        (b"file,caption\n,a\n", "a line without a file"),
+        (b"file,caption\nx.mp4,caf\xe9\n", "no text in UTF-8"),
+    ],
 )
 def test_bad_caption_files(tmp_path, text, reason):
-    (tmp_path / "captions.csv").write_text(text)
+    (tmp_path / "captions.csv").write_bytes(text)
     with pytest.raises(UserError, match=reason):
         read_captions(tmp_path)
 
