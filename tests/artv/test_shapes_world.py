@@ -116,7 +116,9 @@ def test_frame_rates_and_sizes_are_converted(tmp_path):
 def test_bad_files_are_named(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video")
-    for name, reason in (("empty.mp4", "0 bytes"), ("text.mp4", "cannot be read"), ("gone.mp4", "does not exist")):
+    (tmp_path / "dir.mp4").mkdir()
+    reasons = {"empty": "0 bytes", "text": "cannot be read", "gone": "does not exist", "dir": "is a folder"}
+    for name, reason in ((f"{stem}.mp4", reason) for stem, reason in reasons.items()):
         with pytest.raises(UserError, match=reason) as caught:
             open_video(tmp_path / name)
         assert name in str(caught.value) and "\n" not in str(caught.value)
