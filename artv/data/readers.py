@@ -88,6 +88,8 @@ def open_video(path: str | Path, reader: str = "decord") -> Reader:
     path = Path(path)
     if reader not in READERS:
         raise UserError(f"reader is {reader!r}; {closest(reader, READERS)}")
+    if path.is_dir():
+        raise UserError(f"video {path} is a folder; give a video file")
     if not path.is_file():
         raise UserError(f"video {path} does not exist")
     if path.stat().st_size == 0:
