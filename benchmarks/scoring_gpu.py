@@ -1,7 +1,7 @@
 """Scoring folders of mp4 files with I3D on a GPU, end to end: clips a second, where they go, and against cd-fvd.
 
     python benchmarks/scoring_gpu.py --clips 1000 --out benchmarks/results                       # on a GPU
-    python benchmarks/scoring_gpu.py --clips 1000 --source DIR      # from clips made elsewhere, where nothing can encode
+    python benchmarks/scoring_gpu.py --clips 1000 --source DIR      # clips made elsewhere; nothing here encodes
     python benchmarks/scoring_gpu.py --device cpu --clips 2 --size 64 --workers 2 --batches 0    # a rehearsal
 
 Random weights, the same file for both; clips are made here (H.264, moving textures). End to end is: files on disk →
@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scoring import FRAMES, make_clip, make_weights
+from scoring import FRAMES, cd_fvd, make_clip, make_weights
 
 from artv.data.readers import read_video
 from artv_eval.decoding import Window, decode
@@ -105,9 +105,7 @@ class Theirs:
         self.root, self.device = root, device
 
     def _new(self) -> Any:
-        from cdfvd import fvd
-
-        return fvd.cdfvd("i3d", ckpt_path=str(self.root / "i3d.pt"), n_fake="full", device=self.device)
+        return cd_fvd().cdfvd("i3d", ckpt_path=str(self.root / "i3d.pt"), n_fake="full", device=self.device)
 
     def loader(self, limit: int | None = None) -> float:
         """Through a DataLoader with the settings of ``load_videos``."""
