@@ -88,7 +88,7 @@ def theirs(real: Path, fake: Path, weights: Path, device: str) -> tuple[float, f
 
 
 def cd_fvd() -> Any:
-    """cd-fvd's module. Newer SciPy has no ``disp`` in ``sqrtm`` any more, which cd-fvd 0.1.1 passes: it is taken off."""
+    """cd-fvd's module. Newer SciPy's ``sqrtm`` has no ``disp``, which cd-fvd 0.1.1 passes: it is taken off."""
     import inspect
 
     import scipy.linalg
