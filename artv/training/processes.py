@@ -4,6 +4,8 @@ A decision that hangs on a clock (save now? stop now?) must be the same everywhe
 forever: the main process decides and the others follow.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -55,6 +57,22 @@ def gather(value: T) -> list[T]:
 def wait() -> None:
     """Returns when every process has come here."""
     gather(None)
+
+
+def leave() -> None:
+    """Ends the exchange: threads of gloo that outlive the interpreter's end would abort the process."""
+    _host_group.cache_clear()
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """Calls :func:`leave` at the end, also of work that failed. A ``with`` block or a decorator."""
+    try:
+        yield
+    finally:
+        leave()
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+
+from artv.errors import UserError
+from artv.training import processes
+from artv.training.config import load_config
+from artv.training.launch import launch_training
 
 HALVES = Path(__file__).parent / "halves.py"
 TORCHRUN = ["torch.distributed.run", "--nproc-per-node", 2, "--standalone"]
@@ -32,6 +38,22 @@ def test_two_halves_are_one_whole(tmp_path):
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)  # the mean over both
     start = torch.full((1, 3), 0.5)
     assert (one["weights"][0] - 1).norm() < 0.2 * (start - 1).norm()
+
+
+def test_leaving_ends_every_thread_of_the_exchange(tmp_path):
+    def threads():
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    for turn in range(2):  # and can be entered again
+        dist.init_process_group("gloo", init_method=f"file://{tmp_path / str(turn)}", rank=0, world_size=1)
+        processes._host_group()
+        within = threads()
+        with pytest.raises(UserError, match="gaussian"):
+            launch_training(
+                load_config("shapes", ref_noise="gaussian:1"), tmp_path / "run", stages=["model"],
+                components=None, init=None, revision=None, device="cpu",
+            )  # fmt: skip
+        assert not dist.is_initialized() and threads() < within
 
 
 def test_train_and_resume_in_two_processes(tmp_path):
