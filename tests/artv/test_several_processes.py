@@ -73,6 +73,18 @@ def test_train_and_resume_in_two_processes(tmp_path):
     assert len(random) == 2 and not torch.equal(random[0]["cpu"], random[1]["cpu"])
 
 
+def test_a_failure_of_one_process_ends_all_without_a_traceback(tmp_path):
+    """As on a full disk: what the main process would save to cannot be written."""
+    train = ["artv", "train", "--preset", "shapes", "--out", "run", "--clips", 4, "--steps", 1, "--batch-size", 1]
+    train += ["--components", "shapes", "--stages", "model", "--device", "cpu"]
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "state.new").touch()
+    failed = python(*TORCHRUN, "-m", *train, cwd=tmp_path)
+    ours = failed.stderr.partition("torch/distributed/elastic")[0]  # the launcher tells of failures in its own way
+    assert failed.returncode == 1 and "Traceback" not in ours, failed.stderr
+    assert "cannot write run/model/state: " in ours and "terminate called" not in failed.stderr
+
+
 def test_accelerates_cpu_launch_would_be_one_process(tmp_path):
     environment = {"ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "127.0.0.1"}  # what --cpu --num_processes 2 sets
     done = python("artv", "train", "--preset", "shapes", "--out", "run", cwd=tmp_path, **environment)
