@@ -16,6 +16,7 @@ import numpy as np
 
 from artv.errors import UserError, WorkFailed
 from artv.progress import progress_bar
+from artv.requests import check_seed
 from artv_eval.api import ClipRequest, ProtocolCard, Task
 from artv_eval.build import Recipe, build, recipe, settings_of
 from artv_eval.components import KINDS
@@ -162,8 +163,7 @@ def _check_numbers(options: SweepOptions) -> None:
     for name, (value, minimum) in least.items():
         if value is not None and value < minimum:
             raise UserError(f"--{name} is {value}; it must be at least {minimum}")
-    if options.seed < 0:
-        raise UserError(f"--seed is {options.seed}; it must be at least 0")
+    check_seed(options.seed, "--seed")
 
 
 def _metric_recipes(

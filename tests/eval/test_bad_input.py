@@ -60,6 +60,13 @@ def test_a_mistake_in_the_request_is_one_line_and_exit_2(toy, made, arguments, w
 def test_an_option_that_does_not_exist_names_the_closest(toy):
     outcome = toy("--ablaton", "noise")
     assert outcome.code == 2 and "--ablation" in outcome.err
+    assert outcome.err.startswith("artv-eval sweep: no such option") and outcome.err.count("\n") == 1
+    assert outcome.err.rstrip().endswith("; see artv-eval sweep --help")
+
+
+def test_an_option_about_plugins_without_its_value_is_one_line(cli):
+    outcome = cli("sweep", "-p")
+    assert outcome.code == 2 and is_one_line(outcome) and "expected one argument" in outcome.err
 
 
 @pytest.mark.parametrize("text", ["noisy: 3", "- noisy", "noisy: {steps: ["])
