@@ -7,7 +7,8 @@ Shape suffixes: B samples, N = branches · B rows of one batched call, C latent 
 tokens, D text width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,11 @@ from artv.composition import compose, copied_noise
 from artv.guidance import Branch, Guidance
 from artv.mask_rules import MaskRule
 from artv.networks import ArtVModel, Encoded, InferenceModel, Prediction
+from artv.networks.deep_features import DeepPair
 from artv.schedule import NoiseSchedule
+
+Predict = Callable[[Tensor, int, Tensor, Encoded], Prediction]
+"""``predict(z_NCHW, t, text_NLD, encoded_N)``, as :meth:`Denoiser.predict`."""
 
 
 class Denoiser:
@@ -40,7 +45,8 @@ class Denoiser:
         mask_B1HW: mask of the full branch at the latest evaluation, in [0, 1], 1 = copied; None without one.
         masks: the masks of all evaluations so far, if recorded.
         evaluations: calls so far.
-        rows: rows that the networks have seen so far (samples × branches, summed over the calls).
+        rows: rows that the networks have seen so far (samples × branches, summed over the calls); of a row of which
+            the dynamic network saw only a part, that share.
     """
 
     def __init__(
@@ -68,30 +74,36 @@ class Denoiser:
         self.mask_B1HW: Tensor | None = None
         self.masks: list[Tensor] = []
         self.evaluations = 0
-        self.rows = 0
+        self.rows = 0.0
         self._batches: dict[tuple[Branch, ...], tuple[Encoded, Tensor]] = {}
 
     @torch.no_grad()
-    def __call__(self, x_BCHW: Tensor, sigma: Tensor) -> Tensor:
+    def __call__(self, x_BCHW: Tensor, sigma: Tensor, predict: Predict | None = None) -> Tensor:
         """x0 with guidance, like ``x_BCHW``, at the noise level ``sigma`` (a scalar tensor, > 0)."""
         _, level = self.quantise(sigma)
-        return x_BCHW - level * self.guidance.combine(self.noises(x_BCHW, sigma, self.guidance.branches(level)), level)
+        noises = self.noises(x_BCHW, sigma, self.guidance.branches(level), predict)
+        return x_BCHW - level * self.guidance.combine(noises, level)
 
     @torch.no_grad()
-    def noises(self, x_BCHW: Tensor, sigma: Tensor, branches: Sequence[Branch]) -> list[Tensor]:
-        """The noise that each branch predicts, like ``x_BCHW``, in one batch; the first branch drops nothing."""
+    def noises(
+        self, x_BCHW: Tensor, sigma: Tensor, branches: Sequence[Branch], predict: Predict | None = None
+    ) -> list[Tensor]:
+        """The noise that each branch predicts, like ``x_BCHW``, in one batch; the first branch drops nothing.
+
+        ``predict`` takes the place of :meth:`predict`: this is where an acceleration comes between guidance and model.
+        """
         t, level = self.quantise(sigma)
         B = x_BCHW.shape[0]
         # rows without an anchor come last, so that a network can leave them out of its anchor blocks
         order = sorted(range(len(branches)), key=lambda i: "anchor" in branches[i])
         encoded_N, text_NLD = self._batch(tuple(branches[i] for i in order), B)
         z_NCHW = (x_BCHW / (1 + level**2) ** 0.5).repeat(len(branches), 1, 1, 1)
-        prediction = self.model.predict_at(z_NCHW, t, text_NLD, encoded_N, use_mask=self.use_mask)
-        if self.mask_rule is not None:
-            prediction = self._ruled(prediction, self.mask_rule, z_NCHW, t, encoded_N)
+        prediction = (predict or self.predict)(z_NCHW, t, text_NLD, encoded_N)
+        if self.mask_rule is not None and prediction.mask_B1HW is not None:
+            prediction = self._ruled(prediction, z_NCHW, t, encoded_N)
 
         self.evaluations += 1
-        self.rows += len(z_NCHW)
+        self.rows += len(z_NCHW) if prediction.rows is None else prediction.rows
         if prediction.mask_B1HW is not None:
             self.mask_B1HW = prediction.mask_B1HW[:B]
             if self.record_masks:
@@ -99,22 +111,44 @@ class Denoiser:
         by_branch = dict(zip(order, prediction.eps_BCHW.split(B), strict=True))
         return [by_branch[i] for i in range(len(branches))]
 
+    def predict(
+        self, z_NCHW: Tensor, t: int, text_NLD: Tensor, encoded_N: Encoded, deep: DeepPair | None = None
+    ) -> Prediction:
+        """The model's prediction for the rows of all branches, branch by branch, each the same B latents.
+
+        ``deep``: where the networks keep deep features or take them from (:func:`artv.networks.deep_features`);
+        one for each set of branches.
+        """
+        more: dict[str, Any] = {} if deep is None else {"deep": deep}  # a stand-in for the model need not know it
+        if isinstance(self.model, InferenceModel):
+            more["copies"] = len(z_NCHW) // len(self.text_BLD)
+        return self.model.predict_at(z_NCHW, t, text_NLD, encoded_N, use_mask=self.use_mask, **more)
+
+    def used_mask(self, mask_N1HW: Tensor, t: int, encoded_N: Encoded) -> Tensor:
+        """The mask that composes the noise, in [0, 1], of the predicted one: as the mask rule makes it."""
+        if self.mask_rule is None:
+            return mask_N1HW
+        ruled_N1HW = self.mask_rule(mask_N1HW, float(self.schedule.all_sigmas[t]))
+        return ruled_N1HW * encoded_N.keep_ref_B.view(-1, 1, 1, 1)
+
+    def copied(self, z_NCHW: Tensor, t: int, encoded_N: Encoded) -> Tensor:
+        """The noise that copies the newest frame, float32, like ``z_NCHW``."""
+        a, s = self.schedule.a_s(torch.tensor([t], device=z_NCHW.device))
+        return copied_noise(z_NCHW.float(), encoded_N.copy_BCHW.float(), a, s)
+
     def quantise(self, sigma: Tensor) -> tuple[int, float]:
         """Timestep whose noise level is nearest to ``sigma``, and that level."""
         table = self.schedule.all_sigmas
         t = int((table - sigma.detach().to(table)).abs().argmin())
         return t, float(table[t])
 
-    def _ruled(self, p: Prediction, rule: MaskRule, z_NCHW: Tensor, t: int, encoded_N: Encoded) -> Prediction:
-        """The prediction composed anew, with the mask that the rule makes; nothing to do without a mask network."""
-        if p.mask_B1HW is None:
-            return p
+    def _ruled(self, p: Prediction, z_NCHW: Tensor, t: int, encoded_N: Encoded) -> Prediction:
+        """The prediction composed anew, with the mask that the rule makes."""
+        assert p.mask_B1HW is not None
         assert p.dynamic_BCHW is not None, "a prediction with a mask lacks the dynamic noise, which a rule needs"
-        mask_N1HW = rule(p.mask_B1HW, float(self.schedule.all_sigmas[t])) * encoded_N.keep_ref_B.view(-1, 1, 1, 1)
-        a, s = self.schedule.a_s(torch.tensor([t], device=z_NCHW.device))
-        copied_NCHW = copied_noise(z_NCHW.float(), encoded_N.copy_BCHW.float(), a, s)
-        eps_NCHW = compose(mask_N1HW, copied_NCHW, p.dynamic_BCHW.float())
-        return Prediction(eps_NCHW.to(z_NCHW.dtype), mask_N1HW, p.dynamic_BCHW)
+        mask_N1HW = self.used_mask(p.mask_B1HW, t, encoded_N)
+        eps_NCHW = compose(mask_N1HW, self.copied(z_NCHW, t, encoded_N), p.dynamic_BCHW.float())
+        return p._replace(eps_BCHW=eps_NCHW.to(z_NCHW.dtype), mask_B1HW=mask_N1HW)
 
     def _batch(self, branches: tuple[Branch, ...], B: int) -> tuple[Encoded, Tensor]:
         """Conditions of all branches, branch by branch; the same for every evaluation of a frame, so made once."""

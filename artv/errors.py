@@ -13,9 +13,11 @@ class WorkFailed(RuntimeError):
 
 
 def closest(name: str, options: Iterable[str]) -> str:
-    """Ends an error about an unknown name: the closest of the allowed ones, or all of them."""
+    """Ends an error about an unknown name: the closest of the allowed ones, all of them, or that there are none."""
     known = sorted(options)
+    if not known:
+        return "there are none"
     near = get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(near)}? (all: {', '.join(known)})"
-    return f"it must be one of {', '.join(known) or '(none installed)'}"
+    return f"it must be one of {', '.join(known)}"

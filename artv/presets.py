@@ -101,6 +101,8 @@ def check_source(name: str) -> None:
         if name not in packaged():
             raise UserError(f"packaged weights {name!r} do not exist; {closest(name, packaged())}")
         return
+    if (path / "pipeline" / "model_index.json").is_file() and not (path / "model_index.json").is_file():
+        raise UserError(f"checkpoint {name} is a training run; give the pipeline in it: {path / 'pipeline'}")
     if path.is_dir() and not (path / "model_index.json").is_file():
         raise UserError(f"checkpoint {name} holds no model_index.json; give a folder written by save_pretrained")
     if not path.is_dir() and (name.count("/") != 1 or name.startswith((".", "/"))):

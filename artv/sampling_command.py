@@ -11,7 +11,15 @@ from artv.anchors import UserImage, anchor_strategy
 from artv.errors import UserError
 from artv.guidance import parse as parse_guidance
 from artv.images import open_image
-from artv.requests import SAMPLER_NAMES, check_count, check_device, check_name, check_suffix, check_writable
+from artv.requests import (
+    SAMPLER_NAMES,
+    check_count,
+    check_device,
+    check_name,
+    check_seed,
+    check_suffix,
+    check_writable,
+)
 from artv.video import SUFFIXES, write_clip
 
 if TYPE_CHECKING:
@@ -49,6 +57,8 @@ def _check(out: Path, checkpoint: str, device: str | None, save_masks: Path | No
     """Everything that needs no weights."""
     check_count("frames", settings["num_frames"])
     check_count("steps", settings["steps"])
+    for seed in settings["seed"]:
+        check_seed(seed)
     check_name("sampler", settings["sampler"], SAMPLER_NAMES)
     anchor = anchor_strategy(settings["anchor"])
     if isinstance(anchor, UserImage):

@@ -69,6 +69,7 @@ class Method(Protocol):
         """One clip a request, in order, each depending on its own request only.
 
         A :class:`FailedClip` costs one clip; an exception costs the rest of ``requests``, and its cell has no values.
+        A list says that all clips are made: an interruption waits until they are stored.
         """
         ...
 

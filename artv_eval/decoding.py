@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def decode(
     workers: int = 2,
     timeout: float = 60.0,
     seeds: Sequence[int] | None = None,
-) -> Iterator[Decoded]:
+) -> Generator[Decoded, None, None]:
     """Clips of the files in order; a file that cannot be read comes with its reason.
 
     Args:
@@ -147,7 +147,7 @@ class _Crew:
             late.set()
             process.kill()
 
-        timer = threading.Timer(self.timeout, give_up)
+        timer = threading.Timer(min(self.timeout, threading.TIMEOUT_MAX), give_up)
         timer.start()
         try:
             _send(process.stdin, (path, self.window, seed))

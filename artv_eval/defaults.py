@@ -116,6 +116,8 @@ def register_accelerations() -> list[Component]:
     return [
         Component("reuse-guidance", f"{where}:ReuseGuidance", "all guidance branches at some evaluations only"),
         Component("reuse-evaluations", f"{where}:ReuseEvaluations", "some evaluations take the x0 of the one before"),
+        Component("reuse-features", f"{where}:ReuseFeatures", "the networks' deep levels at some evaluations only"),
+        Component("skip-copied", f"{where}:SkipCopied", "no dynamic noise where the mask copies anyway"),
     ]
 
 

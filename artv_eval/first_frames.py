@@ -3,13 +3,13 @@
 Shape legend: B prompts, H W pixels.
 """
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from artv.data.captions import read_table
 from artv.errors import UserError, closest
 from artv.images import load_images
 
@@ -65,8 +65,4 @@ def _captioned(root: Path) -> dict[str, Path]:
     table = root / CAPTIONS
     if not table.is_file():
         return {}
-    with table.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"file", "caption"} <= set(reader.fieldnames or ()):
-            raise UserError(f"{table} has the columns {reader.fieldnames}; it must have file and caption")
-        return {row["caption"]: root / Path(row["file"]).name for row in reader}
+    return {caption: root / Path(file).name for file, caption in read_table(table)}

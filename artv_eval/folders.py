@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
+from artv_eval.captions import Captions
 from artv_eval.datasets import VIDEO_SUFFIXES
 from artv_eval.decoding import Decoded, Window, decode
 from artv_eval.features.base import digest_of
@@ -32,7 +33,7 @@ from artv_eval.features.weights import sha256_of
 from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.doubts import doubts
 from artv_eval.metrics.statistics import bootstrap_interval
-from artv_eval.results import OK, Curve, Results, Row
+from artv_eval.results import OK, BadFile, Curve, Results, Row, reason
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
 BATCH = 16
@@ -46,24 +47,10 @@ def video_files(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give a folder of video files ({', '.join(SUFFIXES)})")
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.is_dir())
     if not files:
         raise UserError(f"{folder} holds no video files ({', '.join(SUFFIXES)})")
     return files
-
-
-def read_captions(path: str | Path) -> dict[str, str]:
-    """``file,caption`` lines (with that header) as ``artv data shapes`` writes them: file name → caption."""
-    import csv
-
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"captions file {path} does not exist")
-    with path.open(newline="") as source:
-        rows = list(csv.DictReader(source))
-    if not rows or not {"file", "caption"} <= rows[0].keys():
-        raise UserError(f"captions file {path} must begin with the line 'file,caption' and hold at least one caption")
-    return {Path(row["file"]).name: row["caption"] for row in rows}
 
 
 class RowCache:
@@ -103,11 +90,15 @@ def default_cache() -> Path:
 
 @dataclass(kw_only=True)
 class Described:
-    """Rows of the files that could be read, by the digest of the metric; ``bad``: file → why not."""
+    """Rows of the files that could be read, by the digest of the metric; ``bad``: file → why not.
+
+    ``failed``: digest of a metric that could not describe the files → why, as its row's status.
+    """
 
     files: list[Path] = field(default_factory=list)
     rows: dict[str, np.ndarray] = field(default_factory=dict)
     bad: dict[Path, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     rates: dict[float, Path] = field(default_factory=dict)
     sizes: dict[tuple[int, int], Path] = field(default_factory=dict)
     digest: str = ""  # of the contents of the files, whatever their names and order
@@ -133,13 +124,15 @@ def describe_files(
     evaluators: Sequence[Evaluator],
     window: Window,
     *,
-    captions: Mapping[str, str] | None = None,
+    captions: Mapping[Path, str] | None = None,
     cache: Path | None = None,
     workers: int = WORKERS,
     timeout: float = 60.0,
     on_clip: Callable[[int], None] | None = None,
 ) -> Described:
     """Rows of every file under every evaluator; evaluators of one digest share them.
+
+    An evaluator that raises has no rows, and the others have theirs.
 
     Raises:
         UserError: files of different sizes without a transform that makes them equal, or of different rates without
@@ -156,7 +149,7 @@ class _Describer:
         files: Sequence[Path],
         evaluators: Sequence[Evaluator],
         window: Window,
-        captions: Mapping[str, str],
+        captions: Mapping[Path, str],
         cache: RowCache,
         on_clip: Callable[[int], None] | None,
     ):
@@ -173,7 +166,7 @@ class _Describer:
 
     def _key(self, place: int, file: Path) -> str:
         seed = str(place) if self.window.which == "random" else ""
-        return digest_of([self.contents[place], self.captions.get(file.name, ""), seed])
+        return digest_of([self.contents[place], self.captions.get(file, ""), seed])
 
     def run(self, workers: int, timeout: float) -> Described:
         missing = [i for i, key in enumerate(self.keys) if any(key not in kept for kept in self.kept.values())]
@@ -219,7 +212,14 @@ class _Describer:
         keys = [self.keys[i] for i, _ in batch]
         found = {FACTS: dict(zip(keys, (np.array(_facts(clip)) for _, clip in batch), strict=True))}
         for digest, evaluator in self.evaluators.items():
-            found[digest] = dict(zip(keys, np.asarray(evaluator.describe(clip_set)), strict=True))
+            if digest in self.found.failed:
+                continue
+            try:
+                found[digest] = dict(zip(keys, np.asarray(evaluator.describe(clip_set)), strict=True))
+            except (WorkFailed, OSError):
+                raise
+            except Exception as error:
+                self.found.failed[digest] = reason(error)
         return found
 
     def _keep(self, found: "Rows") -> None:
@@ -229,7 +229,7 @@ class _Describer:
     def _request(self, i: int, frames: np.ndarray) -> ClipRequest:
         return ClipRequest(
             index=i,
-            prompt=self.captions.get(self.files[i].name, ""),
+            prompt=self.captions.get(self.files[i], ""),
             seed=0,
             num_frames=len(frames),
             height=frames.shape[1],
@@ -248,7 +248,8 @@ class _Describer:
             self._check(self.files[i], *self.kept[FACTS][self.keys[i]])
         self.found.digest = digest_of(sorted(self.contents[i] for i in good))[:12]
         if good:
-            self.found.rows = {d: np.stack([kept[self.keys[i]] for i in good]) for d, kept in self.kept.items()}
+            there = {digest: kept for digest, kept in self.kept.items() if digest not in self.found.failed}
+            self.found.rows = {digest: np.stack([kept[self.keys[i]] for i in good]) for digest, kept in there.items()}
         return self.found
 
 
@@ -294,13 +295,34 @@ def check_sizes(evaluators: Sequence[Evaluator], sizes: Mapping[tuple[int, int],
             )
 
 
+GIVEN = {"captions": "--captions FILE", "reference": "--real DIR"}
+"""What a metric may need that the caller can give, with the option that gives it."""
+
+UNHELD = {
+    "real": "the ground truth of each clip",
+    "first_frame": "given first frames",
+    "mask": "the masks of the model",
+    "labels": "labels of what moves",
+}
+"""What a metric may need that no video file holds."""
+
+
+def lacking(evaluator: Evaluator, given: frozenset[str]) -> str | None:
+    """The status of a metric that needs more than the files and what is ``given`` with them, or None."""
+    missing = sorted(evaluator.needs - given)
+    if unheld := [UNHELD.get(name, name) for name in missing if name not in GIVEN]:
+        return f"absent: it needs {' and '.join(unheld)}, which video files do not hold; a sweep has it"
+    return f"absent: it needs {' and '.join(GIVEN[name] for name in missing)}" if missing else None
+
+
 def score_folders(
     real: str | Path | None,
     fake: str | Path,
     evaluators: Sequence[Evaluator],
     window: Window,
     *,
-    captions: Mapping[str, str] | None = None,
+    absent: Mapping[str, str] | None = None,
+    captions: Captions | None = None,
     bad_files: float = 0.01,
     protocol: str = "folders",
     protocol_hash: str = "",
@@ -314,53 +336,76 @@ def score_folders(
 ) -> Results:
     """Values with intervals of the clips in ``fake``, against those in ``real`` where the metric needs them.
 
+    A metric that these files cannot have, or that fails on them, is a row that says why.
+
     Args:
         real: None is enough for metrics without a reference.
-        captions: file name → caption, for CLIPSIM.
+        absent: metric → status, of metrics that have no evaluator, for their rows.
+        captions: of the files in ``fake``, for CLIPSIM.
         bad_files: share of unreadable files above which metrics are withheld.
         protocol, protocol_hash: as shown in the rows; of a metric with a reference, the hash also covers its files.
         hashes: metric → its hash, where its settings are not the protocol's.
         real_which: the part of a real video that is taken, if not the window's.
         on_clip: progress: folder, files done, files in all.
+
+    Raises:
+        UserError: no metric can be had, fewer than 2 files, a file without a caption where one is needed, files that
+            differ as :func:`describe_files` says.
     """
-    options: dict[str, Any] = {"captions": captions, "cache": cache, "workers": workers, "timeout": timeout}
-    fakes, reals = video_files(fake), video_files(real) if real is not None else []
-    needing = [e for e in evaluators if "reference" in e.needs]
-
-    def progress(name: str, total: int) -> Callable[[int], None]:
-        return lambda done: on_clip(name, done, total) if on_clip is not None else None
-
-    ours = describe_files(
-        fakes, _possible(evaluators, captions), window, on_clip=progress("fake", len(fakes)), **options
-    )
-    theirs = Described()
-    if needing and reals:
-        place = replace(window, which=real_which or window.which)
-        theirs = describe_files(reals, needing, place, on_clip=progress("real", len(reals)), **options)
-        check_rates(window, {**theirs.rates, **ours.rates})
-        check_sizes(needing, {**theirs.sizes, **ours.sizes})
+    given = frozenset({"reference"} if real is not None else ()) | ({"captions"} if captions is not None else set())
+    statuses = {e.name: status for e in evaluators if (status := lacking(e, given)) is not None} | dict(absent or {})
+    possible = [evaluator for evaluator in evaluators if evaluator.name not in statuses]
+    if not possible:
+        why = "; ".join(f"{name}: {status.removeprefix('absent: ')}" for name, status in statuses.items())
+        raise UserError(f"no metric can be computed: {why}")
+    needing = [evaluator for evaluator in possible if "reference" in evaluator.needs]
+    sides = {"fake": _Side(Path(fake), possible, captions)}
+    if needing and real is not None:
+        sides["real"] = _Side(Path(real), needing, None)
+    found = {}
+    for name, side in sides.items():
+        which = (real_which or window.which) if name == "real" else window.which
+        found[name] = describe_files(
+            side.files, side.evaluators, replace(window, which=which), captions=side.captions, cache=cache,
+            workers=workers, timeout=timeout, on_clip=_counted(on_clip, name, len(side.files)),
+        )  # fmt: skip
+    ours, theirs = found["fake"], found.get("real", Described())
+    check_rates(window, {**theirs.rates, **ours.rates})
+    check_sizes(needing, {**theirs.sizes, **ours.sizes})
     label: dict[str, Any] = {"ablation": None, "cell": Path(fake).name, "method": Path(fake).name, "protocol": protocol}
-    rows = []
+    empty = Row(**label, metric="", value=None, ci_low=None, ci_high=None, n=0, protocol_hash=protocol_hash)
+    rows, curves, valued = [], [], []
     for evaluator in evaluators:
         key = (hashes or {}).get(evaluator.name, protocol_hash)
         key = digest_of([key, theirs.digest])[:12] if evaluator in needing else key
-        row = Row(
-            **label, metric=evaluator.name, value=None, ci_low=None, ci_high=None, n=0, protocol_hash=key,
-            higher_is_better=evaluator.higher_is_better,
+        row = replace(
+            empty, metric=evaluator.name, protocol_hash=key, higher_is_better=evaluator.higher_is_better,
+            status=statuses.get(evaluator.name, OK),
         )  # fmt: skip
-        rows.append(_scored(row, evaluator, ours, theirs, captions, bad_files, resamples))
-    curves = [_curve(row, e, ours, theirs) for row, e in zip(rows, evaluators, strict=True) if row.status == OK]
-    return Results(
-        run=None,
-        rows=rows,
-        curves=[curve for curve in curves if curve is not None],
-        notes=(*notes_of({"fake": ours, "real": theirs}), *_doubts(rows, evaluators, ours, theirs)),
-    )
+        rows.append(_scored(row, evaluator, found, bad_files, resamples) if row.status == OK else row)
+        if rows[-1].status == OK and (curve := _curve(row, evaluator, ours, theirs)) is not None:
+            curves.append(curve)
+        if rows[-1].status == OK:
+            valued.append((evaluator, ours.rows[evaluator.digest], theirs.rows.get(evaluator.digest)))
+    rows += [replace(empty, metric=name, status=status) for name, status in (absent or {}).items()]
+    notes = (*notes_of(found), *doubts(valued))
+    return Results(run=None, rows=rows, curves=curves, notes=notes, bad_files=bad_files_of(found))
 
 
-def _doubts(rows: Sequence[Row], evaluators: Sequence[Evaluator], ours: Described, theirs: Described) -> list[str]:
-    scored = [e for row, e in zip(rows, evaluators, strict=True) if row.status == OK]
-    return doubts((e, ours.rows[e.digest], theirs.rows.get(e.digest)) for e in scored)
+class _Side:
+    """A folder with what is to be described of it; all that can be wrong with it is found before the first decoding."""
+
+    def __init__(self, folder: Path, evaluators: Sequence[Evaluator], captions: Captions | None):
+        self.evaluators, self.files = evaluators, video_files(folder)
+        if len(self.files) < 2:
+            raise UserError(f"{folder} holds 1 video file, {self.files[0].name}; a value needs at least 2")
+        if captions is not None and any("captions" in evaluator.needs for evaluator in evaluators):
+            captions.check(self.files, folder)
+        self.captions = captions.of(self.files, folder) if captions is not None else None
+
+
+def _counted(on_clip: Callable[[str, int, int], None] | None, name: str, total: int) -> Callable[[int], None]:
+    return lambda done: on_clip(name, done, total) if on_clip is not None else None
 
 
 def _curve(row: Row, evaluator: Evaluator, ours: Described, theirs: Described) -> Curve | None:
@@ -368,35 +413,28 @@ def _curve(row: Row, evaluator: Evaluator, ours: Described, theirs: Described) -
     return None if values is None else Curve(ablation=None, cell=row.cell, metric=row.metric, values=values)
 
 
-def _possible(evaluators: Sequence[Evaluator], captions: Mapping[str, str] | None) -> list[Evaluator]:
-    there = {"reference"} | ({"captions"} if captions else set())
-    return [evaluator for evaluator in evaluators if evaluator.needs <= there]
-
-
-def _scored(
-    row: Row,
-    evaluator: Evaluator,
-    ours: Described,
-    theirs: Described,
-    captions: Mapping[str, str] | None,
-    bad_files: float,
-    resamples: int,
-) -> Row:
-    if not _possible([evaluator], captions):
-        lacking = evaluator.needs - {"reference"} - ({"captions"} if captions else set())
-        return replace(row, status=f"absent: files of a folder come with no {' and no '.join(sorted(lacking))}")
-    sides = {"fake": ours} | ({"real": theirs} if "reference" in evaluator.needs else {})
+def _scored(row: Row, evaluator: Evaluator, found: Mapping[str, Described], bad_files: float, resamples: int) -> Row:
+    sides = {name: side for name, side in found.items() if name == "fake" or "reference" in evaluator.needs}
     for name, side in sides.items():
         if (withheld := side.withheld(bad_files, name)) is not None:
             return replace(row, status=withheld)
         if len(side.files) < 2:
             return replace(row, status=f"absent: {len(side.files)} {name} clips; at least 2 are needed")
+        if evaluator.digest in side.failed:
+            return replace(row, status=side.failed[evaluator.digest])
     try:
-        reference = theirs.rows[evaluator.digest] if "reference" in evaluator.needs else None
-        found = bootstrap_interval(evaluator, ours.rows[evaluator.digest], reference, resamples=resamples)
-    except UserError as error:
-        return replace(row, status=f"absent: {error}")
-    return replace(row, value=found.value, ci_low=found.low, ci_high=found.high, n=found.n, status=OK)
+        reference = sides["real"].rows[evaluator.digest] if "real" in sides else None
+        value = bootstrap_interval(evaluator, sides["fake"].rows[evaluator.digest], reference, resamples=resamples)
+    except Exception as error:
+        return replace(row, status=reason(error))
+    return replace(row, value=value.value, ci_low=value.low, ci_high=value.high, n=value.n)
+
+
+def bad_files_of(sides: Mapping[str, Described]) -> tuple[BadFile, ...]:
+    """Every file that was left out, and why."""
+    return tuple(
+        BadFile(side=name, file=str(path), reason=why) for name, side in sides.items() for path, why in side.bad.items()
+    )
 
 
 def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:

@@ -3,10 +3,14 @@
 Shape legend: T frames, H W pixels, h w mask cells.
 """
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -108,7 +112,25 @@ class GenerationWork:
         """The number of clips done with; a mistake of the method's is a :class:`Failure`, a full disk is an OSError."""
         store = RunStore(self.run)
         requests = [self.requests[position] for position in task.indices]
-        clips = self._clips(task, requests)
+        started = time.perf_counter()
+        try:
+            clips = self._instance(task).generate(requests)
+        except Exception as error:
+            return Failure(error=_line(error))
+        if not isinstance(clips, list):
+            return self._keep(store, task, requests, iter(clips))
+        with interrupts_held():  # all of them are made: what stops the sweep waits until they are stored
+            return self._keep(store, task, requests, iter(clips), (time.perf_counter() - started) / len(requests))
+
+    def _keep(
+        self,
+        store: RunStore,
+        task: Task,
+        requests: Sequence[ClipRequest],
+        clips: Iterator[GeneratedClip | FailedClip],
+        share: float | None = None,
+    ) -> int | Failure:
+        """Stores the clips one by one. ``share``: seconds that each took, where they were made together before."""
         for made, request in enumerate(requests):
             started = time.perf_counter()
             try:
@@ -119,17 +141,16 @@ class GenerationWork:
                 return Failure(error=f"the method gave {made} clips for {len(requests)} requests")
             except Exception as error:
                 return Failure(error=_line(error))
-            if isinstance(clip, FailedClip):
-                store.save_failure(task.cell, request.index, clip.reason)
-            else:
-                seconds = time.perf_counter() - started if clip.seconds is None else clip.seconds
-                store.save_clip(task.cell, request.index, replace(clip, seconds=seconds))
+            took = time.perf_counter() - started if share is None else share
+            with interrupts_held():
+                if isinstance(clip, FailedClip):
+                    store.save_failure(task.cell, request.index, clip.reason)
+                else:
+                    clip = replace(clip, seconds=took if clip.seconds is None else clip.seconds)
+                    store.save_clip(task.cell, request.index, clip)
             if self.on_clip:
                 self.on_clip(task)
         return len(requests)
-
-    def _clips(self, task: Task, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip | FailedClip]:
-        yield from self._instance(task).generate(requests)
 
     def _instance(self, task: Task) -> Any:
         """The method, made once a cell; the one before it is dropped first, for two models may not fit."""
@@ -140,6 +161,29 @@ class GenerationWork:
                 method.prepare(self.requests)
             self._method = (task.cell, method)
         return self._method[1]
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """A first Ctrl-C waits until the block is done; a second one does not. Only in the thread that gets them."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            handler(number, frame)
+        held.append((number, frame))
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if held:
+        handler(*held[0])
 
 
 def check_clip(clip: Any, request: ClipRequest) -> None:

@@ -73,7 +73,7 @@ class Folder:
         self.path, self.reader = Path(path), reader
         if not self.path.is_dir():
             raise UserError(f"folder {path!r} does not exist; give a folder with video files ({', '.join(VIDEOS)})")
-        self.files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in VIDEOS)
+        self.files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in VIDEOS and not file.is_dir())
         if not self.files:
             raise UserError(f"folder {path!r} holds no video files ({', '.join(VIDEOS)})")
 
@@ -179,7 +179,7 @@ class ArtV:
         """``shapes`` or ``paper``, by the size of the model."""
         return checkpoints.preset(self.checkpoint)
 
-    def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip | FailedClip]:
+    def generate(self, requests: Sequence[ClipRequest]) -> list[GeneratedClip | FailedClip]:
         """All requests in one batch; they share the protocol's size and differ in prompt, first frame and seed.
 
         A clip whose latent does not stay finite is a :class:`FailedClip`; the others are what they would be without it.
@@ -198,16 +198,17 @@ class ArtV:
                 **self.settings,
             )
         except WorkFailed as error:  # not one came out
-            yield from [FailedClip(str(error))] * len(requests)
-            return
+            return [FailedClip(str(error))] * len(requests)
         seconds = (time.perf_counter() - started) / len(requests)
+        clips: list[GeneratedClip | FailedClip] = []
         masks_BSThw = [None] * len(requests) if result.masks is None else result.masks
         for b, (frames, mask_SThw) in enumerate(zip(result.frames, masks_BSThw, strict=True)):
             if b in result.failures:
-                yield FailedClip(result.failures[b])
+                clips.append(FailedClip(result.failures[b]))
                 continue
             mask = None if mask_SThw is None else mask_SThw.mean(0, dtype=np.float32)[-(len(frames) - 1) :]
-            yield GeneratedClip(frames, mask, seconds)
+            clips.append(GeneratedClip(frames, mask, seconds))
+        return clips
 
     def _images(self, requests: Sequence[ClipRequest]) -> list[np.ndarray] | None:
         given = [request.first_frame for request in requests if request.first_frame is not None]

@@ -104,8 +104,7 @@ class Assignments:
         """Raises UserError for a value that nothing in the sweep takes."""
         for component, name in sorted(self._unused):
             if component in self._asked:
-                known = self._asked[component]
-                hint = closest(name, known) if known else "it has none"
+                hint = closest(name, self._asked[component])
                 raise UserError(f"--set {component}.{name}: no {component} here has the setting {name!r}; {hint}")
             raise UserError(
                 f"--set {component}.{name}: nothing of this run is named {component!r}; "

@@ -165,13 +165,18 @@ class Protocol:
     @cached_property
     def hash(self) -> str:
         """12 hex digits: of the card, and of the list of reference files where the data are the user's."""
-        found = self._reference.digest()
+        found = self.reference_digest
         if self.card.reference.digest not in (None, found):
             raise UserError(
                 f"protocol {self.name} pins reference files {self.card.reference.digest} and these are {found}: "
                 "another release or split of the data; use the pinned one, or a card without reference.digest"
             )
         return digest_of([self.card.hash, found])[:12] if found else self.card.hash
+
+    @cached_property
+    def reference_digest(self) -> str | None:
+        """Of the list of reference files; None where the card alone fixes the clips, and without the data."""
+        return self._reference.digest()
 
     @property
     def metric_settings(self) -> dict[str, dict[str, Any]]:
@@ -220,8 +225,12 @@ def read_card(path: str | Path) -> Card:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise UserError(f"protocol card {path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"protocol card {path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"protocol card {path} is no YAML: {' '.join(str(error).split())[:160]}") from None
+    if values is None:
+        raise UserError(f"protocol card {path} is empty; begin with: artv-eval protocols show shapes@1 > {path.name}")
     if not isinstance(values, dict):
         raise UserError(f"protocol card {path} holds a {type(values).__name__}; it must be fields and values")
     try:

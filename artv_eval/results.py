@@ -80,8 +80,20 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BadFile:
+    """A video file that could not be read. ``side``: fake, real, reference; ``reason``: one line."""
+
+    side: str
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything that tables and reports show. ``run`` is the folder, or None for a scoring without one."""
+    """Everything that tables and reports show. ``run`` is the folder, or None for a scoring without one.
+
+    ``bad_files``: all that were left out; a note names the first of them.
+    """
 
     run: str | None
     rows: Sequence[Row]
@@ -89,6 +101,7 @@ class Results:
     flaws: Sequence[Flaw] = ()
     curves: Sequence[Curve] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    bad_files: Sequence[BadFile] = ()
 
     def document(self) -> dict[str, Any]:
         """What ``--format json`` prints."""
@@ -100,7 +113,7 @@ class Results:
 
     def to_dict(self) -> dict[str, Any]:
         """The document and what the report shows beside it: ``results.json``."""
-        rest = {key: [plain_row(item) for item in getattr(self, key)] for key in ("flaws", "curves")}
+        rest = {key: [plain_row(item) for item in getattr(self, key)] for key in ("flaws", "curves", "bad_files")}
         return {**self.document(), **rest, "notes": list(self.notes)}
 
     @classmethod
@@ -116,6 +129,7 @@ class Results:
                     Curve(**{**_known(Curve, row), "values": tuple(row["values"])}) for row in values.get("curves", [])
                 ],
                 notes=tuple(values.get("notes", ())),
+                bad_files=[BadFile(**_known(BadFile, row)) for row in values.get("bad_files", [])],
             )
         except (TypeError, KeyError, AttributeError) as error:
             raise UserError(f"results.json is not what this version writes ({error}); run the sweep again") from None
@@ -127,6 +141,12 @@ class Results:
         writer.writeheader()
         writer.writerows(plain_row(row) for row in self.rows)
         return buffer.getvalue()
+
+
+def reason(error: Exception) -> str:
+    """A row's status for what a metric raised: a UserError says why it is absent, anything else is its failure."""
+    text = " ".join(str(error).split())
+    return f"absent: {text}" if isinstance(error, UserError) else f"failed: {type(error).__name__}: {text}"
 
 
 def plain_row(item: Any) -> dict[str, Any]:
@@ -157,4 +177,5 @@ def merged(several: Sequence[Results]) -> Results:
         flaws=list(dict.fromkeys(flaw for results in several for flaw in results.flaws)),
         curves=list(dict.fromkeys(curve for results in several for curve in results.curves)),
         notes=list(dict.fromkeys(note for results in several for note in results.notes)),
+        bad_files=list(dict.fromkeys(bad for results in several for bad in results.bad_files)),
     )

@@ -19,7 +19,7 @@ from artv_eval.metrics import statistics
 from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.statistics import bootstrap_interval, holm
 from artv_eval.plan import READY, Cell, digest
-from artv_eval.results import OK, Comparison, Curve, Flaw, Row
+from artv_eval.results import OK, Comparison, Curve, Flaw, Row, reason
 from artv_eval.store import RunStore
 
 CHUNK = 64  # clips described at once
@@ -151,12 +151,6 @@ def score_cell(
     )
 
 
-def reason(error: Exception) -> str:
-    """A row's status for what a metric raised: a UserError says why it is absent, anything else is its failure."""
-    text = " ".join(str(error).split())
-    return f"absent: {text}" if isinstance(error, UserError) else f"failed: {type(error).__name__}: {text}"
-
-
 def _absent(cell: Cell, metric: Metric, status: str) -> Scored:
     evaluator = metric.evaluator if metric.evaluator is not None else _Missing(metric.name)
     return Scored(cell=cell, evaluator=evaluator, rows=None, reference=None, status=status)
@@ -248,12 +242,20 @@ def pairs(scored: Sequence[Scored]) -> list[tuple[Scored, Scored]]:
     return [(group[0], other) for group in groups.values() for other in group[1:]]
 
 
-def comparisons_of(scored: Sequence[Scored]) -> list[Comparison]:
-    """Paired differences on shared prompts and seeds, their p-values corrected over all of them (Holm 1979)."""
-    compared = [(a, b, _paired(a, b)) for a, b in pairs([item for item in scored if not _is_cost(item)])]
-    tested = [(a, b, result) for a, b, result in compared if result is not None]
+def comparisons_of(scored: Sequence[Scored]) -> tuple[list[Comparison], list[str]]:
+    """Paired differences on shared prompts and seeds, their p-values corrected over all of them (Holm 1979).
+
+    Also a line for each pair that could not be compared.
+    """
+    tested: list[tuple[Scored, Scored, statistics.Comparison]] = []
+    untested: list[str] = []
+    for a, b in pairs([item for item in scored if not _is_cost(item)]):
+        try:
+            tested.append((a, b, _paired(a, b)))
+        except Exception as error:
+            untested.append(f"{a.evaluator.name}: {a.cell.name} and {b.cell.name} are not compared: {reason(error)}")
     corrected = holm([result.p_value for _, _, result in tested])
-    return [
+    found = [
         Comparison(
             ablation=a.cell.ablation,
             metric=a.evaluator.name,
@@ -269,17 +271,15 @@ def comparisons_of(scored: Sequence[Scored]) -> list[Comparison]:
         )
         for (a, b, result), p_holm in zip(tested, corrected, strict=True)
     ]
+    return found, untested
 
 
-def _paired(a: Scored, b: Scored) -> statistics.Comparison | None:
-    """Over the clips that both cells have. None where the metric has no value to test; the rows say why."""
+def _paired(a: Scored, b: Scored) -> statistics.Comparison:
+    """Over the clips that both cells have."""
     assert a.rows is not None and b.rows is not None
     both = sorted(set(a.positions) & set(b.positions))
     at_a, at_b = np.searchsorted(a.positions, both), np.searchsorted(b.positions, both)
-    try:
-        return statistics.paired_test(a.evaluator, a.rows[at_a], b.rows[at_b], a.reference)
-    except Exception:
-        return None
+    return statistics.paired_test(a.evaluator, a.rows[at_a], b.rows[at_b], a.reference)
 
 
 def flaws_of(rows: Sequence[Row]) -> list[Flaw]:

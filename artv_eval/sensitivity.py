@@ -3,20 +3,24 @@
 Shape suffixes: n clips.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv_eval.api import Evaluator
-from artv_eval.decoding import Window
-from artv_eval.folders import WORKERS, Described, describe_files, notes_of, video_files
+from artv_eval.decoding import Window, decode
+from artv_eval.folders import WORKERS, Described, bad_files_of, describe_files, notes_of, video_files
 from artv_eval.metrics.frechet import frechet_from_features
+from artv_eval.results import BadFile
 
 COVARIANCES = {"n-1": 1, "n": 0}
+STRIDES = (1, 2)
+TRIED = 3  # files of a folder that are tried under a stride before all are decoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +43,15 @@ def sensitivity(
     *,
     size: int = 224,
     filters: Sequence[str] = ("bilinear", "bilinear-antialias", "bicubic-antialias", "area"),
-    strides: Sequence[int] = (1, 2),
+    strides: Sequence[int] | None = None,
     covariances: Sequence[str] = ("n-1", "n"),
     numbers: Sequence[int] | None = None,
     cache: Path | None = None,
     workers: int = WORKERS,
     timeout: float = 60.0,
     on_choice: Callable[[str, int], None] | None = None,
-    on_note: Callable[[str], None] | None = None,
+    on_note: Callable[[str], None] = lambda note: None,
+    on_bad: Callable[[BadFile], None] = lambda bad: None,
 ) -> list[Convention]:
     """FVD of two folders under every combination of choices.
 
@@ -54,12 +59,18 @@ def sensitivity(
         evaluator: gives the features (an FVD evaluator without a transform of its own).
         window: the frames; its stride and transform are replaced.
         size: pixels that frames are resized to, with each filter, before the extractor.
+        strides: every k-th frame; by default 1 and, where the clips are long enough, 2.
         on_note: gets which files were left out: those that some choice cannot read, for instance as too short.
+        on_bad: gets the same files one by one.
         numbers: how many clips of each folder, the first ones by name; by default all, a half and a quarter.
+
+    Raises:
+        UserError: clips too short for a stride, or fewer than 2 that every choice can read.
     """
     if any(c not in COVARIANCES for c in covariances):
         raise UserError(f"covariances are {', '.join(covariances)}; each must be n-1 or n")
     files = {"real": video_files(real), "fake": video_files(fake)}
+    strides = _fitting(files, window, strides, min(workers, 1), timeout, on_note)
     found: dict[tuple[str, int], dict[str, Described]] = {}
     for filter, stride in product(filters, strides):
         if on_choice is not None:
@@ -69,7 +80,9 @@ def sensitivity(
             name: describe_files(paths, [evaluator], chosen, cache=cache, workers=workers, timeout=timeout)
             for name, paths in files.items()
         }
-    common = {name: _readable_everywhere(name, [sides[name] for sides in found.values()], on_note) for name in files}
+    common = {
+        name: _readable_everywhere(name, [sides[name] for sides in found.values()], on_note, on_bad) for name in files
+    }
     rows: list[Convention] = []
     for (filter, stride), sides in found.items():
         x, y = (_features(sides[name], common[name], evaluator) for name in ("fake", "real"))
@@ -89,20 +102,63 @@ def sensitivity(
     return rows
 
 
-def _readable_everywhere(name: str, found: Sequence[Described], on_note: Callable[[str], None] | None) -> set[Path]:
+def _fitting(
+    files: Mapping[str, Sequence[Path]],
+    window: Window,
+    strides: Sequence[int] | None,
+    workers: int,
+    timeout: float,
+    on_note: Callable[[str], None],
+) -> Sequence[int]:
+    """The strides for which the clips are long enough, by the first that can be read of each folder.
+
+    Raises UserError if that is none, or one that was asked for is not among them.
+    """
+    fitting, notes = [], []
+    for stride in strides or STRIDES:
+        errors = [_unreadable(paths, replace(window, stride=stride), workers, timeout) for paths in files.values()]
+        if error := next(filter(None, errors), None):
+            notes.append(f"stride {stride} is left out: {error}")
+        else:
+            fitting.append(stride)
+    if not fitting or (strides and notes):
+        raise UserError(f"{notes[0].replace(' is left out', '')}; lower --frames or --strides")
+    for note in notes:
+        on_note(note)
+    return fitting
+
+
+def _unreadable(paths: Sequence[Path], window: Window, workers: int, timeout: float) -> str | None:
+    """Why none of the first files can be read, which is that of the first one; None where one can."""
+    errors = []
+    with closing(decode(paths[:TRIED], window, workers=workers, timeout=timeout)) as clips:
+        for clip in clips:
+            if clip.error is None:
+                return None
+            errors.append(clip.error)
+    return errors[0]
+
+
+def _readable_everywhere(
+    name: str, found: Sequence[Described], on_note: Callable[[str], None], on_bad: Callable[[BadFile], None]
+) -> set[Path]:
     """Files that every choice could read: a row must not differ from another by its clips."""
     bad = {path: reason for described in found for path, reason in described.bad.items()}
-    if bad and on_note is not None:
-        for note in notes_of({name: Described(bad=bad)}):
-            on_note(note)
+    side = {name: Described(bad=bad)}
+    for note in notes_of(side):
+        on_note(note)
+    for file in bad_files_of(side):
+        on_bad(file)
     common = set(found[0].files) - bad.keys()
     if len(common) < 2:
-        why = f": {next(iter(bad.values()))}" if bad else ""
+        why = f": {next(iter(bad.values()))}; lower --frames or --strides, or give other files" if bad else ""
         raise UserError(f"fewer than 2 {name} clips can be read under every choice{why}")
     return common
 
 
 def _features(described: Described, common: set[Path], evaluator: Evaluator) -> np.ndarray:
+    if evaluator.digest in described.failed:
+        raise WorkFailed(f"metric {evaluator.name} {described.failed[evaluator.digest]}; no row was made")
     keep = [i for i, file in enumerate(described.files) if file in common]
     return described.rows[evaluator.digest][keep]
 

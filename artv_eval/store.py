@@ -31,7 +31,16 @@ DAMAGE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.erro
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a temporary file beside ``path`` and renames it. On an error nothing is left behind."""
+    """Writes a temporary file beside ``path`` and renames it. On an error, of ``path``, nothing is left behind."""
+    try:
+        _write_beside(path, data)
+    except OSError as error:
+        if Path(str(error.filename)).name.startswith(f".{path.name}."):  # whoever reads it knows no temporary file
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _write_beside(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -16,16 +16,17 @@ import numpy as np
 
 from artv.errors import UserError, WorkFailed
 from artv.progress import progress_bar
+from artv.requests import check_seed
 from artv_eval.api import ClipRequest, ProtocolCard, Task
 from artv_eval.build import Recipe, build, recipe, settings_of
 from artv_eval.components import KINDS
 from artv_eval.decoding import Window
-from artv_eval.folders import check_sizes, notes_of
+from artv_eval.folders import Described, bad_files_of, check_sizes, notes_of
 from artv_eval.generate import GenerationWork, Shard, generate, pending, with_status
 from artv_eval.metrics.doubts import doubts
 from artv_eval.plan import READY, Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells, with_components
 from artv_eval.plugins import PluginManager
-from artv_eval.results import OK, Results
+from artv_eval.results import OK, Results, reason
 from artv_eval.score import (
     Metric,
     Scored,
@@ -35,7 +36,6 @@ from artv_eval.score import (
     describe_reference_files,
     failed_clips,
     flaws_of,
-    reason,
     row_of,
     score_cell,
 )
@@ -123,7 +123,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         requests=requests,
         indices=[request.index for request in requests],
         cells=cells,
-        metrics=[_metric(manager, item, runtime) for item in metric_recipes],
+        metrics=[metric_of(manager, item, runtime) for item in metric_recipes],
         metric_recipes=metric_recipes,
         shard=shard,
         executor=executor,
@@ -164,8 +164,7 @@ def _check_numbers(options: SweepOptions) -> None:
     for name, (value, minimum) in least.items():
         if value is not None and value < minimum:
             raise UserError(f"--{name} is {value}; it must be at least {minimum}")
-    if options.seed < 0:
-        raise UserError(f"--seed is {options.seed}; it must be at least 0")
+    check_seed(options.seed, "--seed")
 
 
 def _metric_recipes(
@@ -211,7 +210,7 @@ def _without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _without_places(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
 
 
-def _metric(manager: PluginManager, item: Recipe, runtime: dict[str, Any]) -> Metric:
+def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any]) -> Metric:
     """The evaluator with its weights, or why it is absent: a missing weight is never replaced by something else."""
     try:
         return Metric(name=item.name, evaluator=build(manager, item, runtime))
@@ -315,8 +314,8 @@ def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
 
 def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Results:
     scored: list[Scored] = []
-    notes = dict.fromkeys(published(prepared))
-    references = [_reference(prepared, store, metric, notes) for metric in prepared.metrics]
+    described: dict[str, Described] = {}
+    references = [_reference(prepared, store, metric, described) for metric in prepared.metrics]
     with progress_bar("scores", total=len(prepared.metrics) * len(cells)) as bar:
         for metric, reference in references:
             for cell in cells:
@@ -329,13 +328,21 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
             rows.append(row_of(item, prepared.protocol.label, key))
             bar.update(len(rows), f"{item.evaluator.name} {item.cell.name}")
     valued = [(s.evaluator, s.rows, s.reference) for s, row in zip(scored, rows, strict=True) if row.status == OK]
+    comparisons, untested = comparisons_of(scored)
     return Results(
         run=str(prepared.run),
         rows=rows,
-        comparisons=comparisons_of(scored),
+        comparisons=comparisons,
         flaws=flaws_of(rows),
         curves=curves_of(scored),
-        notes=[*notes, *failed_clips(store, cells, prepared.indices), *doubts(valued)],
+        notes=[
+            *published(prepared),
+            *notes_of(described),
+            *untested,
+            *failed_clips(store, cells, prepared.indices),
+            *doubts(valued),
+        ],
+        bad_files=bad_files_of(described),
     )
 
 
@@ -356,11 +363,11 @@ def published(prepared: Prepared) -> list[str]:
 
 
 def _reference(
-    prepared: Prepared, store: RunStore, metric: Metric, notes: dict[str, None]
+    prepared: Prepared, store: RunStore, metric: Metric, described: dict[str, Described]
 ) -> tuple[Metric, np.ndarray | None]:
     """The metric with the rows of the reference clips if it needs any; absent or failed if they cannot be described.
 
-    ``notes``: gets which files were left out.
+    ``described``: gets the reference files, with which were left out.
     """
     if metric.status != OK or "reference" not in metric.evaluator.needs:
         return metric, None
@@ -368,7 +375,7 @@ def _reference(
         files = prepared.card.reference_files() if hasattr(prepared.card, "reference_files") else None
         if files is not None:
             paths, window = files
-            return _reference_files(prepared, store, metric, paths, window, notes)
+            return _reference_files(prepared, store, metric, paths, window, described)
         return metric, describe_reference(store, prepared.protocol.key, prepared.card.reference(), metric.evaluator)
     except (WorkFailed, OSError):
         raise
@@ -377,16 +384,22 @@ def _reference(
 
 
 def _reference_files(
-    prepared: Prepared, store: RunStore, metric: Metric, files: Sequence[Path], window: Window, notes: dict[str, None]
+    prepared: Prepared,
+    store: RunStore,
+    metric: Metric,
+    files: Sequence[Path],
+    window: Window,
+    described: dict[str, Described],
 ) -> tuple[Metric, np.ndarray | None]:
     with progress_bar(f"reference of {metric.name}", total=len(files)) as bar:
         found = describe_reference_files(store, prepared.protocol.key, files, window, metric.evaluator, bar.update)
-    notes |= dict.fromkeys(notes_of({"reference": found}))
+    described["reference"] = found  # the same files for every metric
     first = prepared.requests[0]
     check_sizes([metric.evaluator], {**found.sizes, (first.height, first.width): Path("a generated clip")})
     status = found.withheld(getattr(prepared.card, "bad_files", 0.0), "reference")
     if status is None and len(found.files) < 2:
         status = f"absent: {len(found.files)} reference clips; at least 2 are needed"
+    status = status or found.failed.get(metric.evaluator.digest)
     if status is not None:
         return replace(metric, status=status), None
     return metric, found.rows[metric.evaluator.digest]

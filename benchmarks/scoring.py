@@ -78,14 +78,26 @@ def _evaluator(weights: Path, device: str) -> Any:
 
 def theirs(real: Path, fake: Path, weights: Path, device: str) -> tuple[float, float]:
     """Seconds and FVD of cd-fvd."""
-    from cdfvd import fvd
-
+    fvd = cd_fvd()
     from artv.data.readers import read_video
 
     start = time.monotonic()
     arrays = [np.stack([read_video(f, limit=FRAMES) for f in sorted(side.glob("*.mp4"))]) for side in (real, fake)]
     value = float(fvd.cdfvd("i3d", ckpt_path=str(weights), device=device).compute_fvd(*arrays))
     return time.monotonic() - start, value
+
+
+def cd_fvd() -> Any:
+    """cd-fvd's module. Newer SciPy's ``sqrtm`` has no ``disp``, which cd-fvd 0.1.1 passes: it is taken off."""
+    import inspect
+
+    import scipy.linalg
+    from cdfvd import fvd
+
+    plain = scipy.linalg.sqrtm
+    if "disp" not in inspect.signature(plain).parameters:
+        scipy.linalg.sqrtm = lambda a, disp=True: plain(a) if disp else (plain(a), 0.0)
+    return fvd
 
 
 def interval_time() -> float:

@@ -1,6 +1,7 @@
 """Scoring folders of mp4 files with I3D on a GPU, end to end: clips a second, where they go, and against cd-fvd.
 
     python benchmarks/scoring_gpu.py --clips 1000 --out benchmarks/results                       # on a GPU
+    python benchmarks/scoring_gpu.py --clips 1000 --source DIR      # clips made elsewhere; nothing here encodes
     python benchmarks/scoring_gpu.py --device cpu --clips 2 --size 64 --workers 2 --batches 0    # a rehearsal
 
 Random weights, the same file for both; clips are made here (H.264, moving textures). End to end is: files on disk →
@@ -18,6 +19,7 @@ import argparse
 import json
 import os
 import platform
+import struct
 import sys
 import tempfile
 import time
@@ -30,7 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scoring import FRAMES, make_clip, make_weights
+from scoring import FRAMES, cd_fvd, make_clip, make_weights
 
 from artv.data.readers import read_video
 from artv_eval.decoding import Window, decode
@@ -103,9 +105,7 @@ class Theirs:
         self.root, self.device = root, device
 
     def _new(self) -> Any:
-        from cdfvd import fvd
-
-        return fvd.cdfvd("i3d", ckpt_path=str(self.root / "i3d.pt"), n_fake="full", device=self.device)
+        return cd_fvd().cdfvd("i3d", ckpt_path=str(self.root / "i3d.pt"), n_fake="full", device=self.device)
 
     def loader(self, limit: int | None = None) -> float:
         """Through a DataLoader with the settings of ``load_videos``."""
@@ -149,6 +149,17 @@ def network_alone(weights: Path, device: str, batches: int) -> Iterator[dict[str
         yield {"layout": layout, "precision": precision, "cudnn_benchmark": search, "clips_per_s": rate}
 
 
+def deal(source: Path, root: Path, clips: int) -> None:
+    """``real`` and ``fake`` from the files of a folder, over and over; an unused box at the end tells copies apart."""
+    files = video_files(source)
+    for s, side in enumerate(("real", "fake")):
+        (root / side).mkdir()
+        for k in range(clips):
+            payload = files[(s + 2 * k) % len(files)].read_bytes()
+            tail = struct.pack(">I4sQ", 16, b"free", k)
+            (root / side / f"{k:05d}.mp4").write_bytes(payload + tail)
+
+
 def make_folders(root: Path, clips: int, size: int) -> None:
     """``real`` and ``fake`` with so many mp4 files each."""
     for side, seed in (("real", 0), ("fake", 1)):
@@ -169,7 +180,10 @@ def measure(root: Path, args: argparse.Namespace) -> dict[str, Any]:
     def keep_rate(name: str, took: float) -> None:
         keep("end_to_end", record["end_to_end"] | {name: round(2 * args.clips / took, 1)})
 
-    make_folders(root, args.clips, args.size)
+    if args.source is None:
+        make_folders(root, args.clips, args.size)
+    else:
+        deal(args.source, root, args.clips)
     make_weights(root / "i3d.pt")
     files, few = video_files(root / "real"), min(2 * BATCH, args.clips)
     took, _ = seconds(lambda: sum(1 for _ in decode(files, Window(frames=FRAMES), workers=args.workers)))
@@ -221,6 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--clips", type=int, default=1000, help="in each folder")
     parser.add_argument("--size", type=int, default=224, help="of the files, pixels")
+    parser.add_argument("--source", type=Path, help="folder of mp4 files of 16 frames; default: they are made")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="decoding processes")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--batches", type=int, default=20, help="for the network alone; 0 leaves it out")

@@ -9,13 +9,18 @@ import typer
 from artv.cli.data import data
 from artv.cli.sample import sample
 from artv.cli.train import train
+from artv.command_line import run
 from artv.errors import UserError, WorkFailed
 
 SPIN = "20000"
 """Turns that an idle OpenMP thread spins: the default, forever, is ruinous when something else wants the core."""
 
 app = typer.Typer(
-    name="artv", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.split("\n")[0]
+    name="artv",
+    help="ART-V, text-to-video one frame at a time: data, train, sample.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich is slow to import
+    pretty_exceptions_enable=False,
 )
 app.add_typer(data, name="data")
 app.command()(train)
@@ -27,7 +32,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     try:
-        app()
+        run(app, name="artv")
     except UserError as error:
         _end(2, str(error))
     except WorkFailed as error:
@@ -40,5 +45,5 @@ def main() -> None:
 
 
 def _end(code: int, message: str) -> None:
-    print(f"artv: {message}", file=sys.stderr)
+    print(f"artv: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-data = typer.Typer(no_args_is_help=True, help="Make training data.")
+data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make training data.")
 
 
 @data.callback()
@@ -22,11 +22,12 @@ def shapes(
     frames: Annotated[int, typer.Option(help="frames a clip, at 8 fps")] = 16,
 ) -> None:
     """Write clips of the shapes world: mp4 files, captions.csv, and the motion region of each clip as png."""
-    from artv.requests import SPLITS, check_count, check_name, check_writable
+    from artv.requests import SPLITS, check_count, check_name, check_seed, check_writable
 
     check_count("num", num)
     check_count("frames", frames)
     check_name("split", split, SPLITS)
+    check_seed(seed)
     check_writable(out / "captions.csv")
     from artv.data.clips import write_shapes
 

@@ -12,7 +12,7 @@ def sample(
     image: Annotated[Path | None, typer.Option(help="first frame; without it the model makes one")] = None,
     checkpoint: Annotated[str, typer.Option(help="shapes, shapes:no-mask, …, a folder or a hub id")] = "shapes",
     frames: Annotated[int, typer.Option(help="frames a prompt")] = 16,
-    steps: Annotated[int | None, typer.Option(help="sampling steps; default: what suits the checkpoint")] = None,
+    steps: Annotated[int | None, typer.Option(help="sampling steps; default: 8 of shapes, 50 of paper")] = None,
     guidance: Annotated[str | None, typer.Option(help="such as ref=0.25,anchor=0.25,text=6.5")] = None,
     sampler: Annotated[str, typer.Option(help="see artv.samplers")] = "dpmpp_2s_ancestral",
     anchor: Annotated[

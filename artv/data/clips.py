@@ -4,22 +4,27 @@ Shape suffixes: B batch, T frames, H W pixels.
 """
 
 import csv
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from artv.data.captions import CAPTIONS, read_captions
-from artv.data.readers import open_video, resample_indices
+from artv.data.loading import read_ahead
+from artv.data.readers import open_video, resample_indices, why
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
 from artv.progress import progress_bar
 from artv.requests import check_count
 from artv.video import write_video
+
+LEFT_OUT = 0.05
+"""Of a folder's files: the share that may be unreadable."""
 
 
 class ClipFiles(Dataset):
@@ -35,7 +40,7 @@ class ClipFiles(Dataset):
     def __init__(
         self, folder: str | Path, num_frames: int = 16, size: int = 64, fps: float | None = 8.0, reader: str = "decord"
     ) -> None:
-        self.rows = read_captions(folder)
+        self.folder, self.rows = Path(folder), read_captions(folder)
         self.num_frames, self.size, self.fps, self.reader = num_frames, size, fps, reader
 
     def __len__(self) -> int:
@@ -49,8 +54,52 @@ class ClipFiles(Dataset):
         try:
             frames = video.frames(indices)
         except Exception as error:
-            raise UserError(f"video {row.path} breaks off while reading: {str(error).splitlines()[0][:160]}") from None
+            raise UserError(
+                f"video {row.path} breaks off while reading: {why(error)}; "
+                f"copy or make it again, or take its line out of {CAPTIONS}"
+            ) from None
         return fit_square(torch.from_numpy(frames).permute(0, 3, 1, 2), self.size), row.caption
+
+    def faults(self, chosen: Sequence[int], *, shown: bool = True) -> dict[int, str]:
+        """Opens these files without decoding them (milliseconds each): number of a clip → why it cannot be read."""
+        opened = read_ahead(
+            Subset(_Faults(self), chosen), batch_size=64, num_workers=2, collate_fn=list, worker_init_fn=_hush
+        )
+        found: list[str | None] = []
+        with progress_bar("files opened", total=len(chosen), shown=shown) as bar:
+            for some in opened:
+                found += some
+                bar.update(len(found))
+        return {i: fault for i, fault in zip(chosen, found, strict=True) if fault}
+
+    def leave_out(self, faults: Mapping[int, str]) -> None:
+        """Goes on without these clips. Raises :class:`UserError` if they are more than 5 % of all."""
+        total = len(self.rows)
+        if len(faults) > LEFT_OUT * total:
+            raise UserError(
+                f"{len(faults)} of {total} clips in {self.folder} cannot be read, more than the {LEFT_OUT:.0%} that "
+                f"may be left out: {next(iter(faults.values()))}; mend them, or take their lines out of {CAPTIONS}"
+            )
+        self.rows = [row for i, row in enumerate(self.rows) if i not in faults]
+
+
+class _Faults(Dataset):
+    """For each clip why its file cannot be opened, or None."""
+
+    def __init__(self, files: ClipFiles) -> None:
+        self.rows, self.reader = files.rows, files.reader
+
+    def __getitem__(self, i: int) -> str | None:
+        try:
+            open_video(self.rows[i].path, self.reader)
+        except UserError as error:
+            return str(error)
+        return None
+
+
+def _hush(worker: int) -> None:
+    # decord writes a line of its own about a file that it cannot open
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def fit_square(frames_T3HW: Tensor, size: int) -> Tensor:
@@ -75,25 +124,24 @@ def write_shapes(out: str | Path, num: int, split: str = "train", seed: int = 0,
     """Writes clips of the shapes world: ``000000.mp4``, its motion region ``000000.motion.png``, ``captions.csv``.
 
     The motion region is lossless: 1-bit png, the frames one below the other. Files that exist are kept, so an
-    interrupted run continues.
+    interrupted run continues; what it has made until then can be used.
     """
     check_count("num", num)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     world = ShapesWorld(split, seed, num_frames)
-    captions = []
-    with progress_bar(f"shapes {split}", total=num) as bar:
+    # a line goes to disk behind its clip: on a full one, every clip that is whole has its caption
+    with progress_bar(f"shapes {split}", total=num) as bar, (out / CAPTIONS).open("w", 1, newline="") as table:
+        writer = csv.writer(table)
+        writer.writerow(["file", "caption"])
         for start in range(0, num, 64):
             indices = range(start, min(start + 64, num))
             batch = world.batch(indices)
-            captions += batch.captions
-            for i, frames, motion in zip(indices, batch.frames, batch.motion, strict=True):
-                _write_one(out / f"{i:06d}.mp4", frames.permute(0, 2, 3, 1).numpy(), motion.numpy(), world.fps)
+            for i, frames, motion, caption in zip(indices, batch.frames, batch.motion, batch.captions, strict=True):
+                clip = out / f"{i:06d}.mp4"
+                _write_one(clip, frames.permute(0, 2, 3, 1).numpy(), motion.numpy(), world.fps)
+                writer.writerow([clip.name, caption])
             bar.update(indices.stop)
-    with (out / CAPTIONS).open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "caption"])
-        writer.writerows((f"{i:06d}.mp4", caption) for i, caption in enumerate(captions))
 
 
 def read_motion(path: str | Path, num_frames: int) -> np.ndarray:
@@ -112,6 +160,4 @@ def _write_one(path: Path, frames: np.ndarray, motion: np.ndarray, fps: float) -
 
 def batches(dataset: Dataset, batch_size: int, workers: int = 2) -> Iterator[tuple[Tensor, list[str]]]:
     """Each clip once, in order, read by worker processes."""
-    from torch.utils.data import DataLoader
-
-    return iter(DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=collate))
+    return read_ahead(dataset, batch_size=batch_size, num_workers=workers, collate_fn=collate)

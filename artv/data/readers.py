@@ -6,6 +6,7 @@ files they did not write (decord hangs on some broken ones).
 Shape suffixes: T frames, H W pixels.
 """
 
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,8 +89,10 @@ def open_video(path: str | Path, reader: str = "decord") -> Reader:
     path = Path(path)
     if reader not in READERS:
         raise UserError(f"reader is {reader!r}; {closest(reader, READERS)}")
+    if path.is_dir():
+        raise UserError(f"video {path} is a folder; give a video file")
     if not path.is_file():
-        raise UserError(f"video {path} does not exist")
+        raise UserError(f"video {path} {'is a folder' if path.is_dir() else 'does not exist'}")
     if path.stat().st_size == 0:
         raise UserError(f"video {path} is empty (0 bytes); delete it or make it again")
     if is_cut_off(path):
@@ -103,9 +106,14 @@ def open_video(path: str | Path, reader: str = "decord") -> Reader:
             f"reader {reader} needs the package {error.name}; install it or choose another reader"
         ) from None
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"video {path} cannot be read by {reader}: {reason[:160]}") from None
+        raise UserError(f"video {path} cannot be read by {reader}: {why(error)}") from None
     return video
+
+
+def why(error: Exception) -> str:
+    """The first line of a reader's error, without the places in its source (``[12:00:00] /src/x.cc:83:``)."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"\[[\d:]+\] \S+: ", "", line)[:160]
 
 
 def is_cut_off(path: Path) -> bool:
@@ -138,8 +146,7 @@ def read_video(
     try:
         return video.frames(indices)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"video {path} breaks off while reading ({reader}): {reason[:160]}") from None
+        raise UserError(f"video {path} breaks off while reading ({reader}): {why(error)}") from None
 
 
 def resample_indices(length: int, source_fps: float, fps: float | None) -> list[int]:

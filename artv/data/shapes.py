@@ -25,7 +25,7 @@ from torch import Tensor
 from artv.data import shapes_render as render
 from artv.data.shapes_words import COLOURS, MOTIONS, SHAPES, SPEEDS, TINTS, caption, is_held_out
 from artv.errors import UserError
-from artv.requests import SPLITS, check_name
+from artv.requests import SPLITS, check_name, check_seed
 
 __all__ = ["COLOURS", "MOTIONS", "SHAPES", "SPEEDS", "TINTS", "ObjectSpec", "ShapesBatch", "ShapesClip", "ShapesWorld"]
 
@@ -86,6 +86,7 @@ class ShapesWorld:
 
     def __init__(self, split: str = "train", seed: int = 0, num_frames: int = 16, size: int = 64, fps: float = 8.0):
         check_name("split", split, SPLITS)
+        check_seed(seed)
         if num_frames < 1 or size < 16 or fps <= 0:
             raise UserError(
                 f"num_frames {num_frames}, size {size}, fps {fps}: need at least 1 frame, 16 pixels, fps > 0"

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
 from artv.data.latents import Batch
+from artv.data.loading import read_ahead
 from artv.data.shard_index import ShardIndex, read_index, shard_name
 from artv.errors import UserError
 from artv.progress import progress_bar
@@ -129,14 +130,13 @@ class LatentStream:
     def sample(self, batch_size: int) -> Batch:
         """The next clips, on the device, in float32."""
         if self._batches is None:
-            loader = DataLoader(
+            self._batches = read_ahead(
                 self._stream,
                 batch_size=batch_size,
                 num_workers=self.workers,
                 pin_memory=self.device.type == "cuda",
                 generator=torch.Generator(),  # or starting the workers would draw from the training's own numbers
             )
-            self._batches = iter(loader)
         latents, text = (x.to(self.device, non_blocking=True).float() for x in next(self._batches))
         return Batch(latents, text)
 

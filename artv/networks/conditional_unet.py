@@ -10,14 +10,18 @@ Only the walk through the blocks is written here, because the anchor blocks sit 
 Shape suffixes: B batch, K reference frames, C channels, H W latent size, L text tokens, D text width.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers import T2IAdapter, UNet2DConditionModel
+from diffusers.models.downsampling import Downsample2D
 from torch import Tensor, nn
 
 from artv.networks.anchor_block import AnchorBlock
+from artv.networks.deep_features import DeepFeatures
+from artv.networks.windows import Windows
 
 KeysValues = tuple[Tensor, Tensor]
 
@@ -46,6 +50,14 @@ class Features:
             refs=tuple(f.index_select(0, index_N) * scale.to(f.dtype) for f in self.refs),
             anchor=tuple((k.index_select(0, index_N), v.index_select(0, index_N)) for k, v in self.anchor),
             keep_anchor_B=self.keep_anchor_B.index_select(0, index_N) * keep_anchor_N,
+        )
+
+    def within(self, windows: Windows) -> "Features":
+        """For windows of the frame: the references' maps inside them; the anchor is seen whole from each."""
+        return Features(
+            refs=tuple(windows.crop(f, 2**level) for level, f in enumerate(self.refs)),
+            anchor=tuple((windows.take(k), windows.take(v)) for k, v in self.anchor),
+            keep_anchor_B=windows.take(self.keep_anchor_B),
         )
 
 
@@ -108,7 +120,14 @@ class ConditionalUNet(nn.Module):
         refs = tuple(f * keep.to(f.dtype) for f in self.adapter(refs_BKCHW.flatten(1, 2)))
         return Features(refs, self.anchor_features(anchor_BCHW), keep_anchor_B)
 
-    def forward(self, z_BCHW: Tensor, t_B: Tensor, text_BLD: Tensor, features: Features | None = None) -> Tensor:
+    def forward(
+        self,
+        z_BCHW: Tensor,
+        t_B: Tensor,
+        text_BLD: Tensor,
+        features: Features | None = None,
+        deep: DeepFeatures | None = None,
+    ) -> Tensor:
         """Predicts from the noisy latent.
 
         Args:
@@ -116,45 +135,78 @@ class ConditionalUNet(nn.Module):
             t_B: timesteps, 0…999.
             text_BLD: text embedding.
             features: of the conditioning frames; ``None`` leaves the UNet as it is without any.
+            deep: where the deep part's features are kept, or taken from if it is filled; ``None``: neither.
 
         Returns:
             (B, out_channels, H, W).
         """
         unet = self.unet
         time = unet.time_embedding(unet.time_proj(t_B.expand(z_BCHW.shape[0])).to(z_BCHW.dtype))
-        site = iter(range(len(self.site_levels)))
+        numbers = {site: i for i, (site, _) in enumerate(self.attention_sites())}
+        reused = None if deep is None else deep.h_BCHW
+
+        def block(resnet: nn.Module, attention: nn.Module | None, h: Tensor) -> Tensor:
+            h = resnet(h, time)
+            return h if attention is None else attend(attention, h)
 
         def attend(attention: nn.Module, h: Tensor) -> Tensor:
             h = attention(h, encoder_hidden_states=text_BLD, return_dict=False)[0]
-            i = next(site)
             if features is None or not self.has_anchor:
                 return h
+            i = numbers[attention]
             return self.anchor_blocks[i](h, features.anchor[i], features.keep_anchor_B)
 
         h = unet.conv_in(z_BCHW)
         skips = [h]
-        for level, block in enumerate(unet.down_blocks):
-            attentions = getattr(block, "attentions", None)
-            for j, resnet in enumerate(block.resnets):
-                h = resnet(h, time)
-                h = attend(attentions[j], h) if attentions else h
-                if j == len(block.resnets) - 1 and features is not None:
-                    h = h + features.refs[level]
-                skips.append(h)
-            for downsample in block.downsamplers or ():
-                h = downsample(h)
-                skips.append(h)
+        downs, ups = self._way_down(), self._way_up()
+        if deep is not None:
+            deep.check(len(ups))
+        if deep is not None and deep.filled:
+            downs, ups = downs[: deep.blocks - 1], ups[-deep.blocks :]
+        for part, attention, refs_level in downs:
+            h = part(h) if isinstance(part, Downsample2D) else block(part, attention, h)
+            if refs_level is not None and features is not None:
+                h = h + features.refs[refs_level]
+            skips.append(h)
 
-        h = unet.mid_block.resnets[0](h, time)
-        for attention, resnet in zip(unet.mid_block.attentions, unet.mid_block.resnets[1:], strict=True):
-            h = resnet(attend(attention, h), time)
+        h = self._middle(h, time, attend) if reused is None else reused
 
-        for block in unet.up_blocks:
-            attentions = getattr(block, "attentions", None)
-            for j, resnet in enumerate(block.resnets):
-                h = resnet(torch.cat([h, skips.pop()], dim=1), time)
-                h = attend(attentions[j], h) if attentions else h
-            for upsample in block.upsamplers or ():
-                h = upsample(h)
+        for resnet, attention, upsample in ups:
+            if deep is not None and len(skips) == deep.blocks:
+                deep.h_BCHW = h
+            h = block(resnet, attention, torch.cat([h, skips.pop()], dim=1))
+            h = h if upsample is None else upsample(h)
 
         return unet.conv_out(unet.conv_act(unet.conv_norm_out(h)))
+
+    def _way_down(self) -> list[tuple[Any, Any, int | None]]:
+        """Parts after each of which there is a skip connection: residual block or downsampler, the attention after
+        it, and the level of the reference features that are added last."""
+        parts: list[tuple[Any, Any, int | None]] = []
+        for level, block in enumerate(self.unet.down_blocks):
+            blocks = list(_with_attention(block))
+            parts += [(*pair, None) for pair in blocks[:-1]] + [(*blocks[-1], level)]
+            parts += [(downsample, None, None) for downsample in block.downsamplers or ()]
+        return parts
+
+    def _way_up(self) -> list[tuple[Any, Any, Any]]:
+        """Residual blocks that take one skip connection each, the attention after it, and the upsampler after that."""
+        parts: list[tuple[Any, Any, Any]] = []
+        for block in self.unet.up_blocks:
+            blocks = list(_with_attention(block))
+            (upsample,) = block.upsamplers or (None,)
+            parts += [(*pair, None) for pair in blocks[:-1]] + [(*blocks[-1], upsample)]
+        return parts
+
+    def _middle(self, h: Tensor, time: Tensor, attend: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
+        middle = self.unet.mid_block
+        h = middle.resnets[0](h, time)
+        for attention, resnet in zip(middle.attentions, middle.resnets[1:], strict=True):
+            h = resnet(attend(attention, h), time)
+        return h
+
+
+def _with_attention(block: Any) -> Iterator[tuple[Any, Any]]:
+    """Each residual block of a level with the transformer after it, or None."""
+    attentions = getattr(block, "attentions", None) or [None] * len(block.resnets)
+    return zip(block.resnets, attentions, strict=True)

@@ -5,16 +5,18 @@ thousands of times with the same text, anchor and references and with every row 
 
     - text keys and values are computed once a frame, and time embeddings once a noise level: they become part of the
       bias of the convolution that they are added after;
+    - what all guidance branches share (everything before the first look at the text) is computed once for all;
     - queries, keys and values of self-attention are one product; activations stay channels-last, so that nothing
-      moves between maps and tokens; and no module, hook or attention processor stands between two operations.
+      moves between maps and tokens; and no module, hook or attention processor stands between two operations;
+    - where kernels are fused, products add to the map they change. Their biases are added before, by the residual
+      block that makes the map, and the norms in between take them off again (:class:`_Ahead`).
 
 All of it is exact: results differ from the network's by rounding only.
 
 Shape suffixes: B batch, C channels, H W feature size, N = H·W tokens, L text tokens, D text width.
 """
 
-from collections.abc import Iterator
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +24,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
-from artv.networks.kernels import add_layer_norm, add_shifted, fuses, geglu, group_norm, layer_norm
+from artv.networks.deep_features import DeepFeatures
+from artv.networks.kernels import (
+    Shift,
+    add_layer_norm,
+    add_shifted,
+    attention,
+    fuses,
+    group_norm,
+    layer_norm,
+    linear_geglu,
+    upsample,
+)
+from artv.networks.shallow import shallow
+from artv.networks.windows import Windows
 
 
 class Frozen(NamedTuple):
@@ -48,10 +63,30 @@ class Frozen(NamedTuple):
             return cls(refs, features.anchor, len(keep), features.keep_anchor_B)
         return cls(refs, tuple((k[:anchored], v[:anchored]) for k, v in features.anchor), anchored, None)
 
+    @property
+    def folded(self) -> int:
+        """The first so many rows surely get what the anchor blocks add."""
+        return self.anchored if self.anchor and self.keep_anchor_B is None else 0
+
     def tensors(self) -> list[Tensor]:
         """All of them, in a fixed order."""
         kept = [] if self.keep_anchor_B is None else [self.keep_anchor_B]
         return [*self.refs, *(t for pair in self.anchor for t in pair), *kept]
+
+    def within(self, windows: Windows) -> "Frozen":
+        """For windows of the frame, as :meth:`Features.within`. Does not wait for a GPU."""
+        rows, keep = windows.rows, self.keep_anchor_B
+        anchored = sum(row < self.anchored for row in rows)  # rows ascend, so these come first
+        seen = windows._replace(rows=rows[:anchored])
+        return Frozen(
+            tuple(
+                windows.crop(f, 2**level).contiguous(memory_format=torch.channels_last)
+                for level, f in enumerate(self.refs)
+            ),
+            tuple((seen.take(k), seen.take(v)) for k, v in self.anchor),
+            anchored,
+            None if keep is None else windows.take(keep),
+        )
 
     def clone(self) -> "Frozen":
         """The same values in memory of its own."""
@@ -72,12 +107,19 @@ class InferenceNetwork:
         self.unet = unet
         self.sites = [_TextBlock(site) for site, _ in network.attention_sites()]
         self.anchor_blocks = [_AnchorBlock(block) for block in network.anchor_blocks]
-        self.down = [[_Resnet(r) for r in block.resnets] for block in unet.down_blocks]
-        self.middle = [_Resnet(r) for r in unet.mid_block.resnets]
-        self.up = [[_Resnet(r) for r in block.resnets] for block in unet.up_blocks]
-        levels = (*self.down, self.middle, *self.up)
-        self.time_widths = [resnet.conv1.bias.numel() for resnets in levels for resnet in resnets]
         self.attends = [hasattr(block, "attentions") for block in (*unet.down_blocks, *unet.up_blocks)]
+        pairs = zip(self.sites, self.anchor_blocks or repeat(None), strict=False)
+        following = iter([_Ahead(site, anchor) for site, anchor in pairs])
+
+        def resnets(block: Any, attends: bool) -> list[_Resnet]:
+            return [_Resnet(r, next(following) if attends else None) for r in block.resnets]
+
+        depth = len(unet.down_blocks)
+        self.down = [resnets(*pair) for pair in zip(unet.down_blocks, self.attends[:depth], strict=True)]
+        first, *others = unet.mid_block.resnets
+        self.middle = [_Resnet(first, next(following)), *(_Resnet(r, None) for r in others)]
+        self.up = [resnets(*pair) for pair in zip(unet.up_blocks, self.attends[depth:], strict=True)]
+        self.time_widths = [r.conv1.bias.numel() for level in (*self.down, self.middle, *self.up) for r in level]
         self.downsample = [[_Conv(d.conv) for d in block.downsamplers or ()] for block in unet.down_blocks]
         self.upsample = [[_Conv(u.conv) for u in block.upsamplers or ()] for block in unet.up_blocks]
         self.conv_in, self.norm_out, self.conv_out = (
@@ -97,6 +139,7 @@ class InferenceNetwork:
             and config.resnet_time_scale_shift == "default"
             and config.mid_block_scale_factor == 1
             and config.downsample_padding == 1
+            and len(network.unet.mid_block.attentions) == 1
             and all(len(site.transformer_blocks) == 1 for site in sites)
         )
 
@@ -110,53 +153,84 @@ class InferenceNetwork:
         levels = (*self.down, self.middle, *self.up)
         return torch.cat([resnet.time_bias(embedding) for resnets in levels for resnet in resnets])
 
-    def __call__(self, z_BCHW: Tensor, time: Tensor, text: list[KeysValues], features: Frozen) -> Tensor:
-        """As the network's own call, from what :meth:`time`, :meth:`text` and :meth:`Frozen.of` returned."""
-        biases, attends = iter(time.split(self.time_widths)), iter(self.attends)
-        attend = self._attention(text, features)
+    def __call__(
+        self,
+        z_BCHW: Tensor,
+        time: Tensor,
+        text: list[KeysValues],
+        features: Frozen,
+        deep: DeepFeatures | None = None,
+        copies: int = 1,
+    ) -> Tensor:
+        """As the network's own call, from what :meth:`time`, :meth:`text` and :meth:`Frozen.of` returned.
+
+        ``copies``: the rows of text and features are so many times the rows of ``z``, one after the other.
+        """
+        if deep is not None:
+            deep.check(sum(map(len, self.up)))
+        if deep is not None and deep.filled:
+            return shallow(self, z_BCHW, time, text, features, deep, copies)
+        biases, attends, sites = iter(time.split(self.time_widths)), iter(self.attends), count()
+
+        def step(resnet: _Resnet, attends: bool, h: Tensor, skip: Tensor | None = None) -> Tensor:
+            site = next(sites) if attends else None
+            return self.step(resnet, next(biases), site, h, skip, text, features, copies)
 
         h = self.conv_in(z_BCHW.contiguous(memory_format=torch.channels_last))
-        skips = [h]
+        skips = [repeated(h, copies)]
         for resnets, downsample, refs in zip(self.down, self.downsample, features.refs, strict=True):
             attending = next(attends)
             for j, resnet in enumerate(resnets):
-                h = resnet(h, next(biases))
-                h = attend(h) if attending else h
+                h = step(resnet, attending, h)
                 h = h + refs if j == len(resnets) - 1 else h
                 skips.append(h)
             for conv in downsample:
                 h = conv(h)
                 skips.append(h)
 
-        h = self.middle[0](h, next(biases))
-        for resnet in self.middle[1:]:
-            h = resnet(attend(h), next(biases))
+        for j, resnet in enumerate(self.middle):
+            h = step(resnet, j == 0, h)
 
-        for resnets, upsample in zip(self.up, self.upsample, strict=True):
+        for resnets, convs in zip(self.up, self.upsample, strict=True):
             attending = next(attends)
             for resnet in resnets:
-                h = resnet(torch.cat([h, skips.pop()], dim=1), next(biases))
-                h = attend(h) if attending else h
-            for conv in upsample:
-                h = conv(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+                if deep is not None and len(skips) == deep.blocks:
+                    deep.h_BCHW = h
+                h = step(resnet, attending, h, skips.pop())
+            for conv in convs:
+                h = conv(upsample(h))
         return self.conv_out(self.norm_out.silu(h))
 
-    def _attention(self, text: list[KeysValues], features: Frozen) -> Any:
-        """A function that applies the next site: text, then anchor."""
-        anchors: Iterator[Any] = (
-            zip(self.anchor_blocks, features.anchor, strict=True) if features.anchor else repeat(None)
-        )
-        sites = zip(self.sites, text, anchors, strict=False)
+    def step(
+        self,
+        resnet: "_Resnet",
+        bias: Tensor,
+        site: int | None,
+        h_BCHW: Tensor,
+        skip_BCHW: Tensor | None,
+        text: list[KeysValues],
+        features: Frozen,
+        copies: int,
+    ) -> Tensor:
+        """A residual block and, where there is one, the attention site behind it: text, then anchor.
 
-        def attend(h: Tensor) -> Tensor:
-            site, keys_values, anchor = next(sites)
-            h = site(h, keys_values)
-            if anchor is None or not features.anchored:
-                return h
-            block, anchor_keys_values = anchor
-            return block(h, anchor_keys_values, features.anchored, features.keep_anchor_B)
+        Rows that the branches share until they have seen the text come out ``copies`` times.
+        """
+        shared = len(h_BCHW) < len(text[0][0])
+        copies, first = (copies, 0) if shared else (1, features.folded)
+        h = resnet(h_BCHW, bias, skip_BCHW, first=first)
+        if site is None:
+            return repeated(h, copies)
+        h = self.sites[site](h, text[site], first, copies)
+        if not features.anchor or not features.anchored:
+            return h
+        anchor = features.anchor[site]
+        return self.anchor_blocks[site](h, anchor, features.anchored, features.keep_anchor_B, first)
 
-        return attend
+
+def repeated(x: Tensor, copies: int) -> Tensor:
+    """The rows so many times, one after the other; the layout stays."""
+    return x if copies == 1 else torch.cat([x] * copies)
 
 
 # The parts below hold tensors, not modules: looking up a module's attribute takes as long as a small operation.
@@ -192,12 +266,13 @@ class _GroupNorm:
         self.groups, self.eps = norm.num_groups, norm.eps
         self.weight, self.bias = norm.weight.detach(), norm.bias.detach()
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return group_norm(x, self.groups, self.weight, self.bias, self.eps)
+    def __call__(self, x: Tensor, shift: Shift | None = None) -> Tensor:
+        """The norm of x + shift."""
+        return group_norm(x, self.groups, self.weight, self.bias, self.eps, shift=shift)
 
-    def silu(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
-        """The norm of x + shift, then SiLU."""
-        return group_norm(x, self.groups, self.weight, self.bias, self.eps, silu=True, shift_C=shift)
+    def silu(self, x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
+        """The norm of (x, skip) + shift, then SiLU."""
+        return group_norm(x, self.groups, self.weight, self.bias, self.eps, silu=True, shift=shift, skip_BCHW=skip)
 
 
 class _LayerNorm:
@@ -212,60 +287,106 @@ class _LayerNorm:
         return add_layer_norm(x, delta, self.weight, self.bias, self.eps)
 
 
-class _Resnet:
-    """diffusers' ``ResnetBlock2D``."""
+class _Pointwise:
+    """A 1×1 convolution, also of two maps whose channels follow each other, as matrix products without a bias."""
 
-    def __init__(self, block: Any) -> None:
+    def __init__(self, layer: Any) -> None:
+        self.weight = layer.weight.detach().flatten(1)
+
+    def __call__(self, x_BCHW: Tensor, skip_BCHW: Tensor | None) -> Tensor:
+        B, C, H, W = x_BCHW.shape
+        y_MC = F.linear(_flat(x_BCHW), self.weight[:, :C])
+        if skip_BCHW is not None:
+            y_MC.addmm_(_flat(skip_BCHW), self.weight[:, C:].t())
+        return y_MC.view(B, H, W, -1).permute(0, 3, 1, 2)
+
+
+def _flat(x_BCHW: Tensor) -> Tensor:
+    """(B·H·W, C), the same memory where the map is channels-last."""
+    return x_BCHW.permute(0, 2, 3, 1).reshape(-1, x_BCHW.shape[1])
+
+
+class _Ahead:
+    """The biases of a text block and of its anchor block, added before the blocks run: for the first rows both, for
+    the others, which have no anchor, the text block's only.
+    """
+
+    def __init__(self, site: "_TextBlock", anchor: "_AnchorBlock | None") -> None:
+        both = site.bias if anchor is None else site.bias + anchor.bias
+        self.added = torch.stack([both, site.bias])
+        site.taken_off = -self.added
+        if anchor is not None:
+            anchor.taken_off = -anchor.bias[None]
+
+
+class _Resnet:
+    """diffusers' ``ResnetBlock2D``. Where kernels are fused, what is ``ahead`` is added to its result."""
+
+    def __init__(self, block: Any, ahead: _Ahead | None) -> None:
         self.norm1, self.norm2 = _GroupNorm(block.norm1), _GroupNorm(block.norm2)
         self.conv1, self.conv2, self.time = _Conv(block.conv1), _Conv(block.conv2), _Linear(block.time_emb_proj)
         self.shortcut = None if block.conv_shortcut is None else _Conv(block.conv_shortcut)
+        self.pointwise = None if block.conv_shortcut is None else _Pointwise(block.conv_shortcut)
         # the biases of both convolutions whose results are added
-        self.bias = self.conv2.bias if self.shortcut is None else self.conv2.bias + self.shortcut.bias
+        bias = self.conv2.bias if self.shortcut is None else self.conv2.bias + self.shortcut.bias
+        self.shifts = bias[None].repeat(2, 1) if ahead is None else bias + ahead.added
 
     def time_bias(self, embedding: Tensor) -> Tensor:
         """The first convolution's bias with the time embedding added."""
         return self.conv1.bias + self.time(embedding)
 
-    def __call__(self, x: Tensor, bias: Tensor) -> Tensor:
-        h = self.norm1.silu(x)
+    def __call__(self, x: Tensor, bias: Tensor, skip: Tensor | None = None, *, first: int = 0) -> Tensor:
+        """Of (x, skip), with the time in ``bias``. ``first``: see :class:`Frozen`, ``folded``."""
         if fuses(x):
-            h = self.norm2.silu(self.conv1.without_bias(h), bias)
-            x = x if self.shortcut is None else self.shortcut.without_bias(x)
-            return add_shifted(self.conv2.without_bias(h), x, self.bias)
-        h = self.conv2(self.norm2.silu(self.conv1(h, bias)))
+            h = self.norm2.silu(self.conv1.without_bias(self.norm1.silu(x, skip=skip)), Shift.same(bias))
+            x = x if self.pointwise is None else self.pointwise(x, skip)
+            return add_shifted(self.conv2.without_bias(h), x, Shift(self.shifts, first))
+        x = x if skip is None else torch.cat([x, skip], dim=1)
+        h = self.conv2(self.norm2.silu(self.conv1(self.norm1.silu(x), bias)))
         return h.add_(x if self.shortcut is None else self.shortcut(x))
 
 
 class _Site:
-    """What both kinds of attention block begin and end with. Tokens are a view of channels-last maps."""
+    """What both kinds of attention block begin and end with. Tokens are a view of channels-last maps.
+
+    ``taken_off``: what was added ahead to the maps that come here, negated; set by :class:`_Ahead`.
+    """
+
+    taken_off: Tensor
 
     def __init__(self, module: Any, heads: int, feed_forward: Any, norm: Any) -> None:
         self.norm, self.proj_in, self.heads = _GroupNorm(module.norm), _Linear(module.proj_in), heads
-        self.norm_ff, self.up = _LayerNorm(norm), _Linear(feed_forward.net[0].proj)
+        self.norm_ff, up = _LayerNorm(norm), feed_forward.net[0].proj
+        self.up_weight, self.up_bias = up.weight.detach(), up.bias.detach()
         down, out = feed_forward.net[2], module.proj_out
         self.down, self.proj_out = down.weight.detach().t(), out.weight.detach()
         # down's bias, seen through proj_out
         self.bias = (out.bias + F.linear(down.bias.float(), out.weight.float()).to(out.bias)).detach()
 
-    def tokens(self, x_BCHW: Tensor) -> Tensor:
+    def tokens(self, x_BCHW: Tensor, shift: Shift | None) -> Tensor:
         B, C, H, W = x_BCHW.shape
-        return self.proj_in(self.norm(x_BCHW).permute(0, 2, 3, 1).reshape(B, H * W, C))
+        return self.proj_in(self.norm(x_BCHW, shift).permute(0, 2, 3, 1).reshape(B, H * W, C))
 
     def split(self, x_BNC: Tensor) -> Tensor:
         """(B, heads, N, head width)."""
         B, N, C = x_BNC.shape
         return x_BNC.view(B, N, self.heads, C // self.heads).transpose(1, 2)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        B, heads, N, width = q.shape
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, N, heads * width)
-
-    def finish(self, h_BNC: Tensor, delta_BNC: Tensor) -> Tensor:
-        """h + delta through the feed-forward and the last projection; (B, N, C)."""
+    def feed_forward(self, h_BNC: Tensor, delta_BNC: Tensor) -> Tensor:
+        """h + delta through the feed-forward; (B·N, C). Changes ``h``."""
         h_BNC, normed = self.norm_ff.of_sum(h_BNC, delta_BNC)
-        hidden = geglu(self.up(normed))
-        h_MC = torch.addmm(h_BNC.flatten(0, 1), hidden.flatten(0, 1), self.down)
-        return F.linear(h_MC, self.proj_out, self.bias).view(h_BNC.shape)
+        hidden = linear_geglu(normed, self.up_weight, self.up_bias)
+        return h_BNC.flatten(0, 1).addmm_(hidden.flatten(0, 1), self.down)
+
+    def add_to(self, x_BCHW: Tensor, h_MC: Tensor) -> Tensor:
+        """The map with the block's residual, but not its bias: in place."""
+        _flat(x_BCHW).addmm_(h_MC, self.proj_out.t())
+        return x_BCHW
+
+    def residual(self, h_MC: Tensor, x_BCHW: Tensor) -> Tensor:
+        """The block's residual, bias included, as a map like ``x``."""
+        B, C, H, W = x_BCHW.shape
+        return F.linear(h_MC, self.proj_out, self.bias).view(B, H, W, C).permute(0, 3, 1, 2)
 
 
 class _TextBlock(_Site):
@@ -287,13 +408,15 @@ class _TextBlock(_Site):
         k, v = self.text_kv(text_BLD).chunk(2, dim=-1)
         return self.split(k.contiguous()), self.split(v.contiguous())
 
-    def __call__(self, x_BCHW: Tensor, text: KeysValues) -> Tensor:
-        B, C, H, W = x_BCHW.shape
-        h = self.tokens(x_BCHW)
+    def __call__(self, x_BCHW: Tensor, text: KeysValues, first: int, copies: int) -> Tensor:
+        """``copies``: the rows of the text are so many times those of ``x``. Changes ``x``."""
+        fused = fuses(x_BCHW)
+        h = self.tokens(x_BCHW, Shift(self.taken_off, first) if fused else None)
         q, k, v = self.qkv(self.norm1(h)).chunk(3, dim=-1)
-        h, normed = self.norm2.of_sum(h, self.out(self.attend(self.split(q), self.split(k), self.split(v))))
-        h = self.finish(h, self.text_out(self.attend(self.split(self.text_q(normed)), *text)))
-        return x_BCHW + h.view(B, H, W, C).permute(0, 3, 1, 2)
+        h, normed = self.norm2.of_sum(h, self.out(attention(self.split(q), self.split(k), self.split(v))))
+        x_BCHW, h, normed = (repeated(each, copies) for each in (x_BCHW, h, normed))
+        h_MC = self.feed_forward(h, self.text_out(attention(self.split(self.text_q(normed)), *text)))
+        return self.add_to(x_BCHW, h_MC) if fused else x_BCHW.add_(self.residual(h_MC, x_BCHW))
 
 
 class _AnchorBlock(_Site):
@@ -304,10 +427,15 @@ class _AnchorBlock(_Site):
         super().__init__(block, heads, block.feed_forward, block.norm_feed_forward)
         self.norm_q, self.q, self.out = _LayerNorm(block.norm_attention), _Linear(block.to_q), _Linear(block.to_out)
 
-    def __call__(self, x_BCHW: Tensor, anchor: KeysValues, rows: int, keep_B: Tensor | None) -> Tensor:
-        """Changes ``x_BCHW`` in place: the residual is added to its first ``rows`` rows."""
-        h = self.tokens(x_BCHW[:rows])
-        h = self.finish(h, self.out(self.attend(self.split(self.q(self.norm_q(h))), *anchor)))
-        h = h if keep_B is None else h * keep_B.to(h.dtype).view(-1, 1, 1)
-        x_BCHW[:rows] += h.view(rows, *x_BCHW.shape[2:], -1).permute(0, 3, 1, 2)
+    def __call__(self, x_BCHW: Tensor, anchor: KeysValues, rows: int, keep_B: Tensor | None, first: int) -> Tensor:
+        """Adds the residual to the first ``rows`` rows of ``x``. ``first``: 0 where no bias is in ``x`` yet."""
+        own_BCHW = x_BCHW[:rows]
+        ahead = first > 0 and fuses(own_BCHW)
+        h = self.tokens(own_BCHW, Shift.same(self.taken_off) if ahead else None)
+        h_MC = self.feed_forward(h, self.out(attention(self.split(self.q(self.norm_q(h))), *anchor)))
+        if ahead:
+            self.add_to(own_BCHW, h_MC)
+        else:
+            residual = self.residual(h_MC, own_BCHW)
+            own_BCHW += residual if keep_B is None else residual * keep_B.to(residual.dtype).view(-1, 1, 1, 1)
         return x_BCHW

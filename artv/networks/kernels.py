@@ -1,15 +1,17 @@
-"""Fused operations that PyTorch runs as several: norms with what comes before and after them, and GEGLU.
+"""Fused operations that PyTorch runs as several: norms with what comes before and after them, GEGLU, small attention.
 
 On CUDA they are Triton kernels; elsewhere, and with :data:`ENABLED` off, PyTorch's own operations. PyTorch's CUDA group
 norm knows no channels-last: it copies the map to another layout, and the next convolution copies it back. Its
-convolutions add their bias in a pass of its own.
+convolutions add their bias in a pass of its own, and its attention has a start-up that small maps feel.
 
-Shape suffixes: B batch, C channels, H W feature size, N tokens, D width.
+Shape suffixes: B batch, C channels, H W feature size, N tokens, M keys, D width.
 """
 
+import math
+import os
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,39 @@ from torch import Tensor
 ENABLED = find_spec("triton") is not None
 """Turn off to compare with PyTorch's operations."""
 
-_TILE = 16384  # values of a group that one program holds in registers
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+"""Triton's interpreter runs the kernels on a CPU too, slowly: for tests."""
+
+_TILE = 32768  # values of a group that one program holds in registers
+_SMALL_MAP = 2**22  # values; larger ones are read in whole lines, by three kernels instead of one
+_PROGRAMS = 1024  # of a kernel that goes over a map: several for each of a large GPU's processors
+_MOST_CHUNKS = 64  # parts of a map whose moments are taken apart
+_LONGEST_ATTENTION = 2048  # tokens; beyond it cuDNN's kernel is the faster one (H100: 417 against 470 TFLOP/s at 9,216)
+_NARROW_HEAD = 32  # up to this width, which cuDNN is not made for, attention is ours at any length
+_NARROW_LAYER = 640  # inputs; a wider layer's product alone is faster in cuBLAS
+_FEW_QUERIES = 2**16  # of all heads, where keys are the text's: with more cuDNN's start-up no longer counts
+
+_EVERY = 2**30
+
+
+class Shift(NamedTuple):
+    """A value a channel that is added to a map: ``values[0]`` to its first ``first`` samples, ``values[1]`` to others.
+
+    ``values``: (2, C), or (1, C) where all samples get the same.
+    """
+
+    values: Tensor
+    first: int = _EVERY
+
+    @classmethod
+    def same(cls, values_C: Tensor) -> "Shift":
+        """One for all samples."""
+        return cls(values_C.view(1, -1))
+
+    def like(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, 1, 1), to be added."""
+        B = x_BCHW.shape[0]
+        return self.values[(torch.arange(B, device=x_BCHW.device) >= self.first).long()].view(B, -1, 1, 1)
 
 
 def group_norm(
@@ -29,13 +63,17 @@ def group_norm(
     eps: float,
     *,
     silu: bool = False,
-    shift_C: Tensor | None = None,
+    shift: Shift | None = None,
+    skip_BCHW: Tensor | None = None,
 ) -> Tensor:
-    """Group norm of ``x + shift``, then SiLU if asked for; statistics in float32. Channels-last stays channels-last."""
+    """Group norm of ``x`` (its channels followed by those of ``skip``) plus ``shift``, then SiLU if asked for.
+
+    Statistics in float32. Channels-last stays channels-last.
+    """
     if fuses(x_BCHW):
-        return _launch_group_norm(x_BCHW, groups, weight_C, bias_C, eps, silu, shift_C)
-    if shift_C is not None:
-        x_BCHW = x_BCHW + shift_C.view(-1, 1, 1)
+        return _launch_group_norm(x_BCHW, skip_BCHW, groups, weight_C, bias_C, eps, silu, shift)
+    x_BCHW = x_BCHW if skip_BCHW is None else torch.cat([x_BCHW, skip_BCHW], dim=1)
+    x_BCHW = x_BCHW if shift is None else x_BCHW + shift.like(x_BCHW)
     y = torch.group_norm(x_BCHW, groups, weight_C, bias_C, eps)
     return F.silu(y, inplace=True) if silu else y
 
@@ -44,7 +82,7 @@ def add_layer_norm(
     x_BND: Tensor, delta_BND: Tensor, weight_D: Tensor, bias_D: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:
     """``x + delta`` and its layer norm; statistics in float32. Changes ``x`` in place."""
-    if ENABLED and x_BND.is_cuda and x_BND.is_contiguous() and delta_BND.is_contiguous():
+    if _fuses_rows(x_BND) and delta_BND.is_contiguous():
         return x_BND, _launch_layer_norm(x_BND, weight_D, bias_D, eps, delta_BND)
     x_BND = x_BND.add_(delta_BND)
     return x_BND, torch.layer_norm(x_BND, weight_D.shape, weight_D, bias_D, eps)
@@ -52,55 +90,126 @@ def add_layer_norm(
 
 def layer_norm(x_BND: Tensor, weight_D: Tensor, bias_D: Tensor, eps: float) -> Tensor:
     """Layer norm over the last axis; statistics in float32."""
-    if ENABLED and x_BND.is_cuda and x_BND.is_contiguous():
+    if _fuses_rows(x_BND):
         return _launch_layer_norm(x_BND, weight_D, bias_D, eps, None)
     return torch.layer_norm(x_BND, weight_D.shape, weight_D, bias_D, eps)
 
 
-def add_shifted(x_BCHW: Tensor, y_BCHW: Tensor, shift_C: Tensor) -> Tensor:
+def add_shifted(x_BCHW: Tensor, y_BCHW: Tensor, shift: Shift) -> Tensor:
     """``x + shift + y``. Changes ``x`` in place."""
     if fuses(x_BCHW) and fuses(y_BCHW):
-        return _launch_add_shifted(x_BCHW, y_BCHW, shift_C)
-    return x_BCHW.add_(shift_C.view(-1, 1, 1)).add_(y_BCHW)
+        return _launch_add_shifted(x_BCHW, y_BCHW, shift)
+    return x_BCHW.add_(shift.like(x_BCHW)).add_(y_BCHW)
 
 
 def geglu(x_BNE: Tensor) -> Tensor:
     """The first half of the last axis (2·D) times the GELU of the second."""
-    if ENABLED and x_BNE.is_cuda and x_BNE.is_contiguous():
+    if _fuses_rows(x_BNE):
         return _launch_geglu(x_BNE)
     value, gate = x_BNE.chunk(2, dim=-1)
     return value * F.gelu(gate)
 
 
+def linear_geglu(x_BNC: Tensor, weight_EC: Tensor, bias_E: Tensor) -> Tensor:
+    """:func:`geglu` of a linear layer; (B, N, E / 2). One kernel where that is faster than a product and another."""
+    if _multiplies(x_BNC, weight_EC):
+        return _launch_linear_geglu(x_BNC, weight_EC, bias_E)
+    return geglu(F.linear(x_BNC, weight_EC, bias_E))
+
+
+def upsample(x_BCHW: Tensor) -> Tensor:
+    """Every position four times: (B, C, 2·H, 2·W)."""
+    if fuses(x_BCHW):
+        return _launch_upsample(x_BCHW)
+    return F.interpolate(x_BCHW, scale_factor=2.0, mode="nearest")
+
+
+def attention(q_BHND: Tensor, k_BHMD: Tensor, v_BHMD: Tensor) -> Tensor:
+    """Softmax attention over the keys, without a mask; (B, N, heads · D), where H counts heads here."""
+    B, heads, N, D = q_BHND.shape
+    if _attends(q_BHND, k_BHMD, v_BHMD):
+        return _launch_attention(q_BHND, k_BHMD, v_BHMD)
+    return F.scaled_dot_product_attention(q_BHND, k_BHMD, v_BHMD).transpose(1, 2).reshape(B, N, heads * D)
+
+
 def fuses(x_BCHW: Tensor) -> bool:
     """Whether operations on this map run as Triton kernels."""
-    return ENABLED and x_BCHW.is_cuda and x_BCHW.is_contiguous(memory_format=torch.channels_last)
+    return _runs_on(x_BCHW) and x_BCHW.is_contiguous(memory_format=torch.channels_last)
+
+
+def _runs_on(x: Tensor) -> bool:
+    return ENABLED and (x.is_cuda or INTERPRETED)
+
+
+def _fuses_rows(x: Tensor) -> bool:
+    return _runs_on(x) and x.is_contiguous()
+
+
+def _attends(q: Tensor, k: Tensor, v: Tensor) -> bool:
+    """Half precision only: float32 products would be rounded to TF32. Heads of a power of two that tiles hold."""
+    width, half = q.shape[-1], q.dtype in (torch.bfloat16, torch.float16)
+    whole = width in (16, 32, 64, 128) and all(x.stride(-1) == 1 for x in (q, k, v))
+    few = q.shape[2] == k.shape[2] or q.shape[:3].numel() <= _FEW_QUERIES
+    short = max(q.shape[2], k.shape[2]) <= _LONGEST_ATTENTION or width <= _NARROW_HEAD
+    return _runs_on(q) and (half or INTERPRETED) and whole and short and few
+
+
+def _multiplies(x: Tensor, weight: Tensor) -> bool:
+    """Half precision on Hopper and later, for whole tiles and layers of a width that pays."""
+    half, C = x.dtype in (torch.bfloat16, torch.float16), x.shape[-1]
+    whole = C % 64 == 0 and weight.shape[0] % 128 == 0 and x.is_contiguous() and weight.is_contiguous()
+    return _runs_on(x) and half and whole and C <= _NARROW_LAYER and _has_tensor_memory_unit(x.device)
+
+
+@cache
+def _has_tensor_memory_unit(device: torch.device) -> bool:
+    known = find_spec("triton.tools.tensor_descriptor") is not None  # Triton 3.4
+    return known and (INTERPRETED or torch.cuda.get_device_capability(device) >= (9, 0))
 
 
 def _launch_group_norm(
-    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, silu: bool, shift: Tensor | None
+    x: Tensor,
+    skip: Tensor | None,
+    groups: int,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    silu: bool,
+    shift: Shift | None,
 ) -> Tensor:
-    B, C, H, W = x.shape
-    width = C // groups
-    columns = _power_of_two(width)
-    rows = min(_power_of_two(H * W), max(16, _TILE // columns))
-    y = torch.empty_like(x)
-    _kernels().group_norm_kernel[(groups, B)](
-        x,
-        y,
-        weight,
-        bias,
-        x if shift is None else shift,
-        H * W,
-        C,
-        eps,
-        WIDTH=width,
-        ROWS=rows,
-        COLUMNS=columns,
-        ONE_TILE=rows >= H * W,
-        SHIFTED=shift is not None,
-        SILU=silu,
-        num_warps=16 if rows * columns > 8192 else 8 if rows * columns > 2048 else 4,
+    B, x_channels, H, W = x.shape
+    C, positions = x_channels + (0 if skip is None else skip.shape[1]), H * W
+    width, joined = C // groups, skip is not None
+    y = torch.empty((B, C, H, W), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    maps, norm = (x, skip if joined else x), (weight, bias, *_given(shift, x))
+    rows, columns = max(_power_of_two(positions), 16), _power_of_two(width)
+    if rows * columns <= _TILE and y.numel() <= _SMALL_MAP:
+        _kernels().group_norm_kernel[(groups, B)](
+            *(*maps, y, *norm, positions, x_channels, C, eps),
+            **{"WIDTH": width, "ROWS": rows, "COLUMNS": columns},
+            **{"JOINED": joined, "SHIFTED": shift is not None, "SILU": silu},
+            num_warps=16 if rows * columns > 8192 else 8 if rows * columns > 2048 else 4,
+        )
+        return y
+    block = math.gcd(x_channels, C) & -math.gcd(x_channels, C)  # lies in one of the maps
+    block = min(block, 128)
+    rows = max(min(4096 // block, _power_of_two(positions)), 1)
+    chunks = min(max(_PROGRAMS // (B * (C // block)), 1), _MOST_CHUNKS, -(-positions // rows))
+    per_chunk = -(-positions // (chunks * rows)) * rows
+    chunks = -(-positions // per_chunk)
+    means, squares = torch.empty(2, B, chunks, C, dtype=torch.float32, device=x.device)
+    factors, offsets = torch.empty(2, B, C, dtype=torch.float32, device=x.device)
+    tile = {"ROWS": rows, "COLUMNS": block, "JOINED": joined, "num_warps": 8}
+    kernels = _kernels()
+    kernels.channel_moments_kernel[(C // block, chunks, B)](
+        *maps, means, squares, positions, per_chunk, x_channels, C, **tile
+    )
+    kernels.group_affine_kernel[(groups, B)](
+        *(means, squares, *norm, factors, offsets, chunks, positions, per_chunk, C, eps),
+        **{"WIDTH": width, "CHUNKS": _power_of_two(chunks), "COLUMNS": columns, "SHIFTED": shift is not None},
+    )
+    kernels.channel_affine_kernel[(C // block, -(-positions // rows), B)](
+        *maps, y, factors, offsets, positions, x_channels, C, **tile, SILU=silu
     )
     return y
 
@@ -112,13 +221,7 @@ def _launch_layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, delt
     count = x.numel() // D
     y = torch.empty_like(x)
     _kernels().layer_norm_kernel[(-(-count // rows),)](
-        x,
-        x if delta is None else delta,
-        y,
-        weight,
-        bias,
-        count,
-        eps,
+        *(x, x if delta is None else delta, y, weight, bias, count, eps),
         WIDTH=D,
         ROWS=rows,
         COLUMNS=columns,
@@ -128,23 +231,87 @@ def _launch_layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, delt
     return y
 
 
-def _launch_add_shifted(x: Tensor, y: Tensor, shift: Tensor) -> Tensor:
-    block = 4096
-    grid = (-(-x.numel() // block),)
-    _kernels().add_shifted_kernel[grid](x, y, shift, x.numel(), x.shape[1], BLOCK=block, num_warps=8)
+def _launch_add_shifted(x: Tensor, y: Tensor, shift: Shift) -> Tensor:
+    B, C, H, W = x.shape
+    columns = _block_of(C)
+    rows = max(4096 // columns, 1)
+    grid = (-(-H * W // rows), -(-C // columns), B)
+    _kernels().add_shifted_kernel[grid](*(x, y, *_given(shift, x), H * W, C), ROWS=rows, COLUMNS=columns, num_warps=8)
     return x
+
+
+def _launch_upsample(x: Tensor) -> Tensor:
+    B, C, H, W = x.shape
+    y = torch.empty((B, C, 2 * H, 2 * W), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    columns = _block_of(C)
+    rows = max(4096 // columns, 1)
+    grid = (-(-C // columns), -(-4 * H * W // rows), B)
+    _kernels().upsample_kernel[grid](x, y, 2 * W, 4 * H * W, C, ROWS=rows, COLUMNS=columns, num_warps=8)
+    return y
+
+
+def _launch_linear_geglu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    from triton.tools.tensor_descriptor import TensorDescriptor
+
+    C, D = x.shape[-1], weight.shape[0] // 2
+    count = x.numel() // C
+    y = x.new_empty(*x.shape[:-1], D)
+    rows, columns, depth = 128, 64, 64
+    _kernels().linear_geglu_kernel[(-(-count // rows) * (D // columns),)](
+        TensorDescriptor.from_tensor(x.view(count, C), [rows, depth]),
+        TensorDescriptor.from_tensor(weight, [columns, depth]),
+        bias,
+        TensorDescriptor.from_tensor(y.view(count, D), [rows, columns]),
+        *(count, D),
+        **{"K": C, "ROWS": rows, "COLUMNS": columns, "DEPTH": depth},
+        num_warps=4,
+        num_stages=3,
+    )
+    return y
 
 
 def _launch_geglu(x: Tensor) -> Tensor:
     D = x.shape[-1] // 2
+    count = x.numel() // (2 * D)
     y = x.new_empty(*x.shape[:-1], D)
-    block = min(1024, _power_of_two(D))
-    _kernels().geglu_kernel[(x.numel() // (2 * D), -(-D // block))](x, y, D, BLOCK=block)
+    columns = _block_of(D)
+    rows = max(2048 // columns, 1)
+    _kernels().geglu_kernel[(-(-count // rows), -(-D // columns))](
+        x, y, count, D, ROWS=rows, COLUMNS=columns, num_warps=4
+    )
     return y
+
+
+def _launch_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    B, heads, N, D = q.shape
+    keys = k.shape[2]
+    columns = 128 if 64 < keys <= 128 else 64
+    out = q.new_empty(B, N, heads * D)
+    _kernels().attention_kernel[(-(-N // 64), B * heads)](
+        *(q, k, v, out, *(step for x in (q, k, v) for step in x.stride()[:3])),
+        *(heads, N, keys, D**-0.5 * 1.4426950408889634),  # log2(e): the kernel's powers are of two
+        WIDTH=D,
+        ROWS=64,
+        COLUMNS=columns,
+        EVEN=keys % columns == 0,
+        num_warps=4,
+        num_stages=3 if columns == 64 else 2,
+    )
+    return out
+
+
+def _given(shift: Shift | None, like: Tensor) -> tuple[Tensor, int]:
+    """The arguments that stand for a shift; any tensor where there is none."""
+    return (like, 0) if shift is None else (shift.values, shift.first)
 
 
 def _power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
+
+
+def _block_of(n: int) -> int:
+    """Columns a program: the largest power of two up to 512 in ``n``, so that none are idle; at least 64."""
+    return max(min(n & -n, 512), min(64, _power_of_two(n)))
 
 
 @cache

@@ -14,7 +14,9 @@ from torch import Tensor
 from artv.composition import compose, copied_noise
 from artv.config import PRESETS, ModelConfig
 from artv.networks.conditional_unet import ConditionalUNet, Features
+from artv.networks.deep_features import DeepPair
 from artv.networks.streams import SideStream
+from artv.networks.windows import Windows
 from artv.schedule import NoiseSchedule
 
 
@@ -58,11 +60,13 @@ class Prediction(NamedTuple):
     """``eps_BCHW``: the noise. ``mask_B1HW``: in [0, 1], 1 = copied from the reference; None without a mask network.
 
     ``dynamic_BCHW``: where there is a mask, the noise of the dynamic network alone.
+    ``rows``: whole rows' worth of positions that the dynamic network was evaluated at; None: all.
     """
 
     eps_BCHW: Tensor
     mask_B1HW: Tensor | None
     dynamic_BCHW: Tensor | None = None
+    rows: float | None = None
 
 
 class ArtVModel(ModelMixin, ConfigMixin):
@@ -122,19 +126,29 @@ class ArtVModel(ModelMixin, ConfigMixin):
         return Encoded(self.dynamic_network.encode(*frames), mask, c.copy_BCHW, c.keep_ref_B)
 
     def predict(
-        self, z_BCHW: Tensor, t_B: Tensor, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True
+        self,
+        z_BCHW: Tensor,
+        t_B: Tensor,
+        text_BLD: Tensor,
+        encoded: Encoded,
+        *,
+        use_mask: bool = True,
+        deep: DeepPair | None = None,
     ) -> Prediction:
         """Composed noise for a noisy latent at integer timesteps ``t_B``, in the dtype of ``z_BCHW``.
 
         The networks run in their own dtype; the composition in float32, so that a half-precision model still copies
-        exactly. ``use_mask=False`` leaves the mask network out: the dynamic network alone.
+        exactly. ``use_mask=False`` leaves the mask network out: the dynamic network alone. ``deep``: where both
+        networks keep the features of their deep part, or take them from (:func:`artv.networks.deep_features`).
         """
         z_in = z_BCHW.to(self.dynamic_network.unet.conv_in.weight.dtype)
+        deep_dynamic, deep_mask = deep or (None, None)
         if self.mask_network is None or encoded.mask is None or not use_mask:
-            return Prediction(self.dynamic_network(z_in, t_B, text_BLD, encoded.dynamic).to(z_BCHW.dtype), None)
+            dynamic = self.dynamic_network(z_in, t_B, text_BLD, encoded.dynamic, deep_dynamic)
+            return Prediction(dynamic.to(z_BCHW.dtype), None)
         with self.side_stream.beside(z_in.device):
-            logits = self.mask_network(z_in, t_B, text_BLD, encoded.mask)
-        dynamic = self.dynamic_network(z_in, t_B, text_BLD, encoded.dynamic)
+            logits = self.mask_network(z_in, t_B, text_BLD, encoded.mask, deep_mask)
+        dynamic = self.dynamic_network(z_in, t_B, text_BLD, encoded.dynamic, deep_dynamic)
         self.side_stream.join(logits)
         mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
         a, s = self.schedule.a_s(t_B)
@@ -142,11 +156,35 @@ class ArtVModel(ModelMixin, ConfigMixin):
         return Prediction(eps.to(z_BCHW.dtype), mask, dynamic)
 
     def predict_at(
-        self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, *, use_mask: bool = True
+        self,
+        z_BCHW: Tensor,
+        t: int,
+        text_BLD: Tensor,
+        encoded: Encoded,
+        *,
+        use_mask: bool = True,
+        deep: DeepPair | None = None,
     ) -> Prediction:
         """:meth:`predict` with every row at the same timestep, as samplers have it."""
         t_B = torch.full((z_BCHW.shape[0],), t, device=z_BCHW.device)
-        return self.predict(z_BCHW, t_B, text_BLD, encoded, use_mask=use_mask)
+        return self.predict(z_BCHW, t_B, text_BLD, encoded, use_mask=use_mask, deep=deep)
+
+    def mask_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded) -> Tensor | None:
+        """The mask of :meth:`predict_at` alone, (B, 1, H, W); None without a mask network."""
+        if self.mask_network is None or encoded.mask is None:
+            return None
+        t_B = torch.full((z_BCHW.shape[0],), t, device=z_BCHW.device)
+        logits = self.mask_network(z_BCHW.to(self.dtype), t_B, text_BLD, encoded.mask)
+        return logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
+
+    def dynamic_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, windows: Windows) -> Tensor:
+        """The dynamic network's noise within windows, (M, C, h, w): it sees no more of latent and references.
+
+        The anchor is seen whole. With all of every row it is the dynamic noise of :meth:`predict_at`.
+        """
+        t_M = torch.full((len(windows.rows),), t, device=z_BCHW.device)
+        z_MChw, text_MLD = windows.crop(z_BCHW), windows.take(text_BLD)
+        return self.dynamic_network(z_MChw.to(self.dtype), t_M, text_MLD, encoded.dynamic.within(windows))
 
     def forward(self, z_BCHW: Tensor, t_B: Tensor, conditions: Conditions) -> Prediction:
         """``predict`` from the conditions themselves; what training calls."""

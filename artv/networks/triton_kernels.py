@@ -1,80 +1,209 @@
-"""The Triton side of :mod:`artv.networks.kernels`."""
+"""The Triton side of :mod:`artv.networks.kernels`.
+
+Maps are channels-last: a position's channels lie together, positions ``channels`` apart. A *shift* is one value a
+channel that is added on the way: its first row holds for the first ``first`` samples, its second for the others.
+"""
 
 import triton
 import triton.language as tl
 
 
 @triton.jit
+def _load_map(x_ptr, skip_ptr, row, channel, inside, x_channels, channels, JOINED: tl.constexpr):
+    """Values of a map, or of two maps whose channels follow each other, as float32."""
+    if JOINED:
+        x = tl.load(x_ptr + row * x_channels + channel, mask=inside & (channel < x_channels), other=0.0)
+        behind = inside & (channel >= x_channels)
+        skip = tl.load(skip_ptr + row * (channels - x_channels) + (channel - x_channels), mask=behind, other=0.0)
+        return x.to(tl.float32) + skip.to(tl.float32)  # one of them is zero
+    return tl.load(x_ptr + row * channels + channel, mask=inside, other=0.0).to(tl.float32)
+
+
+@triton.jit
 def group_norm_kernel(
     x_ptr,
+    skip_ptr,
     y_ptr,
     weight_ptr,
     bias_ptr,
     shift_ptr,
+    first,
     positions,
+    x_channels,
     channels,
     eps,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
-    ONE_TILE: tl.constexpr,
+    JOINED: tl.constexpr,
     SHIFTED: tl.constexpr,
     SILU: tl.constexpr,
 ):
-    """One group of one sample: (positions, WIDTH) values, rows ``channels`` apart. A group of one tile is read once;
-    otherwise moments are gathered tile by tile (Chan's formula), and the tiles are read again.
+    """One group of one sample, held in registers: (positions, WIDTH) values."""
+    sample = tl.program_id(1).to(tl.int64)
+    row = tl.arange(0, ROWS)[:, None]
+    used = tl.arange(0, COLUMNS) < WIDTH
+    channel = tl.program_id(0) * WIDTH + tl.arange(0, COLUMNS)
+    inside = (row < positions) & used[None, :]
+    weight = tl.load(weight_ptr + channel, mask=used, other=0.0).to(tl.float32)
+    bias = tl.load(bias_ptr + channel, mask=used, other=0.0).to(tl.float32)
+    place = sample * positions + row
+    x = _load_map(x_ptr, skip_ptr, place, channel[None, :], inside, x_channels, channels, JOINED)
+    if SHIFTED:
+        shift = tl.load(shift_ptr + tl.where(sample < first, 0, channels) + channel, mask=used, other=0.0)
+        x = tl.where(inside, x + shift.to(tl.float32)[None, :], 0.0)
+    count = positions * WIDTH * 1.0
+    mean = tl.sum(tl.sum(x, axis=1), axis=0) / count
+    centred = tl.where(inside, x - mean, 0.0)
+    scale = tl.rsqrt(tl.sum(tl.sum(centred * centred, axis=1), axis=0) / count + eps)
+    y = centred * scale * weight[None, :] + bias[None, :]
+    if SILU:
+        y = y * tl.sigmoid(y)
+    tl.store(y_ptr + place * channels + channel[None, :], y.to(y_ptr.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _load_block(
+    x_ptr, skip_ptr, place, start, inside, x_channels, channels, COLUMNS: tl.constexpr, JOINED: tl.constexpr
+):
+    """As :func:`_load_map`, for COLUMNS channels from ``start`` on that lie in one of the two maps."""
+    channel = start + tl.arange(0, COLUMNS)[None, :]
+    if JOINED:
+        if start < x_channels:
+            x = tl.load(x_ptr + place * x_channels + channel, mask=inside, other=0.0)
+        else:
+            x = tl.load(skip_ptr + place * (channels - x_channels) + channel - x_channels, mask=inside, other=0.0)
+    else:
+        x = tl.load(x_ptr + place * channels + channel, mask=inside, other=0.0)
+    return x.to(tl.float32)
+
+
+@triton.jit
+def channel_moments_kernel(
+    x_ptr,
+    skip_ptr,
+    mean_ptr,
+    squares_ptr,
+    positions,
+    rows_per_chunk,
+    x_channels,
+    channels,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    JOINED: tl.constexpr,
+):
+    """Each channel's mean and sum of squared deviations over a chunk of positions.
+
+    Sums are of differences from the chunk's first position, so that a large mean costs no digits.
     """
-    group = tl.program_id(0)
-    start = tl.program_id(1).to(tl.int64) * positions * channels + group * WIDTH
-    column = tl.arange(0, COLUMNS)
-    row = tl.arange(0, ROWS)
-    used = column < WIDTH
-    weight = tl.load(weight_ptr + group * WIDTH + column, mask=used, other=0.0).to(tl.float32)
-    bias = tl.load(bias_ptr + group * WIDTH + column, mask=used, other=0.0).to(tl.float32)
+    chunk, sample = tl.program_id(1), tl.program_id(2).to(tl.int64)
+    start = tl.program_id(0) * COLUMNS
+    begin = chunk * rows_per_chunk
+    end = tl.minimum(begin + rows_per_chunk, positions)
+    row = tl.arange(0, ROWS)[:, None]
+    one = sample * positions + begin + tl.zeros((1, 1), tl.int64)
+    pivot = _load_block(x_ptr, skip_ptr, one, start, one >= 0, x_channels, channels, COLUMNS, JOINED)
+    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
+    squares = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for first in range(begin, end, ROWS):
+        inside = first + row < end
+        place = sample * positions + first + row
+        x = _load_block(x_ptr, skip_ptr, place, start, inside, x_channels, channels, COLUMNS, JOINED)
+        x = tl.where(inside, x - pivot, 0.0)
+        sums += x
+        squares += x * x
+    count = (end - begin) * 1.0
+    mean = tl.sum(sums, axis=0) / count
+    at = (sample * tl.num_programs(1) + chunk) * channels + start + tl.arange(0, COLUMNS)
+    tl.store(mean_ptr + at, mean + tl.sum(pivot, axis=0))
+    tl.store(squares_ptr + at, tl.maximum(tl.sum(squares, axis=0) - mean * mean * count, 0.0))
+
+
+@triton.jit
+def group_affine_kernel(
+    mean_ptr,
+    squares_ptr,
+    weight_ptr,
+    bias_ptr,
+    shift_ptr,
+    first,
+    factor_ptr,
+    offset_ptr,
+    chunks,
+    positions,
+    rows_per_chunk,
+    channels,
+    eps,
+    WIDTH: tl.constexpr,
+    CHUNKS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    SHIFTED: tl.constexpr,
+):
+    """One group of one sample: the group norm of x + shift is x · factor + offset, channel by channel."""
+    sample = tl.program_id(1).to(tl.int64)
+    used = tl.arange(0, COLUMNS) < WIDTH
+    channel = tl.program_id(0) * WIDTH + tl.arange(0, COLUMNS)
+    each = tl.arange(0, CHUNKS)[:, None]
+    known = (each < chunks) & used[None, :]
+    at = (sample * chunks + each) * channels + channel[None, :]
     shift = tl.zeros((COLUMNS,), tl.float32)
     if SHIFTED:
-        shift = tl.load(shift_ptr + group * WIDTH + column, mask=used, other=0.0).to(tl.float32)
+        shift = tl.load(shift_ptr + tl.where(sample < first, 0, channels) + channel, mask=used, other=0.0).to(
+            tl.float32
+        )
+    counts = tl.maximum(tl.minimum(positions - each * rows_per_chunk, rows_per_chunk), 0) * 1.0
+    means = tl.load(mean_ptr + at, mask=known, other=0.0) + shift[None, :]
+    total = positions * WIDTH * 1.0
+    mean = tl.sum(tl.sum(tl.where(known, means * counts, 0.0), axis=1), axis=0) / total
+    apart = means - mean
+    squares = tl.load(squares_ptr + at, mask=known, other=0.0) + tl.where(known, apart * apart * counts, 0.0)
+    scale = tl.rsqrt(tl.sum(tl.sum(squares, axis=1), axis=0) / total + eps)
+    factor = scale * tl.load(weight_ptr + channel, mask=used, other=0.0).to(tl.float32)
+    bias = tl.load(bias_ptr + channel, mask=used, other=0.0).to(tl.float32)
+    tl.store(factor_ptr + sample * channels + channel, factor, mask=used)
+    tl.store(offset_ptr + sample * channels + channel, bias + (shift - mean) * factor, mask=used)
 
-    if ONE_TILE:
-        inside = (row[:, None] < positions) & used[None, :]
-        offsets = start + row[:, None] * channels + column[None, :]
-        x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
-        x = tl.where(inside, x + shift[None, :], 0.0)
-        count = positions * WIDTH * 1.0
-        mean = tl.sum(tl.sum(x, axis=1), axis=0) / count
-        centred = tl.where(inside, x - mean, 0.0)
-        scale = tl.rsqrt(tl.sum(tl.sum(centred * centred, axis=1), axis=0) / count + eps)
-        y = centred * scale * weight[None, :] + bias[None, :]
-        if SILU:
-            y = y * tl.sigmoid(y)
-        tl.store(y_ptr + offsets, y.to(y_ptr.dtype.element_ty), mask=inside)
-    else:
-        count = 0.0
-        mean = 0.0
-        squares = 0.0
-        for first in range(0, positions, ROWS):
-            inside = ((first + row)[:, None] < positions) & used[None, :]
-            offsets = start + (first + row)[:, None] * channels + column[None, :]
-            x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
-            x = tl.where(inside, x + shift[None, :], 0.0)
-            n = tl.minimum(positions - first, ROWS) * WIDTH * 1.0
-            tile_mean = tl.sum(tl.sum(x, axis=1), axis=0) / n
-            centred = tl.where(inside, x - tile_mean, 0.0)
-            tile_squares = tl.sum(tl.sum(centred * centred, axis=1), axis=0)
-            delta = tile_mean - mean
-            total = count + n
-            squares += tile_squares + delta * delta * count * n / total
-            mean += delta * n / total
-            count = total
-        scale = tl.rsqrt(squares / count + eps)
-        for first in range(0, positions, ROWS):
-            inside = ((first + row)[:, None] < positions) & used[None, :]
-            offsets = start + (first + row)[:, None] * channels + column[None, :]
-            x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32) + shift[None, :]
-            y = (x - mean) * scale * weight[None, :] + bias[None, :]
-            if SILU:
-                y = y * tl.sigmoid(y)
-            tl.store(y_ptr + offsets, y.to(y_ptr.dtype.element_ty), mask=inside)
+
+@triton.jit
+def channel_affine_kernel(
+    x_ptr,
+    skip_ptr,
+    y_ptr,
+    factor_ptr,
+    offset_ptr,
+    positions,
+    x_channels,
+    channels,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    JOINED: tl.constexpr,
+    SILU: tl.constexpr,
+):
+    """x · factor + offset, then SiLU if asked for."""
+    sample = tl.program_id(2).to(tl.int64)
+    start = tl.program_id(0) * COLUMNS
+    channel = start + tl.arange(0, COLUMNS)
+    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
+    inside = row < positions
+    place = sample * positions + row
+    x = _load_block(x_ptr, skip_ptr, place, start, inside, x_channels, channels, COLUMNS, JOINED)
+    y = x * tl.load(factor_ptr + sample * channels + channel)[None, :]
+    y += tl.load(offset_ptr + sample * channels + channel)[None, :]
+    if SILU:
+        y = y * tl.sigmoid(y)
+    tl.store(y_ptr + place * channels + channel[None, :], y.to(y_ptr.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def upsample_kernel(x_ptr, y_ptr, width, positions, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Every position four times: twice the height and the width. ``width``, ``positions``: of the result."""
+    sample = tl.program_id(2).to(tl.int64)
+    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
+    channel = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    inside = (row < positions) & (channel < channels)
+    source = sample * (positions // 4) + (row // width // 2) * (width // 2) + row % width // 2
+    x = tl.load(x_ptr + source * channels + channel, mask=inside, other=0.0)
+    tl.store(y_ptr + (sample * positions + row) * channels + channel, x, mask=inside)
 
 
 @triton.jit
@@ -113,23 +242,118 @@ def layer_norm_kernel(
 
 
 @triton.jit
-def add_shifted_kernel(x_ptr, y_ptr, shift_ptr, count, channels, BLOCK: tl.constexpr):
-    """x += y + shift, of channels-last maps."""
-    offsets = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = offsets < count
-    shift = tl.load(shift_ptr + offsets % channels, mask=inside, other=0.0).to(tl.float32)
+def add_shifted_kernel(x_ptr, y_ptr, shift_ptr, first, positions, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """x += y + shift."""
+    sample = tl.program_id(2).to(tl.int64)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
+    channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    used = channel < channels
+    inside = (row < positions) & used[None, :]
+    offsets = (sample * positions + row) * channels + channel[None, :]
+    shift = tl.load(shift_ptr + tl.where(sample < first, 0, channels) + channel, mask=used, other=0.0).to(tl.float32)
     x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
     y = tl.load(y_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
-    tl.store(x_ptr + offsets, (x + y + shift).to(x_ptr.dtype.element_ty), mask=inside)
+    tl.store(x_ptr + offsets, (x + y + shift[None, :]).to(x_ptr.dtype.element_ty), mask=inside)
 
 
 @triton.jit
-def geglu_kernel(x_ptr, y_ptr, width, BLOCK: tl.constexpr):
-    """A block of one row: the value half times the exact GELU of the gate half."""
-    row = tl.program_id(0).to(tl.int64)
-    column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = column < width
+def linear_geglu_kernel(
+    x_desc, weight_desc, bias_ptr, y_desc, rows, width, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
+):  # fmt: skip
+    """The value half of x · weightᵀ + bias times the exact GELU of its gate half, which never reaches memory.
+
+    Blocks are read and written by Hopper's tensor memory unit. Tiles are ordered in bands of eight rows of tiles, which
+    share what they read.
+    """
+    tile, across, down = tl.program_id(0), width // COLUMNS, tl.cdiv(rows, ROWS)
+    band = tile // (8 * across) * 8
+    high = tl.minimum(down - band, 8)
+    row = (band + tile % (8 * across) % high) * ROWS
+    column = tile % (8 * across) // high * COLUMNS
+    value = tl.zeros((ROWS, COLUMNS), tl.float32)
+    gate = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for k in range(0, K, DEPTH):
+        x = x_desc.load([row, k])
+        value = tl.dot(x, weight_desc.load([column, k]).T, value)
+        gate = tl.dot(x, weight_desc.load([width + column, k]).T, gate)
+    bias_at = bias_ptr + column + tl.arange(0, COLUMNS)
+    value += tl.load(bias_at)[None, :].to(tl.float32)
+    gate += tl.load(bias_at + width)[None, :].to(tl.float32)
+    y = value * gate * (0.5 + 0.5 * tl.erf(gate * 0.7071067811865476))
+    y_desc.store([row, column], y.to(y_desc.dtype))
+
+
+@triton.jit
+def geglu_kernel(x_ptr, y_ptr, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """The value half of a row times the exact GELU of its gate half."""
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    inside = (row < count) & (column < width)
     value = tl.load(x_ptr + row * 2 * width + column, mask=inside, other=0.0).to(tl.float32)
     gate = tl.load(x_ptr + row * 2 * width + width + column, mask=inside, other=0.0).to(tl.float32)
-    y = value * gate * 0.5 * (1.0 + tl.erf(gate * 0.7071067811865476))
+    y = value * gate * (0.5 + 0.5 * tl.erf(gate * 0.7071067811865476))
     tl.store(y_ptr + row * width + column, y.to(y_ptr.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def attention_kernel(
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    out_ptr,
+    q_sample,
+    q_head,
+    q_token,
+    k_sample,
+    k_head,
+    k_token,
+    v_sample,
+    v_head,
+    v_token,
+    heads,
+    tokens,
+    keys,
+    scale,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    EVEN: tl.constexpr,
+):
+    """Softmax attention of ROWS queries of one head, keys in blocks of COLUMNS with a running maximum
+    (Dao 2023, FlashAttention-2, Algorithm 1). ``scale`` includes log2(e); EVEN: keys are a multiple of COLUMNS.
+    Strides are given for inputs; the output is (B, tokens, heads · WIDTH).
+    """
+    sample, head = (tl.program_id(1) // heads).to(tl.int64), tl.program_id(1) % heads
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    column = tl.arange(0, COLUMNS)
+    width = tl.arange(0, WIDTH)
+    inside = (row < tokens)[:, None]
+    q_at = q_ptr + sample * q_sample + head * q_head + row[:, None] * q_token + width[None, :]
+    k_at = k_ptr + sample * k_sample + head * k_head + column[None, :] * k_token + width[:, None]
+    v_at = v_ptr + sample * v_sample + head * v_head + column[:, None] * v_token + width[None, :]
+    q = tl.load(q_at, mask=inside, other=0.0)
+    highest = tl.full((ROWS,), -float("inf"), tl.float32)
+    total = tl.zeros((ROWS,), tl.float32)
+    sums = tl.zeros((ROWS, WIDTH), tl.float32)
+    for start in range(0, keys, COLUMNS):
+        there = start + column < keys
+        if EVEN:  # a mask would cost registers  # noqa: SIM108
+            k = tl.load(k_at + start * k_token)
+        else:
+            k = tl.load(k_at + start * k_token, mask=there[None, :], other=0.0)
+        scores = tl.dot(q, k)
+        if not EVEN:
+            scores = tl.where(there[None, :], scores, -float("inf"))
+        higher = tl.maximum(highest, tl.max(scores, axis=1) * scale)
+        shares = tl.math.exp2(scores * scale - higher[:, None])
+        kept = tl.math.exp2(highest - higher)
+        total = total * kept + tl.sum(shares, axis=1)
+        if EVEN:  # noqa: SIM108
+            v = tl.load(v_at + start * v_token)
+        else:
+            v = tl.load(v_at + start * v_token, mask=there[:, None], other=0.0)
+        sums = tl.dot(shares.to(v.dtype), v, sums * kept[:, None])
+        highest = higher
+    out_at = out_ptr + (sample * tokens + row[:, None]) * heads * WIDTH + head * WIDTH + width[None, :]
+    tl.store(out_at, (sums / total[:, None]).to(out_ptr.dtype.element_ty), mask=inside)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -9,26 +11,46 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv.training import processes
 from artv.training.ema import Ema
 
 
 def save_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Writes beside ``folder``, then swaps it in: a killed process leaves the old state or the new one.
+    """Called by every process: the main one writes, with the random state of each.
 
-    Called by every process: the main one writes, with the random state of each.
+    Raises:
+        WorkFailed: the disk is full, or the like; the state of before is kept.
     """
     random = processes.gather(_random_state())
     if not processes.is_main():
         return
+    with replacing(folder) as fresh:
+        for name, module in (("model", model), ("ema", ema.model)):
+            save_file({k: v.contiguous() for k, v in module.state_dict().items()}, fresh / f"{name}.safetensors")
+        torch.save({"optimizer": optimizer.state_dict(), "random": random}, fresh / "optimizer.pt")
+        (fresh / "step.json").write_text(json.dumps({"step": step}))
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` to write to, then swapped in: a killed process leaves the old one or the new one.
+
+    Raises:
+        WorkFailed: it could not be written (safetensors and ``torch.save`` have errors of their own for a full disk).
+    """
     fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for name, module in (("model", model), ("ema", ema.model)):
-        save_file({k: v.contiguous() for k, v in module.state_dict().items()}, fresh / f"{name}.safetensors")
-    torch.save({"optimizer": optimizer.state_dict(), "random": random}, fresh / "optimizer.pt")
-    (fresh / "step.json").write_text(json.dumps({"step": step}))
+    try:
+        fresh.mkdir(parents=True)
+        yield fresh
+    except (OSError, RuntimeError, SafetensorError) as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        kept = "what was there before is kept" if folder.exists() else "nothing was saved before"
+        raise WorkFailed(
+            f"cannot write {folder}: {reason}; {kept}; free some space and run the same command again"
+        ) from None
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)

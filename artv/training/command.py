@@ -7,7 +7,7 @@ from artv.data.captions import read_captions
 from artv.data.shard_index import is_shards, read_index
 from artv.errors import UserError
 from artv.presets import check_components
-from artv.requests import check_count, check_device, check_init, check_name, check_writable
+from artv.requests import check_count, check_device, check_init, check_name, check_seed, check_writable
 from artv.training.config import ENCODERS, STAGES, TrainConfig, load_config, with_loop
 
 
@@ -71,6 +71,7 @@ def latents_command(
 def _check_sources(config: TrainConfig, components: str | None, init: str | None, device: str | None) -> None:
     check_device(device)
     check_count("clips", config.clips)
+    check_seed(config.seed)
     if is_shards(config.data):
         read_index(config.data)
     elif config.data != "builtin":

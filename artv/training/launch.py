@@ -14,10 +14,12 @@ from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.presets import load_components
+from artv.training import processes
 from artv.training.config import ENCODERS, TrainConfig, for_cpu
 from artv.training.run import Clips, Worker, make_latents, run
 
 
+@processes.leaving()
 def launch_training(
     config: TrainConfig,
     out: Path,
@@ -51,6 +53,7 @@ def launch_training(
             )
 
 
+@processes.leaving()
 def launch_latents(
     config: TrainConfig,
     out: Path,

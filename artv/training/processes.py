@@ -4,12 +4,16 @@ A decision that hangs on a clock (save now? stop now?) must be the same everywhe
 forever: the main process decides and the others follow.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+from artv.errors import WorkFailed
 
 T = TypeVar("T")
 
@@ -34,7 +38,8 @@ def agree(*answers: bool) -> tuple[bool, ...]:
     if world() == 1:
         return answers
     sent = torch.tensor(answers)
-    dist.broadcast(sent, 0, group=_host_group())
+    with _others() as group:
+        dist.broadcast(sent, 0, group=group)
     return tuple(bool(x) for x in sent)
 
 
@@ -48,13 +53,46 @@ def gather(value: T) -> list[T]:
     if world() == 1:
         return [value]
     values: list[T] = [value] * world()
-    dist.all_gather_object(values, value, group=_host_group())
+    with _others() as group:
+        dist.all_gather_object(values, value, group=group)
     return values
 
 
 def wait() -> None:
     """Returns when every process has come here."""
     gather(None)
+
+
+def leave(*, failed: bool = False) -> None:
+    """Ends the exchange: threads of gloo that outlive the interpreter's end would abort the process.
+
+    Args:
+        failed: the others may never come here; NCCL, which would wait for them, is left as it is.
+    """
+    if _host_group.cache_info().currsize:
+        dist.destroy_process_group(_host_group())
+        _host_group.cache_clear()
+    if dist.is_initialized() and not (failed and dist.get_backend() != "gloo"):
+        dist.destroy_process_group()
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """Calls :func:`leave` at the end, also of work that failed. A ``with`` block or a decorator."""
+    try:
+        yield
+    except BaseException:
+        leave(failed=True)
+        raise
+    leave()
+
+
+@contextmanager
+def _others() -> Iterator[Any]:
+    try:
+        yield _host_group()
+    except RuntimeError:  # gloo's, of a closed connection
+        raise WorkFailed("another process of this training has ended; its own message says why") from None
 
 
 @lru_cache(maxsize=1)

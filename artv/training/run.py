@@ -7,6 +7,7 @@ RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -30,7 +31,7 @@ from artv.progress import progress_bar
 from artv.text_encoder import OpenClipTextEncoder
 from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
-from artv.training.checkpoint import saved_step
+from artv.training.checkpoint import replacing, saved_step
 from artv.training.config import STAGES, TrainConfig
 from artv.training.loop import Outcome, Prepare
 from artv.training.model import train_model
@@ -93,6 +94,7 @@ class Clips:
             self.count = read_index(config.data).clips
         elif config.data != "builtin":
             self.files = ClipFiles(config.data, config.num_frames, config.size, config.fps)
+            _leave_out_unreadable(self.files)
             self.count = len(self.files)
         else:
             self.count = config.clips or (65_536 if worker.device.type == "cuda" else 2_048)
@@ -124,6 +126,16 @@ class Clips:
             if len(captions) >= limit:
                 break
         return torch.cat(frames)[:limit], captions[:limit]
+
+
+def _leave_out_unreadable(files: ClipFiles) -> None:
+    """Each process opens its part of the files; all of them go on without the same clips."""
+    total, main = len(files), processes.is_main()
+    parts = processes.gather(files.faults(range(processes.rank(), total, processes.world()), shown=main))
+    faults = {i: fault for part in parts for i, fault in part.items()}
+    files.leave_out(faults)
+    for i in sorted(faults) if main else ():
+        print(f"artv: left out ({len(faults)} of {total} clips cannot be read): {faults[i]}", file=sys.stderr)
 
 
 def _claim(out: Path, config: TrainConfig) -> None:
@@ -169,7 +181,8 @@ def _pretrain(
         module, outcome = train_text_encoder(frames, captions, loop, folder, prepare)
     module.to(clips.worker.device)
     if clips.worker.is_main:
-        module.save_pretrained(folder / "weights")
+        with replacing(folder / "weights") as fresh:
+            module.save_pretrained(fresh)
     return module.eval(), outcome
 
 
@@ -229,9 +242,9 @@ def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome
     model = (ArtVModel.from_config(config.sizes()) if init is None else init).to(worker.device)
 
     def save(averaged: Any, step: int) -> None:
-        ArtVPipeline(model=averaged, autoencoder=autoencoder, text_encoder=text_encoder).save_pretrained(
-            out / "pipeline", safe_serialization=True
-        )
+        pipeline = ArtVPipeline(model=averaged, autoencoder=autoencoder, text_encoder=text_encoder)
+        with replacing(out / "pipeline") as fresh:
+            pipeline.save_pretrained(fresh, safe_serialization=True)
 
     _, outcome = train_model(model, source.sample, null_text, config, out / "model", prepare=prepare, on_save=save)
     if worker.is_main:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
+from artv.command_line import run
 from artv_eval.cli import doctor, efficiency, plugins, protocols, report, score, sensitivity, sweep
 from artv_eval.cli.completion import take_options
 from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
@@ -41,12 +42,15 @@ def plugin_options(arguments: Sequence[str]) -> tuple[PluginOptions, list[str]]:
     >>> plugin_options(["sweep", "-p", "no:mine", "--ablation", "mask"])
     (PluginOptions(select=('no:mine',), folders=(), strict=False, lenient=False), ['sweep', '--ablation', 'mask'])
     """
-    parser = argparse.ArgumentParser(prog="artv-eval", add_help=False, allow_abbrev=False, usage="%(prog)s --help")
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-p", action="append", default=[], metavar="NAME|no:NAME")
     parser.add_argument("--plugins-dir", action="append", default=[], metavar="DIR")
     parser.add_argument("--strict-plugins", action="store_true")
     parser.add_argument("--lenient-plugins", action="store_true")
-    known, rest = parser.parse_known_args(list(arguments))
+    try:
+        known, rest = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise UserError(f"{error}; see artv-eval --help") from None
     options = PluginOptions(
         select=tuple(known.p),
         folders=tuple(known.plugins_dir),
@@ -64,13 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
         if COMPLETING in os.environ:
-            app([], prog_name="artv-eval", obj=take_options(os.environ, plugin_options))
+            run(app, [], name="artv-eval", obj=take_options(os.environ, plugin_options))
         options, rest = plugin_options(sys.argv[1:] if arguments is None else arguments)
         if rest in (["plugins", "list"], ["plugins", "list", "--json"]):
             # typer imports pydantic to parse any command line, which takes longer than this command does
             plugins.print_list(PluginManager(options), as_json="--json" in rest)
             return
-        app(rest, prog_name="artv-eval", obj=options)
+        run(app, rest, name="artv-eval", obj=options)
     except UserError as error:
         _stop(2, str(error))
     except WorkFailed as error:
@@ -79,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _stop(130, str(error))
     except OSError as error:
         _stop(1, describe_os_error(error))
+    except KeyboardInterrupt:
+        _stop(130, "interrupted; run the same command again")
 
 
 def _stop(code: int, message: str) -> None:

@@ -1,6 +1,7 @@
 """What several commands share: the reporters, quiet stdout, shell completion of component names."""
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,24 @@ def reporter(manager: PluginManager, name: str) -> Callable[[Results], str]:
     from artv_eval.build import build, recipe
 
     return build(manager, recipe(manager, "reporters", name))
+
+
+def check_least(least: int, **options: int | None) -> None:
+    """Raises UserError for the first of the options that is below ``least``; None was not given."""
+    from artv.errors import UserError
+
+    for name, value in options.items():
+        if value is not None and value < least:
+            raise UserError(f"--{name} is {value}; it must be at least {least}")
+
+
+def check_above_zero(**options: float | None) -> None:
+    """Raises UserError for the first of the options that is not above 0; None was not given."""
+    from artv.errors import UserError
+
+    for name, value in options.items():
+        if value is not None and not 0 < value < math.inf:
+            raise UserError(f"--{name} is {value:g}; it must be a number above 0")
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from artv_eval.cli.common import complete, quiet_stdout
+from artv_eval.cli.common import complete, quiet_stdout, read_settings
 from artv_eval.plugins import PluginManager
 
 app = typer.Typer(help="Lists and shows protocol cards.", no_args_is_help=True, rich_markup_mode=None)
@@ -49,21 +49,51 @@ def _row(manager: PluginManager, name: str) -> dict[str, Any]:
 def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A protocol, or a YAML file.", autocompletion=complete("protocols"))],
+    set_: Annotated[
+        list[str], typer.Option("--set", metavar="protocol.FIELD=VALUE", help="A setting, such as protocol.root.")
+    ] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Shows all fields of a protocol."""
+    """Shows all fields of a protocol, as a card to begin one's own with; what is no field is a comment."""
     manager = PluginManager(context.obj)
     with quiet_stdout():
         from artv_eval.build import build
+        from artv_eval.plan import Assignments
         from artv_eval.sweep import protocol_recipe
 
-        protocol = build(manager, protocol_recipe(manager, name, {}))
+        assignments = Assignments(read_settings(None, set_))
+        protocol = build(manager, protocol_recipe(manager, name, assignments.take("protocol")))
+        assignments.finish()
+        _check_metrics(manager, protocol)
         card = getattr(protocol, "card", None)
         fields = card.model_dump(mode="json") if card is not None else {"name": protocol.name}
-    fields = {**fields, "hash": protocol.hash}
+        known = {"hash": protocol.hash, "reference_digest": getattr(protocol, "reference_digest", None)}
     if as_json:
-        typer.echo(json.dumps(fields, indent=2))
+        typer.echo(json.dumps({**fields, **known}, indent=2))
         return
     import yaml
 
+    for line in _comments(card, **known):
+        typer.echo(f"# {line}")
     typer.echo(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100), nl=False)
+
+
+def _check_metrics(manager: PluginManager, protocol: Any) -> None:
+    """Raises UserError where a metric, an extractor or a setting that the protocol names does not exist."""
+    from artv_eval.plan import Assignments
+    from artv_eval.sweep import metric_recipe
+
+    fixed = getattr(protocol, "metric_settings", {})
+    for name in dict.fromkeys([*getattr(protocol, "metrics", ()), *fixed]):
+        metric_recipe(manager, name, fixed, Assignments({}))
+
+
+def _comments(card: Any, hash: str, reference_digest: str | None) -> list[str]:
+    lines = [f"hash: {hash}"]
+    if card is not None and card.reference.dataset != "shapes":
+        where = "give your copy of the data with --set protocol.root=DIR"
+        lines.append(
+            f"digest of the reference files: {reference_digest or f'{where}; the hash then covers it too'} "
+            "(reference.digest pins it)"
+        )
+    return lines

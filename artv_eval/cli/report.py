@@ -32,7 +32,6 @@ def report(
 
         from artv_eval.report.html import load_run, page
         from artv_eval.results import merged
-        from artv_eval.store import write_atomically
 
         loaded = [load_run(Path(folder)) for folder in run]
         results = merged([item for item, _ in loaded])
@@ -41,9 +40,25 @@ def report(
         )
         text = render(results)
         if html is not None:
-            write_atomically(Path(html), page(results, loaded[0][1] if len(loaded) == 1 else None).encode())
-            say(f"wrote {html}")
+            _write(html, page(results, loaded[0][1] if len(loaded) == 1 else None))
     typer.echo(text, nl=False)
+
+
+def _write(html: str, text: str) -> None:
+    import errno
+
+    from artv.errors import UserError
+    from artv_eval.store import write_atomically
+
+    try:
+        write_atomically(Path(html), text.encode())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"--html is {html!r}, which cannot be written to ({error.strerror}); give another file"
+        ) from None
+    say(f"wrote {html}")
 
 
 def _needed(results: "Results", asked: str) -> list[str]:

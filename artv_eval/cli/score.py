@@ -5,12 +5,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from artv_eval.cli.common import complete, quiet_stdout, read_settings, reporter, say, words
+from artv_eval.cli.common import (
+    check_above_zero,
+    check_least,
+    complete,
+    quiet_stdout,
+    read_settings,
+    reporter,
+    say,
+    words,
+)
 from artv_eval.errors import Interrupted, WorkFailed
 from artv_eval.plugins import PluginManager
 
 if TYPE_CHECKING:
     from artv_eval.results import Results
+    from artv_eval.score import Metric
 
 VIDEO_METRICS = ("fvd", "fvd_infinity", "kvd", "window_fvd", "window_fvd_drift")
 DEFAULT_PROTOCOL = "shapes@1"
@@ -43,6 +53,10 @@ def score(
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
     workers: Annotated[int | None, typer.Option(help="Decoding processes. Default: one a core, at most 16.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one file may take to decode.")] = 60.0,
+    bad_files: Annotated[
+        float | None,
+        typer.Option(help="Share of unreadable files above which metrics are withheld. Default: the protocol's."),
+    ] = None,
     cache: Annotated[bool, typer.Option(help="Keep rows for the next time.")] = True,
     format_: Annotated[
         str, typer.Option("--format", help="table, json, csv, markdown, latex.", autocompletion=complete("reporters"))
@@ -52,6 +66,7 @@ def score(
     manager = PluginManager(context.obj)
     render = reporter(manager, format_)
     changes = {"frames": frames, "fps": fps, "stride": stride, "size": size, "features": features}
+    changes["bad_files"] = bad_files
     try:
         with quiet_stdout():
             results = _score(
@@ -61,20 +76,28 @@ def score(
     except KeyboardInterrupt:
         raise Interrupted("interrupted; rows described so far are kept, the same command continues") from None
     typer.echo(_json(results) if format_ == "json" else render(results), nl=False)
-    withheld: dict[str, list[str]] = {}
-    for row in results.rows:
-        if row.status.startswith("withheld"):
-            withheld.setdefault(row.status, []).append(row.metric)
-    if withheld:
-        raise WorkFailed("; ".join(f"{', '.join(metrics)} {status}" for status, metrics in withheld.items()))
+    _end(results)
+
+
+def _end(results: "Results") -> None:
+    """Raises WorkFailed for a withheld or failed metric, and if no metric is left; one absent is told in the table."""
+    from artv_eval.report.tables import absences
+    from artv_eval.results import OK
+
+    lost = [row for row in results.rows if row.status != OK]
+    if len(lost) == len(results.rows) or any(not row.status.startswith("absent") for row in lost):
+        withheld = any(row.status.startswith("withheld") for row in lost)
+        remedy = "; mend or remove these files, or allow more of them with --bad-files" if withheld else ""
+        raise WorkFailed("; ".join(absences(lost)) + remedy)
 
 
 def _json(results: "Results") -> str:
-    """``{"rows": […]}``, as the interface says, with curves over the frame index and notes about files left out."""
+    """``{"rows": […]}``, as the interface says, with curves over the frame index and every file left out."""
     import json
 
     found = results.to_dict()
-    return json.dumps({key: found[key] for key in ("rows", "curves", "notes")}, indent=2, allow_nan=False) + "\n"
+    shown = {key: found[key] for key in ("rows", "curves", "notes", "bad_files")}
+    return json.dumps(shown, indent=2, allow_nan=False) + "\n"
 
 
 def _score(
@@ -92,60 +115,66 @@ def _score(
     cache: bool,
 ) -> "Results":
     from artv.errors import UserError
-    from artv_eval.folders import WORKERS, default_cache, read_captions, score_folders, video_files
+    from artv_eval.captions import read_captions
+    from artv_eval.folders import WORKERS, default_cache, score_folders, video_files
     from artv_eval.plan import Assignments, digest
+    from artv_eval.results import OK
     from artv_eval.sweep import check_device
 
     check_device(device)
     if not metrics:
         raise UserError(f"no metric given; choose with --metrics: {', '.join(manager.names('metrics'))}")
-    for name in ("frames", "stride", "size"):
-        if changes[name] is not None and changes[name] < 1:
-            raise UserError(f"--{name} is {changes[name]}; it must be at least 1")
-    if changes["fps"] is not None and changes["fps"] <= 0:
-        raise UserError(f"--fps is {changes['fps']}; it must be above 0")
-    video_files(fake)
+    check_least(1, frames=changes["frames"], stride=changes["stride"], size=changes["size"])
+    check_least(0, workers=workers)
+    check_above_zero(fps=changes["fps"], timeout=timeout)
+    if changes["bad_files"] is not None and not 0 <= changes["bad_files"] < 1:
+        raise UserError(
+            f"--bad-files is {changes['bad_files']}; it must be a share from 0 to below 1, for example 0.05"
+        )
+    for folder in (fake, *([real] if real is not None else [])):
+        video_files(folder)
     beside = Path(fake) / "captions.csv"
     file = Path(captions) if captions else beside if beside.is_file() else None
     texts = read_captions(file) if file else None
     assignments = Assignments(settings)
-    card, evaluators, changed = _evaluators(manager, protocol, metrics, changes["features"], assignments, device)
+    card, made, changed = _metrics(manager, protocol, metrics, changes["features"], assignments, device)
     assignments.finish()
     label, key = _label(card, changes)
     keys = {name: digest([key, settings])[:12] for name, settings in changed.items()}
+    own = _field(card, "bad_files", 0.01)
     return score_folders(
-        real, fake, evaluators, _window(card, changes), captions=texts, bad_files=_field(card, "bad_files", 0.01),
-        protocol=label, protocol_hash=key, hashes=keys,
+        real, fake, [metric.evaluator for metric in made if metric.status == OK], _window(card, changes),
+        absent={metric.name: metric.status for metric in made if metric.status != OK}, captions=texts,
+        bad_files=own if changes["bad_files"] is None else changes["bad_files"], protocol=label,
+        protocol_hash=key, hashes=keys,
         real_which=getattr(_field(card, "reference", None), "which", None),
         cache=default_cache() if cache else None, workers=WORKERS if workers is None else workers, timeout=timeout,
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
 
 
-def _evaluators(
+def _metrics(
     manager: PluginManager,
     protocol: str,
     metrics: tuple[str, ...],
     features: str | None,
     assignments: Any,
     device: str,
-) -> tuple[Any, list[Any], dict[str, Any]]:
-    """The protocol card, the evaluators, and by their names the settings that ``--set`` changed.
-
-    A metric that cannot be made is an error here, for it was asked for.
-    """
+) -> tuple[Any, list["Metric"], dict[str, Any]]:
+    """The protocol card, the metrics, absent where weights are, and by their names what ``--set`` changed."""
     from artv_eval.build import build
-    from artv_eval.sweep import changed_convention, metric_recipe, protocol_recipe
+    from artv_eval.sweep import changed_convention, metric_of, metric_recipe, protocol_recipe
 
     card = build(manager, protocol_recipe(manager, protocol, assignments.take("protocol")))
     fixed = {name: dict(values) for name, values in getattr(card, "metric_settings", {}).items()}
     if features is not None:
         for name in VIDEO_METRICS:
             fixed[name] = {**fixed.get(name, {}), "feature": features}
-    made = [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(metrics)]
-    evaluators = [build(manager, item, {"device": device}) for item in made]
-    changes = [changed_convention(manager, item, fixed) for item in made]
-    return card, evaluators, {e.name: c for e, c in zip(evaluators, changes, strict=True) if c is not None}
+    recipes = [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(metrics)]
+    made = [metric_of(manager, item, {"device": device}) for item in recipes]
+    changes = [changed_convention(manager, item, fixed) for item in recipes]
+    names = [metric.name if metric.evaluator is None else metric.evaluator.name for metric in made]
+    return card, made, {name: change for name, change in zip(names, changes, strict=True) if change is not None}
 
 
 def _field(card: Any, name: str, default: Any) -> Any:

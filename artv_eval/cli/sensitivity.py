@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from artv_eval.cli.common import complete, quiet_stdout, say
+from artv_eval.cli.common import check_above_zero, check_least, complete, quiet_stdout, say
 from artv_eval.plugins import PluginManager
 
 
@@ -18,8 +18,15 @@ def sensitivity(
     frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 16,
     fps: Annotated[float | None, typer.Option(help="Rate to compare at. Default: the files' own.")] = None,
     size: Annotated[int, typer.Option(help="Pixels that frames are scaled to before the extractor.")] = 224,
-    strides: Annotated[str, typer.Option(help="Comma-separated.")] = "1,2",
+    strides: Annotated[
+        str | None, typer.Option(help="Comma-separated. Default: 1 and, where the clips are long enough, 2.")
+    ] = None,
+    numbers: Annotated[
+        str | None, typer.Option(help="Clips of each folder, comma-separated. Default: all, a half and a quarter.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
+    workers: Annotated[int | None, typer.Option(help="Decoding processes. Default: one a core, at most 16.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that one file may take to decode.")] = 60.0,
     format_: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
 ) -> None:
     """FVD of the same clips under resize filter × stride × covariance × number of clips."""
@@ -28,29 +35,33 @@ def sensitivity(
     formats = ("table", "json", "csv")
     if format_ not in formats:
         raise UserError(f"--format is {format_!r}; {closest(format_, formats)}")
-    try:
-        numbers = [int(word) for word in strides.split(",")]
-    except ValueError:
-        raise UserError(f"--strides is {strides!r}; it must be numbers with commas, for example 1,2") from None
-    if frames < 2 or size < 1 or min(numbers) < 1 or (fps is not None and fps <= 0):
-        raise UserError(
-            f"frames {frames}, size {size}, strides {strides}, fps {fps}: frames at least 2, the rest above 0"
-        )
+    check_least(2, frames=frames)
+    check_least(1, size=size)
+    check_least(0, workers=workers)
+    check_above_zero(fps=fps, timeout=timeout)
+    every, sizes = _integers("strides", strides, 1), _integers("numbers", numbers, 2)
     manager = PluginManager(context.obj)
     notes: list[str] = []
     with quiet_stdout():
         from artv_eval.build import build, recipe
         from artv_eval.decoding import Window
-        from artv_eval.folders import default_cache
+        from artv_eval.folders import WORKERS, default_cache
+        from artv_eval.results import BadFile, plain_row
         from artv_eval.sensitivity import sensitivity as run
+        from artv_eval.sweep import check_device
 
+        check_device(device)
+        bad: list[BadFile] = []
         evaluator = build(manager, recipe(manager, "metrics", "fvd", {"feature": features}), {"device": device})
         rows = run(
-            real, fake, evaluator, Window(frames=frames, fps=fps), size=size, strides=numbers, cache=default_cache(),
+            real, fake, evaluator, Window(frames=frames, fps=fps), size=size, strides=every, numbers=sizes,
+            cache=default_cache(), workers=WORKERS if workers is None else workers, timeout=timeout,
             on_choice=lambda filter, stride: say(f"{filter}, stride {stride}"), on_note=notes.append,
+            on_bad=bad.append,
         )  # fmt: skip
     if format_ == "json":
-        typer.echo(json.dumps({"rows": [asdict(row) for row in rows], "notes": notes}, indent=2))
+        found = {"rows": [asdict(row) for row in rows], "notes": notes, "bad_files": [plain_row(file) for file in bad]}
+        typer.echo(json.dumps(found, indent=2))
     elif format_ == "csv":
         typer.echo("filter,stride,covariance,n,fvd,change")
         for row in rows:
@@ -60,6 +71,21 @@ def sensitivity(
     if format_ != "json":
         for note in notes:
             say(note)
+
+
+def _integers(name: str, text: str | None, least: int) -> list[int] | None:
+    """The numbers between commas, each at least ``least``; None if nothing was given."""
+    from artv.errors import UserError
+
+    if text is None:
+        return None
+    try:
+        found = [int(word) for word in text.split(",")]
+    except ValueError:
+        raise UserError(f"--{name} is {text!r}; it must be numbers with commas, for example 2,4") from None
+    for number in found:
+        check_least(least, **{name: number})
+    return found
 
 
 def _table(rows: list) -> None:

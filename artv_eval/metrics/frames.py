@@ -48,9 +48,9 @@ class Lpips:
     """
 
     def __init__(self, weights: str | None = None, device: str = "cpu"):
-        from torchmetrics.functional.image.lpips import _NoTrainLpips
-
         path, self.digest = find("lpips-alex", weights)
+        from torchmetrics.functional.image.lpips import _NoTrainLpips  # slow to import
+
         self.network = _NoTrainLpips(net="alex", pnet_rand=True)
         state = torch.load(path, map_location="cpu", weights_only=True)
         places = {"slice1.0": 0, "slice2.3": 3, "slice3.6": 6, "slice4.8": 8, "slice5.10": 10}

@@ -42,7 +42,7 @@ def check_acceleration(
     for frame, wanted, slow in zip(faster, whole, plain, strict=True):
         made.append(frame.sampled(accelerate(frame.denoiser)))
         rows, limit = frame.denoiser.rows, slow.denoiser.rows
-        assert rows <= limit, f"a frame takes {rows} rows of the networks; without the acceleration it takes {limit}"
+        assert rows <= limit, f"a frame takes {rows:g} rows of the networks; without the acceleration {limit:g}"
         error = float((made[-1] - wanted).norm() / wanted.norm())
         assert error <= tolerance, f"the result is {error:.2f} of the norm away from the exact one; {tolerance} is far"
     torch.manual_seed(2)

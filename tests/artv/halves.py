@@ -30,3 +30,4 @@ _, outcome = optimise(model, draw_loss, config, out, name="toy", device=torch.de
 weights = processes.gather(model.weight.detach())
 if processes.is_main():
     torch.save({"weights": weights, "loss": outcome.loss}, out / "result.pt")
+processes.leave()

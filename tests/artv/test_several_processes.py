@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+
+from artv.errors import UserError
+from artv.training import processes
+from artv.training.config import load_config
+from artv.training.launch import launch_training
 
 HALVES = Path(__file__).parent / "halves.py"
 TORCHRUN = ["torch.distributed.run", "--nproc-per-node", 2, "--standalone"]
@@ -34,6 +40,22 @@ def test_two_halves_are_one_whole(tmp_path):
     assert (one["weights"][0] - 1).norm() < 0.2 * (start - 1).norm()
 
 
+def test_leaving_ends_every_thread_of_the_exchange(tmp_path):
+    def threads():
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    for turn in range(2):  # and can be entered again
+        dist.init_process_group("gloo", init_method=f"file://{tmp_path / str(turn)}", rank=0, world_size=1)
+        processes._host_group()
+        within = threads()
+        with pytest.raises(UserError, match="gaussian"):
+            launch_training(
+                load_config("shapes", ref_noise="gaussian:1"), tmp_path / "run", stages=["model"],
+                components=None, init=None, revision=None, device="cpu",
+            )  # fmt: skip
+        assert not dist.is_initialized() and threads() < within
+
+
 def test_train_and_resume_in_two_processes(tmp_path):
     train = ["artv", "train", "--preset", "shapes", "--out", "run", "--clips", 8, "--steps", 3, "--batch-size", 2]
     train += ["--components", "shapes", "--stages", "model", "--device", "cpu"]
@@ -49,6 +71,18 @@ def test_train_and_resume_in_two_processes(tmp_path):
     assert [row["step"] for row in log][-1] == 3 and (tmp_path / "run" / "pipeline" / "model_index.json").is_file()
     random = torch.load(tmp_path / "run" / "model" / "state" / "optimizer.pt", weights_only=True)["random"]
     assert len(random) == 2 and not torch.equal(random[0]["cpu"], random[1]["cpu"])
+
+
+def test_a_failure_of_one_process_ends_all_without_a_traceback(tmp_path):
+    """As on a full disk: what the main process would save to cannot be written."""
+    train = ["artv", "train", "--preset", "shapes", "--out", "run", "--clips", 4, "--steps", 1, "--batch-size", 1]
+    train += ["--components", "shapes", "--stages", "model", "--device", "cpu"]
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "state.new").touch()
+    failed = python(*TORCHRUN, "-m", *train, cwd=tmp_path)
+    ours = failed.stderr.partition("torch/distributed/elastic")[0]  # the launcher tells of failures in its own way
+    assert failed.returncode == 1 and "Traceback" not in ours, failed.stderr
+    assert "cannot write run/model/state: " in ours and "terminate called" not in failed.stderr
 
 
 def test_accelerates_cpu_launch_would_be_one_process(tmp_path):

@@ -116,7 +116,9 @@ def test_frame_rates_and_sizes_are_converted(tmp_path):
 def test_bad_files_are_named(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video")
-    for name, reason in (("empty.mp4", "0 bytes"), ("text.mp4", "cannot be read"), ("gone.mp4", "does not exist")):
+    (tmp_path / "dir.mp4").mkdir()
+    reasons = {"empty": "0 bytes", "text": "cannot be read", "gone": "does not exist", "dir": "is a folder"}
+    for name, reason in ((f"{stem}.mp4", reason) for stem, reason in reasons.items()):
         with pytest.raises(UserError, match=reason) as caught:
             open_video(tmp_path / name)
         assert name in str(caught.value) and "\n" not in str(caught.value)
@@ -124,10 +126,16 @@ def test_bad_files_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("", "must have file and caption"), ("file,caption\n", "is empty"), ("file,caption\nx.mp4,a\n", "x.mp4")],
+    [
+        (b"", "must begin with the line 'file,caption'"),
+        (b"file,caption\n", "is empty"),
+        (b"file,caption\nx.mp4,a\n", "x.mp4"),
+        (b"file,caption\n,a\n", "a line without a file"),
+        (b"file,caption\nx.mp4,caf\xe9\n", "no text in UTF-8"),
+    ],
 )
 def test_bad_caption_files(tmp_path, text, reason):
-    (tmp_path / "captions.csv").write_text(text)
+    (tmp_path / "captions.csv").write_bytes(text)
     with pytest.raises(UserError, match=reason):
         read_captions(tmp_path)
 

@@ -13,7 +13,7 @@ from artv.config import ModelConfig, NetworkConfig
 from artv.data.clips import write_shapes
 from artv.data.shard_index import ShardIndex, claim_shards, read_index
 from artv.data.shards import LatentStream, write_shards
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv.training.command import latents_command, train_command
 
 CPU = torch.device("cpu")
@@ -94,7 +94,7 @@ def test_other_settings_and_broken_shards_are_named(tmp_path):
         toy_shards(tmp_path, clips=9)
     for shard in tmp_path.glob("*.tar"):
         shard.write_bytes(b"broken" * 500)
-    with pytest.raises(UserError, match=r"\.tar cannot be read"):
+    with pytest.raises(WorkFailed, match=r"^shard .*\.tar cannot be read.*it$"):
         drawn(tmp_path, 1)
 
 

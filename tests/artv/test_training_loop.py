@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from artv.composition import compose, copied_noise
 from artv.conditioning import ConditionDropout, constant, noise_levels, window
 from artv.data.latents import Batch, LatentCache
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv.networks import ArtVModel
 from artv.training.checkpoint import load_state, save_state
 from artv.training.config import load_config, with_loop
@@ -161,6 +162,26 @@ def test_a_broken_state_is_named(tmp_path):
     (tmp_path / "state" / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(UserError, match="cannot resume"):
         load_state(tmp_path / "state", model, Ema(model), optimizer)
+
+
+@pytest.mark.parametrize("writer", ["save_file", "torch.save"])
+def test_a_disk_that_fills_up_while_saving_is_one_line_and_keeps_the_old_state(tmp_path, writer):
+    """A limit on the size of files fails in the libraries' own writers as a full disk does."""
+    model = torch.nn.Linear(*(200, 200) if writer == "save_file" else (2, 2))
+    optimizer = torch.optim.AdamW(model.parameters())
+    save_state(tmp_path / "state", model, Ema(model), optimizer, 3)
+    model(torch.ones(model.in_features)).sum().backward()
+    optimizer.step()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        with pytest.raises(WorkFailed) as caught:
+            save_state(tmp_path / "state", model, Ema(model), optimizer, 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "cannot write" in str(caught.value) and "is kept" in str(caught.value) and "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    assert load_state(tmp_path / "state", model, Ema(model), torch.optim.AdamW(model.parameters())) == 3
 
 
 def test_a_kill_between_the_renames_loses_nothing(tmp_path):

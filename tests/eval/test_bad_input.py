@@ -42,6 +42,7 @@ def is_one_line(outcome):
         (("--ablation", "noise", "--set", "noisy.strenth=3"), ["noisy has no setting 'strenth'", "strength"]),
         (("--ablation", "noise", "--set", "noisy.steps=many"), ["noisy.steps is 'many'", "valid integer"]),
         (("--ablation", "noise", "--set", "noisy.steps=true"), ["noisy.steps is", "integer"]),
+        (("--ablation", "noise", "--set", "real.steps=3"), ["real has no setting 'steps'; there are none"]),
         (("--ablation", "noise", "--set", "nosy.steps=3"), ["nothing of this run is named 'nosy'", "noisy"]),
         (("--ablation", "noise", "--set", "noise.mutch=3"), ["noise.mutch", "no noise here", "did you mean much"]),
         (("--ablation", "noise", "--set", "method.strenth=3"), ["method.strenth", "did you mean strength"]),
@@ -59,6 +60,13 @@ def test_a_mistake_in_the_request_is_one_line_and_exit_2(toy, made, arguments, w
 def test_an_option_that_does_not_exist_names_the_closest(toy):
     outcome = toy("--ablaton", "noise")
     assert outcome.code == 2 and "--ablation" in outcome.err
+    assert outcome.err.startswith("artv-eval sweep: no such option") and outcome.err.count("\n") == 1
+    assert outcome.err.rstrip().endswith("; see artv-eval sweep --help")
+
+
+def test_an_option_about_plugins_without_its_value_is_one_line(cli):
+    outcome = cli("sweep", "-p")
+    assert outcome.code == 2 and is_one_line(outcome) and "expected one argument" in outcome.err
 
 
 @pytest.mark.parametrize("text", ["noisy: 3", "- noisy", "noisy: {steps: ["])
@@ -198,6 +206,23 @@ def test_report_of_no_run_and_of_an_unfinished_one(toy, cli):
     Path("run/results.json").unlink()
     outcome = cli("report", "run")
     assert outcome.code == 1 and "is not finished; run its command again" in outcome.err
+
+
+@pytest.mark.parametrize("html", ["/proc/nowhere.html", "a-file/page.html", "folder"])
+def test_a_page_that_cannot_be_written_is_a_mistake_and_names_no_temporary_file(toy, cli, html):
+    toy(*RUN)
+    Path("a-file").write_text("")
+    Path("folder").mkdir()
+    outcome = cli("report", "run", "--html", html)
+    assert outcome.code == 2 and is_one_line(outcome), outcome.err
+    assert f"--html is '{html}', which cannot be written to (" in outcome.err and "/." not in outcome.err
+
+
+def test_an_error_of_writing_is_that_of_the_file_not_of_a_temporary_one(tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        store.write_atomically(tmp_path / "there", b"")
+    assert caught.value.filename == str(tmp_path / "there")
 
 
 def test_two_protocols_are_never_put_in_one_column(toy, cli):

@@ -11,15 +11,17 @@ import torch
 from artv.errors import UserError
 from artv.video import write_video
 from artv_eval import decoding, folders
+from artv_eval.captions import read_captions
 from artv_eval.decoding import Window, decode
 from artv_eval.features.preprocess import Transform
-from artv_eval.folders import describe_files, read_captions, score_folders, video_files
+from artv_eval.folders import describe_files, score_folders, video_files
 from artv_eval.metrics.clipsim import ClipSimEvaluator
 from artv_eval.metrics.drift import DriftEvaluator
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
 from artv_eval.metrics.mask import MaskEvaluator
+from artv_eval.metrics.seconds import SecondsEvaluator
 from artv_eval.sensitivity import sensitivity
 
 
@@ -303,22 +305,84 @@ class Lengths:
 
 def test_captions_come_from_a_file_and_metrics_without_their_needs_are_absent(sides, tmp_path):
     file = tmp_path / "captions.csv"
-    file.write_text("file,caption\n" + "".join(f"{k}.mp4,{'x' * k}\n" for k in range(8)))
+    file.write_text("file,caption\n" + "".join(f"{k}.mp4,{'x' * (k + 1)}\n" for k in range(8)))
     clipsim, mask = ClipSimEvaluator(Lengths()), MaskEvaluator()
     with_captions = score_folders(None, sides[1], [clipsim, mask], WINDOW, captions=read_captions(file), workers=0)
-    assert with_captions.rows[0].value == pytest.approx(3.5)
-    assert with_captions.rows[1].status == "absent: files of a folder come with no labels and no mask"
-    without = score_folders(None, sides[1], [clipsim, FvdEvaluator(Means())], WINDOW, workers=0)
-    assert "no captions" in without.rows[0].status and "absent" in without.rows[1].status
+    assert with_captions.rows[0].value == pytest.approx(4.5)
+    needed = "labels of what moves and the masks of the model"
+    assert with_captions.rows[1].status == f"absent: it needs {needed}, which video files do not hold; a sweep has it"
+    others = [clipsim, FvdEvaluator(Means()), DriftEvaluator()]
+    without = score_folders(None, sides[1], others, WINDOW, workers=0, resamples=20)
+    statuses = [row.status for row in without.rows]
+    assert statuses == ["absent: it needs --captions FILE", "absent: it needs --real DIR", "ok"]
 
 
-@pytest.mark.parametrize("text", ["", "name,text\n1.mp4,x\n", "file,caption\n"])
-def test_bad_captions_files_are_refused(tmp_path, text):
-    (tmp_path / "c.csv").write_text(text)
-    with pytest.raises(UserError, match="must begin with the line"):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", "must begin with the line 'file,caption'"),
+        (b"name,text\n1.mp4,x\n", "must begin with the line 'file,caption'; it begins with 'name,text'"),
+        (b"file,caption\n", "is empty"),
+        (b"file,caption\n,x\n", "a line without a file"),
+        (b"file,caption\n1.mp4,caf\xe9\n", "is no text in UTF-8"),
+        (b"\x00\x00\x00\x1cftypisom\x00\xff\xfe", "is no text in UTF-8"),
+        (b"file,caption\n1.mp4,x\n./1.mp4,y\n", r"gives \./1\.mp4 two captions"),
+    ],
+)
+def test_bad_captions_files_are_refused(tmp_path, text, reason):
+    (tmp_path / "c.csv").write_bytes(text)
+    with pytest.raises(UserError, match=reason) as caught:
         read_captions(tmp_path / "c.csv")
+    assert "c.csv" in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(UserError, match="does not exist"):
         read_captions(tmp_path / "d.csv")
+
+
+def test_captions_are_those_of_the_files_path_and_of_its_bare_name_only_where_one_has_it(tmp_path):
+    files = [tmp_path / name for name in ("a/1.mp4", "b/1.mp4", "b/2.mp4", "c/3.mp4", "4.mp4")]
+
+    def found(*lines, source="captions.csv"):
+        (tmp_path / source).parent.mkdir(exist_ok=True)
+        (tmp_path / source).write_text("\n".join(("file,caption", *lines)))
+        having = read_captions(tmp_path / source).of(files, tmp_path)
+        return {file.relative_to(tmp_path).as_posix(): text for file, text in having.items()}
+
+    assert found("a/1.mp4,one", "b/1.mp4,two") == {"a/1.mp4": "one", "b/1.mp4": "two"}
+    assert found("1.mp4,one", "2.mp4,two", "elsewhere/3.mp4,three") == {"b/2.mp4": "two", "c/3.mp4": "three"}
+    assert found("x/2.mp4,one", "y/2.mp4,two", f"{tmp_path}/4.mp4,four", "b/1.mp4, ") == {"4.mp4": "four"}
+    assert found("../a/1.mp4,one", "4.mp4,four", source="tables/c.csv") == {"a/1.mp4": "one", "4.mp4": "four"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "count"), [(["0.mp4,a"], 7), (["zzz.mp4,a"], 8), ([f"{k}.mp4, " for k in range(8)], 8)]
+)
+def test_files_without_a_caption_are_refused_before_any_is_decoded(sides, tmp_path, monkeypatch, lines, count):
+    monkeypatch.setattr(folders, "decode", lambda *a, **k: pytest.fail("decoded"))
+    table = tmp_path / "one.csv"
+    table.write_text("\n".join(("file,caption", *lines)))
+    with pytest.raises(
+        UserError, match=rf"{count} of 8 files in .* have no caption in .*one\.csv, for example \d\.mp4"
+    ):
+        score_folders(None, sides[1], [ClipSimEvaluator(Lengths())], WINDOW, captions=read_captions(table))
+
+
+def test_a_metric_that_fails_is_a_row_and_the_others_have_values(sides):
+    class Broken(DriftEvaluator):
+        def per_clip(self, rows):
+            raise np.linalg.LinAlgError("singular")
+
+    metrics = [SecondsEvaluator(), Broken(), DriftEvaluator()]
+    timed, broken, drift = score_folders(None, sides[1], metrics, WINDOW, workers=0, resamples=20).rows
+    assert timed.status.startswith("absent: metric 'seconds' needs the time that it took")
+    assert broken.status == "failed: LinAlgError: singular" and drift.status == "ok"
+
+
+def test_one_file_is_refused_and_a_folder_with_a_videos_name_is_none(tmp_path):
+    clip_file(tmp_path / "a.mp4", 1)
+    (tmp_path / "dir.mp4").mkdir()
+    assert [file.name for file in video_files(tmp_path)] == ["a.mp4"]
+    with pytest.raises(UserError, match=r"holds 1 video file, a\.mp4; a value needs at least 2"):
+        score_folders(None, tmp_path, [DriftEvaluator()], WINDOW, workers=0)
 
 
 def test_folders_without_videos_are_refused(tmp_path):
@@ -354,5 +418,18 @@ def test_sensitivity_compares_the_same_clips_in_every_row_and_names_the_others(s
     )  # fmt: skip
     assert [(row.stride, row.n) for row in rows] == [(1, 4), (1, 2), (2, 4), (2, 2)]
     assert len(notes) == 1 and "1 fake files were left out" in notes[0] and "4.mp4" in notes[0]
-    with pytest.raises(UserError, match=r"fewer than 2 real clips can be read under every choice: .* needs 25"):
-        sensitivity(sides[0], tmp_path, FvdEvaluator(Means()), Window(frames=13), strides=(2,), workers=0)
+
+
+def test_sensitivity_leaves_out_a_stride_for_which_clips_are_too_short_unless_it_was_asked_for(sides, monkeypatch):
+    metric, notes = FvdEvaluator(Means()), []
+    more = {"size": 16, "filters": ("area",), "covariances": ("n",), "workers": 0}
+    rows = sensitivity(*sides, metric, WINDOW, **more, on_note=notes.append)
+    assert {row.stride for row in rows} == {1}
+    assert len(notes) == 1 and notes[0].startswith("stride 2 is left out: video ") and "needs 7" in notes[0]
+    monkeypatch.setattr(folders, "decode", lambda *a, **k: pytest.fail("all files decoded"))
+    with pytest.raises(
+        UserError, match=r"^stride 2: video .*0\.mp4 has 6 frames .* needs 7; lower --frames or --strides"
+    ):
+        sensitivity(*sides, metric, WINDOW, strides=(1, 2), **more)
+    with pytest.raises(UserError, match=r"^stride 1: video .* needs 13"):
+        sensitivity(*sides, metric, Window(frames=13), **more)

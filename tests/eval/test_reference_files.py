@@ -102,9 +102,11 @@ def test_a_bad_file_is_left_out_and_named_and_too_many_withhold_the_metric(sweep
     outcome = sweep()
     (row,) = json.loads(outcome.out)["rows"]
     assert outcome.code == 0 and row["status"] == "ok"
-    note, *few = json.loads(Path("run/results.json").read_text())["notes"]
+    results = json.loads(Path("run/results.json").read_text())
+    (note, *few), (bad,) = results["notes"], results["bad_files"]
     assert any("reference clips describe a covariance of" in line for line in few)
     assert note.startswith("1 reference files were left out") and files[3].name in note
+    assert bad["side"] == "reference" and Path(bad["file"]).name == files[3].name
     whole = files[5].read_bytes()
     files[5].write_bytes(whole[: len(whole) // 2])
     (row,) = json.loads(sweep().out)["rows"]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from artv_eval import Task
+from artv_eval.metrics import statistics
+from artv_eval.store import RunStore
 
 ROW = {"ablation", "cell", "method", "metric", "value", "ci_low", "ci_high", "n", "protocol", "status"}
 PAIR = {"ablation", "metric", "a", "b", "difference", "ci_low", "ci_high", "p_value", "n"}
@@ -92,6 +95,40 @@ def test_interrupted_anywhere_it_continues(toy, made, monkeypatch):
     # the clip that was being made when interrupted is begun again; every other one is made once
     assert sorted(attempts) == sorted([*clean, "2.0 3", "40.0 0", "40.0 5"])
     assert json.loads(resumed.out)["rows"] == json.loads(whole.out)["rows"]
+
+
+@pytest.mark.parametrize(("together", "kept"), [("true", 6), ("false", 2)])
+def test_an_interruption_while_clips_are_stored_waits_for_those_that_are_made(toy, made, monkeypatch, together, kept):
+    real, stored = RunStore.save_clip, []
+
+    def save(*arguments):
+        stored.append(arguments)
+        if len(stored) == 2:
+            signal.raise_signal(signal.SIGINT)
+        real(*arguments)
+
+    command = ("--ablation", "noise", "--out", "run", "--set", f"noisy.together={together}")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    try:
+        monkeypatch.setattr(RunStore, "save_clip", save)
+        assert toy(*command).code == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(list(Path("run/clips").glob("*/*.npz"))) == kept == len(stored)
+    assert toy(*command).code == 0
+    assert len([line for line in made() if line.startswith("2.0")]) == 6  # none was made twice
+
+
+def test_cells_that_cannot_be_compared_are_a_note(toy, monkeypatch):
+    def fails(*_, **__):
+        raise ZeroDivisionError("division\nby zero")
+
+    monkeypatch.setattr(statistics, "paired_test", fails)
+    outcome = toy("--ablation", "noise", "--out", "run", "--metrics", "brightness")
+    notes = json.loads(Path("run/results.json").read_text())["notes"]
+    assert outcome.code == 0 and notes == [
+        "brightness: noise=little and noise=much are not compared: failed: ZeroDivisionError: division by zero"
+    ]
 
 
 def test_more_videos_continue_the_same_run(toy, made):

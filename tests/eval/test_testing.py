@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from artv.accelerations import SkipCopied
 from artv.errors import UserError
 from artv_eval import Component, GeneratedClip, testing
 from artv_eval.ablations import mask as mask_ablation
@@ -44,7 +45,8 @@ def test_our_noise_levels_hold_the_contract(levels):
 
 @pytest.mark.parametrize("acceleration", built_in("accelerations"))
 def test_our_accelerations_hold_the_contract(acceleration):
-    testing.check_acceleration(acceleration)
+    settings = {"exact": {"threshold": 1.01}} if acceleration is SkipCopied else {}
+    testing.check_acceleration(acceleration, **settings)
 
 
 # image becomes a strategy in the pipeline, which encodes it: tests/artv/test_pipeline.py

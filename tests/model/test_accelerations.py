@@ -1,9 +1,11 @@
 """Accelerations: exact when they reuse nothing, fewer rows when they do, no memory from frame to frame."""
 
+import numpy as np
 import pytest
 import torch
 
-from artv.accelerations import ReuseEvaluations, ReuseGuidance, acceleration
+from artv import ArtVPipeline
+from artv.accelerations import ReuseEvaluations, ReuseFeatures, ReuseGuidance, acceleration
 from artv.anchors import anchor_strategy
 from artv.denoiser import Denoiser
 from artv.errors import UserError
@@ -41,12 +43,12 @@ def latents(model, chosen, samples=2, frames=3):
     return torch.stack([frame.latent_BCHW for frame in made])
 
 
-@pytest.mark.parametrize("chosen", [ReuseGuidance(every=1), ReuseEvaluations(every=1)])
+@pytest.mark.parametrize("chosen", [ReuseGuidance(every=1), ReuseEvaluations(every=1), ReuseFeatures(every=1)])
 def test_nothing_reused_is_exact(model, chosen):
     torch.testing.assert_close(latents(model, chosen), latents(model, None), atol=2e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("chosen", [ReuseGuidance(), ReuseEvaluations()])
+@pytest.mark.parametrize("chosen", [ReuseGuidance(), ReuseEvaluations(), ReuseFeatures()])
 def test_no_state_between_videos_and_samples(model, chosen):
     first = latents(model, chosen)
     assert torch.equal(latents(model, chosen), first)
@@ -61,6 +63,7 @@ def test_no_state_between_videos_and_samples(model, chosen):
         (ReuseGuidance(every=2), 9, 5 * 4 + 4 * 1),
         (ReuseGuidance(every=3), 9, 3 * 4 + 6 * 1),
         (ReuseEvaluations(every=3), 7, 7 * 4),  # the 6th and the 9th are left out
+        (ReuseFeatures(), 9, 9 * 4),  # of four of them the shallow part alone
     ],
 )
 @torch.no_grad()
@@ -73,6 +76,35 @@ def test_how_much_is_saved(model, chosen, evaluations, rows):
     )
     sample_dpmpp_2s_ancestral(chosen(denoiser) if chosen else denoiser, x, model.schedule.sigmas(5))
     assert (denoiser.evaluations, denoiser.rows) == (evaluations, rows)
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    return ArtVPipeline.from_pretrained("shapes")
+
+
+@pytest.fixture(scope="module")
+def exact(packaged):
+    return clips(packaged)
+
+
+PROMPTS = ["a red circle moves left", "a blue star spins"]
+
+
+def clips(packaged, samples=slice(0, 2), **settings):
+    """Two frames after a given one, as the preset samples them."""
+    first = packaged(PROMPTS, num_frames=1, seed=5, steps=2).frames[samples, 0]
+    seeds = [5, 6][samples]
+    return packaged(PROMPTS[samples], num_frames=3, seed=seeds, image=list(first), **settings).frames.astype(float)
+
+
+@pytest.mark.parametrize("chosen", ["reuse-features", "skip-copied"])
+def test_the_packaged_model_is_followed_closely(packaged, exact, chosen):
+    """Off by less than a quarter of what a still is; alone and in a batch the same but for rounding to bytes."""
+    made, still = clips(packaged, acceleration=chosen), np.abs(exact - exact[:, :1]).mean()
+    assert 0 < np.abs(made - exact).mean() < still / 4
+    alone = clips(packaged, slice(1, 2), acceleration=chosen)
+    assert np.abs(alone[0] - made[1]).max() <= 1
 
 
 def test_by_name_and_mistakes():

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from artv.accelerations import ReuseFeatures
 from artv.anchors import anchor_strategy
 from artv.conditioning import constant
 from artv.guidance import Interval, ThreeTerm
-from artv.networks import ArtVModel, InferenceModel
+from artv.networks import ArtVModel, Conditions, InferenceModel, Windows
 from artv.rollout import Sampling, rollout
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -30,7 +31,7 @@ def model_on_gpu(preset="shapes", **options):
 
 
 @torch.no_grad()
-def latents(sampled, guidance, dtype=torch.float32, frames=4, samples=2, first=True):
+def latents(sampled, guidance, dtype=torch.float32, frames=4, samples=2, first=True, acceleration=None):
     torch.manual_seed(1)
     text, null = torch.randn(samples, 9, 96).to("cuda", dtype), torch.randn(1, 9, 96).to("cuda", dtype)
     given = torch.randn(samples, 4, 16, 16, device="cuda") if first else None
@@ -41,7 +42,7 @@ def latents(sampled, guidance, dtype=torch.float32, frames=4, samples=2, first=T
         frames_per_prompt=frames,
         seeds=list(range(samples)),
         shape=(4, 16, 16),
-        sampling=Sampling(guidance=guidance, steps=4, ref_noise=constant(0.05)),
+        sampling=Sampling(guidance=guidance, steps=4, ref_noise=constant(0.05), acceleration=acceleration),
         anchor=anchor_strategy("first"),
         first_BCHW=given,
     )
@@ -89,3 +90,30 @@ def test_graphs_are_kept_across_rollouts_and_batch_sizes():
         expected = latents(model, ThreeTerm(), samples=samples)
         assert (latents(fast, ThreeTerm(), samples=samples) - expected).abs().max() < 1e-4 * expected.abs().max()
     assert len(fast._captured) == 2
+
+
+@pytest.mark.parametrize("guidance", GUIDANCES)
+def test_deep_features_in_graphs(guidance):
+    model, chosen = model_on_gpu(), ReuseFeatures(every=3)
+    expected = latents(model, GUIDANCES[guidance], acceleration=chosen)
+    for graphs in (True, False):
+        actual = latents(InferenceModel(model, graphs=graphs), GUIDANCES[guidance], acceleration=chosen)
+        assert (actual - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@torch.no_grad()
+def test_windows():
+    model = model_on_gpu()
+    fast = InferenceModel(model)
+    z, f, text, one = torch.randn(5, 4, 16, 16), torch.randn(5, 4, 16, 16), torch.randn(2, 9, 96), torch.ones(2)
+    conditions = Conditions(*(x.cuda() for x in (f[:4].unflatten(0, (2, 2)), f[:2], f[2:4], one, one, text)))
+    z, text, encoded = z[:2].cuda(), text.cuda(), model.encode(conditions)
+    expected, actual = (m.mask_at(z, 300, text, encoded) for m in (model, fast))
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=0)
+    for windows in (
+        Windows((0, 1), ((0, 8), (8, 0)), (8, 8)),
+        Windows((1,), ((0, 4),), (8, 8)),
+        Windows.whole(2, (16, 16)),
+    ):
+        expected, actual = (m.dynamic_at(z, 300, text, encoded, windows) for m in (model, fast))
+        torch.testing.assert_close(actual, expected, atol=1e-4 * float(expected.abs().max()), rtol=0)

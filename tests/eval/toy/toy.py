@@ -89,12 +89,25 @@ class Noisy:
     Args:
         strength: of the noise, in grey levels.
         masked: whether it says what it copied.
+        together: whether all clips of a batch are made before the first is given.
     """
 
-    def __init__(self, *, strength: float = 1.0, steps: int = 3, masked: bool = False, device: str = "cpu"):
+    def __init__(
+        self,
+        *,
+        strength: float = 1.0,
+        steps: int = 3,
+        masked: bool = False,
+        together: bool = False,
+        device: str = "cpu",
+    ):
         self.strength, self.steps, self.masked, self.device = strength, steps, masked, device
+        self.together = together
 
     def generate(self, requests):
+        return list(self._clips(requests)) if self.together else self._clips(requests)
+
+    def _clips(self, requests):
         for request in requests:
             log(f"{self.strength} {request.index}")
             if os.environ.get("TOY_INTERRUPT_AT") == f"{self.strength} {request.index}":

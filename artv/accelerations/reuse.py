@@ -1,32 +1,19 @@
-"""Sampling faster than exactly: what one evaluation computes is used for the next ones too. Off by default.
-
-An acceleration is called once a frame with the frame's denoiser and returns the function that the sampler calls in its
-place. It keeps no state from one frame to the next. Guidance at some noise levels only
-(:class:`artv.guidance.Interval`) and fewer steps with another sampler save evaluations as well.
+"""Guidance, or whole evaluations, taken over from the evaluation before.
 
 Shape suffixes: B samples, C latent channels, H W latent size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from artv.errors import UserError, closest
+from artv.accelerations.base import Denoise, check_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from artv.denoiser import Denoiser
-
-Denoise = Callable[["Tensor", "Tensor"], "Tensor"]
-
-
-class Acceleration(Protocol):
-    """Makes ``denoise(x_BCHW, sigma) -> x0_BCHW`` for one frame."""
-
-    def __call__(self, denoiser: Denoiser) -> Denoise: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +27,7 @@ class ReuseGuidance:
     every: int = 2
 
     def __post_init__(self) -> None:
-        _check("reuse-guidance", self.every)
+        check_whole("reuse-guidance", "every", self.every)
 
     def __call__(self, denoiser: Denoiser) -> Denoise:
         calls, added_BCHW = 0, None
@@ -70,7 +57,7 @@ class ReuseEvaluations:
     every: int = 3
 
     def __post_init__(self) -> None:
-        _check("reuse-evaluations", self.every)
+        check_whole("reuse-evaluations", "every", self.every)
 
     def __call__(self, denoiser: Denoiser) -> Denoise:
         calls, x0_BCHW = 0, None
@@ -83,28 +70,3 @@ class ReuseEvaluations:
             return x0_BCHW
 
         return denoise
-
-
-ACCELERATIONS: dict[str, Callable[..., Acceleration]] = {
-    "reuse-guidance": ReuseGuidance,
-    "reuse-evaluations": ReuseEvaluations,
-}
-
-
-def acceleration(spec: str | Mapping[str, Any] | Acceleration) -> Acceleration:
-    """By name (``"reuse-guidance"``), by mapping (``{"name": "reuse-guidance", "every": 3}``), or itself."""
-    if callable(spec):
-        return spec
-    values: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
-    name = str(values.pop("name", ""))
-    if name not in ACCELERATIONS:
-        raise UserError(f"acceleration is {name!r}; {closest(name, ACCELERATIONS)}")
-    try:
-        return ACCELERATIONS[name](**values)
-    except TypeError:
-        raise UserError(f"acceleration {name} does not take {', '.join(map(repr, values))}") from None
-
-
-def _check(name: str, every: int) -> None:
-    if not isinstance(every, int) or every < 1:
-        raise UserError(f"acceleration {name}: every is {every}; it must be a whole number, at least 1")

@@ -1,0 +1,41 @@
+"""Runs a command line of ours: what is wrong with its options is told in one line, and Ctrl-C is not swallowed."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+
+CLICK_EXCEPTION: Any = typer.BadParameter.mro()[2]
+"""click's base of all mistakes in options, which lives elsewhere in some versions of typer."""
+
+
+def run(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str, **extra: Any) -> NoReturn:
+    """Calls the command and exits; a mistake in its options takes one line and exit code 2.
+
+    Args:
+        arguments: of the command; None takes the process's.
+        name: of the program, as the user knows it.
+        extra: for click, such as ``obj``.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, of which typer leaves an exit code and no word.
+    """
+    try:
+        code = app(arguments, prog_name=name, standalone_mode=False, **extra)
+    except CLICK_EXCEPTION as error:
+        print(_in_one_line(error, name), file=sys.stderr)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if code == 130:
+        raise KeyboardInterrupt
+    sys.exit(code)
+
+
+def _in_one_line(error: Any, name: str) -> str:
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help of a group that was called alone
+        return error.format_message()
+    command = error.ctx.command_path if getattr(error, "ctx", None) else name
+    message = " ".join(error.format_message().split()).rstrip(".?")
+    return f"{command}: {message[:1].lower()}{message[1:]}; see {command} --help"
