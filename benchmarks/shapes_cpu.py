@@ -1,31 +1,39 @@
-"""One 16-frame clip of the shapes preset on the CPU: the model itself against the inference networks.
+"""One 16-frame clip of the shapes preset on the CPU: the first version, today's model itself, and today's fast path.
 
-    python benchmarks/shapes_cpu.py                       # all cores
-    OMP_NUM_THREADS=1 python benchmarks/shapes_cpu.py     # one core: steadier on a busy machine
+    git worktree add --detach ../first f48e429        # the first commit that samples a clip
+    python benchmarks/shapes_cpu.py --first-version ../first                        # all cores
+    OMP_NUM_THREADS=1 python benchmarks/shapes_cpu.py --first-version ../first      # one core
+    python benchmarks/shapes_cpu.py --clips 10                                      # ten clips at once
 
-Both run in one process, in turn, so that a busy machine slows both. Weights are random: time does not depend on them.
-The last line is JSON.
+Each runs in a process of its own, in turn, so that a busy machine slows all. Settings, sizes, weights (random: time
+does not depend on them) and libraries are the same. The last line is JSON.
 """
 
 import argparse
 import json
+import os
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-
-from artv import ArtVModel, ArtVPipeline, OpenClipTextEncoder
-from artv.autoencoder import shapes_autoencoder
-from artv.tokenizer import build_vocabulary
-
+HERE = Path(__file__).resolve().parents[1]
 PROMPT = "a red circle moves left"
+GUIDANCE = {"ref": 0.0, "anchor": 0.0, "text": 2.0}  # the preset's of today; the first version's default was text 1
 
 
-def pipeline(mask: bool, anchor: bool) -> ArtVPipeline:
-    """The preset's sizes with random weights, none of them zero."""
+def pipeline(mask: bool = True, anchor: bool = True) -> Any:
+    """The preset's sizes with random weights, none of them zero. Runs in every version."""
+    import torch
+
+    from artv import ArtVModel, ArtVPipeline, OpenClipTextEncoder
+    from artv.autoencoder import shapes_autoencoder
+    from artv.tokenizer import build_vocabulary
+
     torch.manual_seed(0)
     model = ArtVModel.from_config(preset="shapes", mask=mask, anchor=anchor)
     for name, parameter in model.named_parameters():
@@ -35,52 +43,110 @@ def pipeline(mask: bool, anchor: bool) -> ArtVPipeline:
     return ArtVPipeline(model.eval(), shapes_autoencoder().eval(), text.eval())
 
 
-def measured(make: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
-    """(seconds, CPU seconds, result)."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = make()
-    return time.perf_counter() - wall, time.process_time() - cpu, result
+def serve(fast: bool, frames: int, steps: int, clips: int) -> None:
+    """A child: for each file named on stdin makes the clips, saves them there, and prints seconds and CPU seconds."""
+    import numpy as np
+    import torch
+
+    import artv
+    from artv.guidance import ThreeTerm
+
+    pipe = pipeline()
+    pipe.fast = fast
+    prompt = PROMPT if clips == 1 else [PROMPT] * clips
+    about = {"from": str(Path(artv.__file__).resolve().parents[1]), "threads": torch.get_num_threads()}
+    print(json.dumps(about | {"torch": torch.__version__}), flush=True)
+    for line in sys.stdin:
+        wall, cpu = time.perf_counter(), time.process_time()
+        made = pipe(prompt, num_frames=frames, steps=steps, guidance=ThreeTerm(**GUIDANCE), seed=0).frames
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        np.save(line.strip(), made)
+        print(json.dumps([wall, cpu]), flush=True)
+
+
+class Child:
+    """A version of the code in a process of its own."""
+
+    def __init__(self, checkout: Path, fast: bool, arguments: argparse.Namespace) -> None:
+        command = [sys.executable, str(Path(__file__).resolve()), "--serve", "fast" if fast else "plain"]
+        for name in ("frames", "steps", "clips"):
+            command += [f"--{name}", str(getattr(arguments, name))]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            command, env=os.environ | {"PYTHONPATH": str(checkout)}, cwd=checkout, stdin=pipe, stdout=pipe, text=True
+        )
+        self.about = self.read()
+        if Path(self.about["from"]) != checkout.resolve():
+            raise SystemExit(f"the code came from {self.about['from']}, not from {checkout}")
+
+    def read(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a child ended with status {self.process.wait()}")
+        return json.loads(line)
+
+    def make(self, file: Path) -> list[float]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{file}\n")
+        self.process.stdin.flush()
+        return self.read()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--first-version", type=Path, metavar="CHECKOUT", help="another checkout to compare with")
     parser.add_argument("--frames", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=None, help="default: the preset's")
-    parser.add_argument(
-        "--guidance", default=None, help="default: the preset's; for instance ref=0.25,anchor=0.25,text=6.5"
-    )
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--clips", type=int, default=1, help="made at once")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--serve", choices=("fast", "plain"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.serve:
+        serve(arguments.serve == "fast", arguments.frames, arguments.steps, arguments.clips)
+        return
 
-    pipe = pipeline(mask=True, anchor=True)
-    settings = {"num_frames": arguments.frames, "steps": arguments.steps, "guidance": arguments.guidance, "seed": 0}
-    variants = {"model itself": False, "inference networks": True}
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    cpu_seconds: dict[str, list[float]] = {name: [] for name in variants}
+    import numpy as np
+
+    variants = {"model itself": (HERE, False), "fast": (HERE, True)}
+    if arguments.first_version:
+        variants = {"first version": (arguments.first_version.resolve(), False)} | variants
+    children = {name: Child(checkout, fast, arguments) for name, (checkout, fast) in variants.items()}
+    times: dict[str, list[list[float]]] = {name: [] for name in children}
     clips: dict[str, np.ndarray] = {}
-    for repeat in range(arguments.repeats + 1):
-        for name, fast in variants.items():
-            pipe.fast = fast
-            wall, cpu, clips[name] = measured(lambda: pipe(PROMPT, **settings).frames)
-            if repeat:  # the first round warms up
-                seconds[name].append(wall)
-                cpu_seconds[name].append(cpu)
+    with tempfile.TemporaryDirectory() as folder:
+        for repeat in range(arguments.repeats + 1):
+            for name, child in children.items():
+                file = Path(folder) / "clip.npy"
+                measured = child.make(file)
+                clips[name] = np.load(file).astype(int)
+                if repeat:  # the first round warms up
+                    times[name].append(measured)
 
-    first, second = variants
-    rows = {
-        name: {"wall_s": statistics.median(seconds[name]), "cpu_s": statistics.median(cpu_seconds[name])}
-        for name in variants
-    }
-    ratios = {key: rows[first][key] / rows[second][key] for key in ("wall_s", "cpu_s")}
-    difference = int(np.abs(clips[first].astype(int) - clips[second].astype(int)).max())
-    print(f"{'one clip, median of ' + str(arguments.repeats):32}{'wall s':>10}{'CPU s':>10}")
-    for name, row in rows.items():
-        print(f"{name:32}{row['wall_s']:10.2f}{row['cpu_s']:10.2f}")
-    print(f"{'ratio':32}{ratios['wall_s']:10.2f}{ratios['cpu_s']:10.2f}")
-    print(f"largest difference of a pixel: {difference} of 255")
-    record = {"rows": rows, "ratio": ratios, "max_pixel_difference": difference, "frames": arguments.frames}
-    record |= {"threads": torch.get_num_threads(), "torch": torch.__version__, "machine": platform.machine()}
-    print(json.dumps(record))
+    base = next(iter(children))
+    rows = {}
+    title = f"{arguments.clips} clip(s), median of {arguments.repeats}"
+    print(f"{title:28}{'wall s':>8}{'range':>16}{'CPU s':>8}{'times as fast':>15}{'range':>14}{'pixels off by':>15}")
+    for name, measured in times.items():
+        wall, cpu = zip(*measured, strict=True)
+        ratios = [theirs[0] / mine for theirs, mine in zip(times[base], wall, strict=True)]  # within a round
+        rows[name] = {
+            "wall_s": statistics.median(wall),
+            "wall_range_s": [min(wall), max(wall)],
+            "cpu_s": statistics.median(cpu),
+            "times_as_fast": statistics.median(ratios),
+            "times_as_fast_range": [min(ratios), max(ratios)],
+            "max_pixel_difference": int(np.abs(clips[name] - clips[base]).max()),
+        }
+        spread, ratio_spread = f"{min(wall):.2f} – {max(wall):.2f}", f"{min(ratios):.2f} – {max(ratios):.2f}"
+        print(
+            f"{name:28}{rows[name]['wall_s']:8.2f}{spread:>16}{rows[name]['cpu_s']:8.2f}"
+            f"{rows[name]['times_as_fast']:15.2f}{ratio_spread:>14}{rows[name]['max_pixel_difference']:15}"
+        )
+    about = {key: value for key, value in children["fast"].about.items() if key != "from"}
+    settings = {name: getattr(arguments, name) for name in ("frames", "steps", "clips", "repeats")} | GUIDANCE
+    load = [round(value, 2) for value in os.getloadavg()]
+    print(json.dumps({"rows": rows, "load": load, "machine": platform.machine()} | about | settings))
 
 
 if __name__ == "__main__":
