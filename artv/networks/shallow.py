@@ -13,6 +13,7 @@ from torch import Tensor
 
 from artv.networks.conditional_unet import KeysValues
 from artv.networks.deep_features import DeepFeatures
+from artv.networks.inference_blocks import repeated
 from artv.networks.kernels import upsample
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ def shallow(
     copies: int,
 ) -> Tensor:
     """What ``network`` gives for these arguments, its deep features taken from ``deep``, which is filled."""
-    from artv.networks.inference import repeated
-
     assert deep.h_BCHW is not None
     downs, ups = _parts(network)
     biases = time.split(network.time_widths)

@@ -1,0 +1,234 @@
+"""The parts of an :class:`~artv.networks.inference.InferenceNetwork`: layers, residual blocks, attention sites.
+
+They hold tensors, not modules: looking up a module's attribute takes as long as a small operation.
+
+Shape suffixes: B batch, C channels, H W feature size, N = H·W tokens, M = B·N, L text tokens, D text width.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from artv.networks.conditional_unet import KeysValues
+from artv.networks.kernels import (
+    Shift,
+    add_layer_norm,
+    add_shifted,
+    attention,
+    fuses,
+    group_norm,
+    layer_norm,
+    linear_geglu,
+)
+
+
+def repeated(x: Tensor, copies: int) -> Tensor:
+    """The rows so many times, one after the other; the layout stays."""
+    return x if copies == 1 else torch.cat([x] * copies)
+
+
+class Conv:
+    """A convolution with channels-last weights."""
+
+    def __init__(self, layer: Any) -> None:
+        self.weight = layer.weight.detach().contiguous(memory_format=torch.channels_last)
+        self.bias, self.stride, self.padding = layer.bias.detach(), layer.stride, layer.padding
+
+    def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        return torch.conv2d(x, self.weight, self.bias if bias is None else bias, self.stride, self.padding)
+
+    def without_bias(self, x: Tensor) -> Tensor:
+        """For a caller that adds it together with something else."""
+        return torch.conv2d(x, self.weight, None, self.stride, self.padding)
+
+
+class Linear:
+    def __init__(self, *layers: Any) -> None:
+        """Several layers of one input become one product."""
+        self.weight = layers[0].weight.detach() if len(layers) == 1 else torch.cat([x.weight for x in layers]).detach()
+        self.bias = None if layers[0].bias is None else torch.cat([x.bias for x in layers]).detach()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class GroupNorm:
+    def __init__(self, norm: Any) -> None:
+        self.groups, self.eps = norm.num_groups, norm.eps
+        self.weight, self.bias = norm.weight.detach(), norm.bias.detach()
+
+    def __call__(self, x: Tensor, shift: Shift | None = None) -> Tensor:
+        """The norm of x + shift."""
+        return group_norm(x, self.groups, self.weight, self.bias, self.eps, shift=shift)
+
+    def silu(self, x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
+        """The norm of (x, skip) + shift, then SiLU."""
+        return group_norm(x, self.groups, self.weight, self.bias, self.eps, silu=True, shift=shift, skip_BCHW=skip)
+
+
+class LayerNorm:
+    def __init__(self, norm: Any) -> None:
+        self.weight, self.bias, self.eps = norm.weight.detach(), norm.bias.detach(), norm.eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return layer_norm(x, self.weight, self.bias, self.eps)
+
+    def of_sum(self, x: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """(x + delta, its norm); ``x`` is changed."""
+        return add_layer_norm(x, delta, self.weight, self.bias, self.eps)
+
+
+class Pointwise:
+    """A 1×1 convolution, also of two maps whose channels follow each other, as matrix products without a bias."""
+
+    def __init__(self, layer: Any) -> None:
+        self.weight = layer.weight.detach().flatten(1)
+
+    def __call__(self, x_BCHW: Tensor, skip_BCHW: Tensor | None) -> Tensor:
+        B, C, H, W = x_BCHW.shape
+        y_MC = F.linear(flat(x_BCHW), self.weight[:, :C])
+        if skip_BCHW is not None:
+            y_MC.addmm_(flat(skip_BCHW), self.weight[:, C:].t())
+        return y_MC.view(B, H, W, -1).permute(0, 3, 1, 2)
+
+
+def flat(x_BCHW: Tensor) -> Tensor:
+    """(B·H·W, C), the same memory where the map is channels-last."""
+    return x_BCHW.permute(0, 2, 3, 1).reshape(-1, x_BCHW.shape[1])
+
+
+class Ahead:
+    """The biases of a text block and of its anchor block, added before the blocks run: for the first rows both, for
+    the others, which have no anchor, the text block's only.
+    """
+
+    def __init__(self, site: "TextBlock", anchor: "AnchorBlock | None") -> None:
+        both = site.bias if anchor is None else site.bias + anchor.bias
+        self.added = torch.stack([both, site.bias])
+        site.taken_off = -self.added
+        if anchor is not None:
+            anchor.taken_off = -anchor.bias[None]
+
+
+class Resnet:
+    """diffusers' ``ResnetBlock2D``. Where kernels are fused, what is ``ahead`` is added to its result."""
+
+    def __init__(self, block: Any, ahead: Ahead | None) -> None:
+        self.norm1, self.norm2 = GroupNorm(block.norm1), GroupNorm(block.norm2)
+        self.conv1, self.conv2, self.time = Conv(block.conv1), Conv(block.conv2), Linear(block.time_emb_proj)
+        self.shortcut = None if block.conv_shortcut is None else Conv(block.conv_shortcut)
+        self.pointwise = None if block.conv_shortcut is None else Pointwise(block.conv_shortcut)
+        # the biases of both convolutions whose results are added
+        bias = self.conv2.bias if self.shortcut is None else self.conv2.bias + self.shortcut.bias
+        self.shifts = bias[None].repeat(2, 1) if ahead is None else bias + ahead.added
+
+    def time_bias(self, embedding: Tensor) -> Tensor:
+        """The first convolution's bias with the time embedding added."""
+        return self.conv1.bias + self.time(embedding)
+
+    def __call__(self, x: Tensor, bias: Tensor, skip: Tensor | None = None, *, first: int = 0) -> Tensor:
+        """Of (x, skip), with the time in ``bias``. ``first``: see :class:`Frozen`, ``folded``."""
+        if fuses(x):
+            h = self.norm2.silu(self.conv1.without_bias(self.norm1.silu(x, skip=skip)), Shift.same(bias))
+            x = x if self.pointwise is None else self.pointwise(x, skip)
+            return add_shifted(self.conv2.without_bias(h), x, Shift(self.shifts, first))
+        x = x if skip is None else torch.cat([x, skip], dim=1)
+        h = self.conv2(self.norm2.silu(self.conv1(self.norm1.silu(x), bias)))
+        return h.add_(x if self.shortcut is None else self.shortcut(x))
+
+
+class Site:
+    """What both kinds of attention block begin and end with. Tokens are a view of channels-last maps.
+
+    ``taken_off``: what was added ahead to the maps that come here, negated; set by :class:`Ahead`.
+    """
+
+    taken_off: Tensor
+
+    def __init__(self, module: Any, heads: int, feed_forward: Any, norm: Any) -> None:
+        self.norm, self.proj_in, self.heads = GroupNorm(module.norm), Linear(module.proj_in), heads
+        self.norm_ff, up = LayerNorm(norm), feed_forward.net[0].proj
+        self.up_weight, self.up_bias = up.weight.detach(), up.bias.detach()
+        down, out = feed_forward.net[2], module.proj_out
+        self.down, self.proj_out = down.weight.detach().t(), out.weight.detach()
+        # down's bias, seen through proj_out
+        self.bias = (out.bias + F.linear(down.bias.float(), out.weight.float()).to(out.bias)).detach()
+
+    def tokens(self, x_BCHW: Tensor, shift: Shift | None) -> Tensor:
+        B, C, H, W = x_BCHW.shape
+        return self.proj_in(self.norm(x_BCHW, shift).permute(0, 2, 3, 1).reshape(B, H * W, C))
+
+    def split(self, x_BNC: Tensor) -> Tensor:
+        """(B, heads, N, head width)."""
+        B, N, C = x_BNC.shape
+        return x_BNC.view(B, N, self.heads, C // self.heads).transpose(1, 2)
+
+    def feed_forward(self, h_BNC: Tensor, delta_BNC: Tensor) -> Tensor:
+        """h + delta through the feed-forward; (B·N, C). Changes ``h``."""
+        h_BNC, normed = self.norm_ff.of_sum(h_BNC, delta_BNC)
+        hidden = linear_geglu(normed, self.up_weight, self.up_bias)
+        return h_BNC.flatten(0, 1).addmm_(hidden.flatten(0, 1), self.down)
+
+    def add_to(self, x_BCHW: Tensor, h_MC: Tensor) -> Tensor:
+        """The map with the block's residual, but not its bias: in place."""
+        flat(x_BCHW).addmm_(h_MC, self.proj_out.t())
+        return x_BCHW
+
+    def residual(self, h_MC: Tensor, x_BCHW: Tensor) -> Tensor:
+        """The block's residual, bias included, as a map like ``x``."""
+        B, C, H, W = x_BCHW.shape
+        return F.linear(h_MC, self.proj_out, self.bias).view(B, H, W, C).permute(0, 3, 1, 2)
+
+
+class TextBlock(Site):
+    """A ``Transformer2DModel`` with linear projections and one ``BasicTransformerBlock``."""
+
+    def __init__(self, module: Any) -> None:
+        (block,) = module.transformer_blocks
+        own, text = block.attn1, block.attn2
+        super().__init__(module, own.heads, block.ff, block.norm3)
+        self.norm1, self.norm2 = LayerNorm(block.norm1), LayerNorm(block.norm2)
+        self.qkv, self.out = Linear(own.to_q, own.to_k, own.to_v), Linear(own.to_out[0])
+        self.text_q, self.text_kv, self.text_out = (
+            Linear(text.to_q),
+            Linear(text.to_k, text.to_v),
+            Linear(text.to_out[0]),
+        )
+
+    def keys_values(self, text_BLD: Tensor) -> KeysValues:
+        k, v = self.text_kv(text_BLD).chunk(2, dim=-1)
+        return self.split(k.contiguous()), self.split(v.contiguous())
+
+    def __call__(self, x_BCHW: Tensor, text: KeysValues, first: int, copies: int) -> Tensor:
+        """``copies``: the rows of the text are so many times those of ``x``. Changes ``x``."""
+        fused = fuses(x_BCHW)
+        h = self.tokens(x_BCHW, Shift(self.taken_off, first) if fused else None)
+        q, k, v = self.qkv(self.norm1(h)).chunk(3, dim=-1)
+        h, normed = self.norm2.of_sum(h, self.out(attention(self.split(q), self.split(k), self.split(v))))
+        x_BCHW, h, normed = (repeated(each, copies) for each in (x_BCHW, h, normed))
+        h_MC = self.feed_forward(h, self.text_out(attention(self.split(self.text_q(normed)), *text)))
+        return self.add_to(x_BCHW, h_MC) if fused else x_BCHW.add_(self.residual(h_MC, x_BCHW))
+
+
+class AnchorBlock(Site):
+    """:class:`~artv.networks.anchor_block.AnchorBlock`."""
+
+    def __init__(self, block: Any) -> None:
+        heads = block.to_q.out_features // block.head_dim
+        super().__init__(block, heads, block.feed_forward, block.norm_feed_forward)
+        self.norm_q, self.q, self.out = LayerNorm(block.norm_attention), Linear(block.to_q), Linear(block.to_out)
+
+    def __call__(self, x_BCHW: Tensor, anchor: KeysValues, rows: int, keep_B: Tensor | None, first: int) -> Tensor:
+        """Adds the residual to the first ``rows`` rows of ``x``. ``first``: 0 where no bias is in ``x`` yet."""
+        own_BCHW = x_BCHW[:rows]
+        ahead = first > 0 and fuses(own_BCHW)
+        h = self.tokens(own_BCHW, Shift.same(self.taken_off) if ahead else None)
+        h_MC = self.feed_forward(h, self.out(attention(self.split(self.q(self.norm_q(h))), *anchor)))
+        if ahead:
+            self.add_to(own_BCHW, h_MC)
+        else:
+            residual = self.residual(h_MC, own_BCHW)
+            own_BCHW += residual if keep_B is None else residual * keep_B.to(residual.dtype).view(-1, 1, 1, 1)
+        return x_BCHW
