@@ -120,6 +120,7 @@ def decode(
             future.cancel()
         crew.stop()
         pool.shutdown()
+        crew.stop()  # a process that was just being started
 
 
 def _decode_here(path: Path, window: Window, seed: int) -> Decoded:
@@ -176,7 +177,7 @@ class _Crew:
 
     def stop(self) -> None:
         self.stopped = True
-        for process in self.processes:
+        for process in list(self.processes):
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout):

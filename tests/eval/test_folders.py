@@ -1,5 +1,6 @@
 """Folders of video files: decoding apart, bad files, mixtures, the cache, sensitivity."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -147,10 +148,19 @@ def test_a_decoder_that_hangs_or_crashes_costs_one_file(sides, monkeypatch, what
     assert reason in clips[3].error and "3.mp4" in clips[3].error
 
 
-def test_stopping_early_leaves_no_worker(sides):
+def test_stopping_early_leaves_no_worker(sides, monkeypatch):
+    started, plain = [], subprocess.Popen
+
+    def start(*args, **options):
+        started.append(plain(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     clips = decode(video_files(sides[0]), WINDOW, workers=2)
     next(clips)
+    assert any(process.poll() is None for process in started)
     clips.close()
+    assert all(process.poll() is not None for process in started)
 
 
 def test_scores_are_those_of_the_frames(sides):
