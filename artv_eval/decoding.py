@@ -21,6 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any
 
 import numpy as np
@@ -87,61 +88,63 @@ def _transformed(frames_THWC: np.ndarray, window: Window) -> np.ndarray:
     return Transform(**dict(window.transform))(frames_THWC)
 
 
-def decode(
-    paths: Sequence[Path],
-    window: Window,
-    *,
-    workers: int = 2,
-    timeout: float = 60.0,
-    seeds: Sequence[int] | None = None,
-) -> Generator[Decoded, None, None]:
-    """Clips of the files in order; a file that cannot be read comes with its reason.
+class Decoders:
+    """Decoding processes that start with the first files and stay for more.
+
+        with Decoders(16) as decoders:
+            for folder in folders:
+                for clip in decoders.decode(video_files(folder), window): ...
 
     Args:
-        workers: processes; 0 decodes here, without a time-out.
+        workers: processes; 0 decodes in the caller, without a time-out.
         timeout: seconds a file may take.
-        seeds: of ``which="random"``, one a file; by default its place in the list.
     """
-    seeds = range(len(paths)) if seeds is None else seeds
-    if workers == 0:
-        yield from (_decode_here(path, window, seed) for path, seed in zip(paths, seeds, strict=True))
-        return
-    pool, crew = ThreadPoolExecutor(workers), _Crew(window, timeout)
-    pending: deque[Future[Decoded]] = deque()
-    try:
-        for path, seed in zip(paths, seeds, strict=True):
-            pending.append(pool.submit(crew.decode, path, seed))
-            if len(pending) >= workers * AHEAD:
+
+    def __init__(self, workers: int, timeout: float = 60.0):
+        self.workers, self.timeout = workers, timeout
+        self._pool = ThreadPoolExecutor(max(workers, 1))
+        self._idle: SimpleQueue[subprocess.Popen] = SimpleQueue()
+        self._processes, self._stopped = set[subprocess.Popen](), False
+
+    def decode(
+        self, paths: Sequence[Path], window: Window, seeds: Sequence[int] | None = None
+    ) -> Generator[Decoded, None, None]:
+        """Clips of the files in order; a file that cannot be read comes with its reason.
+
+        ``seeds``: of ``which="random"``, one a file; by default its place in the list.
+        """
+        seeds = range(len(paths)) if seeds is None else seeds
+        if self.workers == 0:
+            yield from (_decode_here(path, window, seed) for path, seed in zip(paths, seeds, strict=True))
+            return
+        for _ in range(len(self._processes), min(self.workers, len(paths))):
+            self._idle.put(self._start())
+        pending: deque[Future[Decoded]] = deque()
+        try:
+            for path, seed in zip(paths, seeds, strict=True):
+                pending.append(self._pool.submit(self._decode, path, window, seed))
+                if len(pending) >= self.workers * AHEAD:
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()
-        crew.stop()
-        pool.shutdown()
-        crew.stop()  # a process that was just being started
+        finally:
+            for future in pending:
+                future.cancel()
 
+    def __enter__(self) -> "Decoders":
+        return self
 
-def _decode_here(path: Path, window: Window, seed: int) -> Decoded:
-    try:
-        frames, fps = read_window(path, window, seed)
-    except UserError as error:
-        return Decoded(path=path, frames=None, error=str(error))
-    return Decoded(path=path, frames=frames, fps=fps)
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._pool.shutdown(cancel_futures=True)
+        self._stop()  # a process that was just being started
 
-
-class _Crew:
-    """One worker process for each thread that asks."""
-
-    def __init__(self, window: Window, timeout: float):
-        self.window, self.timeout = window, timeout
-        self.local, self.processes, self.stopped = threading.local(), set[subprocess.Popen](), False
-
-    def decode(self, path: Path, seed: int) -> Decoded:
-        if self.stopped:
+    def _decode(self, path: Path, window: Window, seed: int) -> Decoded:
+        if self._stopped:
             return Decoded(path=path, frames=None, error="stopped")
-        process = self._process()
+        process = self._idle.get()
+        if process.poll() is not None:
+            process = self._start()
         late = threading.Event()
 
         def give_up() -> None:
@@ -151,41 +154,57 @@ class _Crew:
         timer = threading.Timer(min(self.timeout, threading.TIMEOUT_MAX), give_up)
         timer.start()
         try:
-            _send(process.stdin, (path, self.window, seed))
+            _send(process.stdin, (path, window, seed))
             return _receive(process.stdout, path)
         except (OSError, EOFError, struct.error):
-            self._drop(process)
+            self._end(process)
             why = f"no answer within {self.timeout:g} s" if late.is_set() else "the decoder crashed"
             return Decoded(path=path, frames=None, error=f"video {path} cannot be read: {why}")
         finally:
             timer.cancel()
+            self._idle.put(process)
 
-    def _process(self) -> subprocess.Popen:
-        process = getattr(self.local, "process", None)
-        if process is None or process.poll() is not None:
-            env = os.environ | {"OMP_NUM_THREADS": "1"}
-            process = subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
-            _widen(process.stdout)
-            self.local.process = process
-            self.processes.add(process)
+    def _start(self) -> subprocess.Popen:
+        env = os.environ | {"OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        _widen(process.stdout)
+        self._processes.add(process)
         return process
 
-    def _drop(self, process: subprocess.Popen) -> None:
+    def _stop(self) -> None:
+        self._stopped = True
+        for process in list(self._processes):
+            self._end(process)
+
+    def _end(self, process: subprocess.Popen) -> None:
         process.kill()
         process.wait()
-        self.local.process = None
+        self._processes.discard(process)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # a request was still on its way
+                    pipe.close()
 
-    def stop(self) -> None:
-        self.stopped = True
-        for process in list(self.processes):
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    try:
-                        pipe.close()
-                    except OSError:
-                        continue  # a request was still on its way
+
+def decode(
+    paths: Sequence[Path],
+    window: Window,
+    *,
+    workers: int = 2,
+    timeout: float = 60.0,
+    seeds: Sequence[int] | None = None,
+) -> Generator[Decoded, None, None]:
+    """Clips of the files in order, by processes that end with it; arguments as of :class:`Decoders`."""
+    with Decoders(workers, timeout) as decoders:
+        yield from decoders.decode(paths, window, seeds)
+
+
+def _decode_here(path: Path, window: Window, seed: int) -> Decoded:
+    try:
+        frames, fps = read_window(path, window, seed)
+    except UserError as error:
+        return Decoded(path=path, frames=None, error=str(error))
+    return Decoded(path=path, frames=frames, fps=fps)
 
 
 def _widen(pipe: IO[bytes] | None) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from artv.errors import UserError, WorkFailed
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.decoding import Window
-from artv_eval.folders import Described, describe_files
+from artv_eval.describe import Described, describe_files
 from artv_eval.metrics import statistics
 from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.statistics import bootstrap_interval, holm

@@ -13,8 +13,9 @@ import numpy as np
 
 from artv.errors import UserError, WorkFailed
 from artv_eval.api import Evaluator
-from artv_eval.decoding import Window, decode
-from artv_eval.folders import WORKERS, Described, bad_files_of, describe_files, notes_of, video_files
+from artv_eval.decoding import Decoders, Window, decode
+from artv_eval.describe import WORKERS, Described, describe_files, video_files
+from artv_eval.folders import bad_files_of, notes_of
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.results import BadFile
 
@@ -72,14 +73,15 @@ def sensitivity(
     files = {"real": video_files(real), "fake": video_files(fake)}
     strides = _fitting(files, window, strides, min(workers, 1), timeout, on_note)
     found: dict[tuple[str, int], dict[str, Described]] = {}
-    for filter, stride in product(filters, strides):
-        if on_choice is not None:
-            on_choice(filter, stride)
-        chosen = replace(window, stride=stride, transform=(("size", size), ("filter", filter)))
-        found[filter, stride] = {
-            name: describe_files(paths, [evaluator], chosen, cache=cache, workers=workers, timeout=timeout)
-            for name, paths in files.items()
-        }
+    with Decoders(workers, timeout) as decoders:
+        for filter, stride in product(filters, strides):
+            if on_choice is not None:
+                on_choice(filter, stride)
+            chosen = replace(window, stride=stride, transform=(("size", size), ("filter", filter)))
+            found[filter, stride] = {
+                name: describe_files(paths, [evaluator], chosen, cache=cache, decoders=decoders)
+                for name, paths in files.items()
+            }
     common = {
         name: _readable_everywhere(name, [sides[name] for sides in found.values()], on_note, on_bad) for name in files
     }

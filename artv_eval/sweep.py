@@ -21,7 +21,8 @@ from artv_eval.api import ClipRequest, ProtocolCard, Task
 from artv_eval.build import Recipe, build, recipe, settings_of
 from artv_eval.components import KINDS
 from artv_eval.decoding import Window
-from artv_eval.folders import Described, bad_files_of, check_sizes, notes_of
+from artv_eval.describe import Described, check_sizes
+from artv_eval.folders import bad_files_of, notes_of
 from artv_eval.generate import GenerationWork, Shard, generate, pending, with_status
 from artv_eval.metrics.doubts import doubts
 from artv_eval.plan import READY, Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells, with_components

@@ -123,7 +123,7 @@ def peak_mib(code: str) -> float:
 def memory(folder: Path, clips: int) -> float:
     """Peak MiB of a process that describes ``clips`` files with an extractor that costs nothing."""
     return peak_mib(
-        "from artv_eval.decoding import Window\nfrom artv_eval.folders import describe_files, "
+        "from artv_eval.decoding import Window\nfrom artv_eval.describe import describe_files, "
         "video_files\nfrom artv_eval.metrics.fvd import FvdEvaluator\n"
         "class Means:\n    name, digest, dim = 'means', '0', 3\n"
         "    def __call__(self, x):\n        return x.float().mean((1, 3, 4))\n"

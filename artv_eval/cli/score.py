@@ -116,7 +116,8 @@ def _score(
 ) -> "Results":
     from artv.errors import UserError
     from artv_eval.captions import read_captions
-    from artv_eval.folders import WORKERS, default_cache, score_folders, video_files
+    from artv_eval.describe import WORKERS, default_cache, video_files
+    from artv_eval.folders import score_folders
     from artv_eval.plan import Assignments, digest
     from artv_eval.results import OK
     from artv_eval.sweep import check_device

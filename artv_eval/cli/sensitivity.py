@@ -45,7 +45,7 @@ def sensitivity(
     with quiet_stdout():
         from artv_eval.build import build, recipe
         from artv_eval.decoding import Window
-        from artv_eval.folders import WORKERS, default_cache
+        from artv_eval.describe import WORKERS, default_cache
         from artv_eval.results import BadFile, plain_row
         from artv_eval.sensitivity import sensitivity as run
         from artv_eval.sweep import check_device

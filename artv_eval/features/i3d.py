@@ -184,10 +184,11 @@ class I3dFeatures:
 
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, D) float32 on the CPU."""
+        clip_BTCHW = clip_BTCHW.to(self.device, non_blocking=clip_BTCHW.is_pinned())
         with inference(self.precision):
-            x_BCTHW = prepare(clip_BTCHW.to(self.device), self.size, self.filter)
-            x_BCTHW = x_BCTHW.contiguous(memory_format=self.memory_format)
-            return (self.network(x_BCTHW) if self.layer == "logits" else self.network.features(x_BCTHW)).float().cpu()
+            x_BCTHW = prepare(clip_BTCHW, self.size, self.filter).contiguous(memory_format=self.memory_format)
+            found = self.network(x_BCTHW) if self.layer == "logits" else self.network.features(x_BCTHW)
+        return found.float().cpu()
 
 
 def prepare(clip_BTCHW: Tensor, size: int, filter: str) -> Tensor:

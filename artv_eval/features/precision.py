@@ -4,6 +4,7 @@ cuDNN multiplies float32 convolutions in TF32 (10 bits of mantissa) if nobody fo
 other features on a GPU than on a CPU. What is allowed here goes into the extractor's digest, and so into cache keys.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,11 +13,14 @@ import torch
 from artv.errors import UserError
 
 PRECISIONS = ("float32", "tf32")
+_LOCK = (
+    threading.RLock()
+)  # torch's switches are the whole process's: one thread's TF32 must not reach another's float32
 
 
 @contextmanager
-def precision(name: str = "float32") -> Iterator[None]:
-    """Convolutions and matrix products of float32 in ``float32``, or in ``tf32`` where a GPU has it."""
+def switched(name: str = "float32") -> Iterator[None]:
+    """As :func:`precision`, of all threads: what they launch unless they say otherwise themselves."""
     if name not in PRECISIONS:
         raise UserError(f"precision is {name!r}; it must be {' or '.join(PRECISIONS)}")
     before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
@@ -27,6 +31,16 @@ def precision(name: str = "float32") -> Iterator[None]:
     finally:
         torch.backends.cudnn.allow_tf32 = before[0]
         torch.set_float32_matmul_precision(before[1])
+
+
+@contextmanager
+def precision(name: str = "float32") -> Iterator[None]:
+    """Convolutions and matrix products of float32 in ``float32``, or in ``tf32`` where a GPU has it.
+
+    One thread at a time: what another launched meanwhile would be computed in the same way.
+    """
+    with _LOCK, switched(name):
+        yield
 
 
 @contextmanager

@@ -141,12 +141,17 @@ def frames_of(clips: list[tuple[ClipRequest, GeneratedClip]], transform: Preproc
 
 
 def to_BTCHW(frames_THWC: list[np.ndarray]) -> Tensor:
-    """Stacks clips uint8 (T, H, W, 3) to (B, T, 3, H, W), colours innermost in memory as they were decoded."""
+    """Stacks clips uint8 (T, H, W, 3) to (B, T, 3, H, W), colours innermost in memory as they were decoded.
+
+    Where a GPU is in use, in memory that it can read by itself.
+    """
     shapes = [frames.shape for frames in frames_THWC]
     if len(set(shapes)) > 1:
         odd = next(s for s in shapes if s != shapes[0])
         raise UserError(f"clips of one set differ in size: {shapes[0]} and {odd} (frames, height, width, 3)")
-    return torch.from_numpy(np.stack(frames_THWC)).permute(0, 1, 4, 2, 3)
+    stacked = torch.empty(len(shapes), *shapes[0], dtype=torch.uint8, pin_memory=torch.cuda.is_initialized())
+    np.stack(frames_THWC, out=stacked.numpy())
+    return stacked.permute(0, 1, 4, 2, 3)
 
 
 def labels_of(request: ClipRequest, *keys: str) -> list[Any] | None:

@@ -11,11 +11,12 @@ import torch
 
 from artv.errors import UserError
 from artv.video import write_video
-from artv_eval import decoding, folders
+from artv_eval import decoding
 from artv_eval.captions import read_captions
-from artv_eval.decoding import Window, decode
+from artv_eval.decoding import Decoders, Window, decode
+from artv_eval.describe import describe_files, video_files
 from artv_eval.features.preprocess import Transform
-from artv_eval.folders import describe_files, score_folders, video_files
+from artv_eval.folders import score_folders
 from artv_eval.metrics.clipsim import ClipSimEvaluator
 from artv_eval.metrics.drift import DriftEvaluator
 from artv_eval.metrics.frechet import frechet_from_features
@@ -163,6 +164,16 @@ def test_stopping_early_leaves_no_worker(sides, monkeypatch):
     assert all(process.poll() is not None for process in started)
 
 
+def test_the_same_processes_decode_every_folder(sides, monkeypatch):
+    started, plain = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(plain(*a, **k)) or started[-1])
+    score_folders(*sides, [FvdEvaluator(Means())], WINDOW, workers=2, resamples=10)
+    assert len(started) == 2 and all(process.poll() is not None for process in started)
+    with Decoders(5) as decoders:  # no more than there are files
+        assert [clip.error for clip in decoders.decode(video_files(sides[0])[:3], WINDOW)] == [None] * 3
+    assert len(started) == 5
+
+
 def test_scores_are_those_of_the_frames(sides):
     evaluator = FvdEvaluator(Means())
     results = score_folders(*sides, [evaluator, DriftEvaluator()], WINDOW, workers=0, resamples=50)
@@ -183,9 +194,7 @@ def test_scores_are_those_of_the_frames(sides):
 def test_second_scoring_reads_no_frame_again(sides, tmp_path, monkeypatch):
     features = Means()
     first = score_folders(*sides, [FvdEvaluator(features)], WINDOW, cache=tmp_path, workers=0, resamples=20)
-    monkeypatch.setattr(
-        folders, "decode", lambda paths, *a, **k: iter(()) if not paths else pytest.fail("decoded again")
-    )
+    monkeypatch.setattr(decoding, "read_window", lambda *_: pytest.fail("decoded again"))
     again = score_folders(*sides, [FvdEvaluator(features)], WINDOW, cache=tmp_path, workers=0, resamples=40)
     assert again.rows[0].value == first.rows[0].value and features.seen == 16
 
@@ -367,7 +376,7 @@ def test_captions_are_those_of_the_files_path_and_of_its_bare_name_only_where_on
     ("lines", "count"), [(["0.mp4,a"], 7), (["zzz.mp4,a"], 8), ([f"{k}.mp4, " for k in range(8)], 8)]
 )
 def test_files_without_a_caption_are_refused_before_any_is_decoded(sides, tmp_path, monkeypatch, lines, count):
-    monkeypatch.setattr(folders, "decode", lambda *a, **k: pytest.fail("decoded"))
+    monkeypatch.setattr(decoding, "read_window", lambda *_: pytest.fail("decoded"))
     table = tmp_path / "one.csv"
     table.write_text("\n".join(("file,caption", *lines)))
     with pytest.raises(
@@ -436,7 +445,7 @@ def test_sensitivity_leaves_out_a_stride_for_which_clips_are_too_short_unless_it
     rows = sensitivity(*sides, metric, WINDOW, **more, on_note=notes.append)
     assert {row.stride for row in rows} == {1}
     assert len(notes) == 1 and notes[0].startswith("stride 2 is left out: video ") and "needs 7" in notes[0]
-    monkeypatch.setattr(folders, "decode", lambda *a, **k: pytest.fail("all files decoded"))
+    monkeypatch.setattr("artv_eval.sensitivity.describe_files", lambda *a, **k: pytest.fail("all files decoded"))
     with pytest.raises(
         UserError, match=r"^stride 2: video .*0\.mp4 has 6 frames .* needs 7; lower --frames or --strides"
     ):

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from artv.video import write_video
+from artv_eval.describe import video_files
 from artv_eval.features.shapes import shapes_classifier
-from artv_eval.folders import video_files
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.protocols import load
@@ -128,5 +128,6 @@ def test_rows_of_the_reference_are_kept(sweep, ucf, monkeypatch):
     sweep()
     found = list(Path("run/features").glob("reference-*/*.npz"))
     assert found
-    monkeypatch.setattr("artv_eval.folders.decode", lambda paths, *a, **k: iter(()) if not paths else pytest.fail("no"))
+    monkeypatch.setattr("artv_eval.decoding.read_window", lambda path, *_: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr("artv_eval.decoding.WORKER", ["false"])
     assert sweep().code == 0

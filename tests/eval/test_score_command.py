@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from artv.data.clips import write_shapes
-from artv_eval.folders import default_cache
+from artv_eval.describe import default_cache
 
 ROW = {"ablation", "cell", "method", "metric", "value", "ci_low", "ci_high", "n", "protocol", "status"}
 
