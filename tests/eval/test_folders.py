@@ -382,7 +382,7 @@ def test_files_without_a_caption_are_refused_before_any_is_decoded(sides, tmp_pa
     with pytest.raises(
         UserError, match=rf"{count} of 8 files in .* have no caption in .*one\.csv, for example \d\.mp4"
     ):
-        score_folders(None, sides[1], [ClipSimEvaluator(Lengths())], WINDOW, captions=read_captions(table))
+        score_folders(None, sides[1], [ClipSimEvaluator(Lengths())], WINDOW, captions=read_captions(table), workers=0)
 
 
 def test_a_metric_that_fails_is_a_row_and_the_others_have_values(sides):
