@@ -15,8 +15,9 @@ import os
 import zipfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -175,29 +176,34 @@ class _Describer:
     def run(self, decoders: Decoders) -> Described:
         missing = self.missing
         clips = decoders.decode([self.files[i] for i in missing], self.window, missing)
+        pool, at_once = _describing(any(_on_gpu(evaluator) for evaluator in self.evaluators.values()))
         batch: list[tuple[int, Decoded]] = []
-        at_once = 2 if any(_on_gpu(evaluator) for evaluator in self.evaluators.values()) else 1
         waiting: deque[Future[Rows]] = deque()
-        with switched(), ThreadPoolExecutor(at_once) as pool:  # on a GPU one batch is put together beside another
-            for done, (i, clip) in enumerate(zip(missing, clips, strict=True)):
-                if clip.error is not None:
-                    self.found.bad[clip.path] = clip.error
-                else:
-                    self._check(clip.path, *_facts(clip))
-                    batch.append((i, clip))
-                if len(batch) == BATCH:
+        with switched():
+            try:
+                for done, (i, clip) in enumerate(zip(missing, clips, strict=True)):
+                    if clip.error is not None:
+                        self.found.bad[clip.path] = clip.error
+                    else:
+                        self._check(clip.path, *_facts(clip))
+                        batch.append((i, clip))
+                    if len(batch) == BATCH:
+                        waiting.append(pool.submit(self._describe, batch))
+                        batch = []
+                    while len(waiting) > at_once:
+                        self._keep(waiting.popleft().result())
+                    if done % KEEP_EVERY == KEEP_EVERY - 1:
+                        self._save()
+                    if self.on_clip is not None:
+                        self.on_clip(done + 1 + len(self.files) - len(missing))
+                if batch:
                     waiting.append(pool.submit(self._describe, batch))
-                    batch = []
-                while len(waiting) > at_once:
+                while waiting:
                     self._keep(waiting.popleft().result())
-                if done % KEEP_EVERY == KEEP_EVERY - 1:
-                    self._save()
-                if self.on_clip is not None:
-                    self.on_clip(done + 1 + len(self.files) - len(missing))
-            for future in waiting:
-                self._keep(future.result())
-        if batch:
-            self._keep(self._describe(batch))
+            finally:
+                for future in waiting:
+                    future.cancel()
+                wait(waiting)
         if missing:
             self._save()
         return self._collect()
@@ -259,6 +265,16 @@ class _Describer:
 
 Rows = dict[str, dict[str, np.ndarray]]
 """digest of a metric → key of a file → its row."""
+
+
+@cache
+def _describing(on_gpu: bool) -> tuple[ThreadPoolExecutor, int]:
+    """The threads that describe, and how many. On a GPU two, so that a batch is put together beside another.
+
+    They stay: what cuDNN has prepared for a network (seconds, for I3D) is known to the thread that asked for it.
+    """
+    threads = 2 if on_gpu else 1
+    return ThreadPoolExecutor(threads, thread_name_prefix="describing"), threads
 
 
 def _content(file: Path) -> str:
