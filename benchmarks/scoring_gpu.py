@@ -35,7 +35,7 @@ import torch
 from scoring import FRAMES, cd_fvd, make_clip, make_weights
 
 from artv.data.readers import read_video
-from artv_eval.decoding import Window, decode
+from artv_eval.decoding import Decoders, Window, decode
 from artv_eval.describe import describe_files, video_files
 from artv_eval.features.i3d import InceptionI3d, i3d
 from artv_eval.features.precision import PRECISIONS, inference
@@ -63,13 +63,14 @@ class Ours:
         self.fvd = FvdEvaluator(self.features, ddof=0)  # cd-fvd divides by n
 
     def rows(self, evaluators: list[Any], cache: Path | None = None, limit: int | None = None) -> dict[str, Any]:
-        """side → rows of its files."""
-        found = {}
-        for side in ("real", "fake"):
-            files = video_files(self.root / side)[:limit]
-            described = describe_files(files, evaluators, Window(frames=FRAMES), cache=cache, workers=self.workers)
-            assert not described.bad, described.bad
-            found[side] = described.rows[evaluators[0].digest]
+        """side → rows of its files, as ``score_folders`` has them described."""
+        found, window = {}, Window(frames=FRAMES)
+        with Decoders(self.workers) as decoders:
+            for side in ("real", "fake"):
+                files = video_files(self.root / side)[:limit]
+                described = describe_files(files, evaluators, window, cache=cache, decoders=decoders)
+                assert not described.bad, described.bad
+                found[side] = described.rows[evaluators[0].digest]
         return found
 
     def score(self, cache: Path | None = None, limit: int | None = None) -> float:

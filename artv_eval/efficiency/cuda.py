@@ -63,6 +63,11 @@ def peak_memory(call: Callable[[], Any]) -> Peak:
     )
 
 
+def in_gb(gib: float | None) -> float | None:
+    """10⁹ bytes, as tables of papers have it, from 2³⁰ bytes."""
+    return None if gib is None else gib * GIB / 1e9
+
+
 def unless_out_of_memory(measure: Callable[[], Any]) -> Any:
     """The result of ``measure``, or None if the GPU's memory does not hold it; what it had taken is freed."""
     try:

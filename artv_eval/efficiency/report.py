@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from artv.errors import UserError, closest
+from artv_eval.efficiency.cuda import in_gb
 
 Row = Mapping[str, Any]
 
@@ -36,6 +37,7 @@ _COLUMNS: dict[str, tuple[Callable[[Row], Any], int]] = {
     "paper batch/s": (_paper("throughput_batch_s"), 2),
     "ratio batch/s": (lambda row: row["throughput_batch_s_ratio"], 2),
     "GiB/forward": (lambda row: row["memory_gb"], 2),
+    "GB held": (lambda row: in_gb(row["memory_reserved_gb"]), 2),
     "paper GB": (_paper("memory_gb"), 2),
     "ratio GB": (lambda row: row["memory_gb_ratio"], 2),
     "ms/evaluation": (lambda row: row["evaluation_ms"], 1),

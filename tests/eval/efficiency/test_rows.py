@@ -17,7 +17,8 @@ from artv_eval.cli.efficiency import choose_device, efficiency, parse_resolution
 from artv_eval.efficiency import cuda
 from artv_eval.efficiency import rows as efficiency_rows
 from artv_eval.efficiency.cases import CASES, Case, find_cases, like
-from artv_eval.efficiency.report import FORMATS, render
+from artv_eval.efficiency.paper import Published
+from artv_eval.efficiency.report import FORMATS, grid, render
 from artv_eval.efficiency.rows import Plan, measure
 from artv_eval.efficiency.settings import Run, check_setting
 
@@ -186,6 +187,15 @@ def pretend_gpu(monkeypatch):
 def frame_case():
     """As ART-V: one frame at a time, four branches."""
     return replace(toy_case(), frames_per_forward=1, branches=4, sampler_runs=lambda frames: frames - 1)
+
+
+def test_memory_is_compared_as_a_driver_reports_it(pretend_gpu):
+    published = {64: Published(flops_g=1.0, throughput_batch_s=250.0, memory_gb=8.0)}
+    (row,) = measure([replace(toy_case(), published=published)], Plan(resolutions=(64,), frames=16, device="cuda"))
+    assert row["throughput_batch_s_ratio"] == pytest.approx(2)
+    assert row["memory_gb_ratio"] == pytest.approx(4 * 2**30 / 8e9)  # held, in the paper's unit
+    header, cells = grid([row])
+    assert cells[header.index("GB held")] == "4.29" and cells[header.index("GiB/forward")] == "3.00"
 
 
 def test_speeds_of_a_forward_and_of_a_clip(pretend_gpu):
