@@ -255,9 +255,9 @@ def shapes(bench: Bench) -> list[dict[str, Any]]:
     return rows
 
 
-def frames(bench: Bench) -> list[dict[str, Any]]:
+def frames(bench: Bench) -> Iterator[dict[str, Any]]:
     """Seconds and peak memory as clips grow longer; few steps, because time is linear in them too."""
-    pipe, rows = bench.pipeline(), []
+    pipe = bench.pipeline()
     settings: dict[str, Any] = {"height": bench.pixels, "width": bench.pixels, "steps": 8, "guidance": "three_term"}
     for _ in pipe.stream("a prompt", num_frames=3, **settings):
         pass
@@ -268,8 +268,7 @@ def frames(bench: Bench) -> list[dict[str, Any]]:
             lambda number=number: [None for _ in pipe.stream("a prompt", num_frames=number, **settings)]
         )
         gib = torch.cuda.max_memory_allocated() / 2**30 if bench.real else None
-        rows.append({"frames": number, "s": seconds, "s_per_frame": seconds / number, "peak_gib": gib})
-    return rows
+        yield {"frames": number, "s": seconds, "s_per_frame": seconds / number, "peak_gib": gib}
 
 
 PARTS = {f.__name__: f for f in (exact, evaluation, batch, tuned, clip, shapes, frames)}

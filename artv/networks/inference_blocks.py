@@ -14,6 +14,7 @@ from torch import Tensor
 from artv.networks.conditional_unet import KeysValues
 from artv.networks.kernels import (
     Shift,
+    add_bias,
     add_layer_norm,
     add_shifted,
     attention,
@@ -37,6 +38,8 @@ class Conv:
         self.bias, self.stride, self.padding = layer.bias.detach(), layer.stride, layer.padding
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        if fuses(x):
+            return add_bias(self.without_bias(x), self.bias if bias is None else bias)
         return torch.conv2d(x, self.weight, self.bias if bias is None else bias, self.stride, self.padding)
 
     def without_bias(self, x: Tensor) -> Tensor:
@@ -50,8 +53,14 @@ class Linear:
         self.weight = layers[0].weight.detach() if len(layers) == 1 else torch.cat([x.weight for x in layers]).detach()
         self.bias = None if layers[0].bias is None else torch.cat([x.bias for x in layers]).detach()
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+    def __call__(self, x: Tensor, bare: bool = False) -> Tensor:
+        """``bare``: without the bias, for a caller that adds it later."""
+        return F.linear(x, self.weight, None if bare else self.bias)
+
+
+def bias_of(*layers: Any) -> Tensor:
+    """The sum of the layers' biases, in float32 until the end."""
+    return torch.stack([layer.bias.detach() for layer in layers]).float().sum(0).to(layers[0].bias.dtype)
 
 
 class GroupNorm:
@@ -72,12 +81,13 @@ class LayerNorm:
     def __init__(self, norm: Any) -> None:
         self.weight, self.bias, self.eps = norm.weight.detach(), norm.bias.detach(), norm.eps
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return layer_norm(x, self.weight, self.bias, self.eps)
+    def __call__(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
+        """The norm of x + shift."""
+        return layer_norm(x, self.weight, self.bias, self.eps, shift)
 
-    def of_sum(self, x: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
-        """(x + delta, its norm); ``x`` is changed."""
-        return add_layer_norm(x, delta, self.weight, self.bias, self.eps)
+    def of_sum(self, x: Tensor, delta: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(x + delta + shift, its norm); ``x`` is changed."""
+        return add_layer_norm(x, delta, self.weight, self.bias, self.eps, shift)
 
 
 class Pointwise:
@@ -142,10 +152,12 @@ class Resnet:
 class Site:
     """What both kinds of attention block begin and end with. Tokens are a view of channels-last maps.
 
-    ``taken_off``: what was added ahead to the maps that come here, negated; set by :class:`Ahead`.
+    ``taken_off``: what was added ahead to the maps that come here, negated; set by :class:`Ahead`. ``late``: sums
+    of linear layers' biases that, where kernels are fused, a norm adds: products with a bias take up to twice as long.
     """
 
     taken_off: Tensor
+    late: tuple[Tensor, ...]
 
     def __init__(self, module: Any, heads: int, feed_forward: Any, norm: Any) -> None:
         self.norm, self.proj_in, self.heads = GroupNorm(module.norm), Linear(module.proj_in), heads
@@ -156,18 +168,18 @@ class Site:
         # down's bias, seen through proj_out
         self.bias = (out.bias + F.linear(down.bias.float(), out.weight.float()).to(out.bias)).detach()
 
-    def tokens(self, x_BCHW: Tensor, shift: Shift | None) -> Tensor:
+    def tokens(self, x_BCHW: Tensor, shift: Shift | None, bare: bool) -> Tensor:
         B, C, H, W = x_BCHW.shape
-        return self.proj_in(self.norm(x_BCHW, shift).permute(0, 2, 3, 1).reshape(B, H * W, C))
+        return self.proj_in(self.norm(x_BCHW, shift).permute(0, 2, 3, 1).reshape(B, H * W, C), bare)
 
     def split(self, x_BNC: Tensor) -> Tensor:
         """(B, heads, N, head width)."""
         B, N, C = x_BNC.shape
         return x_BNC.view(B, N, self.heads, C // self.heads).transpose(1, 2)
 
-    def feed_forward(self, h_BNC: Tensor, delta_BNC: Tensor) -> Tensor:
-        """h + delta through the feed-forward; (B·N, C). Changes ``h``."""
-        h_BNC, normed = self.norm_ff.of_sum(h_BNC, delta_BNC)
+    def feed_forward(self, h_BNC: Tensor, delta_BNC: Tensor, shift_C: Tensor | None) -> Tensor:
+        """h + delta + shift through the feed-forward; (B·N, C). Changes ``h``."""
+        h_BNC, normed = self.norm_ff.of_sum(h_BNC, delta_BNC, shift_C)
         hidden = linear_geglu(normed, self.up_weight, self.up_bias)
         return h_BNC.flatten(0, 1).addmm_(hidden.flatten(0, 1), self.down)
 
@@ -196,6 +208,11 @@ class TextBlock(Site):
             Linear(text.to_k, text.to_v),
             Linear(text.to_out[0]),
         )
+        self.late = (
+            bias_of(module.proj_in),
+            bias_of(module.proj_in, own.to_out[0]),
+            bias_of(text.to_out[0]),
+        )
 
     def keys_values(self, text_BLD: Tensor) -> KeysValues:
         k, v = self.text_kv(text_BLD).chunk(2, dim=-1)
@@ -204,11 +221,14 @@ class TextBlock(Site):
     def __call__(self, x_BCHW: Tensor, text: KeysValues, first: int, copies: int) -> Tensor:
         """``copies``: the rows of the text are so many times those of ``x``. Changes ``x``."""
         fused = fuses(x_BCHW)
-        h = self.tokens(x_BCHW, Shift(self.taken_off, first) if fused else None)
-        q, k, v = self.qkv(self.norm1(h)).chunk(3, dim=-1)
-        h, normed = self.norm2.of_sum(h, self.out(attention(self.split(q), self.split(k), self.split(v))))
+        late: tuple[Tensor | None, ...] = self.late if fused else (None, None, None)
+        h = self.tokens(x_BCHW, Shift(self.taken_off, first) if fused else None, fused)
+        q, k, v = self.qkv(self.norm1(h, late[0])).chunk(3, dim=-1)
+        own = self.out(attention(self.split(q), self.split(k), self.split(v)), fused)
+        h, normed = self.norm2.of_sum(h, own, late[1])
         x_BCHW, h, normed = (repeated(each, copies) for each in (x_BCHW, h, normed))
-        h_MC = self.feed_forward(h, self.text_out(attention(self.split(self.text_q(normed)), *text)))
+        from_text = self.text_out(attention(self.split(self.text_q(normed)), *text), fused)
+        h_MC = self.feed_forward(h, from_text, late[2])
         return self.add_to(x_BCHW, h_MC) if fused else x_BCHW.add_(self.residual(h_MC, x_BCHW))
 
 
@@ -219,13 +239,17 @@ class AnchorBlock(Site):
         heads = block.to_q.out_features // block.head_dim
         super().__init__(block, heads, block.feed_forward, block.norm_feed_forward)
         self.norm_q, self.q, self.out = LayerNorm(block.norm_attention), Linear(block.to_q), Linear(block.to_out)
+        self.late = bias_of(block.proj_in), bias_of(block.proj_in, block.to_out)
 
     def __call__(self, x_BCHW: Tensor, anchor: KeysValues, rows: int, keep_B: Tensor | None, first: int) -> Tensor:
         """Adds the residual to the first ``rows`` rows of ``x``. ``first``: 0 where no bias is in ``x`` yet."""
         own_BCHW = x_BCHW[:rows]
-        ahead = first > 0 and fuses(own_BCHW)
-        h = self.tokens(own_BCHW, Shift.same(self.taken_off) if ahead else None)
-        h_MC = self.feed_forward(h, self.out(attention(self.split(self.q(self.norm_q(h))), *anchor)))
+        fused = fuses(own_BCHW)
+        ahead = first > 0 and fused
+        late: tuple[Tensor | None, ...] = self.late if fused else (None, None)
+        h = self.tokens(own_BCHW, Shift.same(self.taken_off) if ahead else None, fused)
+        seen = self.out(attention(self.split(self.q(self.norm_q(h, late[0]))), *anchor), fused)
+        h_MC = self.feed_forward(h, seen, late[1])
         if ahead:
             self.add_to(own_BCHW, h_MC)
         else:

@@ -213,20 +213,24 @@ def layer_norm_kernel(
     y_ptr,
     weight_ptr,
     bias_ptr,
+    shift_ptr,
     count,
     eps,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     ADD: tl.constexpr,
+    SHIFTED: tl.constexpr,
 ):
-    """ROWS whole rows; with ADD, ``x += delta`` first. The sum is rounded as it is stored, then normalised."""
+    """ROWS whole rows of x + shift. With ADD, ``x += delta + shift`` first, rounded before it is normalised."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.arange(0, COLUMNS)
     used = column < WIDTH
     inside = (row < count)[:, None] & used[None, :]
     offsets = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
     x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
+    if SHIFTED:
+        x = x + tl.load(shift_ptr + column, mask=used, other=0.0).to(tl.float32)[None, :]
     if ADD:
         x = x + tl.load(delta_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
         rounded = x.to(x_ptr.dtype.element_ty)
@@ -242,8 +246,18 @@ def layer_norm_kernel(
 
 
 @triton.jit
-def add_shifted_kernel(x_ptr, y_ptr, shift_ptr, first, positions, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """x += y + shift."""
+def add_shifted_kernel(
+    x_ptr,
+    y_ptr,
+    shift_ptr,
+    first,
+    positions,
+    channels,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    ADD: tl.constexpr,
+):
+    """x += y + shift, or without ADD x += shift."""
     sample = tl.program_id(2).to(tl.int64)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
     channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
@@ -252,8 +266,9 @@ def add_shifted_kernel(x_ptr, y_ptr, shift_ptr, first, positions, channels, ROWS
     offsets = (sample * positions + row) * channels + channel[None, :]
     shift = tl.load(shift_ptr + tl.where(sample < first, 0, channels) + channel, mask=used, other=0.0).to(tl.float32)
     x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
-    y = tl.load(y_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
-    tl.store(x_ptr + offsets, (x + y + shift[None, :]).to(x_ptr.dtype.element_ty), mask=inside)
+    if ADD:
+        x = x + tl.load(y_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
+    tl.store(x_ptr + offsets, (x + shift[None, :]).to(x_ptr.dtype.element_ty), mask=inside)
 
 
 @triton.jit

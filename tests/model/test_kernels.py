@@ -60,11 +60,15 @@ def check_layer_norm(shape, added, dtype) -> None:
 
     torch.manual_seed(0)
     x, delta = (torch.randn(shape).to("cuda" if ON_GPU else "cpu", dtype) for _ in range(2))
-    weight, bias = vectors(shape[-1], x, 2)
-    total = x + delta if added else x.clone()
-    y = kernels._launch_layer_norm(x, weight, bias, 1e-5, delta if added else None)
-    close(y, F.layer_norm(total.double(), shape[-1:], weight.double(), bias.double(), 1e-5))
-    close(x, total.double())
+    weight, bias, shift = vectors(shape[-1], x, 3)
+    for more in (None, shift):
+        before, extra = x.double(), 0 if more is None else more.double()
+        y = kernels._launch_layer_norm(x, weight, bias, 1e-5, delta if added else None, more)
+        total = before + delta.double() + extra if added else before
+        close(x, total)
+        # what is stored is rounded first, what only passes through is not
+        seen = x.double() if added else total + extra
+        close(y, F.layer_norm(seen, shape[-1:], weight.double(), bias.double(), 1e-5))
 
 
 def check_the_rest(dtype) -> None:
@@ -76,6 +80,8 @@ def check_the_rest(dtype) -> None:
         expected = x.double() + y.double() + shift.like(x).double()
         kernels._launch_add_shifted(x, y, shift)
         close(x, expected)
+        expected = x.double() + shift.values[0].double().view(1, -1, 1, 1)
+        close(kernels._launch_add_shifted(x, None, kernels.Shift.same(shift.values[0])), expected)
         assert torch.equal(kernels._launch_upsample(y), F.interpolate(y, scale_factor=2.0, mode="nearest"))
     for width in (40, 96, 320):
         tokens = torch.randn(2, 9, 2 * width).to(x)
