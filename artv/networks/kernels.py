@@ -27,6 +27,7 @@ _TILE = 32768  # values of a group that one program holds in registers
 _SMALL_MAP = 2**22  # values; larger ones are read in whole lines, by three kernels instead of one
 _PROGRAMS = 1024  # of a kernel that goes over a map: several for each of a large GPU's processors
 _MOST_CHUNKS = 64  # parts of a map whose moments are taken apart
+_FETCHED_ROWS = 32  # of such a part, at once
 _LONGEST_ATTENTION = 2048  # tokens; beyond it cuDNN's kernel is the faster one (H100: 417 against 470 TFLOP/s at 9,216)
 _NARROW_HEAD = 32  # up to this width, which cuDNN is not made for, attention is ours at any length
 _NARROW_LAYER = 640  # inputs; a wider layer's product alone is faster in cuBLAS
@@ -201,23 +202,24 @@ def _launch_group_norm(
         return y
     block = math.gcd(x_channels, C) & -math.gcd(x_channels, C)  # lies in one of the maps
     block = min(block, 128)
-    rows = max(min(4096 // block, _power_of_two(positions)), 1)
-    chunks = min(max(_PROGRAMS // (B * (C // block)), 1), _MOST_CHUNKS, -(-positions // rows))
-    per_chunk = -(-positions // (chunks * rows)) * rows
+    fetched = min(_FETCHED_ROWS, _power_of_two(positions))
+    chunks = min(max(_PROGRAMS // (B * (C // block)), 1), _MOST_CHUNKS, -(-positions // fetched))
+    per_chunk = -(-positions // (chunks * fetched)) * fetched
     chunks = -(-positions // per_chunk)
     means, squares = torch.empty(2, B, chunks, C, dtype=torch.float32, device=x.device)
     factors, offsets = torch.empty(2, B, C, dtype=torch.float32, device=x.device)
-    tile = {"ROWS": rows, "COLUMNS": block, "JOINED": joined, "num_warps": 8}
+    rows = max(min(4096 // block, _power_of_two(positions)), 1)
+    tile = {"COLUMNS": block, "JOINED": joined}
     kernels = _kernels()
     kernels.channel_moments_kernel[(C // block, chunks, B)](
-        *maps, means, squares, positions, per_chunk, x_channels, C, **tile
+        *maps, means, squares, positions, per_chunk, x_channels, C, **tile, ROWS=fetched, num_warps=4
     )
     kernels.group_affine_kernel[(groups, B)](
         *(means, squares, *norm, factors, offsets, chunks, positions, per_chunk, C, eps),
         **{"WIDTH": width, "CHUNKS": _power_of_two(chunks), "COLUMNS": columns, "SHIFTED": shift is not None},
     )
     kernels.channel_affine_kernel[(C // block, -(-positions // rows), B)](
-        *maps, y, factors, offsets, positions, x_channels, C, **tile, SILU=silu
+        *maps, y, factors, offsets, positions, x_channels, C, **tile, ROWS=rows, SILU=silu, num_warps=8
     )
     return y
 
