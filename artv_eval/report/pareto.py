@@ -23,8 +23,17 @@ class Trade:
     front: Sequence[str]
 
     def line(self) -> str:
-        """One line for a table's notes."""
-        return f"{self.ablation}: Pareto front of {self.metric} against seconds a clip: {', '.join(self.front)}"
+        """One line for a table's notes; it says which of the front the intervals tell from the cheapest cell."""
+        text = f"{self.ablation}: Pareto front of {self.metric} against seconds a clip: {', '.join(self.front)}"
+        if len(self.front) < 2:
+            return text
+        return f"{text}; intervals tell {', '.join(self.apart()) or 'none'} from {self.front[0]}"
+
+    def apart(self) -> list[str]:
+        """Cells of the front whose interval does not overlap that of the cheapest cell."""
+        rows = {row.cell: row for row in self.quality}
+        first, *others = (rows[name] for name in self.front)
+        return [row.cell for row in others if not _overlap(row, first)]
 
 
 def trades(results: Results) -> list[Trade]:
@@ -43,6 +52,13 @@ def trades(results: Results) -> list[Trade]:
         cost = [costs[ablation, row.cell] for row in rows]
         found.append(Trade(ablation=ablation, metric=metric, cost=cost, quality=rows, front=_front(cost, rows)))
     return found
+
+
+def _overlap(a: Row, b: Row) -> bool:
+    """Whether the intervals do, or one of the two has none."""
+    if a.ci_low is None or a.ci_high is None or b.ci_low is None or b.ci_high is None:
+        return True
+    return a.ci_low <= b.ci_high and b.ci_low <= a.ci_high
 
 
 def _front(cost: Sequence[Row], quality: Sequence[Row]) -> list[str]:

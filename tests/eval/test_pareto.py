@@ -39,7 +39,17 @@ def run():
 def test_the_front_holds_what_nothing_beats_in_both(run):
     fronts_of = {trade.metric: list(trade.front) for trade in trades(run)}
     assert fronts_of == {"fvd": ["cheap", "half", "exact"], "clipsim": ["cheap", "half"]}
-    assert fronts(run)[1] == "speed: Pareto front of fvd against seconds a clip: cheap, half, exact"
+    assert fronts(run)[1] == (
+        "speed: Pareto front of fvd against seconds a clip: cheap, half, exact; intervals tell half, exact from cheap"
+    )
+
+
+def test_a_front_says_what_its_intervals_do_not_tell_apart():
+    seconds = [row(cell, "seconds", value) for cell, value in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
+    near = results(*seconds, *(row(c, "fvd", v) for c, v in (("a", 2.0), ("b", 1.9), ("c", 1.7))))
+    assert fronts(near)[0].endswith("a, b, c; intervals tell c from a")  # half-widths are 0.1
+    same = results(*seconds, *(row(c, "fvd", v) for c, v in (("a", 2.0), ("b", 1.95), ("c", 1.9))))
+    assert fronts(same)[0].endswith("a, b, c; intervals tell none from a")
 
 
 def test_cells_without_a_value_or_without_seconds_are_left_out():
