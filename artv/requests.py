@@ -1,5 +1,6 @@
 """What can be checked of a request before torch is imported, by the commands and by the pipeline alike."""
 
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -66,9 +67,7 @@ def check_writable(target: Path) -> None:
     try:
         folder = target if not target.suffix else target.parent
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{target.name}.probe"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=folder).close()  # a name of its own: processes of one run ask at once
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}; choose another place") from None
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,12 @@ def test_a_place_that_cannot_be_written_says_why(tmp_path):
         check_writable(tmp_path / "file.csv" / "b" / "a.mp4")
     with pytest.raises(UserError, match=r"folder\.mp4: it is a folder"):
         check_writable(tmp_path / "folder.mp4")
+
+
+def test_processes_that_ask_at_once_do_not_trip_over_each_other(tmp_path):
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(check_writable, [tmp_path / "run" / "config.json"] * 2_000))
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_training_run_given_as_checkpoint_names_its_pipeline(tmp_path):
