@@ -128,7 +128,7 @@ def _seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def exact(bench: Bench) -> list[dict[str, Any]]:
+def exact(bench: Bench) -> Iterator[dict[str, Any]]:
     """Largest and mean difference of the latents of a whole rollout, relative to the largest latent."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.manual_seed(0)
@@ -155,27 +155,24 @@ def exact(bench: Bench) -> list[dict[str, Any]]:
 
     truth = latents(model)
     scale = truth.abs().max()
-    rows = []
 
-    def row(name: str, other: Tensor) -> None:
+    def row(name: str, other: Tensor) -> dict[str, Any]:
         gap = (other - truth).abs() / scale
-        rows.append({"what": name, "largest": float(gap.max()), "mean": float(gap.mean())})
+        return {"what": name, "largest": float(gap.max()), "mean": float(gap.mean())}
 
-    row("float32, graphs and kernels", latents(InferenceModel(model)))
+    yield row("float32, graphs and kernels", latents(InferenceModel(model)))
     model = model.to(bench.dtype)
-    row(f"{_name(bench.dtype)}, the model itself", latents(model))
-    row(f"{_name(bench.dtype)}, graphs and kernels", latents(InferenceModel(model)))
-    return rows
+    yield row(f"{_name(bench.dtype)}, the model itself", latents(model))
+    yield row(f"{_name(bench.dtype)}, graphs and kernels", latents(InferenceModel(model)))
 
 
-def evaluation(bench: Bench) -> list[dict[str, Any]]:
+def evaluation(bench: Bench) -> Iterator[dict[str, Any]]:
     """Milliseconds of one evaluation of one frame."""
     module = ArtVForward(bench.model)
     inputs = artv_inputs(module, bench.pixels, 1, 4) if bench.real else None
-    rows = []
     if inputs is not None:
         eager = bench.milliseconds(lambda: module(*inputs))
-        rows.append({"what": "eager, everything at each evaluation", "branches": 4, "ms": eager})
+        yield {"what": "eager, everything at each evaluation", "branches": 4, "ms": eager}
     variants = {
         "eager, conditions encoded once": bench.model,
         "fused, launched one by one": InferenceModel(bench.model, graphs=False),
@@ -183,15 +180,13 @@ def evaluation(bench: Bench) -> list[dict[str, Any]]:
     }
     for name, sampled in variants.items():
         ms = bench.milliseconds(bench.denoiser(sampled, 1, bench.pixels, ThreeTerm()))
-        rows.append({"what": name, "branches": 4, "ms": ms})
+        yield {"what": name, "branches": 4, "ms": ms}
     ms = bench.milliseconds(bench.denoiser(variants["fused, in a CUDA graph"], 1, bench.pixels, FULL_ONLY))
-    rows.append({"what": "fused, in a CUDA graph", "branches": 1, "ms": ms})
-    return rows
+    yield {"what": "fused, in a CUDA graph", "branches": 1, "ms": ms}
 
 
-def batch(bench: Bench) -> list[dict[str, Any]]:
+def batch(bench: Bench) -> Iterator[dict[str, Any]]:
     """16 frames in one batch: batch/s; and ModelScope as written."""
-    rows = []
     module = ArtVForward(bench.model)
     for pixels in bench.resolutions:
         fast = bench.milliseconds(bench.denoiser(InferenceModel(bench.model), 16, pixels, FULL_ONLY))
@@ -199,8 +194,8 @@ def batch(bench: Bench) -> list[dict[str, Any]]:
         if bench.real:
             inputs = artv_inputs(module, pixels, 16, 1)
             row["eager"] = 1e3 / bench.milliseconds(lambda inputs=inputs: module(*inputs))
-        rows.append(row)
-    return rows + ([_modelscope(bench, pixels, "eager") for pixels in bench.resolutions] if bench.real else [])
+        yield row
+    yield from (_modelscope(bench, pixels, "eager") for pixels in bench.resolutions if bench.real)
 
 
 def tuned(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -218,9 +213,9 @@ def _modelscope(bench: Bench, pixels: int, setting: str) -> dict[str, Any]:
     return {"what": "ModelScope", "pixels": pixels, "eager" if setting == "eager" else "fast": 1e3 / ms}
 
 
-def clip(bench: Bench) -> list[dict[str, Any]]:
+def clip(bench: Bench) -> Iterator[dict[str, Any]]:
     """Seconds of a finished clip, from the prompt to uint8 frames on the host, the first frame given."""
-    pipe, rows = bench.pipeline(), []
+    pipe = bench.pipeline()
     frames, steps = (16, 50) if bench.real else (3, 2)
     image = torch.randint(0, 255, (bench.pixels, bench.pixels, 3), dtype=torch.uint8).numpy()
     settings: dict[str, Any] = {"image": image, "height": bench.pixels, "width": bench.pixels}
@@ -232,27 +227,25 @@ def clip(bench: Bench) -> list[dict[str, Any]]:
     pipe.fast = False
     make(["a prompt"], 2, 2)()
     eager = bench.seconds(make(["a prompt"], 2, steps)) * (frames - 1)
-    rows.append({"what": "model itself, alone (one frame, times 15)", "s_per_clip": eager})
+    yield {"what": "model itself, alone (one frame, times 15)", "s_per_clip": eager}
     pipe.fast = True
     for together in (1, 8):
         prompts = ["a prompt"] * together
         start = bench.seconds(make(prompts, 2, 2))  # chooses algorithms, captures the graph
         seconds = bench.seconds(make(prompts, frames, steps))
-        rows.append({"what": f"fast, {together} together", "s_per_clip": seconds / together, "start_s": start})
-    return rows
+        yield {"what": f"fast, {together} together", "s_per_clip": seconds / together, "start_s": start}
 
 
-def shapes(bench: Bench) -> list[dict[str, Any]]:
+def shapes(bench: Bench) -> Iterator[dict[str, Any]]:
     """Clips a second as a sweep makes them: packaged weights and settings, 16 frames."""
-    pipe, rows = ArtVPipeline.from_pretrained("shapes").to(bench.device), []
+    pipe = ArtVPipeline.from_pretrained("shapes").to(bench.device)
     for name, fast, together in (("model itself", False, 24), ("fast", True, 24), ("fast", True, 512)):
         prompts = ["a red circle moves left"] * (together if bench.real else 2)
         pipe.fast = fast
         pipe(prompts, num_frames=2 if bench.real else 1, steps=1)
         pipe(prompts, num_frames=2)
         seconds = bench.seconds(lambda prompts=prompts: pipe(prompts, num_frames=16 if bench.real else 2))
-        rows.append({"what": name, "clips_at_once": together, "clips_per_s": len(prompts) / seconds})
-    return rows
+        yield {"what": name, "clips_at_once": together, "clips_per_s": len(prompts) / seconds}
 
 
 def frames(bench: Bench) -> Iterator[dict[str, Any]]:
