@@ -39,7 +39,7 @@ def examine(manager: PluginManager) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    from artv_eval.sweep import versions
+    from artv_eval.manifest import versions
 
     return {"system": platform.platform(), **versions()}
 

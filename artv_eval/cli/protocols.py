@@ -59,7 +59,7 @@ def show(
     with quiet_stdout():
         from artv_eval.build import build
         from artv_eval.plan import Assignments
-        from artv_eval.sweep import protocol_recipe
+        from artv_eval.recipes import protocol_recipe
 
         assignments = Assignments(read_settings(None, set_))
         protocol = build(manager, protocol_recipe(manager, name, assignments.take("protocol")))
@@ -81,7 +81,7 @@ def show(
 def _check_metrics(manager: PluginManager, protocol: Any) -> None:
     """Raises UserError where a metric, an extractor or a setting that the protocol names does not exist."""
     from artv_eval.plan import Assignments
-    from artv_eval.sweep import metric_recipe
+    from artv_eval.recipes import metric_recipe
 
     fixed = getattr(protocol, "metric_settings", {})
     for name in dict.fromkeys([*getattr(protocol, "metrics", ()), *fixed]):

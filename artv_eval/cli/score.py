@@ -117,10 +117,10 @@ def _score(
     from artv.errors import UserError
     from artv_eval.captions import read_captions
     from artv_eval.describe import WORKERS, default_cache, video_files
+    from artv_eval.devices import check_device
     from artv_eval.folders import score_folders
     from artv_eval.plan import Assignments, digest
     from artv_eval.results import OK
-    from artv_eval.sweep import check_device
 
     check_device(device)
     if not metrics:
@@ -164,7 +164,7 @@ def _metrics(
 ) -> tuple[Any, list["Metric"], dict[str, Any]]:
     """The protocol card, the metrics, absent where weights are, and by their names what ``--set`` changed."""
     from artv_eval.build import build
-    from artv_eval.sweep import changed_convention, metric_of, metric_recipe, protocol_recipe
+    from artv_eval.recipes import changed_convention, metric_of, metric_recipe, protocol_recipe
 
     card = build(manager, protocol_recipe(manager, protocol, assignments.take("protocol")))
     fixed = {name: dict(values) for name, values in getattr(card, "metric_settings", {}).items()}

@@ -46,9 +46,9 @@ def sensitivity(
         from artv_eval.build import build, recipe
         from artv_eval.decoding import Window
         from artv_eval.describe import WORKERS, default_cache
+        from artv_eval.devices import check_device
         from artv_eval.results import BadFile, plain_row
         from artv_eval.sensitivity import sensitivity as run
-        from artv_eval.sweep import check_device
 
         check_device(device)
         bad: list[BadFile] = []

@@ -14,7 +14,7 @@ from artv_eval.errors import Interrupted
 from artv_eval.plugins import PluginManager
 
 if TYPE_CHECKING:
-    from artv_eval.sweep import Prepared
+    from artv_eval.prepare import Prepared
 
 
 def sweep(
@@ -71,8 +71,9 @@ def sweep(
     try:
         with quiet_stdout():
             from artv_eval.plan import SweepRequest
+            from artv_eval.prepare import SweepOptions, prepare
             from artv_eval.report.tables import absences
-            from artv_eval.sweep import SweepOptions, prepare, run_sweep
+            from artv_eval.sweep import run_sweep
 
             request = SweepRequest(
                 ablations=tuple(ablation),
