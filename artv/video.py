@@ -4,6 +4,7 @@ Shape suffixes: T frames, H W pixels; frames are uint8 RGB (T, H, W, 3).
 """
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +48,15 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float = 8.0, crf: int
 
 
 def write_gif(path: str | Path, frames: np.ndarray, fps: float = 8.0, scale: int = 1) -> None:
-    """A looping gif, each pixel ``scale`` wide."""
+    """A looping gif, each pixel ``scale`` wide. Its times are whole hundredths of a second, right on average."""
     check_frames(frames)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     images = [
         Image.fromarray(f).resize((f.shape[1] * scale, f.shape[0] * scale), Image.Resampling.NEAREST) for f in frames
     ]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)
+    ends = [10 * round(100 * i / fps) for i in range(len(images) + 1)]
+    times = [end - start for start, end in pairwise(ends)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=times, loop=0)
 
 
 def filmstrip(clips: list[np.ndarray], every: int = 1, scale: int = 1) -> Image.Image:

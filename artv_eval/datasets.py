@@ -76,6 +76,13 @@ class ShapesSource:
 
     def __init__(self, card: Any):
         self.card = card
+        if card.prompts.dataset == "shapes" and card.prompts.text != "caption":
+            raise UserError(f"protocol {card.name}: prompts.text is {card.prompts.text!r}; shapes has captions only")
+        if card.frames.height != card.frames.width:
+            raise UserError(
+                f"protocol {card.name}: frames are {card.frames.height} x {card.frames.width}; shapes draws squares, "
+                "so give the same height and width"
+            )
         if card.prompts.split == card.reference.split and card.reference.first < card.prompts.number:
             raise UserError(
                 f"protocol {card.name}: reference clips from {card.reference.first} on overlap with the "

@@ -61,7 +61,7 @@ class Decoded:
 
 def read_window(path: Path, window: Window, seed: int = 0) -> tuple[np.ndarray, float]:
     """Frames uint8 (T, H, W, 3) and the file's own rate. Raises UserError that names the file and what is wrong."""
-    from artv.data.readers import open_video, resample_indices
+    from artv.data.readers import open_video, resample_indices, why
 
     video = open_video(path, window.reader)
     available = resample_indices(len(video), video.fps, window.fps)
@@ -75,8 +75,7 @@ def read_window(path: Path, window: Window, seed: int = 0) -> tuple[np.ndarray, 
     try:
         frames = video.frames(available[start : start + span : window.stride])
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"video {path} breaks off while reading ({window.reader}): {reason[:160]}") from None
+        raise UserError(f"video {path} breaks off while reading ({window.reader}): {why(error)}") from None
     return _transformed(frames, window), video.fps
 
 
@@ -248,9 +247,14 @@ def _fill(pipe: IO[bytes], view: memoryview) -> None:
 
 
 def work() -> None:
-    """The worker: requests on stdin, clips on what was stdout; anything a library prints goes to stderr."""
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    """The worker: requests on stdin, clips on what was stdout; what libraries print about files is lost.
+
+    Python's own errors go to stderr.
+    """
+    out, sys.stderr = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(2), "w", 1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
     with closing(out):
         while header := sys.stdin.buffer.read(8):
             path, window, seed = pickle.loads(sys.stdin.buffer.read(struct.unpack("<Q", header)[0]))

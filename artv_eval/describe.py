@@ -12,10 +12,12 @@ Shape suffixes: T frames, H W pixels, n clips, d numbers a row.
 
 import json
 import os
+import time
 import zipfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -34,7 +36,7 @@ from artv_eval.results import reason
 SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
 BATCH = 16
 FACTS = "facts-1"
-KEEP_EVERY = 256  # clips between two writes of the rows
+SAVE_SECONDS = 30.0  # between two writes of the rows: what a kill costs; an interruption costs a batch
 WORKERS = min(os.cpu_count() or 2, 16)  # decoding processes
 
 
@@ -43,10 +45,22 @@ def video_files(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give a folder of video files ({', '.join(SUFFIXES)})")
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.is_dir())
+    files = sorted(file for file in _walk(folder, set()) if file.suffix.lower() in SUFFIXES and not file.is_dir())
     if not files:
         raise UserError(f"{folder} holds no video files ({', '.join(SUFFIXES)})")
     return files
+
+
+def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """All that lies below, through links to folders too, each folder once."""
+    if (real := folder.resolve()) in seen:
+        return
+    seen.add(real)
+    with suppress(OSError):  # of a folder that cannot be read
+        for path in sorted(folder.iterdir()):
+            if path.is_dir():
+                yield from _walk(path, seen)
+            yield path
 
 
 class RowCache:
@@ -179,6 +193,7 @@ class _Describer:
         pool, at_once = _describing(any(_on_gpu(evaluator) for evaluator in self.evaluators.values()))
         batch: list[tuple[int, Decoded]] = []
         waiting: deque[Future[Rows]] = deque()
+        saved = time.monotonic()
         with switched():
             try:
                 for done, (i, clip) in enumerate(zip(missing, clips, strict=True)):
@@ -192,8 +207,9 @@ class _Describer:
                         batch = []
                     while len(waiting) > at_once:
                         self._keep(waiting.popleft().result())
-                    if done % KEEP_EVERY == KEEP_EVERY - 1:
+                    if time.monotonic() - saved > SAVE_SECONDS:
                         self._save()
+                        saved = time.monotonic()
                     if self.on_clip is not None:
                         self.on_clip(done + 1 + len(self.files) - len(missing))
                 if batch:
@@ -204,8 +220,11 @@ class _Describer:
                 for future in waiting:
                     future.cancel()
                 wait(waiting)
-        if missing:
-            self._save()
+                for future in waiting:  # described before an interruption
+                    if not future.cancelled() and future.exception() is None:
+                        self._keep(future.result())
+                if missing:
+                    self._save()
         return self._collect()
 
     def _check(self, path: Path, fps: float, height: float, width: float) -> None:

@@ -117,7 +117,7 @@ def score_folders(
         if rows[-1].status == OK:
             valued.append((evaluator, ours.rows[evaluator.digest], theirs.rows.get(evaluator.digest)))
     rows += [replace(empty, metric=name, status=status) for name, status in (absent or {}).items()]
-    notes = (*notes_of(found), *doubts(valued))
+    notes = (*notes_of(found), *_oddities(found, window), *doubts(valued))
     return Results(run=None, rows=rows, curves=curves, notes=notes, bad_files=bad_files_of(found))
 
 
@@ -164,6 +164,19 @@ def bad_files_of(sides: Mapping[str, Described]) -> tuple[BadFile, ...]:
     return tuple(
         BadFile(side=name, file=str(path), reason=why) for name, side in sides.items() for path, why in side.bad.items()
     )
+
+
+def _oddities(sides: Mapping[str, Described], window: Window) -> list[str]:
+    """What is likely a mistake, though it has a value."""
+    notes = []
+    if len(digests := [side.digest for side in sides.values()]) == 2 and digests[0] == digests[1]:
+        notes.append("real and fake hold the same clips; unbiased metrics, such as KVD, then come out below 0")
+    for name, side in sides.items():
+        slowest = min(side.rates, default=None)
+        if window.fps and slowest and slowest < 0.99 * window.fps:
+            at = f"{side.rates[slowest]} has {slowest:g} fps and is compared at {window.fps:g}"
+            notes.append(f"{name}: {at}, so its frames come more than once")
+    return notes
 
 
 def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:

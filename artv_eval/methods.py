@@ -89,9 +89,9 @@ class Folder:
         return (GeneratedClip(self._read(self._file(request.index), request)) for request in requests)
 
     def _read(self, file: Path, request: ClipRequest) -> np.ndarray:
-        from artv.data.readers import READERS, resample_indices
+        from artv.data.readers import reader_of, resample_indices
 
-        reader = READERS[self.reader] if isinstance(self.reader, str) else self.reader
+        reader = reader_of(file, self.reader) if isinstance(self.reader, str) else self.reader
         try:
             video = reader(file)
             indices = resample_indices(len(video), video.fps, request.fps)[: request.num_frames]

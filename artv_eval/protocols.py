@@ -222,7 +222,7 @@ def read_card(path: str | Path) -> Card:
     """Reads a card. Raises UserError with the file and the field that is wrong."""
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(), Loader=_Loader)
     except FileNotFoundError:
         raise UserError(f"protocol card {path} does not exist") from None
     except OSError as error:
@@ -234,9 +234,27 @@ def read_card(path: str | Path) -> Card:
     if not isinstance(values, dict):
         raise UserError(f"protocol card {path} holds a {type(values).__name__}; it must be fields and values")
     try:
-        return Card.model_validate(values)
+        card = Card.model_validate(values)
     except ValidationError as error:
         raise UserError(f"protocol card {path}: {_explain(error)}") from None
+    crop, side = card.transform.crop, card.transform.shorter_side or min(card.frames.height, card.frames.width)
+    if isinstance(crop, int) and crop > side:
+        raise UserError(
+            f"protocol card {path}: field 'transform.crop' is {crop} and frames have {side} pixels there; give a "
+            "larger transform.shorter_side, or a smaller crop"
+        )
+    return card
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a field is given once: of two, PyYAML takes the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if names.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _explain(error: ValidationError) -> str:

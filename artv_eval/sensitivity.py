@@ -21,19 +21,23 @@ from artv_eval.results import BadFile
 
 COVARIANCES = {"n-1": 1, "n": 0}
 STRIDES = (1, 2)
+ZERO = 1e-6  # FVD of a set with itself, rounding included
 TRIED = 3  # files of a folder that are tried under a stride before all are decoded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """FVD under one choice; ``change`` is relative to the first row, which has the first of every choice."""
+    """FVD under one choice, from ``n`` clips of either folder.
+
+    ``change``: relative to the first row, which has the first of every choice; None where that is 0.
+    """
 
     filter: str
     stride: int
     covariance: str
     n: int
     fvd: float
-    change: float
+    change: float | None
 
 
 def sensitivity(
@@ -47,6 +51,7 @@ def sensitivity(
     strides: Sequence[int] | None = None,
     covariances: Sequence[str] = ("n-1", "n"),
     numbers: Sequence[int] | None = None,
+    bad_files: float = 0.01,
     cache: Path | None = None,
     workers: int = WORKERS,
     timeout: float = 60.0,
@@ -63,14 +68,23 @@ def sensitivity(
         strides: every k-th frame; by default 1 and, where the clips are long enough, 2.
         on_note: gets which files were left out: those that some choice cannot read, for instance as too short.
         on_bad: gets the same files one by one.
-        numbers: how many clips of each folder, the first ones by name; by default all, a half and a quarter.
+        numbers: how many clips of each folder, the first ones by name; by default all, a half and a quarter of the
+            smaller folder.
+        bad_files: share of a folder's files that may be left out.
 
     Raises:
-        UserError: clips too short for a stride, or fewer than 2 that every choice can read.
+        UserError: clips too short for a stride, a number above that of the files, or fewer than 2 that every choice
+            can read.
+        WorkFailed: more files left out than ``bad_files``.
     """
     if any(c not in COVARIANCES for c in covariances):
         raise UserError(f"covariances are {', '.join(covariances)}; each must be n-1 or n")
     files = {"real": video_files(real), "fake": video_files(fake)}
+    smaller = min(files, key=lambda name: len(files[name]))
+    if numbers and max(numbers) > len(files[smaller]):
+        raise UserError(
+            f"numbers has {max(numbers)} and the {smaller} folder {len(files[smaller])} clips; ask for at most so many"
+        )
     strides = _fitting(files, window, strides, min(workers, 1), timeout, on_note)
     found: dict[tuple[str, int], dict[str, Described]] = {}
     with Decoders(workers, timeout) as decoders:
@@ -83,12 +97,17 @@ def sensitivity(
                 for name, paths in files.items()
             }
     common = {
-        name: _readable_everywhere(name, [sides[name] for sides in found.values()], on_note, on_bad) for name in files
+        name: _readable_everywhere(name, [sides[name] for sides in found.values()], bad_files, on_note, on_bad)
+        for name in files
     }
+    least = min(len(kept) for kept in common.values())
+    chosen_numbers = list(dict.fromkeys(min(n, least) for n in numbers or _halves(least)))
+    if numbers and max(numbers) > least:
+        on_note(f"numbers above {least}: so many clips are left on either side, and are taken")
     rows: list[Convention] = []
     for (filter, stride), sides in found.items():
         x, y = (_features(sides[name], common[name], evaluator) for name in ("fake", "real"))
-        for covariance, n in product(covariances, numbers or _halves(min(len(x), len(y)))):
+        for covariance, n in product(covariances, chosen_numbers):
             value = frechet_from_features(x[:n], y[:n], COVARIANCES[covariance])
             first = rows[0].fvd if rows else value
             rows.append(
@@ -96,9 +115,9 @@ def sensitivity(
                     filter=filter,
                     stride=stride,
                     covariance=covariance,
-                    n=min(n, len(x), len(y)),
+                    n=n,
                     fvd=value,
-                    change=value / first - 1 if first else float("nan"),
+                    change=value / first - 1 if first > ZERO else None,
                 )
             )
     return rows
@@ -142,19 +161,28 @@ def _unreadable(paths: Sequence[Path], window: Window, workers: int, timeout: fl
 
 
 def _readable_everywhere(
-    name: str, found: Sequence[Described], on_note: Callable[[str], None], on_bad: Callable[[BadFile], None]
+    name: str,
+    found: Sequence[Described],
+    allowed: float,
+    on_note: Callable[[str], None],
+    on_bad: Callable[[BadFile], None],
 ) -> set[Path]:
-    """Files that every choice could read: a row must not differ from another by its clips."""
+    """Files that every choice could read: a row must not differ from another by its clips.
+
+    Raises WorkFailed where more than the ``allowed`` share is left out.
+    """
     bad = {path: reason for described in found for path, reason in described.bad.items()}
-    side = {name: Described(bad=bad)}
+    common = set(found[0].files) - bad.keys()
+    side = {name: Described(files=list(common), bad=bad)}
     for note in notes_of(side):
         on_note(note)
     for file in bad_files_of(side):
         on_bad(file)
-    common = set(found[0].files) - bad.keys()
     if len(common) < 2:
         why = f": {next(iter(bad.values()))}; lower --frames or --strides, or give other files" if bad else ""
         raise UserError(f"fewer than 2 {name} clips can be read under every choice{why}")
+    if (status := side[name].withheld(allowed, name)) is not None:
+        raise WorkFailed(f"{status}; mend or remove these files, or allow more of them with --bad-files")
     return common
 
 

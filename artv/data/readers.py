@@ -81,14 +81,48 @@ class PyAvReader:
         return np.stack([found[i] for i in indices])
 
 
+class GifReader:
+    """Moving pictures, by Pillow: decord finds no length in them.
+
+    A frame's time may be a multiple of the others', where equal frames were written as one; it then comes as often.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        from PIL import Image, ImageSequence
+
+        with Image.open(path) as image:
+            frames, times = [], []
+            for frame in ImageSequence.Iterator(image):
+                frames.append(np.asarray(frame.convert("RGB")))
+                times.append(frame.info.get("duration") or 100)  # ms; players take 100 for none
+        unit: float = min(times)
+        for _ in range(2):  # times are whole hundredths of a second, so the least one is no exact unit
+            counts = [max(1, round(time / unit)) for time in times]
+            unit = sum(times) / sum(counts)
+        self.fps = 1000 / unit
+        self._frames = [frame for frame, count in zip(frames, counts, strict=True) for _ in range(count)]
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        return np.stack([self._frames[i] for i in indices])
+
+
 READERS: dict[str, type] = {"decord": DecordReader, "pyav": PyAvReader}
+
+
+def reader_of(path: Path, reader: str) -> type:
+    """The reader of that name, or the one for gifs. Raises :class:`UserError` for a name that there is not."""
+    if reader not in READERS:
+        raise UserError(f"reader is {reader!r}; {closest(reader, READERS)}")
+    return GifReader if path.suffix.lower() == ".gif" else READERS[reader]
 
 
 def open_video(path: str | Path, reader: str = "decord") -> Reader:
     """Opens a file. Raises :class:`UserError` naming the file when it is missing, empty or no video."""
     path = Path(path)
-    if reader not in READERS:
-        raise UserError(f"reader is {reader!r}; {closest(reader, READERS)}")
+    kind = reader_of(path, reader)
     if path.is_dir():
         raise UserError(f"video {path} is a folder; give a video file")
     if not path.is_file():
@@ -98,7 +132,7 @@ def open_video(path: str | Path, reader: str = "decord") -> Reader:
     if is_cut_off(path):
         raise UserError(f"video {path} is cut off: its end is missing; copy or make it again")
     try:
-        video = READERS[reader](path)
+        video = kind(path)
         if len(video) == 0:
             raise ValueError("no frames")
     except ModuleNotFoundError as error:

@@ -17,6 +17,10 @@ from artv.errors import WorkFailed
 
 T = TypeVar("T")
 
+_ENDED = "another process of this training has ended; its own message says why"
+_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
+"""What gloo and NCCL say in the middle of a training step when a process is gone."""
+
 
 def world() -> int:
     """How many processes there are."""
@@ -81,8 +85,11 @@ def leaving() -> Iterator[None]:
     """Calls :func:`leave` at the end, also of work that failed. A ``with`` block or a decorator."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        several = world() > 1
         leave(failed=True)
+        if several and isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOST):
+            raise WorkFailed(_ENDED) from None
         raise
     leave()
 
@@ -92,7 +99,7 @@ def _others() -> Iterator[Any]:
     try:
         yield _host_group()
     except RuntimeError:  # gloo's, of a closed connection
-        raise WorkFailed("another process of this training has ended; its own message says why") from None
+        raise WorkFailed(_ENDED) from None
 
 
 @lru_cache(maxsize=1)

@@ -67,6 +67,8 @@ def _file(path: Path | None) -> Callable[[str], object]:
     """Writes text there; found out now if it cannot be, not after minutes of measuring."""
     if path is None:
         return lambda text: None
+    if path.is_dir():
+        raise UserError(f"--out {path} is a folder; give the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -24,6 +24,9 @@ def sensitivity(
     numbers: Annotated[
         str | None, typer.Option(help="Clips of each folder, comma-separated. Default: all, a half and a quarter.")
     ] = None,
+    bad_files: Annotated[
+        float, typer.Option(help="Share of a folder's files that may be left out as unreadable or too short.")
+    ] = 0.01,
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
     workers: Annotated[int | None, typer.Option(help="Decoding processes. Default: one a core, at most 16.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one file may take to decode.")] = 60.0,
@@ -39,6 +42,8 @@ def sensitivity(
     check_least(1, size=size)
     check_least(0, workers=workers)
     check_above_zero(fps=fps, timeout=timeout)
+    if not 0 <= bad_files < 1:
+        raise UserError(f"--bad-files is {bad_files}; it must be a share from 0 to below 1, for example 0.05")
     every, sizes = _integers("strides", strides, 1), _integers("numbers", numbers, 2)
     manager = PluginManager(context.obj)
     notes: list[str] = []
@@ -57,15 +62,16 @@ def sensitivity(
             real, fake, evaluator, Window(frames=frames, fps=fps), size=size, strides=every, numbers=sizes,
             cache=default_cache(), workers=WORKERS if workers is None else workers, timeout=timeout,
             on_choice=lambda filter, stride: say(f"{filter}, stride {stride}"), on_note=notes.append,
-            on_bad=bad.append,
+            on_bad=bad.append, bad_files=bad_files,
         )  # fmt: skip
     if format_ == "json":
         found = {"rows": [asdict(row) for row in rows], "notes": notes, "bad_files": [plain_row(file) for file in bad]}
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(found, indent=2, allow_nan=False))
     elif format_ == "csv":
         typer.echo("filter,stride,covariance,n,fvd,change")
         for row in rows:
-            typer.echo(f"{row.filter},{row.stride},{row.covariance},{row.n},{row.fvd},{row.change}")
+            change = "" if row.change is None else row.change
+            typer.echo(f"{row.filter},{row.stride},{row.covariance},{row.n},{row.fvd},{change}")
     else:
         _table(rows)
     if format_ != "json":
@@ -96,6 +102,13 @@ def _table(rows: list) -> None:
     for name in ("filter", "stride", "covariance", "n", "fvd", "change"):
         table.add_column(name, justify="left" if name in ("filter", "covariance") else "right")
     for row in rows:
-        values = (row.filter, row.stride, row.covariance, row.n, f"{row.fvd:.2f}", f"{row.change:+.1%}")
+        values = (
+            row.filter,
+            row.stride,
+            row.covariance,
+            row.n,
+            f"{row.fvd:.2f}",
+            "–" if row.change is None else f"{row.change:+.1%}",
+        )
         table.add_row(*map(str, values))
     Console().print(table)

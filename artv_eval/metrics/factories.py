@@ -18,6 +18,35 @@ def _transform(values: dict[str, Any] | None) -> Transform | None:
         raise UserError(f"transform is {values}: {str(error).splitlines()[-1].strip()}") from None
 
 
+def _of_clips(given: Any, device: str) -> Any:
+    """The extractor, which must take clips."""
+    found = find(given, device)
+    if not callable(found):
+        raise UserError(
+            f"feature {_name(found)!r} describes pictures, not clips; take one such as shapes, i3d, videomae"
+        )
+    return found
+
+
+def _of_pictures(given: Any, device: str) -> Any:
+    """The extractor, which must take pictures."""
+    found = find(given, device)
+    if not hasattr(found, "images"):
+        raise UserError(f"feature {_name(found)!r} describes clips, not pictures; take one such as shapes-clip, clip")
+    return found
+
+
+def _name(found: Any) -> str:
+    return getattr(found, "name", type(found).__name__)
+
+
+def _check(ddof: int, subset: int | None = None, repeats: int = 1) -> None:
+    if ddof not in (0, 1):
+        raise UserError(f"ddof is {ddof}; it must be 1 (covariance divided by n - 1) or 0 (by n)")
+    if repeats < 1 or (subset is not None and subset < 2):
+        raise UserError(f"subset is {subset} and repeats {repeats}; give subsets of at least 2 clips, at least 1 time")
+
+
 def fvd(
     feature: Any = "shapes",
     ddof: int = 1,
@@ -29,8 +58,9 @@ def fvd(
     """Fréchet video distance."""
     from artv_eval.metrics.fvd import FvdEvaluator
 
+    _check(ddof, subset, repeats)
     return FvdEvaluator(
-        find(feature, device), transform=_transform(transform), ddof=ddof, subset=subset, repeats=repeats
+        _of_clips(feature, device), transform=_transform(transform), ddof=ddof, subset=subset, repeats=repeats
     )
 
 
@@ -40,35 +70,36 @@ def fvd_infinity(
     """FVD extrapolated to infinitely many clips."""
     from artv_eval.metrics.extrapolation import FvdInfinityEvaluator
 
-    return FvdInfinityEvaluator(find(feature, device), transform=_transform(transform), ddof=ddof)
+    _check(ddof)
+    return FvdInfinityEvaluator(_of_clips(feature, device), transform=_transform(transform), ddof=ddof)
 
 
 def clipsim(feature: Any = "shapes-clip", device: str = "cpu") -> Evaluator:
     """Agreement with the caption."""
     from artv_eval.metrics.clipsim import ClipSimEvaluator
 
-    return ClipSimEvaluator(find(feature, device))
+    return ClipSimEvaluator(_of_pictures(feature, device))
 
 
 def clipsim_drift(feature: Any = "shapes-clip", device: str = "cpu") -> Evaluator:
     """Loss of agreement with the caption, a frame."""
     from artv_eval.metrics.clipsim import ClipSimDrift
 
-    return ClipSimDrift(find(feature, device))
+    return ClipSimDrift(_of_pictures(feature, device))
 
 
 def anchor_similarity(feature: Any = "shapes-clip", device: str = "cpu") -> Evaluator:
     """Similarity of every frame to the first."""
     from artv_eval.metrics.clipsim import AnchorSimilarity
 
-    return AnchorSimilarity(find(feature, device))
+    return AnchorSimilarity(_of_pictures(feature, device))
 
 
 def anchor_drift(feature: Any = "shapes-clip", device: str = "cpu") -> Evaluator:
     """Loss of similarity to the first frame, a frame."""
     from artv_eval.metrics.clipsim import AnchorDrift
 
-    return AnchorDrift(find(feature, device))
+    return AnchorDrift(_of_pictures(feature, device))
 
 
 def drift() -> Evaluator:
@@ -138,7 +169,7 @@ def kvd(feature: Any = "shapes", transform: dict[str, Any] | None = None, device
     """Kernel video distance: polynomial MMD, unbiased."""
     from artv_eval.metrics.kvd import KvdEvaluator
 
-    return KvdEvaluator(find(feature, device), transform=_transform(transform))
+    return KvdEvaluator(_of_clips(feature, device), transform=_transform(transform))
 
 
 def window_fvd(
@@ -152,8 +183,9 @@ def window_fvd(
     """FVD on sliding windows of ``length`` frames, one every ``stride``."""
     from artv_eval.metrics.windows import WindowFvdEvaluator
 
+    _check(ddof)
     return WindowFvdEvaluator(
-        find(feature, device), transform=_transform(transform), length=length, stride=stride, ddof=ddof
+        _of_clips(feature, device), transform=_transform(transform), length=length, stride=stride, ddof=ddof
     )
 
 
@@ -168,9 +200,10 @@ def window_fvd_drift(
     """Growth of FVD on sliding windows, a frame."""
     from artv_eval.metrics.windows import WindowFvdDrift
 
+    _check(ddof)
     return WindowFvdDrift(
-        find(feature, device), transform=_transform(transform), name="window_fvd_drift", length=length, stride=stride,
-        ddof=ddof,
+        _of_clips(feature, device), transform=_transform(transform), name="window_fvd_drift", length=length,
+        stride=stride, ddof=ddof,
     )  # fmt: skip
 
 
@@ -178,14 +211,15 @@ def inception_score(feature: Any = "c3d", transform: dict[str, Any] | None = Non
     """Inception Score."""
     from artv_eval.metrics.inception import InceptionScoreEvaluator
 
-    return InceptionScoreEvaluator(find(feature, device), transform=_transform(transform))
+    return InceptionScoreEvaluator(_of_clips(feature, device), transform=_transform(transform))
 
 
 def frame_fid(feature: Any = "shapes-clip", ddof: int = 1, device: str = "cpu") -> Evaluator:
     """FID of frames."""
     from artv_eval.metrics.frames import FrameFidEvaluator
 
-    return FrameFidEvaluator(find(feature, device), ddof=ddof)
+    _check(ddof)
+    return FrameFidEvaluator(_of_pictures(feature, device), ddof=ddof)
 
 
 def psnr() -> Evaluator:

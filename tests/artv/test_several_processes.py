@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from artv.data.clips import write_shapes
 from artv.errors import UserError
 from artv.training import processes
 from artv.training.config import load_config
@@ -83,6 +84,20 @@ def test_a_failure_of_one_process_ends_all_without_a_traceback(tmp_path):
     ours = failed.stderr.partition("torch/distributed/elastic")[0]  # the launcher tells of failures in its own way
     assert failed.returncode == 1 and "Traceback" not in ours, failed.stderr
     assert "cannot write run/model/state: " in ours and "terminate called" not in failed.stderr
+
+
+def test_a_clip_that_breaks_off_in_one_process_ends_all_in_one_line_each(tmp_path):
+    write_shapes(tmp_path / "clips", 4, num_frames=16)
+    broken = tmp_path / "clips" / "000003.mp4"  # of the second process
+    data = bytearray(broken.read_bytes())
+    start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[(start + end) // 2 : end] = bytes(end - (start + end) // 2)  # the index is whole
+    broken.write_bytes(data)
+    train = ["artv", "train", "--preset", "shapes", "--data", "clips", "--out", "run", "--steps", 2, "--batch-size", 2]
+    train += ["--components", "shapes", "--stages", "model", "--device", "cpu"]
+    failed = python(*TORCHRUN, "-m", *train, cwd=tmp_path)
+    assert failed.returncode == 1 and "000003.mp4 breaks off while reading" in failed.stderr
+    assert "[rank" not in failed.stderr and "Connection closed" not in failed.stderr
 
 
 def test_accelerates_cpu_launch_would_be_one_process(tmp_path):

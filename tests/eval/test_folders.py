@@ -1,5 +1,6 @@
 """Folders of video files: decoding apart, bad files, mixtures, the cache, sensitivity."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv.video import write_video
 from artv_eval import decoding
 from artv_eval.captions import read_captions
@@ -433,10 +434,81 @@ def test_sensitivity_compares_the_same_clips_in_every_row_and_names_the_others(s
     notes = []
     rows = sensitivity(
         sides[0], tmp_path, FvdEvaluator(Means()), Window(frames=3), size=16, filters=("area",), strides=(1, 2),
-        covariances=("n",), workers=0, on_note=notes.append,
+        covariances=("n",), workers=0, bad_files=0.2, on_note=notes.append,
     )  # fmt: skip
     assert [(row.stride, row.n) for row in rows] == [(1, 4), (1, 2), (2, 4), (2, 2)]
     assert len(notes) == 1 and "1 fake files were left out" in notes[0] and "4.mp4" in notes[0]
+
+
+def test_sensitivity_takes_as_many_clips_of_either_folder_as_the_row_says(sides, tmp_path):
+    for k in range(4):
+        clip_file(tmp_path / f"{k}.mp4", k, frames=6)
+    metric = FvdEvaluator(Means())
+    more = {"size": 16, "filters": ("area",), "strides": (1,), "covariances": ("n",), "workers": 0}
+    (row,) = sensitivity(sides[0], tmp_path, metric, Window(frames=3), numbers=(3,), **more)
+    shown = Window(frames=3, transform=(("size", 16), ("filter", "area")))
+    ours, theirs = (
+        describe_files(video_files(side)[:3], [metric], shown, workers=0).rows[metric.digest]
+        for side in (tmp_path, sides[0])
+    )
+    assert row.n == 3 and row.fvd == pytest.approx(frechet_from_features(ours, theirs, 0), rel=1e-9)
+    with pytest.raises(UserError, match="numbers has 8 and the fake folder 4 clips; ask for at most so many"):
+        sensitivity(sides[0], tmp_path, metric, Window(frames=3), numbers=(8, 4), **more)
+
+
+def test_sensitivity_of_a_folder_with_itself_has_no_change_to_tell(sides):
+    rows = sensitivity(
+        sides[0], sides[0], FvdEvaluator(Means()), WINDOW, size=16, filters=("area", "bilinear"), strides=(1,),
+        numbers=(8,), workers=0,
+    )  # fmt: skip
+    assert all(row.fvd < 1e-6 and row.change is None for row in rows)
+
+
+def test_sensitivity_withholds_as_scoring_does(sides, tmp_path):
+    for k in range(4):
+        clip_file(tmp_path / f"{k}.mp4", k, frames=6)
+    (tmp_path / "4.mp4").write_bytes(b"no video")
+    with pytest.raises(
+        WorkFailed, match=r"^withheld: 1 of 5 fake files cannot be read, more than the 1% .*--bad-files"
+    ):
+        sensitivity(sides[0], tmp_path, FvdEvaluator(Means()), WINDOW, size=16, workers=0)
+
+
+def test_clips_in_linked_folders_are_found_once(sides, tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "linked").symlink_to(sides[0])
+    (tmp_path / "set" / "back").symlink_to(tmp_path / "set")
+    assert len(video_files(tmp_path / "set")) == len(video_files(sides[0]))
+
+
+def test_an_interruption_keeps_what_was_described(sides, tmp_path, monkeypatch):
+    """The signal comes while files are decoded, with batches described, in work and not begun."""
+    features = Means()
+    monkeypatch.setattr("artv_eval.describe.BATCH", 2)
+
+    def interrupt(done):
+        if done == 7:
+            raise KeyboardInterrupt
+
+    files = video_files(sides[0])
+    with pytest.raises(KeyboardInterrupt):
+        describe_files(files, [FvdEvaluator(features)], WINDOW, cache=tmp_path, workers=0, on_clip=interrupt)
+    seen = features.seen
+    assert 2 <= seen <= 6
+    found = describe_files(files, [FvdEvaluator(features)], WINDOW, cache=tmp_path, workers=0)
+    assert len(found.files) == 8 and features.seen == 8
+
+
+def test_a_readers_reason_has_no_place_of_its_source(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (30, 64, 64, 3)).astype(np.uint8)
+    write_video(tmp_path / "broken.mp4", noise)
+    data = bytearray((tmp_path / "broken.mp4").read_bytes())
+    start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[(start + end) // 2 : end] = bytes(end - (start + end) // 2)  # the index is whole
+    (tmp_path / "broken.mp4").write_bytes(data)
+    (clip,) = decode([tmp_path / "broken.mp4"], Window(frames=30), workers=1)
+    assert clip.error is not None and "breaks off while reading (decord)" in clip.error
+    assert "github" not in clip.error and not re.search(r"\d\d:\d\d:\d\d", clip.error)
 
 
 def test_sensitivity_leaves_out_a_stride_for_which_clips_are_too_short_unless_it_was_asked_for(sides, monkeypatch):

@@ -67,6 +67,9 @@ def test_hashes_differ_between_cards_and_follow_what_numbers_depend_on(tmp_path)
         (lambda v: v.pop("source"), "'source' is missing"),
         (lambda v: v["features"].update(covariance="unbiased"), "'features.covariance'"),
         (lambda v: v.update(transform={"filter": "lanczos"}), "'transform.filter' is 'lanczos'"),
+        (lambda v: v.update(transform={"crop": 72}), "'transform.crop' is 72 and frames have 64 pixels there"),
+        (lambda v: v["prompts"].update(text="class-name"), "prompts.text is 'class-name'; shapes has captions only"),
+        (lambda v: v["frames"].update(width=128), "frames are 64 x 128; shapes draws squares"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path, change, message):
@@ -78,7 +81,10 @@ def test_a_wrong_field_is_named(tmp_path, change, message):
         load(str(file))
 
 
-@pytest.mark.parametrize(("text", "message"), [(": :", "no YAML"), ("- 1", "holds a list"), (None, "does not exist")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(": :", "no YAML"), ("- 1", "holds a list"), (None, "does not exist"), ("a: 1\na: 2", "'a' is given twice")],
+)
 def test_a_file_that_is_no_card_is_refused(tmp_path, text, message):
     file = tmp_path / "mine.yaml"
     if text is not None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from artv.data.clips import write_shapes
+from artv.data.readers import read_video
+from artv.video import write_gif
 from artv_eval.describe import default_cache
 
 ROW = {"ablation", "cell", "method", "metric", "value", "ci_low", "ci_high", "n", "protocol", "status"}
@@ -39,9 +41,28 @@ def test_rows_have_the_fields_of_a_sweeps_and_come_from_the_cache_the_second_tim
     assert json.loads(score("--metrics", "fvd,clipsim,drift", "--format", "json").out)["rows"] == rows
 
 
-def test_a_folder_against_itself_has_fvd_zero(cli, folders, score):
+def test_a_folder_against_itself_has_fvd_zero_and_is_noticed(cli, folders, score):
     outcome = score("--metrics", "fvd", "--format", "json", "--no-cache", fake=folders / "real")
-    assert json.loads(outcome.out)["rows"][0]["value"] == pytest.approx(0, abs=1e-6)
+    found = json.loads(outcome.out)
+    assert found["rows"][0]["value"] == pytest.approx(0, abs=1e-6)
+    same = [note for note in found["notes"] if note.startswith("real and fake hold the same clips")]
+    assert len(same) == 1 and not any(
+        "same clips" in n for n in json.loads(score("--metrics", "fvd", "--format", "json").out)["notes"]
+    )
+
+
+def test_frames_shown_more_than_once_are_noticed(score):
+    notes = json.loads(score("--metrics", "drift", "--format", "json", "--fps", 16).out)["notes"]
+    assert any("has 8 fps and is compared at 16, so its frames come more than once" in note for note in notes)
+
+
+def test_our_gifs_can_be_scored(cli, folders, tmp_path):
+    """At the protocol's 8 fps, which a gif's whole hundredths of a second can only give on average."""
+    for file in (folders / "fake").glob("*.mp4"):
+        write_gif(tmp_path / f"{file.stem}.gif", read_video(file), 8.0)
+    outcome = cli("score", "--fake", tmp_path, "--metrics", "drift", "--frames", 6, "--no-cache", "--format", "json")
+    (row,) = json.loads(outcome.out)["rows"]
+    assert outcome.code == 0 and row["status"] == "ok" and row["n"] == 4, outcome.err
 
 
 def test_changed_conventions_change_label_and_hash(score):
@@ -108,6 +129,13 @@ def test_json_names_every_bad_file_and_the_table_the_first(score, tmp_path):
         (("--metrics", "fvd", "--fake", "nowhere"), "nowhere is no folder"),
         (("--metrics", "drift", "--real", "nowhere"), "nowhere is no folder"),
         (("--metrics", "fvd", "--set", "fvd.ddo=1"), "fvd has no setting 'ddo'; did you mean ddof"),
+        (("--metrics", "fvd", "--set", "fvd.ddof=5"), "ddof is 5; it must be 1 (covariance divided by n - 1) or 0"),
+        (
+            ("--metrics", "fvd", "--set", "fvd.subset=2", "--set", "fvd.repeats=0"),
+            "repeats 0; give subsets of at least",
+        ),
+        (("--metrics", "kvd", "--features", "shapes-clip"), "'shapes-clip' describes pictures, not clips"),
+        (("--metrics", "clipsim", "--set", "clipsim.feature=shapes"), "'shapes' describes clips, not pictures"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(score, arguments, message):
