@@ -107,6 +107,7 @@ def test_command_prints_one_json_document():
         (["--device", "tpu"], "'tpu'; it must be one of cuda, cpu, meta"),
         (["--repeats", "3"], "at least 20"),
         (["--frames", "1"], "at least 2"),
+        (["--out", "/"], "--out / is a folder; give the name of a file"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message):
