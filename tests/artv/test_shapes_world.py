@@ -15,48 +15,48 @@ from artv.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def test_batch():
+def held_back():
     return ShapesWorld("test", seed=0).batch(range(96))
 
 
-def test_a_clip_does_not_depend_on_its_batch(test_batch):
+def test_a_clip_does_not_depend_on_its_batch(held_back):
     alone = ShapesWorld("test", seed=0).clip(37)
-    assert np.array_equal(alone.frames, test_batch.frames[37].permute(0, 2, 3, 1).numpy())
-    assert alone.caption == test_batch.captions[37]
-    assert np.array_equal(alone.motion, test_batch.motion[37].numpy())
+    assert np.array_equal(alone.frames, held_back.frames[37].permute(0, 2, 3, 1).numpy())
+    assert alone.caption == held_back.captions[37]
+    assert np.array_equal(alone.motion, held_back.motion[37].numpy())
 
 
 @pytest.mark.parametrize("other", [{"split": "train", "seed": 0}, {"split": "test", "seed": 1}])
-def test_splits_and_seeds_share_no_background(test_batch, other):
+def test_splits_and_seeds_share_no_background(held_back, other):
     background = ShapesWorld(**other).batch(range(96)).background
-    assert torch.cdist(test_batch.background, background).min() > 0.05
+    assert torch.cdist(held_back.background, background).min() > 0.05
 
 
-def test_held_out_combinations_appear_in_the_test_split_only(test_batch):
+def test_held_out_combinations_appear_in_the_test_split_only(held_back):
     def held_out(batch) -> int:
         there = batch.colour >= 0
         return int(is_held_out(batch.colour[there], batch.shape[there], batch.motion_label[there]).sum())
 
     assert held_out(ShapesWorld("train").batch(range(400))) == 0
-    assert held_out(test_batch) > 0
+    assert held_out(held_back) > 0
 
 
-def test_background_is_still_outside_the_motion_region(test_batch):
-    frames = test_batch.frames.int()
+def test_background_is_still_outside_the_motion_region(held_back):
+    frames = held_back.frames.int()
     changed = (frames[:, 1:] - frames[:, :-1]).abs().amax(2) > 0
-    moving = test_batch.motion[:, 1:]
+    moving = held_back.motion[:, 1:]
     # anti-aliased rims under a tenth of coverage are not counted as the object
     assert (changed & ~moving).float().mean() < 0.01
     assert changed[moving].float().mean() > 0.5
-    assert not test_batch.motion[:, 0].any()
+    assert not held_back.motion[:, 0].any()
 
 
-def test_colours_are_where_the_labels_say(test_batch):
+def test_colours_are_where_the_labels_say(held_back):
     for b in range(24):
-        colour = test_batch.colour[b, 0]
-        if test_batch.colour[b, 1] >= 0:
+        colour = held_back.colour[b, 0]
+        if held_back.colour[b, 1] >= 0:
             continue  # the second object may cover the first
-        painted = test_batch.frames[b, 1][:, test_batch.motion[b, 1]].float() / 255
+        painted = held_back.frames[b, 1][:, held_back.motion[b, 1]].float() / 255
         distance = (painted[:, :, None] - torch.tensor(PALETTE).T[:, None]).square().sum(0)
         # the rim and the place just left are background, so take what most pixels are nearest to
         assert distance.argmin(1).mode().values == colour
@@ -78,10 +78,10 @@ def test_objects_move_as_captioned(motion, axis, sign):
         assert any(word in batch.captions[i] for word in ([words] if isinstance(words, str) else words))
 
 
-def test_caption_names_colours_and_not_the_texture(test_batch):
-    for caption, colours in zip(test_batch.captions, test_batch.colour.tolist(), strict=True):
+def test_caption_names_colours_and_not_the_texture(held_back):
+    for caption, colours in zip(held_back.captions, held_back.colour.tolist(), strict=True):
         assert all(COLOURS[c] in caption for c in colours if c >= 0)
-    assert len({caption.split()[-1] for caption in test_batch.captions}) > 8  # varied wording
+    assert len({caption.split()[-1] for caption in held_back.captions}) > 8  # varied wording
 
 
 def test_files_read_back(tmp_path):

@@ -61,3 +61,15 @@ def site(tmp_path, monkeypatch):
     from distributions import Site
 
     return Site(tmp_path / "site", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    """Two folders of 8 clips each."""
+    from video_folders import clip_file
+
+    root = tmp_path_factory.mktemp("clips")
+    for k in range(8):
+        clip_file(root / "real" / f"{k}.mp4", k)
+        clip_file(root / "fake" / f"{k}.mp4", 100 + k, shift=15)
+    return root / "real", root / "fake"

@@ -1,20 +1,16 @@
-"""Folders of video files: decoding apart, bad files, mixtures, the cache, sensitivity."""
+"""Folders of video files: bad files, mixtures, the cache, captions."""
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
+from video_folders import WINDOW, Means, clip_file
 
-from artv.errors import UserError, WorkFailed
-from artv.video import write_video
+from artv.errors import UserError
 from artv_eval import decoding
 from artv_eval.captions import read_captions
-from artv_eval.decoding import Decoders, Window, decode
+from artv_eval.decoding import Window, decode
 from artv_eval.describe import describe_files, video_files
 from artv_eval.features.preprocess import Transform
 from artv_eval.folders import score_folders
@@ -25,40 +21,6 @@ from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
 from artv_eval.metrics.mask import MaskEvaluator
 from artv_eval.metrics.seconds import SecondsEvaluator
-from artv_eval.sensitivity import sensitivity
-
-
-class Means:
-    """Six numbers a clip, and a count of the clips it has seen."""
-
-    name, digest, dim = "means", "0", 6
-
-    def __init__(self):
-        self.seen = 0
-
-    def __call__(self, clip_BTCHW):
-        self.seen += len(clip_BTCHW)
-        x = clip_BTCHW.float() / 255
-        return torch.cat([x.mean((1, 3, 4)), x.std((1, 3, 4))], 1)
-
-
-def clip_file(path, seed, frames=6, size=32, fps=8.0, shift=0):
-    rng = np.random.default_rng(seed)
-    texture = rng.integers(60, 160, (1, size // 8, size // 8, 3)).repeat(8, 1).repeat(8, 2)
-    video = (texture + rng.integers(0, 40, (frames, 1, 1, 3)) + shift).clip(0, 255).astype(np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(path, video, fps)
-    return path
-
-
-@pytest.fixture(scope="module")
-def sides(tmp_path_factory):
-    """Two folders of 8 clips each."""
-    root = tmp_path_factory.mktemp("clips")
-    for k in range(8):
-        clip_file(root / "real" / f"{k}.mp4", k)
-        clip_file(root / "fake" / f"{k}.mp4", 100 + k, shift=15)
-    return root / "real", root / "fake"
 
 
 @pytest.fixture
@@ -74,18 +36,6 @@ def broken(tmp_path):
     return tmp_path
 
 
-WINDOW = Window(frames=4)
-
-
-def test_workers_give_the_frames_of_the_files_in_order(sides):
-    files = video_files(sides[0])
-    there, here = (list(decode(files, WINDOW, workers=workers)) for workers in (2, 0))
-    assert [clip.path for clip in there] == files
-    for a, b in zip(there, here, strict=True):
-        assert a.error is None and a.fps == b.fps == 8
-        np.testing.assert_array_equal(a.frames, b.frames)
-
-
 def test_every_kind_of_bad_file_is_named_and_the_rest_goes_on(broken):
     found = describe_files(video_files(broken), [FvdEvaluator(Means())], WINDOW, workers=1)
     assert sorted(f.name for f in found.files) == [f"good{k}.mp4" for k in range(4)]
@@ -96,27 +46,6 @@ def test_every_kind_of_bad_file_is_named_and_the_rest_goes_on(broken):
     assert len(next(iter(found.rows.values()))) == 4 and found.bad_share == 0.5
 
 
-@pytest.mark.parametrize("flags", ["", "faststart", "frag_keyframe+empty_moov"])
-def test_a_video_that_is_cut_off_is_bad_even_where_its_first_frames_are_whole(tmp_path, flags):
-    """With its index at the front, readers give the frames that are left: another centre, without a word."""
-    rng, whole = np.random.default_rng(0), tmp_path / "whole.mp4"
-    with av.open(str(whole), "w", format="mp4", options={"movflags": flags} if flags else {}) as container:
-        stream = container.add_stream("libx264", rate=8)
-        stream.width = stream.height = 64
-        stream.options = {"g": "8"}
-        for _ in range(40):
-            frame = av.VideoFrame.from_ndarray(rng.integers(0, 256, (64, 64, 3), np.uint8), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    data = whole.read_bytes()
-    for share in (30, 60, 90):
-        (tmp_path / f"cut{share}.mp4").write_bytes(data[: len(data) * share // 100])
-    (tmp_path / "trailing.mp4").write_bytes(data + bytes(40))
-    found = {clip.path.stem: clip.error for clip in decode(video_files(tmp_path), WINDOW, workers=0)}
-    assert [name for name, error in found.items() if error is None] == ["trailing", "whole"]
-    assert all(f"{name}.mp4" in error for name, error in found.items() if error)
-
-
 def test_too_many_bad_files_withhold_the_metric(broken, sides):
     results = score_folders(sides[0], broken, [FvdEvaluator(Means())], WINDOW, bad_files=0.1, workers=0)
     (row,) = results.rows
@@ -125,54 +54,6 @@ def test_too_many_bad_files_withhold_the_metric(broken, sides):
     allowed = score_folders(sides[0], broken, [FvdEvaluator(Means())], WINDOW, bad_files=0.5, workers=0, resamples=20)
     assert allowed.rows[0].status == "ok" and allowed.rows[0].n == 4
     assert any(note.startswith("fvd: 4 clips are too few for the 95 % interval") for note in allowed.notes)
-
-
-STAND_IN = """
-import sys, time
-from artv_eval import decoding
-real = decoding._decode_here
-def decode(path, window, seed):
-    if path.name == "3.mp4":
-        {what}
-    return real(path, window, seed)
-decoding._decode_here = decode
-decoding.work()
-"""
-
-
-@pytest.mark.parametrize(
-    ("what", "reason"), [("time.sleep(60)", "no answer within"), ("import os; os._exit(9)", "crashed")]
-)
-def test_a_decoder_that_hangs_or_crashes_costs_one_file(sides, monkeypatch, what, reason):
-    monkeypatch.setattr(decoding, "WORKER", [sys.executable, "-c", STAND_IN.format(what=what)])
-    clips = list(decode(video_files(sides[0]), WINDOW, workers=1, timeout=6.0))
-    assert [clip.path.name for clip in clips if clip.error] == ["3.mp4"]
-    assert reason in clips[3].error and "3.mp4" in clips[3].error
-
-
-def test_stopping_early_leaves_no_worker(sides, monkeypatch):
-    started, plain = [], subprocess.Popen
-
-    def start(*args, **options):
-        started.append(plain(*args, **options))
-        return started[-1]
-
-    monkeypatch.setattr(subprocess, "Popen", start)
-    clips = decode(video_files(sides[0]), WINDOW, workers=2)
-    next(clips)
-    assert any(process.poll() is None for process in started)
-    clips.close()
-    assert all(process.poll() is not None for process in started)
-
-
-def test_the_same_processes_decode_every_folder(sides, monkeypatch):
-    started, plain = [], subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(plain(*a, **k)) or started[-1])
-    score_folders(*sides, [FvdEvaluator(Means())], WINDOW, workers=2, resamples=10)
-    assert len(started) == 2 and all(process.poll() is not None for process in started)
-    with Decoders(5) as decoders:  # no more than there are files
-        assert [clip.error for clip in decoders.decode(video_files(sides[0])[:3], WINDOW)] == [None] * 3
-    assert len(started) == 5
 
 
 def test_scores_are_those_of_the_frames(sides):
@@ -412,68 +293,6 @@ def test_folders_without_videos_are_refused(tmp_path):
         video_files(Path("/nonexistent"))
 
 
-def test_sensitivity_tabulates_every_combination_against_the_first(sides, tmp_path):
-    features = Means()
-    rows = sensitivity(
-        *sides, FvdEvaluator(features), Window(frames=3), size=16, filters=("bilinear", "area"), strides=(1, 2),
-        cache=tmp_path, workers=0,
-    )  # fmt: skip
-    assert len(rows) == 2 * 2 * 2 * 3 and features.seen == 4 * 16
-    assert rows[0].change == 0 and {row.n for row in rows} == {8, 4, 2}
-    full = {(r.filter, r.stride, r.covariance): r.fvd for r in rows if r.n == 8}
-    assert full["bilinear", 1, "n-1"] != full["bilinear", 1, "n"] != full["area", 2, "n"]
-    assert rows[1].change == pytest.approx(rows[1].fvd / rows[0].fvd - 1)
-    with pytest.raises(UserError, match="must be n-1 or n"):
-        sensitivity(*sides, FvdEvaluator(features), WINDOW, covariances=("biased",))
-
-
-def test_sensitivity_compares_the_same_clips_in_every_row_and_names_the_others(sides, tmp_path):
-    for k in range(4):
-        clip_file(tmp_path / f"{k}.mp4", k, frames=6)
-    clip_file(tmp_path / "4.mp4", 4, frames=4)  # too short for 3 frames at stride 2
-    notes = []
-    rows = sensitivity(
-        sides[0], tmp_path, FvdEvaluator(Means()), Window(frames=3), size=16, filters=("area",), strides=(1, 2),
-        covariances=("n",), workers=0, bad_files=0.2, on_note=notes.append,
-    )  # fmt: skip
-    assert [(row.stride, row.n) for row in rows] == [(1, 4), (1, 2), (2, 4), (2, 2)]
-    assert len(notes) == 1 and "1 fake files were left out" in notes[0] and "4.mp4" in notes[0]
-
-
-def test_sensitivity_takes_as_many_clips_of_either_folder_as_the_row_says(sides, tmp_path):
-    for k in range(4):
-        clip_file(tmp_path / f"{k}.mp4", k, frames=6)
-    metric = FvdEvaluator(Means())
-    more = {"size": 16, "filters": ("area",), "strides": (1,), "covariances": ("n",), "workers": 0}
-    (row,) = sensitivity(sides[0], tmp_path, metric, Window(frames=3), numbers=(3,), **more)
-    shown = Window(frames=3, transform=(("size", 16), ("filter", "area")))
-    ours, theirs = (
-        describe_files(video_files(side)[:3], [metric], shown, workers=0).rows[metric.digest]
-        for side in (tmp_path, sides[0])
-    )
-    assert row.n == 3 and row.fvd == pytest.approx(frechet_from_features(ours, theirs, 0), rel=1e-9)
-    with pytest.raises(UserError, match="numbers has 8 and the fake folder 4 clips; ask for at most so many"):
-        sensitivity(sides[0], tmp_path, metric, Window(frames=3), numbers=(8, 4), **more)
-
-
-def test_sensitivity_of_a_folder_with_itself_has_no_change_to_tell(sides):
-    rows = sensitivity(
-        sides[0], sides[0], FvdEvaluator(Means()), WINDOW, size=16, filters=("area", "bilinear"), strides=(1,),
-        numbers=(8,), workers=0,
-    )  # fmt: skip
-    assert all(row.fvd < 1e-6 and row.change is None for row in rows)
-
-
-def test_sensitivity_withholds_as_scoring_does(sides, tmp_path):
-    for k in range(4):
-        clip_file(tmp_path / f"{k}.mp4", k, frames=6)
-    (tmp_path / "4.mp4").write_bytes(b"no video")
-    with pytest.raises(
-        WorkFailed, match=r"^withheld: 1 of 5 fake files cannot be read, more than the 1% .*--bad-files"
-    ):
-        sensitivity(sides[0], tmp_path, FvdEvaluator(Means()), WINDOW, size=16, workers=0)
-
-
 def test_clips_in_linked_folders_are_found_once(sides, tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "linked").symlink_to(sides[0])
@@ -497,30 +316,3 @@ def test_an_interruption_keeps_what_was_described(sides, tmp_path, monkeypatch):
     assert 2 <= seen <= 6
     found = describe_files(files, [FvdEvaluator(features)], WINDOW, cache=tmp_path, workers=0)
     assert len(found.files) == 8 and features.seen == 8
-
-
-def test_a_readers_reason_has_no_place_of_its_source(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 255, (30, 64, 64, 3)).astype(np.uint8)
-    write_video(tmp_path / "broken.mp4", noise)
-    data = bytearray((tmp_path / "broken.mp4").read_bytes())
-    start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
-    data[(start + end) // 2 : end] = bytes(end - (start + end) // 2)  # the index is whole
-    (tmp_path / "broken.mp4").write_bytes(data)
-    (clip,) = decode([tmp_path / "broken.mp4"], Window(frames=30), workers=1)
-    assert clip.error is not None and "breaks off while reading (decord)" in clip.error
-    assert "github" not in clip.error and not re.search(r"\d\d:\d\d:\d\d", clip.error)
-
-
-def test_sensitivity_leaves_out_a_stride_for_which_clips_are_too_short_unless_it_was_asked_for(sides, monkeypatch):
-    metric, notes = FvdEvaluator(Means()), []
-    more = {"size": 16, "filters": ("area",), "covariances": ("n",), "workers": 0}
-    rows = sensitivity(*sides, metric, WINDOW, **more, on_note=notes.append)
-    assert {row.stride for row in rows} == {1}
-    assert len(notes) == 1 and notes[0].startswith("stride 2 is left out: video ") and "needs 7" in notes[0]
-    monkeypatch.setattr("artv_eval.sensitivity.describe_files", lambda *a, **k: pytest.fail("all files decoded"))
-    with pytest.raises(
-        UserError, match=r"^stride 2: video .*0\.mp4 has 6 frames .* needs 7; lower --frames or --strides"
-    ):
-        sensitivity(*sides, metric, WINDOW, strides=(1, 2), **more)
-    with pytest.raises(UserError, match=r"^stride 1: video .* needs 13"):
-        sensitivity(*sides, metric, Window(frames=13), **more)

@@ -129,30 +129,31 @@ def test_dtype(folder):
     assert {p.dtype for part in parts for p in part.parameters()} == {torch.bfloat16}
 
 
-def refused(pipeline, tmp_path, message, **kw):
-    pipeline.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=message) as error:
-        from_stable_diffusion(tmp_path, config=tiny_config(), **kw)
-    assert "\n" not in str(error.value)
-
-
-def test_v_prediction_is_refused(tmp_path):
-    refused(tiny_pipeline("v_prediction"), tmp_path, "v_prediction model; ART-V predicts epsilon.*2-1-base")
-
-
-def test_another_schedule_is_refused(tmp_path):
+def other_schedule():
     pipeline = tiny_pipeline()
     pipeline.scheduler = DDIMScheduler()
-    refused(pipeline, tmp_path, "trained with beta_start 0.0001; ART-V expects 0.00085")
+    return pipeline
 
 
-def test_another_width_names_the_first_key(tmp_path):
-    pipeline = tiny_pipeline(block_out_channels=[16, 64])
-    refused(pipeline, tmp_path, r"conv_in\.weight has shape \(16, 4, 3, 3\), expected \(32, 4, 3, 3\)")
-
-
-def test_another_number_of_heads_is_refused_though_shapes_agree(tmp_path):
-    refused(tiny_pipeline(attention_head_dim=[4, 4]), tmp_path, r"attention_head_dim is \[4, 4\], expected \[2, 4\]")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: tiny_pipeline("v_prediction"), "v_prediction model; ART-V predicts epsilon.*2-1-base"),
+        (other_schedule, "trained with beta_start 0.0001; ART-V expects 0.00085"),
+        (
+            lambda: tiny_pipeline(block_out_channels=[16, 64]),
+            r"conv_in\.weight has shape \(16, 4, 3, 3\), expected \(32, 4, 3, 3\)",
+        ),
+        # all shapes agree
+        (lambda: tiny_pipeline(attention_head_dim=[4, 4]), r"attention_head_dim is \[4, 4\], expected \[2, 4\]"),
+    ],
+    ids=["v prediction", "another schedule", "another width", "another number of heads"],
+)
+def test_another_model_is_refused_in_one_line(tmp_path, make, message):
+    make().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=message) as error:
+        from_stable_diffusion(tmp_path, config=tiny_config())
+    assert "\n" not in str(error.value)
 
 
 def test_pickled_weights_are_refused(pipeline, tmp_path):

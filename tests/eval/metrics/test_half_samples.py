@@ -20,7 +20,7 @@ class Mean(SetEvaluator):
     name, digest, needs, quadratic = "mean", "0", frozenset(), True
 
     def describe(self, clips):
-        raise NotImplementedError
+        pytest.fail("statistics work on rows, without clips")
 
     def evaluate(self, rows, reference=None):
         return float(rows[:, 0].mean())
