@@ -57,7 +57,7 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
         return
     seen.add(real)
     with suppress(OSError):  # of a folder that cannot be read
-        for path in sorted(folder.iterdir()):
+        for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):  # a clip by its own name
             if path.is_dir():
                 yield from _walk(path, seen)
             yield path

@@ -140,7 +140,8 @@ def open_video(path: str | Path, reader: str = "decord") -> Reader:
             f"reader {reader} needs the package {error.name}; install it or choose another reader"
         ) from None
     except Exception as error:
-        raise UserError(f"video {path} cannot be read by {reader}: {why(error)}") from None
+        name = "Pillow" if kind is GifReader else reader
+        raise UserError(f"video {path} cannot be read by {name}: {why(error)}") from None
     return video
 
 

@@ -54,6 +54,16 @@ def check_above_zero(**options: float | None) -> None:
             raise UserError(f"--{name} is {value:g}; it must be a number above 0")
 
 
+def check_share(**options: float | None) -> None:
+    """Raises UserError for the first of the options that is no share from 0 to below 1; None was not given."""
+    from artv.errors import UserError
+
+    for name, value in options.items():
+        if value is not None and not 0 <= value < 1:
+            option = name.replace("_", "-")
+            raise UserError(f"--{option} is {value}; it must be a share from 0 to below 1, for example 0.05")
+
+
 @contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
     """What libraries print goes to stderr: stdout is for the result alone."""

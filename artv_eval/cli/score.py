@@ -8,6 +8,7 @@ import typer
 from artv_eval.cli.common import (
     check_above_zero,
     check_least,
+    check_share,
     complete,
     quiet_stdout,
     read_settings,
@@ -128,10 +129,7 @@ def _score(
     check_least(1, frames=changes["frames"], stride=changes["stride"], size=changes["size"])
     check_least(0, workers=workers)
     check_above_zero(fps=changes["fps"], timeout=timeout)
-    if changes["bad_files"] is not None and not 0 <= changes["bad_files"] < 1:
-        raise UserError(
-            f"--bad-files is {changes['bad_files']}; it must be a share from 0 to below 1, for example 0.05"
-        )
+    check_share(bad_files=changes["bad_files"])
     for folder in (fake, *([real] if real is not None else [])):
         video_files(folder)
     beside = Path(fake) / "captions.csv"

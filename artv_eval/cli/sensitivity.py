@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from artv_eval.cli.common import check_above_zero, check_least, complete, quiet_stdout, say
+from artv_eval.cli.common import check_above_zero, check_least, check_share, complete, quiet_stdout, say
 from artv_eval.plugins import PluginManager
 
 
@@ -42,8 +42,7 @@ def sensitivity(
     check_least(1, size=size)
     check_least(0, workers=workers)
     check_above_zero(fps=fps, timeout=timeout)
-    if not 0 <= bad_files < 1:
-        raise UserError(f"--bad-files is {bad_files}; it must be a share from 0 to below 1, for example 0.05")
+    check_share(bad_files=bad_files)
     every, sizes = _integers("strides", strides, 1), _integers("numbers", numbers, 2)
     manager = PluginManager(context.obj)
     notes: list[str] = []
