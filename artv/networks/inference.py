@@ -25,8 +25,7 @@ from torch import Tensor
 
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
 from artv.networks.deep_features import DeepFeatures
-from artv.networks.inference_blocks import Ahead, AnchorBlock, Conv, GroupNorm, Resnet, TextBlock, repeated
-from artv.networks.kernels import upsample
+from artv.networks.inference_blocks import Ahead, AnchorBlock, Conv, GroupNorm, Resize, Resnet, TextBlock, repeated
 from artv.networks.shallow import shallow
 from artv.networks.windows import Windows
 
@@ -111,8 +110,8 @@ class InferenceNetwork:
         self.middle = [Resnet(first, next(following)), *(Resnet(r, None) for r in others)]
         self.up = [resnets(*pair) for pair in zip(unet.up_blocks, self.attends[depth:], strict=True)]
         self.time_widths = [r.conv1.bias.numel() for level in (*self.down, self.middle, *self.up) for r in level]
-        self.downsample = [[Conv(d.conv) for d in block.downsamplers or ()] for block in unet.down_blocks]
-        self.upsample = [[Conv(u.conv) for u in block.upsamplers or ()] for block in unet.up_blocks]
+        self.downsample = [[Resize(d.conv) for d in block.downsamplers or ()] for block in unet.down_blocks]
+        self.upsample = [[Resize(u.conv, doubles=True) for u in block.upsamplers or ()] for block in unet.up_blocks]
         self.conv_in, self.norm_out, self.conv_out = (
             Conv(unet.conv_in),
             GroupNorm(unet.conv_norm_out),
@@ -189,7 +188,7 @@ class InferenceNetwork:
                     deep.h_BCHW = h
                 h = step(resnet, attending, h, skips.pop())
             for conv in convs:
-                h = conv(upsample(h))
+                h = conv(h)
         return self.conv_out(self.norm_out.silu(h))
 
     def step(

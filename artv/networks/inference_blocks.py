@@ -22,6 +22,10 @@ from artv.networks.kernels import (
     group_norm,
     layer_norm,
     linear_geglu,
+    norm_windows,
+    upsample,
+    windows,
+    windows_product,
 )
 
 
@@ -36,6 +40,7 @@ class Conv:
     def __init__(self, layer: Any) -> None:
         self.weight = layer.weight.detach().contiguous(memory_format=torch.channels_last)
         self.bias, self.stride, self.padding = layer.bias.detach(), layer.stride, layer.padding
+        self.matrix = self.weight.permute(0, 2, 3, 1).flatten(1)  # the same memory
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         if fuses(x):
@@ -45,6 +50,26 @@ class Conv:
     def without_bias(self, x: Tensor) -> Tensor:
         """For a caller that adds it together with something else."""
         return torch.conv2d(x, self.weight, None, self.stride, self.padding)
+
+    def of_windows(self, windows_MC: Tensor, B: int, H: int, W: int) -> Tensor:
+        """Without the bias, from all windows of a map, which become (B, C, H, W)."""
+        return F.linear(windows_MC, self.matrix).view(B, H, W, -1).permute(0, 3, 1, 2)
+
+
+class Resize:
+    """A convolution that halves a map, or that follows its doubling."""
+
+    def __init__(self, layer: Any, *, doubles: bool = False) -> None:
+        self.conv, self.times = Conv(layer), 2 if doubles else 1
+        self.stride = layer.stride[0]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        B, _, H, W = x.shape
+        if windows_product(x, upsampled=self.times > 1):
+            H, W = -(-H * self.times // self.stride), -(-W * self.times // self.stride)
+            y = self.conv.of_windows(windows(x, self.stride, self.times), B, H, W)
+            return add_bias(y, self.conv.bias)
+        return self.conv(upsample(x) if self.times > 1 else x)
 
 
 class Linear:
@@ -72,6 +97,10 @@ class GroupNorm:
         """The norm of x + shift."""
         return group_norm(x, self.groups, self.weight, self.bias, self.eps, shift=shift)
 
+    def windows(self, x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
+        """All windows of :meth:`silu`."""
+        return norm_windows(x, self.groups, self.weight, self.bias, self.eps, shift=shift, skip_BCHW=skip)
+
     def silu(self, x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
         """The norm of (x, skip) + shift, then SiLU."""
         return group_norm(x, self.groups, self.weight, self.bias, self.eps, silu=True, shift=shift, skip_BCHW=skip)
@@ -85,9 +114,11 @@ class LayerNorm:
         """The norm of x + shift."""
         return layer_norm(x, self.weight, self.bias, self.eps, shift)
 
-    def of_sum(self, x: Tensor, delta: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(x + delta + shift, its norm); ``x`` is changed."""
-        return add_layer_norm(x, delta, self.weight, self.bias, self.eps, shift)
+    def of_sum(
+        self, x: Tensor, delta: Tensor, shift: Tensor | None, out: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(x + delta + shift, its norm). The sum goes to ``out``, or else ``x`` is changed."""
+        return add_layer_norm(x, delta, self.weight, self.bias, self.eps, shift, out)
 
 
 class Pointwise:
@@ -141,9 +172,17 @@ class Resnet:
     def __call__(self, x: Tensor, bias: Tensor, skip: Tensor | None = None, *, first: int = 0) -> Tensor:
         """Of (x, skip), with the time in ``bias``. ``first``: see :class:`Frozen`, ``folded``."""
         if fuses(x):
-            h = self.norm2.silu(self.conv1.without_bias(self.norm1.silu(x, skip=skip)), Shift.same(bias))
+            B, _, H, W = x.shape
+            if windows_product(x, skip_channels=0 if skip is None else skip.shape[1]):
+                h = self.conv1.of_windows(self.norm1.windows(x, skip=skip), B, H, W)
+            else:
+                h = self.conv1.without_bias(self.norm1.silu(x, skip=skip))
+            if windows_product(h):
+                h = self.conv2.of_windows(self.norm2.windows(h, Shift.same(bias)), B, H, W)
+            else:
+                h = self.conv2.without_bias(self.norm2.silu(h, Shift.same(bias)))
             x = x if self.pointwise is None else self.pointwise(x, skip)
-            return add_shifted(self.conv2.without_bias(h), x, Shift(self.shifts, first))
+            return add_shifted(h, x, Shift(self.shifts, first))
         x = x if skip is None else torch.cat([x, skip], dim=1)
         h = self.conv2(self.norm2.silu(self.conv1(self.norm1.silu(x), bias)))
         return h.add_(x if self.shortcut is None else self.shortcut(x))
@@ -164,8 +203,9 @@ class Site:
         self.norm_ff, up = LayerNorm(norm), feed_forward.net[0].proj
         self.up_weight, self.up_bias = up.weight.detach(), up.bias.detach()
         down, out = feed_forward.net[2], module.proj_out
-        self.down, self.proj_out = down.weight.detach().t(), out.weight.detach()
-        # down's bias, seen through proj_out
+        # proj_out of (h, and down's product): one matrix for both, and down's bias seen through proj_out
+        outer, inner = out.weight.detach().double(), down.weight.detach().double()
+        self.out_CE = torch.cat([outer, outer @ inner], dim=1).to(out.weight)
         self.bias = (out.bias + F.linear(down.bias.float(), out.weight.float()).to(out.bias)).detach()
 
     def tokens(self, x_BCHW: Tensor, shift: Shift | None, bare: bool) -> Tensor:
@@ -178,20 +218,23 @@ class Site:
         return x_BNC.view(B, N, self.heads, C // self.heads).transpose(1, 2)
 
     def feed_forward(self, h_BNC: Tensor, delta_BNC: Tensor, shift_C: Tensor | None) -> Tensor:
-        """h + delta + shift through the feed-forward; (B·N, C). Changes ``h``."""
-        h_BNC, normed = self.norm_ff.of_sum(h_BNC, delta_BNC, shift_C)
-        hidden = linear_geglu(normed, self.up_weight, self.up_bias)
-        return h_BNC.flatten(0, 1).addmm_(hidden.flatten(0, 1), self.down)
+        """Of h + delta + shift: the sum and, behind it, the feed-forward's hidden values; (B·N, C + hidden)."""
+        B, N, C = h_BNC.shape
+        joint_BNE = h_BNC.new_empty(B, N, self.out_CE.shape[1])
+        _, normed = self.norm_ff.of_sum(h_BNC, delta_BNC, shift_C, joint_BNE[..., :C])
+        joint_ME = joint_BNE.flatten(0, 1)
+        linear_geglu(normed.flatten(0, 1), self.up_weight, self.up_bias, joint_ME[:, C:])
+        return joint_ME
 
-    def add_to(self, x_BCHW: Tensor, h_MC: Tensor) -> Tensor:
+    def add_to(self, x_BCHW: Tensor, joint_ME: Tensor) -> Tensor:
         """The map with the block's residual, but not its bias: in place."""
-        flat(x_BCHW).addmm_(h_MC, self.proj_out.t())
+        flat(x_BCHW).addmm_(joint_ME, self.out_CE.t())
         return x_BCHW
 
-    def residual(self, h_MC: Tensor, x_BCHW: Tensor) -> Tensor:
+    def residual(self, joint_ME: Tensor, x_BCHW: Tensor) -> Tensor:
         """The block's residual, bias included, as a map like ``x``."""
         B, C, H, W = x_BCHW.shape
-        return F.linear(h_MC, self.proj_out, self.bias).view(B, H, W, C).permute(0, 3, 1, 2)
+        return F.linear(joint_ME, self.out_CE, self.bias).view(B, H, W, C).permute(0, 3, 1, 2)
 
 
 class TextBlock(Site):
@@ -228,8 +271,8 @@ class TextBlock(Site):
         h, normed = self.norm2.of_sum(h, own, late[1])
         x_BCHW, h, normed = (repeated(each, copies) for each in (x_BCHW, h, normed))
         from_text = self.text_out(attention(self.split(self.text_q(normed)), *text), fused)
-        h_MC = self.feed_forward(h, from_text, late[2])
-        return self.add_to(x_BCHW, h_MC) if fused else x_BCHW.add_(self.residual(h_MC, x_BCHW))
+        joint_ME = self.feed_forward(h, from_text, late[2])
+        return self.add_to(x_BCHW, joint_ME) if fused else x_BCHW.add_(self.residual(joint_ME, x_BCHW))
 
 
 class AnchorBlock(Site):
@@ -248,11 +291,11 @@ class AnchorBlock(Site):
         ahead = first > 0 and fused
         late: tuple[Tensor | None, ...] = self.late if fused else (None, None)
         h = self.tokens(own_BCHW, Shift.same(self.taken_off) if ahead else None, fused)
-        seen = self.out(attention(self.split(self.q(self.norm_q(h, late[0]))), *anchor), fused)
-        h_MC = self.feed_forward(h, seen, late[1])
+        seen = attention(self.split(self.q(self.norm_q(h, late[0]))), *anchor)
+        joint_ME = self.feed_forward(h, self.out(seen, fused), late[1])
         if ahead:
-            self.add_to(own_BCHW, h_MC)
+            self.add_to(own_BCHW, joint_ME)
         else:
-            residual = self.residual(h_MC, own_BCHW)
+            residual = self.residual(joint_ME, own_BCHW)
             own_BCHW += residual if keep_B is None else residual * keep_B.to(residual.dtype).view(-1, 1, 1, 1)
         return x_BCHW

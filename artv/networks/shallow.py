@@ -14,7 +14,6 @@ from torch import Tensor
 from artv.networks.conditional_unet import KeysValues
 from artv.networks.deep_features import DeepFeatures
 from artv.networks.inference_blocks import repeated
-from artv.networks.kernels import upsample
 
 if TYPE_CHECKING:
     from artv.networks.inference import Frozen, InferenceNetwork
@@ -47,7 +46,7 @@ def shallow(
     h = deep.h_BCHW
     for resnet, bias, site, conv in ups[-deep.blocks :]:
         h = step(resnet, bias, site, h, skips.pop())
-        h = h if conv is None else conv(upsample(h))
+        h = h if conv is None else conv(h)
     return network.conv_out(network.norm_out.silu(h))
 
 

@@ -7,6 +7,20 @@ channel that is added on the way: its first row holds for the first ``first`` sa
 import triton
 import triton.language as tl
 
+from artv.networks.kernels import overlaps
+
+_OVERLAPS = tl.constexpr(overlaps())
+
+
+@triton.jit
+def _wait():
+    """For the end of the kernel before, which this one's launch may precede (:func:`artv.networks.kernels.overlaps`).
+
+    Whatever reads or writes memory must come after it.
+    """
+    if _OVERLAPS:
+        tl.extra.cuda.gdc_wait()
+
 
 @triton.jit
 def _load_map(x_ptr, skip_ptr, row, channel, inside, x_channels, channels, JOINED: tl.constexpr):
@@ -32,14 +46,21 @@ def group_norm_kernel(
     x_channels,
     channels,
     eps,
+    high,
+    wide,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     JOINED: tl.constexpr,
     SHIFTED: tl.constexpr,
     SILU: tl.constexpr,
+    WINDOWS: tl.constexpr,
 ):
-    """One group of one sample, held in registers: (positions, WIDTH) values."""
+    """One group of one sample, held in registers: (positions, WIDTH) values.
+
+    With WINDOWS the result is stored nine times: as every position's 3 × 3 window of a map of ``high`` × ``wide``.
+    """
+    _wait()
     sample = tl.program_id(1).to(tl.int64)
     row = tl.arange(0, ROWS)[:, None]
     used = tl.arange(0, COLUMNS) < WIDTH
@@ -59,7 +80,18 @@ def group_norm_kernel(
     y = centred * scale * weight[None, :] + bias[None, :]
     if SILU:
         y = y * tl.sigmoid(y)
-    tl.store(y_ptr + place * channels + channel[None, :], y.to(y_ptr.dtype.element_ty), mask=inside)
+    y = y.to(y_ptr.dtype.element_ty)
+    if WINDOWS:
+        down, across = row // wide, row % wide
+        for tap in tl.static_range(9):
+            dy, dx = tap // 3 - 1, tap % 3 - 1
+            seen = (down >= dy) & (down < high + dy) & (across >= dx) & (across < wide + dx)
+            at = y_ptr + ((place - dy * wide - dx) * 9 + tap) * channels + channel[None, :]
+            tl.store(at, y, mask=inside & seen)  # in the windows around other positions
+            missing = (down < -dy) | (down >= high - dy) | (across < -dx) | (across >= wide - dx)
+            tl.store(y_ptr + (place * 9 + tap) * channels + channel[None, :], 0.0, mask=inside & missing)
+    else:
+        tl.store(y_ptr + place * channels + channel[None, :], y, mask=inside)
 
 
 @triton.jit
@@ -114,6 +146,7 @@ def channel_moments_kernel(
 
     Sums are of differences from the chunk's first position, so that a large mean costs no digits.
     """
+    _wait()
     chunk, sample = tl.program_id(1), tl.program_id(2).to(tl.int64)
     start = tl.program_id(0) * COLUMNS
     begin = chunk * rows_per_chunk
@@ -156,6 +189,7 @@ def group_affine_kernel(
     SHIFTED: tl.constexpr,
 ):
     """One group of one sample: the group norm of x + shift is x · factor + offset, channel by channel."""
+    _wait()
     sample = tl.program_id(1).to(tl.int64)
     used = tl.arange(0, COLUMNS) < WIDTH
     channel = tl.program_id(0) * WIDTH + tl.arange(0, COLUMNS)
@@ -196,6 +230,7 @@ def channel_affine_kernel(
     SILU: tl.constexpr,
 ):
     """x · factor + offset, then SiLU if asked for."""
+    _wait()
     sample = tl.program_id(2).to(tl.int64)
     start = tl.program_id(0) * COLUMNS
     channel = start + tl.arange(0, COLUMNS)
@@ -211,8 +246,28 @@ def channel_affine_kernel(
 
 
 @triton.jit
+def windows_kernel(
+    x_ptr, y_ptr, high, wide, y_high, y_wide, stride, times, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+):
+    """The 3 × 3 windows, ``stride`` apart, of a map of ``high`` × ``wide`` whose positions count ``times`` as many."""
+    _wait()
+    sample = tl.program_id(2).to(tl.int64)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
+    channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    inside = (row < y_high * y_wide) & (channel < channels)
+    down, across = row // y_wide * stride, row % y_wide * stride
+    y_at = y_ptr + (sample * y_high * y_wide + row) * 9 * channels + channel
+    for tap in tl.static_range(9):
+        y, x = down + tap // 3 - 1, across + tap % 3 - 1
+        seen = inside & (y >= 0) & (y < high * times) & (x >= 0) & (x < wide * times)
+        at = x_ptr + ((sample * high + y // times) * wide + x // times) * channels + channel
+        tl.store(y_at + tap * channels, tl.load(at, mask=seen, other=0.0), mask=inside)
+
+
+@triton.jit
 def upsample_kernel(x_ptr, y_ptr, width, positions, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Every position four times: twice the height and the width. ``width``, ``positions``: of the result."""
+    _wait()
     sample = tl.program_id(2).to(tl.int64)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
     channel = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
@@ -230,6 +285,8 @@ def layer_norm_kernel(
     weight_ptr,
     bias_ptr,
     shift_ptr,
+    sum_ptr,
+    sum_row,
     count,
     eps,
     WIDTH: tl.constexpr,
@@ -238,7 +295,10 @@ def layer_norm_kernel(
     ADD: tl.constexpr,
     SHIFTED: tl.constexpr,
 ):
-    """ROWS whole rows of x + shift. With ADD, ``x += delta + shift`` first, rounded before it is normalised."""
+    """ROWS whole rows of x + shift. With ADD, of x + delta + shift, which is also stored, rounded before it is
+    normalised, in rows ``sum_row`` apart.
+    """
+    _wait()
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.arange(0, COLUMNS)
     used = column < WIDTH
@@ -249,8 +309,8 @@ def layer_norm_kernel(
         x = x + tl.load(shift_ptr + column, mask=used, other=0.0).to(tl.float32)[None, :]
     if ADD:
         x = x + tl.load(delta_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
-        rounded = x.to(x_ptr.dtype.element_ty)
-        tl.store(x_ptr + offsets, rounded, mask=inside)
+        rounded = x.to(sum_ptr.dtype.element_ty)
+        tl.store(sum_ptr + row.to(tl.int64)[:, None] * sum_row + column[None, :], rounded, mask=inside)
         x = rounded.to(tl.float32)
     mean = tl.sum(x, axis=1) / WIDTH
     centred = tl.where(inside, x - mean[:, None], 0.0)
@@ -274,6 +334,7 @@ def add_shifted_kernel(
     ADD: tl.constexpr,
 ):
     """x += y + shift, or without ADD x += shift."""
+    _wait()
     sample = tl.program_id(2).to(tl.int64)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
     channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
@@ -297,6 +358,7 @@ def linear_geglu_kernel(
     Blocks are read and written by Hopper's tensor memory unit. Tiles are ordered in bands of eight rows of tiles, which
     share what they read.
     """
+    _wait()
     tile, across, down = tl.program_id(0), width // COLUMNS, tl.cdiv(rows, ROWS)
     band = tile // (8 * across) * 8
     high = tl.minimum(down - band, 8)
@@ -316,15 +378,16 @@ def linear_geglu_kernel(
 
 
 @triton.jit
-def geglu_kernel(x_ptr, y_ptr, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """The value half of a row times the exact GELU of its gate half."""
+def geglu_kernel(x_ptr, y_ptr, y_row, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """The value half of a row times the exact GELU of its gate half, in rows ``y_row`` apart."""
+    _wait()
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     inside = (row < count) & (column < width)
     value = tl.load(x_ptr + row * 2 * width + column, mask=inside, other=0.0).to(tl.float32)
     gate = tl.load(x_ptr + row * 2 * width + width + column, mask=inside, other=0.0).to(tl.float32)
     y = value * gate * (0.5 + 0.5 * tl.erf(gate * 0.7071067811865476))
-    tl.store(y_ptr + row * width + column, y.to(y_ptr.dtype.element_ty), mask=inside)
+    tl.store(y_ptr + row * y_row + column, y.to(y_ptr.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -355,6 +418,7 @@ def attention_kernel(
     (Dao 2023, FlashAttention-2, Algorithm 1). ``scale`` includes log2(e); EVEN: keys are a multiple of COLUMNS.
     Strides are given for inputs; the output is (B, tokens, heads · WIDTH).
     """
+    _wait()
     sample, head = (tl.program_id(1) // heads).to(tl.int64), tl.program_id(1) % heads
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.arange(0, COLUMNS)

@@ -69,6 +69,12 @@ def check_layer_norm(shape, added, dtype) -> None:
         # what is stored is rounded first, what only passes through is not
         seen = x.double() if added else total + extra
         close(y, F.layer_norm(seen, shape[-1:], weight.double(), bias.double(), 1e-5))
+        if added:  # the sum into longer rows, the input left alone
+            longer = torch.zeros(*shape[:-1], shape[-1] + 3).to(x)
+            before = x.clone()
+            kernels.add_layer_norm(x, delta, weight, bias, 1e-5, more, longer[..., 3:])
+            close(longer[..., 3:], before.double() + delta.double() + extra)
+            assert torch.equal(x, before) and not longer[..., :3].any()
 
 
 def check_the_rest(dtype) -> None:
@@ -84,9 +90,11 @@ def check_the_rest(dtype) -> None:
         close(kernels._launch_add_shifted(x, None, kernels.Shift.same(shift.values[0])), expected)
         assert torch.equal(kernels._launch_upsample(y), F.interpolate(y, scale_factor=2.0, mode="nearest"))
     for width in (40, 96, 320):
-        tokens = torch.randn(2, 9, 2 * width).to(x)
+        tokens, out = torch.randn(18, 2 * width).to(x), torch.zeros(18, width + 8).to(x)
         value, gate = tokens.double().chunk(2, -1)
-        close(kernels._launch_geglu(tokens), value * F.gelu(gate))
+        kernels._launch_geglu(tokens, out[:, 8:])
+        close(out[:, 8:], value * F.gelu(gate))
+        assert not out[:, :8].any()
 
 
 def check_linear_geglu(rows) -> None:
@@ -94,12 +102,41 @@ def check_linear_geglu(rows) -> None:
     from artv.networks import kernels
 
     torch.manual_seed(0)
-    x = torch.randn(2, rows, 64).to("cuda" if ON_GPU else "cpu", torch.float16)
+    x = torch.randn(rows, 64).to("cuda" if ON_GPU else "cpu", torch.float16)
     weight, bias = torch.randn(256, 64).to(x) / 8, torch.randn(256).to(x)
     value, gate = F.linear(x.double(), weight.double(), bias.double()).chunk(2, -1)
-    y = kernels._launch_linear_geglu(x, weight, bias)
-    torch.testing.assert_close(y.double(), value * F.gelu(gate), atol=5e-3, rtol=5e-3)
-    assert kernels._multiplies(x, weight) and torch.equal(kernels.linear_geglu(x, weight, bias), y)
+    outs = torch.zeros(2, rows, 192).to(x)
+    kernels._launch_linear_geglu(x, weight, bias, outs[0, :, 64:])
+    torch.testing.assert_close(outs[0, :, 64:].double(), value * F.gelu(gate), atol=5e-3, rtol=5e-3)
+    assert not outs[0, :, :64].any()
+    kernels.linear_geglu(x, weight, bias, outs[1, :, 64:])
+    assert kernels._multiplies(x, weight) and torch.equal(outs[0], outs[1])
+
+
+def check_windows(shape, groups, joined, dtype) -> None:
+    """Windows times a weight are a convolution, of the map, of its norm, and of a part of it or its double."""
+    from artv.networks import kernels
+
+    kernels._TILE = 32768
+    x = maps(*shape, dtype)
+    weight, bias, shift = vectors(shape[1], x, 3)
+    kernel = torch.randn(8, shape[1], 3, 3).to(x).contiguous(memory_format=torch.channels_last)
+    matrix = kernel.permute(0, 2, 3, 1).reshape(8, -1).double()
+
+    def convolved(windows, like):
+        return F.linear(windows.double(), matrix).view(len(x), *like.shape[2:], 8).permute(0, 3, 1, 2)
+
+    for stride, times in ((1, 1), (2, 1), (1, 2)):
+        larger = F.interpolate(x.double(), scale_factor=float(times), mode="nearest")
+        expected = F.conv2d(larger, kernel.double(), stride=stride, padding=1)
+        for windows in (kernels._launch_windows(x, stride, times), kernels.windows(x, stride, times)):
+            torch.testing.assert_close(convolved(windows, expected), expected)
+    parts = [part.contiguous(memory_format=torch.channels_last) for part in x.split([shape[1] - joined, joined], 1)]
+    given = {"shift": kernels.Shift.same(shift), "skip_BCHW": parts[1] if joined else None}
+    y = kernels.group_norm(parts[0], groups, weight, bias, 1e-5, silu=True, **given)
+    windows = kernels.norm_windows(parts[0], groups, weight, bias, 1e-5, **given)
+    expected = F.conv2d(y.double(), kernel.double(), padding=1)
+    torch.testing.assert_close(convolved(windows, expected), expected)
 
 
 def check_attention(tokens, keys, dtype) -> None:
@@ -168,6 +205,8 @@ def test_fused_operations():
         "        for added in (True, False):\n"
         "            check_layer_norm(shape, added, dtype)\n"
         "    check_the_rest(dtype)\n"
+        "    check_windows((2, 12, 5, 6), 4, 5, dtype)\n"
+        "    check_windows((1, 8, 3, 1), 2, 0, dtype)\n"
         "check_linear_geglu(70)\ncheck_linear_geglu(550)\n"
         "for tokens, keys in ((70, 70), (100, 77), (64, 128), (9, 192)):\n"
         # the interpreter has no products of bfloat16
@@ -178,3 +217,8 @@ def test_fused_operations():
 def test_fused_networks():
     """Guidance branches of one latent, rows of their own, and anchors that are dropped out of order."""
     run("check_network(3, [1, 1, 0], [1, 1, 0])\ncheck_network(1, [0, 1, 1], [0, 1, 1])\n")
+
+
+def test_fused_networks_with_products_for_convolutions():
+    """Their convolutions as products of windows."""
+    run("kernels._MANY_CHANNELS = 24\ncheck_network(2, [1, 0], [1, 0])\n")
