@@ -114,11 +114,16 @@ class ConditionalUNet(nn.Module):
         pairs = zip(self.anchor_blocks, self.site_levels, strict=True)
         return tuple(block.keys_values(maps[level]) for block, level in pairs)  # type: ignore[operator]
 
-    def encode(self, refs_BKCHW: Tensor, anchor_BCHW: Tensor, keep_ref_B: Tensor, keep_anchor_B: Tensor) -> Features:
-        """Everything that depends only on the conditioning frames, not on the noisy latent or the timestep."""
+    def encode(
+        self, refs_BKCHW: Tensor, anchor: tuple[KeysValues, ...], keep_ref_B: Tensor, keep_anchor_B: Tensor
+    ) -> Features:
+        """Everything that depends only on the conditioning frames, not on the noisy latent or the timestep.
+
+        ``anchor``: of :meth:`anchor_features`.
+        """
         keep = keep_ref_B.view(-1, 1, 1, 1)
         refs = tuple(f * keep.to(f.dtype) for f in self.adapter(refs_BKCHW.flatten(1, 2)))
-        return Features(refs, self.anchor_features(anchor_BCHW), keep_anchor_B)
+        return Features(refs, anchor, keep_anchor_B)
 
     def forward(
         self,

@@ -15,7 +15,7 @@ from artv.networks.conditional_unet import KeysValues
 from artv.networks.deep_features import DeepFeatures, DeepPair
 from artv.networks.graphs import CapturedGraph
 from artv.networks.inference import Frozen, InferenceNetwork
-from artv.networks.model import ArtVModel, Encoded, Prediction
+from artv.networks.model import AnchorPair, ArtVModel, Conditions, Encoded, Prediction
 from artv.networks.streams import SideStream
 from artv.networks.windows import Windows
 
@@ -69,7 +69,7 @@ class InferenceModel:
 
     def __init__(self, model: ArtVModel, *, graphs: bool = True) -> None:
         self.model = model
-        self.schedule, self.sizes, self.encode = model.schedule, model.sizes, model.encode
+        self.schedule, self.sizes = model.schedule, model.sizes
         self.device, self.dtype = model.device, model.dtype  # asking diffusers each time takes milliseconds
         networks = [n for n in (model.dynamic_network, model.mask_network) if n is not None]
         self.networks = [InferenceNetwork(n) for n in networks] if all(map(InferenceNetwork.fits, networks)) else []
@@ -78,11 +78,22 @@ class InferenceModel:
         self._weights = _fingerprint(model)
         self._times: dict[int, list[Tensor]] = {}
         self._frames: list[_Frame] = []
+        self._anchor: tuple[Tensor, int, AnchorPair] | None = None
         self._captured: OrderedDict[tuple[Any, ...], _CapturedEvaluation] = OrderedDict()
 
     def stands_for(self, model: ArtVModel) -> bool:
         """Whether it was made from ``model`` with the weights, device and dtype that ``model`` has now."""
         return self.model is model and self._weights == _fingerprint(model)
+
+    def encode(self, c: Conditions) -> Encoded:
+        """As :meth:`ArtVModel.encode`. What is derived from the anchor frame is kept for the next frame."""
+        anchor_BCHW = c.anchor_BCHW
+        if torch.is_grad_enabled() or anchor_BCHW.is_inference():  # whether the latter has changed is not known
+            return self.model.encode(c)
+        kept = self._anchor
+        if kept is None or kept[0] is not anchor_BCHW or kept[1] != anchor_BCHW._version:
+            kept = self._anchor = anchor_BCHW, anchor_BCHW._version, self.model.anchor_features(anchor_BCHW)
+        return self.model.encode(c, kept[2])
 
     def predict_at(
         self,

@@ -25,7 +25,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 _TILE = 32768  # values of a group that one program holds in registers
 _WINDOWED_TILE = 16384  # values, if it stores them nine times
-_SMALL_MAP = 2**22  # values; larger ones are read in whole lines, by three kernels instead of one
+_SMALL_MAP = 2**21  # values; larger ones are read in whole lines, by three kernels instead of one
 _PROGRAMS = 1024  # of a kernel that goes over a map: several for each of a large GPU's processors
 _MOST_CHUNKS = 64  # parts of a map whose moments are taken apart
 _FETCHED_ROWS = 32  # of such a part, at once

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from artv.composition import compose, copied_noise
 from artv.config import PRESETS, ModelConfig
-from artv.networks.conditional_unet import ConditionalUNet, Features
+from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
 from artv.networks.deep_features import DeepPair
 from artv.networks.streams import SideStream
 from artv.networks.windows import Windows
@@ -36,6 +36,10 @@ class Conditions:
     keep_ref_B: Tensor
     keep_anchor_B: Tensor
     text_BLD: Tensor
+
+
+AnchorPair = tuple[tuple[KeysValues, ...], tuple[KeysValues, ...] | None]
+"""Keys and values of an anchor frame at every site of the dynamic and of the mask network."""
 
 
 class Encoded(NamedTuple):
@@ -117,13 +121,29 @@ class ArtVModel(ModelMixin, ConfigMixin):
         """The sizes that a preset gives its networks."""
         return PRESETS[preset](mask=mask, anchor=anchor)
 
-    def encode(self, c: Conditions) -> Encoded:
-        """Features of the conditioning frames: once a frame, not once an evaluation."""
-        dtype = self.dynamic_network.unet.conv_in.weight.dtype
-        frames = (c.refs_BKCHW.to(dtype), c.anchor_BCHW.to(dtype), c.keep_ref_B, c.keep_anchor_B)
-        with self.side_stream.beside(c.refs_BKCHW.device):
-            mask = self.mask_network.encode(*frames) if self.mask_network is not None else None
-        return Encoded(self.dynamic_network.encode(*frames), mask, c.copy_BCHW, c.keep_ref_B)
+    def anchor_features(self, anchor_BCHW: Tensor) -> AnchorPair:
+        """What both networks see of an anchor frame."""
+        anchor_BCHW = anchor_BCHW.to(self.dynamic_network.unet.conv_in.weight.dtype)
+        with self.side_stream.beside(anchor_BCHW.device):
+            mask = None if self.mask_network is None else self.mask_network.anchor_features(anchor_BCHW)
+        return self.dynamic_network.anchor_features(anchor_BCHW), mask
+
+    def encode(self, c: Conditions, anchor: AnchorPair | None = None) -> Encoded:
+        """Features of the conditioning frames: once a frame, not once an evaluation.
+
+        ``anchor``: :meth:`anchor_features` of ``c.anchor_BCHW``, where they are known.
+        """
+        anchor_dynamic, anchor_mask = self.anchor_features(c.anchor_BCHW) if anchor is None else anchor
+        refs_BKCHW, keep = (
+            c.refs_BKCHW.to(self.dynamic_network.unet.conv_in.weight.dtype),
+            (c.keep_ref_B, c.keep_anchor_B),
+        )
+        mask = None
+        with self.side_stream.beside(refs_BKCHW.device):
+            if self.mask_network is not None and anchor_mask is not None:
+                mask = self.mask_network.encode(refs_BKCHW, anchor_mask, *keep)
+        dynamic = self.dynamic_network.encode(refs_BKCHW, anchor_dynamic, *keep)
+        return Encoded(dynamic, mask, c.copy_BCHW, c.keep_ref_B)
 
     def predict(
         self,

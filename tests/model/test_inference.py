@@ -1,5 +1,7 @@
 """The inference networks against the model itself: one call, a whole rollout, and what must not go stale."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -116,6 +118,36 @@ def test_new_text_and_new_frames_are_noticed():
         text, encoded = torch.randn(2, 9, 96), model.encode(conditions)
         expected = model.predict_at(z, 5, text, encoded).eps_BCHW
         torch.testing.assert_close(fast.predict_at(z, 5, text, encoded).eps_BCHW, expected, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["shapes", "no-mask"])
+@torch.no_grad()
+def test_the_anchor_is_encoded_once_while_it_stays_the_same(name):
+    model = randomised(MODELS[name]())
+    fast, (_, _, conditions) = InferenceModel(model), inputs(model)
+    seen = []
+    for network in (model.dynamic_network, *([model.mask_network] if model.mask_network else [])):
+        network.adapter.register_forward_hook(lambda *_: seen.append(1))
+
+    def encoded_as_the_model_does(c):
+        actual, count = fast.encode(c), len(seen)
+        expected = model.encode(c)
+        for one, other in zip(actual[:2], expected[:2], strict=True):
+            if other is not None:
+                torch.testing.assert_close(one.anchor, other.anchor)
+                torch.testing.assert_close(one.refs, other.refs)
+        seen.clear()
+        return count // len(fast.networks)
+
+    assert encoded_as_the_model_does(conditions) == 2  # references and anchor
+    later = replace(conditions, refs_BKCHW=conditions.refs_BKCHW + 1)
+    assert encoded_as_the_model_does(later) == 1
+    assert encoded_as_the_model_does(replace(later, anchor_BCHW=later.anchor_BCHW.clone())) == 2
+    conditions.anchor_BCHW.mul_(2)
+    assert encoded_as_the_model_does(conditions) == 2
+    with torch.inference_mode():
+        ours = replace(conditions, anchor_BCHW=conditions.anchor_BCHW * 2)
+        assert encoded_as_the_model_does(ours) == encoded_as_the_model_does(ours) == 2
 
 
 @torch.no_grad()
