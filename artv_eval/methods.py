@@ -135,6 +135,9 @@ class ArtV:
         progress: whether a bar shows the steps of a batch.
     """
 
+    warmed_devices = ("cuda",)
+    """Where the first batch is made ahead in small, so that no clip's seconds hold compilers and recorded graphs."""
+
     def __init__(
         self,
         checkpoint: str = "shapes",
@@ -165,6 +168,7 @@ class ArtV:
             "use_mask": use_mask,
             "progress": progress,
         }
+        self._warm = False
 
     def unavailable(self) -> str | None:
         """Why the weights are not here, or None."""
@@ -184,19 +188,14 @@ class ArtV:
 
         A clip whose latent does not stay finite is a :class:`FailedClip`; the others are what they would be without it.
         """
-        pipe, images, size = load_pipeline(self.checkpoint, self.device), self._images(requests), requests[0]
-        started = time.perf_counter()
+        pipe, images = load_pipeline(self.checkpoint, self.device), self._images(requests)
         try:
-            result = pipe(
-                [request.prompt for request in requests],
-                image=images,
-                num_frames=size.num_frames,
-                height=size.height,
-                width=size.width,
-                seed=[request.seed for request in requests],
-                return_masks=True,
-                **self.settings,
-            )
+            if not self._warm and self.device.partition(":")[0] in self.warmed_devices:
+                steps = min(self.settings["steps"] or 4, 4)
+                self._make(pipe, requests, images, num_frames=2, steps=steps, progress=False)
+            self._warm = True
+            started = time.perf_counter()
+            result = self._make(pipe, requests, images)
         except WorkFailed as error:  # not one came out
             return [FailedClip(str(error))] * len(requests)
         seconds = (time.perf_counter() - started) / len(requests)
@@ -209,6 +208,12 @@ class ArtV:
             mask = None if mask_SThw is None else mask_SThw.mean(0, dtype=np.float32)[-(len(frames) - 1) :]
             clips.append(GeneratedClip(frames, mask, seconds))
         return clips
+
+    def _make(self, pipe: Any, requests: Sequence[ClipRequest], images: Any, **other: Any) -> Any:
+        size = requests[0]
+        settings = {"num_frames": size.num_frames, "height": size.height, "width": size.width, **self.settings, **other}
+        prompts, seeds = [request.prompt for request in requests], [request.seed for request in requests]
+        return pipe(prompts, image=images, seed=seeds, return_masks=True, **settings)
 
     def _images(self, requests: Sequence[ClipRequest]) -> list[np.ndarray] | None:
         given = [request.first_frame for request in requests if request.first_frame is not None]

@@ -15,7 +15,7 @@ from artv.errors import UserError
 from artv.video import write_video
 from artv_eval import FailedClip, checkpoints, testing
 from artv_eval.first_frames import FolderOfPictures
-from artv_eval.methods import ArtV, CopyFirst, Folder, Real, WrongPrompt
+from artv_eval.methods import ArtV, CopyFirst, Folder, Real, WrongPrompt, load_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,23 @@ def test_artv_holds_the_contract_of_methods():
     (clip,) = ArtV(steps=2, sampler="euler").generate(requests[:1])
     assert clip.mask.shape[0] == 1 and np.array_equal(clip.frames[0].shape, (64, 64, 3))
     assert ArtV("shapes:no-mask", steps=1, sampler="euler").generate(requests[:1])[0].mask is None
+
+
+def test_the_first_batch_on_a_gpu_is_made_ahead_in_small(monkeypatch, requests):
+    """Seconds then hold no compilers, and clips stay what they are."""
+    expected = ArtV(steps=2).generate(requests)
+    calls = []
+    pipe = load_pipeline("shapes", "cpu")
+    monkeypatch.setattr(ArtV, "warmed_devices", ("cpu",))
+    monkeypatch.setattr(
+        "artv_eval.methods.load_pipeline", lambda *_: lambda *a, **k: (calls.append(k["num_frames"]), pipe(*a, **k))[1]
+    )
+    method = ArtV(steps=2)
+    for _ in range(2):
+        for ours, theirs in zip(method.generate(requests), expected, strict=True):
+            assert np.array_equal(ours.frames, theirs.frames)
+    frames = requests[0].num_frames
+    assert calls == [2, frames, frames]
 
 
 def test_a_latent_that_is_not_finite_costs_artv_one_clip_of_the_batch():
