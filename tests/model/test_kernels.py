@@ -39,12 +39,12 @@ def check_group_norm(shape, groups, silu, shifted, joined, dtype, tile) -> None:
     """``joined``: channels that come from a second map. The last sample has another shift than those before it."""
     from artv.networks import kernels
 
-    kernels._TILE = tile
+    kernels.maps._TILE = tile
     x = maps(*shape, dtype)
     weight, bias, *rows = vectors(shape[1], x, 4)
     shift = kernels.Shift(torch.stack(rows), first=shape[0] - 1) if shifted else None
     parts = [part.contiguous(memory_format=torch.channels_last) for part in x.split([shape[1] - joined, joined], 1)]
-    y = kernels._launch_group_norm(parts[0], parts[1] if joined else None, groups, weight, bias, 1e-5, silu, shift)
+    y = kernels.maps._launch_group_norm(parts[0], parts[1] if joined else None, groups, weight, bias, 1e-5, silu, shift)
     expected = x.double()
     if shifted:
         expected[:-1] += rows[0].double().view(-1, 1, 1)
@@ -63,7 +63,7 @@ def check_layer_norm(shape, added, dtype) -> None:
     weight, bias, shift = vectors(shape[-1], x, 3)
     for more in (None, shift):
         before, extra = x.double(), 0 if more is None else more.double()
-        y = kernels._launch_layer_norm(x, weight, bias, 1e-5, delta if added else None, more)
+        y = kernels.tokens._launch_layer_norm(x, weight, bias, 1e-5, delta if added else None, more)
         total = before + delta.double() + extra if added else before
         close(x, total)
         # what is stored is rounded first, what only passes through is not
@@ -84,15 +84,15 @@ def check_the_rest(dtype) -> None:
         x, y = maps(3, C, 5, 7, dtype), maps(3, C, 5, 7, dtype)
         shift = kernels.Shift(torch.stack(vectors(C, x, 2)), first=2)
         expected = x.double() + y.double() + shift.like(x).double()
-        kernels._launch_add_shifted(x, y, shift)
+        kernels.maps._launch_add_shifted(x, y, shift)
         close(x, expected)
         expected = x.double() + shift.values[0].double().view(1, -1, 1, 1)
-        close(kernels._launch_add_shifted(x, None, kernels.Shift.same(shift.values[0])), expected)
-        assert torch.equal(kernels._launch_upsample(y), F.interpolate(y, scale_factor=2.0, mode="nearest"))
+        close(kernels.maps._launch_add_shifted(x, None, kernels.Shift.same(shift.values[0])), expected)
+        assert torch.equal(kernels.maps._launch_upsample(y), F.interpolate(y, scale_factor=2.0, mode="nearest"))
     for width in (40, 96, 320):
         tokens, out = torch.randn(18, 2 * width).to(x), torch.zeros(18, width + 8).to(x)
         value, gate = tokens.double().chunk(2, -1)
-        kernels._launch_geglu(tokens, out[:, 8:])
+        kernels.tokens._launch_geglu(tokens, out[:, 8:])
         close(out[:, 8:], value * F.gelu(gate))
         assert not out[:, :8].any()
 
@@ -106,18 +106,18 @@ def check_linear_geglu(rows) -> None:
     weight, bias = torch.randn(256, 64).to(x) / 8, torch.randn(256).to(x)
     value, gate = F.linear(x.double(), weight.double(), bias.double()).chunk(2, -1)
     outs = torch.zeros(2, rows, 192).to(x)
-    kernels._launch_linear_geglu(x, weight, bias, outs[0, :, 64:])
+    kernels.tokens._launch_linear_geglu(x, weight, bias, outs[0, :, 64:])
     torch.testing.assert_close(outs[0, :, 64:].double(), value * F.gelu(gate), atol=5e-3, rtol=5e-3)
     assert not outs[0, :, :64].any()
     kernels.linear_geglu(x, weight, bias, outs[1, :, 64:])
-    assert kernels._multiplies(x, weight) and torch.equal(outs[0], outs[1])
+    assert kernels.tokens._multiplies(x, weight) and torch.equal(outs[0], outs[1])
 
 
 def check_windows(shape, groups, joined, dtype) -> None:
     """Windows times a weight are a convolution, of the map, of its norm, and of a part of it or its double."""
     from artv.networks import kernels
 
-    kernels._TILE = 32768
+    kernels.maps._TILE = 32768
     x = maps(*shape, dtype)
     weight, bias, shift = vectors(shape[1], x, 3)
     kernel = torch.randn(8, shape[1], 3, 3).to(x).contiguous(memory_format=torch.channels_last)
@@ -129,7 +129,7 @@ def check_windows(shape, groups, joined, dtype) -> None:
     for stride, times in ((1, 1), (2, 1), (1, 2)):
         larger = F.interpolate(x.double(), scale_factor=float(times), mode="nearest")
         expected = F.conv2d(larger, kernel.double(), stride=stride, padding=1)
-        for windows in (kernels._launch_windows(x, stride, times), kernels.windows(x, stride, times)):
+        for windows in (kernels.maps._launch_windows(x, stride, times), kernels.windows(x, stride, times)):
             torch.testing.assert_close(convolved(windows, expected), expected)
     parts = [part.contiguous(memory_format=torch.channels_last) for part in x.split([shape[1] - joined, joined], 1)]
     given = {"shift": kernels.Shift.same(shift), "skip_BCHW": parts[1] if joined else None}
@@ -149,8 +149,8 @@ def check_attention(tokens, keys, dtype) -> None:
     q = wide.chunk(3, -1)[1].view(2, tokens, heads, width).transpose(1, 2)
     k, v = (torch.randn(2, heads, keys, width).to(q) for _ in range(2))
     expected = F.scaled_dot_product_attention(q.double(), k.double(), v.double()).transpose(1, 2).flatten(2)
-    assert kernels._attends(q, k, v)
-    for actual in (kernels.attention(q, k, v), kernels._launch_attention(q, k, v)):
+    assert kernels.tokens._attends(q, k, v)
+    for actual in (kernels.attention(q, k, v), kernels.tokens._launch_attention(q, k, v)):
         assert actual.dtype == dtype and (actual.double() - expected).norm() < 0.01 * expected.norm()
 
 
@@ -221,4 +221,4 @@ def test_fused_networks():
 
 def test_fused_networks_with_products_for_convolutions():
     """Their convolutions as products of windows."""
-    run("kernels._MANY_CHANNELS = 24\ncheck_network(2, [1, 0], [1, 0])\n")
+    run("kernels.maps._MANY_CHANNELS = 24\ncheck_network(2, [1, 0], [1, 0])\n")

@@ -1,4 +1,4 @@
-"""The Triton side of :mod:`artv.networks.kernels`.
+"""The Triton side of :mod:`artv.networks.kernels.maps`.
 
 Maps are channels-last: a position's channels lie together, positions ``channels`` apart. A *shift* is one value a
 channel that is added on the way: its first row holds for the first ``first`` samples, its second for the others.
@@ -7,19 +7,7 @@ channel that is added on the way: its first row holds for the first ``first`` sa
 import triton
 import triton.language as tl
 
-from artv.networks.kernels import overlaps
-
-_OVERLAPS = tl.constexpr(overlaps())
-
-
-@triton.jit
-def _wait():
-    """For the end of the kernel before, which this one's launch may precede (:func:`artv.networks.kernels.overlaps`).
-
-    Whatever reads or writes memory must come after it.
-    """
-    if _OVERLAPS:
-        tl.extra.cuda.gdc_wait()
+from artv.networks.kernels.triton_wait import wait_for_previous
 
 
 @triton.jit
@@ -60,7 +48,7 @@ def group_norm_kernel(
 
     With WINDOWS the result is stored nine times: as every position's 3 × 3 window of a map of ``high`` × ``wide``.
     """
-    _wait()
+    wait_for_previous()
     sample = tl.program_id(1).to(tl.int64)
     row = tl.arange(0, ROWS)[:, None]
     used = tl.arange(0, COLUMNS) < WIDTH
@@ -146,7 +134,7 @@ def channel_moments_kernel(
 
     Sums are of differences from the chunk's first position, so that a large mean costs no digits.
     """
-    _wait()
+    wait_for_previous()
     chunk, sample = tl.program_id(1), tl.program_id(2).to(tl.int64)
     start = tl.program_id(0) * COLUMNS
     begin = chunk * rows_per_chunk
@@ -189,7 +177,7 @@ def group_affine_kernel(
     SHIFTED: tl.constexpr,
 ):
     """One group of one sample: the group norm of x + shift is x · factor + offset, channel by channel."""
-    _wait()
+    wait_for_previous()
     sample = tl.program_id(1).to(tl.int64)
     used = tl.arange(0, COLUMNS) < WIDTH
     channel = tl.program_id(0) * WIDTH + tl.arange(0, COLUMNS)
@@ -230,7 +218,7 @@ def channel_affine_kernel(
     SILU: tl.constexpr,
 ):
     """x · factor + offset, then SiLU if asked for."""
-    _wait()
+    wait_for_previous()
     sample = tl.program_id(2).to(tl.int64)
     start = tl.program_id(0) * COLUMNS
     channel = start + tl.arange(0, COLUMNS)
@@ -250,7 +238,7 @@ def windows_kernel(
     x_ptr, y_ptr, high, wide, y_high, y_wide, stride, times, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
     """The 3 × 3 windows, ``stride`` apart, of a map of ``high`` × ``wide`` whose positions count ``times`` as many."""
-    _wait()
+    wait_for_previous()
     sample = tl.program_id(2).to(tl.int64)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
     channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
@@ -267,7 +255,7 @@ def windows_kernel(
 @triton.jit
 def upsample_kernel(x_ptr, y_ptr, width, positions, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Every position four times: twice the height and the width. ``width``, ``positions``: of the result."""
-    _wait()
+    wait_for_previous()
     sample = tl.program_id(2).to(tl.int64)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
     channel = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
@@ -275,50 +263,6 @@ def upsample_kernel(x_ptr, y_ptr, width, positions, channels, ROWS: tl.constexpr
     source = sample * (positions // 4) + (row // width // 2) * (width // 2) + row % width // 2
     x = tl.load(x_ptr + source * channels + channel, mask=inside, other=0.0)
     tl.store(y_ptr + (sample * positions + row) * channels + channel, x, mask=inside)
-
-
-@triton.jit
-def layer_norm_kernel(
-    x_ptr,
-    delta_ptr,
-    y_ptr,
-    weight_ptr,
-    bias_ptr,
-    shift_ptr,
-    sum_ptr,
-    sum_row,
-    count,
-    eps,
-    WIDTH: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    ADD: tl.constexpr,
-    SHIFTED: tl.constexpr,
-):
-    """ROWS whole rows of x + shift. With ADD, of x + delta + shift, which is also stored, rounded before it is
-    normalised, in rows ``sum_row`` apart.
-    """
-    _wait()
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    column = tl.arange(0, COLUMNS)
-    used = column < WIDTH
-    inside = (row < count)[:, None] & used[None, :]
-    offsets = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
-    x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
-    if SHIFTED:
-        x = x + tl.load(shift_ptr + column, mask=used, other=0.0).to(tl.float32)[None, :]
-    if ADD:
-        x = x + tl.load(delta_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
-        rounded = x.to(sum_ptr.dtype.element_ty)
-        tl.store(sum_ptr + row.to(tl.int64)[:, None] * sum_row + column[None, :], rounded, mask=inside)
-        x = rounded.to(tl.float32)
-    mean = tl.sum(x, axis=1) / WIDTH
-    centred = tl.where(inside, x - mean[:, None], 0.0)
-    scale = tl.rsqrt(tl.sum(centred * centred, axis=1) / WIDTH + eps)
-    weight = tl.load(weight_ptr + column, mask=used, other=0.0).to(tl.float32)
-    bias = tl.load(bias_ptr + column, mask=used, other=0.0).to(tl.float32)
-    y = centred * scale[:, None] * weight[None, :] + bias[None, :]
-    tl.store(y_ptr + offsets, y.to(y_ptr.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -334,7 +278,7 @@ def add_shifted_kernel(
     ADD: tl.constexpr,
 ):
     """x += y + shift, or without ADD x += shift."""
-    _wait()
+    wait_for_previous()
     sample = tl.program_id(2).to(tl.int64)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
     channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
@@ -346,109 +290,3 @@ def add_shifted_kernel(
     if ADD:
         x = x + tl.load(y_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
     tl.store(x_ptr + offsets, (x + shift[None, :]).to(x_ptr.dtype.element_ty), mask=inside)
-
-
-@triton.jit
-def linear_geglu_kernel(
-    x_desc, weight_desc, bias_ptr, y_desc, rows, width, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    DEPTH: tl.constexpr,
-):  # fmt: skip
-    """The value half of x · weightᵀ + bias times the exact GELU of its gate half, which never reaches memory.
-
-    Blocks are read and written by Hopper's tensor memory unit. Tiles are ordered in bands of eight rows of tiles, which
-    share what they read.
-    """
-    _wait()
-    tile, across, down = tl.program_id(0), width // COLUMNS, tl.cdiv(rows, ROWS)
-    band = tile // (8 * across) * 8
-    high = tl.minimum(down - band, 8)
-    row = (band + tile % (8 * across) % high) * ROWS
-    column = tile % (8 * across) // high * COLUMNS
-    value = tl.zeros((ROWS, COLUMNS), tl.float32)
-    gate = tl.zeros((ROWS, COLUMNS), tl.float32)
-    for k in range(0, K, DEPTH):
-        x = x_desc.load([row, k])
-        value = tl.dot(x, weight_desc.load([column, k]).T, value)
-        gate = tl.dot(x, weight_desc.load([width + column, k]).T, gate)
-    bias_at = bias_ptr + column + tl.arange(0, COLUMNS)
-    value += tl.load(bias_at)[None, :].to(tl.float32)
-    gate += tl.load(bias_at + width)[None, :].to(tl.float32)
-    y = value * gate * (0.5 + 0.5 * tl.erf(gate * 0.7071067811865476))
-    y_desc.store([row, column], y.to(y_desc.dtype))
-
-
-@triton.jit
-def geglu_kernel(x_ptr, y_ptr, y_row, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """The value half of a row times the exact GELU of its gate half, in rows ``y_row`` apart."""
-    _wait()
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    inside = (row < count) & (column < width)
-    value = tl.load(x_ptr + row * 2 * width + column, mask=inside, other=0.0).to(tl.float32)
-    gate = tl.load(x_ptr + row * 2 * width + width + column, mask=inside, other=0.0).to(tl.float32)
-    y = value * gate * (0.5 + 0.5 * tl.erf(gate * 0.7071067811865476))
-    tl.store(y_ptr + row * y_row + column, y.to(y_ptr.dtype.element_ty), mask=inside)
-
-
-@triton.jit
-def attention_kernel(
-    q_ptr,
-    k_ptr,
-    v_ptr,
-    out_ptr,
-    q_sample,
-    q_head,
-    q_token,
-    k_sample,
-    k_head,
-    k_token,
-    v_sample,
-    v_head,
-    v_token,
-    heads,
-    tokens,
-    keys,
-    scale,
-    WIDTH: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    EVEN: tl.constexpr,
-):
-    """Softmax attention of ROWS queries of one head, keys in blocks of COLUMNS with a running maximum
-    (Dao 2023, FlashAttention-2, Algorithm 1). ``scale`` includes log2(e); EVEN: keys are a multiple of COLUMNS.
-    Strides are given for inputs; the output is (B, tokens, heads · WIDTH).
-    """
-    _wait()
-    sample, head = (tl.program_id(1) // heads).to(tl.int64), tl.program_id(1) % heads
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    column = tl.arange(0, COLUMNS)
-    width = tl.arange(0, WIDTH)
-    inside = (row < tokens)[:, None]
-    q_at = q_ptr + sample * q_sample + head * q_head + row[:, None] * q_token + width[None, :]
-    k_at = k_ptr + sample * k_sample + head * k_head + column[None, :] * k_token + width[:, None]
-    v_at = v_ptr + sample * v_sample + head * v_head + column[:, None] * v_token + width[None, :]
-    q = tl.load(q_at, mask=inside, other=0.0)
-    highest = tl.full((ROWS,), -float("inf"), tl.float32)
-    total = tl.zeros((ROWS,), tl.float32)
-    sums = tl.zeros((ROWS, WIDTH), tl.float32)
-    for start in range(0, keys, COLUMNS):
-        there = start + column < keys
-        if EVEN:  # a mask would cost registers  # noqa: SIM108
-            k = tl.load(k_at + start * k_token)
-        else:
-            k = tl.load(k_at + start * k_token, mask=there[None, :], other=0.0)
-        scores = tl.dot(q, k)
-        if not EVEN:
-            scores = tl.where(there[None, :], scores, -float("inf"))
-        higher = tl.maximum(highest, tl.max(scores, axis=1) * scale)
-        shares = tl.math.exp2(scores * scale - higher[:, None])
-        kept = tl.math.exp2(highest - higher)
-        total = total * kept + tl.sum(shares, axis=1)
-        if EVEN:  # noqa: SIM108
-            v = tl.load(v_at + start * v_token)
-        else:
-            v = tl.load(v_at + start * v_token, mask=there[:, None], other=0.0)
-        sums = tl.dot(shares.to(v.dtype), v, sums * kept[:, None])
-        highest = higher
-    out_at = out_ptr + (sample * tokens + row[:, None]) * heads * WIDTH + head * WIDTH + width[None, :]
-    tl.store(out_at, (sums / total[:, None]).to(out_ptr.dtype.element_ty), mask=inside)
