@@ -29,6 +29,7 @@ from artv.guidance import parse as parse_guidance
 from artv.images import Picture, load_images
 from artv.mask_rules import MaskRule, mask_rule
 from artv.networks import ArtVModel, InferenceModel
+from artv.networks.openvino_model import OpenVinoModel
 from artv.networks.streams import SideStream
 from artv.progress import progress_bar, quiet_loading
 from artv.requests import check_count, check_name
@@ -62,8 +63,10 @@ class ArtVPipeline(DiffusionPipeline):
     autoencoder: AutoencoderKL
     text_encoder: OpenClipTextEncoder
     model_cpu_offload_seq = "text_encoder->model->autoencoder"
-    fast = True
-    """Sample through :class:`~artv.networks.InferenceModel`: the same up to rounding. False: the model itself."""
+    fast: bool | str = True
+    """Sample through :class:`~artv.networks.InferenceModel`: the same up to rounding. False: the model itself.
+    ``"openvino"``: through :class:`~artv.networks.openvino_model.OpenVinoModel`, faster for few clips on a CPU.
+    """
 
     def __init__(self, model: ArtVModel, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder) -> None:
         super().__init__()
@@ -257,12 +260,19 @@ class ArtVPipeline(DiffusionPipeline):
             )
 
     def sampled_model(self) -> ArtVModel | InferenceModel:
-        """What the rollout calls; made again when the model's weights have changed."""
+        """What the rollout calls; made again when the model's weights have changed.
+
+        Raises:
+            UserError: :attr:`fast` is unknown, or is ``openvino`` where that cannot be.
+        """
         if not self.fast:
             return self.model
+        if self.fast not in (True, "openvino"):
+            raise UserError(f"fast is {self.fast!r}; it must be True, False or 'openvino'")
+        kind = OpenVinoModel if self.fast == "openvino" else InferenceModel
         kept: InferenceModel | None = self.__dict__.get("_inference_model")
-        if kept is None or not kept.stands_for(self.model):
-            kept = self.__dict__["_inference_model"] = InferenceModel(self.model)
+        if type(kept) is not kind or not kept.stands_for(self.model):
+            kept = self.__dict__["_inference_model"] = kind(self.model)
         return kept
 
     def _check(

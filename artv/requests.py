@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
 
 from artv.errors import UserError, closest
@@ -49,6 +50,14 @@ def check_device(name: str | None) -> None:
     """``cuda``, ``cuda:1``, ``cpu`` or None. Whether it is there, torch knows."""
     if name is not None and name.split(":")[0] not in ("cpu", "cuda"):
         raise UserError(f"device is {name!r}; it must be cuda or cpu")
+
+
+def check_openvino(device: str | None = None) -> None:
+    """OpenVINO is installed, and ``device`` (None: not said) is the CPU."""
+    if find_spec("openvino") is None:
+        raise UserError('OpenVINO is not installed; pip install "artv[openvino]", or leave it out')
+    if device is not None and device.split(":")[0] != "cpu":
+        raise UserError(f"device is {device}, and OpenVINO is for the CPU; move to cpu, or leave it out")
 
 
 def check_suffix(option: str, path: Path, *allowed: str) -> None:

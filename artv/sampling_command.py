@@ -16,6 +16,7 @@ from artv.requests import (
     check_count,
     check_device,
     check_name,
+    check_openvino,
     check_seed,
     check_suffix,
     check_writable,
@@ -33,14 +34,19 @@ def sample_command(
     checkpoint: str,
     revision: str | None,
     device: str | None,
+    openvino: bool,
     fps: float | None,
     save_masks: Path | None,
     settings: dict[str, Any],
 ) -> None:
     """See the options of ``artv sample``."""
+    if openvino:
+        check_openvino(device)
+        device = "cpu"
     _check(out, checkpoint, device, save_masks, made=len(prompts) * settings["num_frames"], **settings)
     warnings.formatwarning = lambda message, *_: f"artv: {message}\n"
     pipe = _load(checkpoint, revision, device)
+    pipe.fast = "openvino" if openvino else True
     if save_masks is not None and pipe.model.mask_network is None:
         raise UserError(f"--save-masks: checkpoint {checkpoint} has no mask network; use one trained with it")
     result = pipe([prompts], progress=True, return_masks=save_masks is not None, **settings)

@@ -25,6 +25,9 @@ def sample(
     save_masks: Annotated[Path | None, typer.Option(help="png of the masks over the sampling steps (Fig. 1)")] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub id")] = None,
     device: Annotated[str | None, typer.Option(help="cuda or cpu; default: what there is")] = None,
+    openvino: Annotated[
+        bool, typer.Option("--openvino", help='faster on a CPU; needs pip install "artv[openvino]"')
+    ] = False,
 ) -> None:
     """Make one clip."""
     from artv.sampling_command import sample_command
@@ -35,6 +38,7 @@ def sample(
         checkpoint=checkpoint,
         revision=revision,
         device=device,
+        openvino=openvino,
         fps=fps,
         save_masks=save_masks,
         settings={

@@ -1,0 +1,65 @@
+"""Converted networks on disk, so that only the first process waits for the conversion.
+
+    $XDG_CACHE_HOME/artv/openvino/<what it was made of>.blob       or ~/.cache/artv/openvino: digest, then the graph
+
+They can all be made again: a damaged file counts as none, and a folder that cannot be written to costs time only.
+"""
+
+import hashlib
+import os
+import tempfile
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+_KEPT = 8  # files; those used longest ago are given up
+_DIGEST = hashlib.sha256().digest_size
+
+
+def folder() -> Path:
+    """Where they are."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "artv" / "openvino"
+
+
+def read(name: str) -> bytes | None:
+    """What :func:`write` kept; None if there is nothing, or not what was written."""
+    try:
+        file = folder() / f"{name}.blob"
+        whole = file.read_bytes()
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return None
+    digest, data = whole[:_DIGEST], whole[_DIGEST:]
+    if hashlib.sha256(data).digest() != digest:
+        return None
+    with suppress(OSError):  # somebody else's, but readable
+        os.utime(file)
+    return data
+
+
+def write(name: str, data: bytes) -> None:
+    """Keeps it, whole or not at all. Where that fails a warning says so."""
+    try:
+        place = folder()
+        place.mkdir(parents=True, exist_ok=True)
+        _write_whole(place / f"{name}.blob", hashlib.sha256(data).digest() + data)
+        kept = sorted(place.glob("*.blob"), key=lambda file: file.stat().st_mtime, reverse=True)
+        for file in kept[_KEPT:]:
+            file.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        warnings.warn(
+            f"the networks converted for OpenVINO cannot be kept ({reason}: {getattr(error, 'filename', None)}), "
+            "so each start takes some seconds longer; XDG_CACHE_HOME names another folder",
+            stacklevel=2,
+        )
+
+
+def _write_whole(file: Path, data: bytes) -> None:
+    handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(data)
+        Path(part).replace(file)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
