@@ -4,9 +4,11 @@
     python benchmarks/shapes_cpu.py --first-version ../first                        # all cores
     OMP_NUM_THREADS=1 python benchmarks/shapes_cpu.py --first-version ../first      # one core
     python benchmarks/shapes_cpu.py --clips 10                                      # ten clips at once
+    python benchmarks/shapes_cpu.py --openvino                                      # and through OpenVINO, if installed
 
 Each runs in a process of its own, in turn, so that a busy machine slows all. Settings, sizes, weights (random: time
-does not depend on them) and libraries are the same. The last line is JSON.
+does not depend on them) and libraries are the same. First clips, which wait for what is made once, are told apart;
+OpenVINO's with nothing kept from before, then with the converted networks on disk. The last line is JSON.
 """
 
 import argparse
@@ -43,7 +45,7 @@ def pipeline(mask: bool = True, anchor: bool = True) -> Any:
     return ArtVPipeline(model.eval(), shapes_autoencoder().eval(), text.eval())
 
 
-def serve(fast: bool, frames: int, steps: int, clips: int) -> None:
+def serve(way: str, frames: int, steps: int, clips: int) -> None:
     """A child: for each file named on stdin makes the clips, saves them there, and prints seconds and CPU seconds."""
     import numpy as np
     import torch
@@ -52,10 +54,15 @@ def serve(fast: bool, frames: int, steps: int, clips: int) -> None:
     from artv.guidance import ThreeTerm
 
     pipe = pipeline()
-    pipe.fast = fast
+    pipe.fast = {"plain": False, "fast": True, "openvino": "openvino"}[way]
     prompt = PROMPT if clips == 1 else [PROMPT] * clips
     about = {"from": str(Path(artv.__file__).resolve().parents[1]), "threads": torch.get_num_threads()}
-    print(json.dumps(about | {"torch": torch.__version__}), flush=True)
+    about["torch"] = torch.__version__
+    if way == "openvino":
+        from artv.networks.openvino_graph import imported
+
+        about["openvino"] = imported().get_version()
+    print(json.dumps(about), flush=True)
     for line in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
         made = pipe(prompt, num_frames=frames, steps=steps, guidance=ThreeTerm(**GUIDANCE), seed=0).frames
@@ -67,14 +74,14 @@ def serve(fast: bool, frames: int, steps: int, clips: int) -> None:
 class Child:
     """A version of the code in a process of its own."""
 
-    def __init__(self, checkout: Path, fast: bool, arguments: argparse.Namespace) -> None:
-        command = [sys.executable, str(Path(__file__).resolve()), "--serve", "fast" if fast else "plain"]
+    def __init__(self, checkout: Path, way: str, arguments: argparse.Namespace, cache: str) -> None:
+        command = [sys.executable, str(Path(__file__).resolve()), "--serve", way]
         for name in ("frames", "steps", "clips"):
             command += [f"--{name}", str(getattr(arguments, name))]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, env=os.environ | {"PYTHONPATH": str(checkout)}, cwd=checkout, stdin=pipe, stdout=pipe, text=True
-        )
+        path = os.pathsep.join(filter(None, (str(checkout), os.environ.get("PYTHONPATH"))))
+        environment = os.environ | {"PYTHONPATH": path, "XDG_CACHE_HOME": cache}
+        self.process = subprocess.Popen(command, env=environment, cwd=checkout, stdin=pipe, stdout=pipe, text=True)
         self.about = self.read()
         if Path(self.about["from"]) != checkout.resolve():
             raise SystemExit(f"the code came from {self.about['from']}, not from {checkout}")
@@ -92,6 +99,11 @@ class Child:
         self.process.stdin.flush()
         return self.read()
 
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,21 +112,28 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--clips", type=int, default=1, help="made at once")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--serve", choices=("fast", "plain"), help=argparse.SUPPRESS)
+    parser.add_argument("--openvino", action="store_true", help="also through OpenVINO")
+    parser.add_argument("--serve", choices=("fast", "plain", "openvino"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve(arguments.serve == "fast", arguments.frames, arguments.steps, arguments.clips)
+        serve(arguments.serve, arguments.frames, arguments.steps, arguments.clips)
         return
 
     import numpy as np
 
-    variants = {"model itself": (HERE, False), "fast": (HERE, True)}
+    variants = {"model itself": (HERE, "plain"), "fast": (HERE, "fast")}
+    variants |= {"openvino": (HERE, "openvino")} if arguments.openvino else {}
     if arguments.first_version:
-        variants = {"first version": (arguments.first_version.resolve(), False)} | variants
-    children = {name: Child(checkout, fast, arguments) for name, (checkout, fast) in variants.items()}
-    times: dict[str, list[list[float]]] = {name: [] for name in children}
+        variants = {"first version": (arguments.first_version.resolve(), "plain")} | variants
+    times: dict[str, list[list[float]]] = {name: [] for name in variants}
+    first: dict[str, float] = {}
     clips: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
+        if arguments.openvino:
+            child = Child(HERE, "openvino", arguments, folder)
+            first["openvino, nothing kept"], _ = child.make(Path(folder) / "clip.npy")
+            child.end()
+        children = {name: Child(*variant, arguments, folder) for name, variant in variants.items()}
         for repeat in range(arguments.repeats + 1):
             for name, child in children.items():
                 file = Path(folder) / "clip.npy"
@@ -122,13 +141,17 @@ def main() -> None:
                 clips[name] = np.load(file).astype(int)
                 if repeat:  # the first round warms up
                     times[name].append(measured)
+                else:
+                    first[name] = measured[0]
+        for child in children.values():
+            child.end()
 
-    base = next(iter(children))
+    base = next(iter(variants))
     rows = {}
     title = f"{arguments.clips} clip(s), median of {arguments.repeats}"
     print(f"{title:28}{'wall s':>8}{'range':>16}{'CPU s':>8}{'times as fast':>15}{'range':>14}{'pixels off by':>15}")
-    for name, measured in times.items():
-        wall, cpu = zip(*measured, strict=True)
+    for name, seconds in times.items():
+        wall, cpu = zip(*seconds, strict=True)
         ratios = [theirs[0] / mine for theirs, mine in zip(times[base], wall, strict=True)]  # within a round
         rows[name] = {
             "wall_s": statistics.median(wall),
@@ -143,10 +166,15 @@ def main() -> None:
             f"{name:28}{rows[name]['wall_s']:8.2f}{spread:>16}{rows[name]['cpu_s']:8.2f}"
             f"{rows[name]['times_as_fast']:15.2f}{ratio_spread:>14}{rows[name]['max_pixel_difference']:15}"
         )
-    about = {key: value for key, value in children["fast"].about.items() if key != "from"}
+    print("first clip, s: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in first.items()))
+    about = {key: value for key, value in children[[*children][-1]].about.items() if key != "from"}
     settings = {name: getattr(arguments, name) for name in ("frames", "steps", "clips", "repeats")} | GUIDANCE
     load = [round(value, 2) for value in os.getloadavg()]
-    print(json.dumps({"rows": rows, "load": load, "machine": platform.machine()} | about | settings))
+    print(
+        json.dumps(
+            {"rows": rows, "first_clip_s": first, "load": load, "machine": platform.machine()} | about | settings
+        )
+    )
 
 
 if __name__ == "__main__":
