@@ -65,7 +65,7 @@ class ArtVPipeline(DiffusionPipeline):
     model_cpu_offload_seq = "text_encoder->model->autoencoder"
     fast: bool | str = True
     """Sample through :class:`~artv.networks.InferenceModel`: the same up to rounding. False: the model itself.
-    ``"openvino"``: through :class:`~artv.networks.openvino_model.OpenVinoModel`, faster for few clips on a CPU.
+    ``"openvino"``: through :class:`~artv.networks.openvino_model.OpenVinoModel`, faster for few clips on few cores.
     """
 
     def __init__(self, model: ArtVModel, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder) -> None:

@@ -6,6 +6,7 @@ Shape legend: T frames, H W pixels, h w mask cells, B clips, S sampling steps.
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -189,12 +190,13 @@ class ArtV:
         A clip whose latent does not stay finite is a :class:`FailedClip`; the others are what they would be without it.
         """
         pipe, images = load_pipeline(self.checkpoint, self.device), self._images(requests)
-        try:
-            if not self._warm and self.device.partition(":")[0] in self.warmed_devices:
-                steps = min(self.settings["steps"] or 4, 4)
+        if not self._warm and self.device.partition(":")[0] in self.warmed_devices:
+            steps = min(self.settings["steps"] or 4, 4)
+            with suppress(WorkFailed):  # in earnest it may not
                 self._make(pipe, requests, images, num_frames=2, steps=steps, progress=False)
-            self._warm = True
-            started = time.perf_counter()
+        self._warm = True
+        started = time.perf_counter()
+        try:
             result = self._make(pipe, requests, images)
         except WorkFailed as error:  # not one came out
             return [FailedClip(str(error))] * len(requests)

@@ -245,11 +245,12 @@ class _CapturedEvaluation:
         masked: bool,
         deep: DeepPair | None,
     ) -> None:
-        self.z_BCHW = z_BCHW.clone()
-        self.times = [time.clone() for time in times]
-        self.inputs = [one.clone() for one in frame.inputs]
-        self.copy_BCHW = frame.encoded.copy_BCHW.clone()
-        self.a, self.s = torch.ones((), device=z_BCHW.device), torch.ones((), device=z_BCHW.device)
+        with torch.inference_mode(False), torch.no_grad():  # or they could not be written to outside of it
+            self.z_BCHW = z_BCHW.clone()
+            self.times = [time.clone() for time in times]
+            self.inputs = [one.clone() for one in frame.inputs]
+            self.copy_BCHW = frame.encoded.copy_BCHW.clone()
+            self.a, self.s = torch.ones((), device=z_BCHW.device), torch.ones((), device=z_BCHW.device)
         self.frame = frame
         self.mask_rows = None if frame.mask_rows is None else frame.mask_rows.clone()
         # the caller's are filled after the capture, so what they are now is noted

@@ -12,39 +12,39 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-_KEPT = 8  # files; those used longest ago are given up
+_MOST_BYTES = 2**30  # of all files; those used longest ago are given up
 _DIGEST = hashlib.sha256().digest_size
 
 
 def folder() -> Path:
     """Where they are."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "artv" / "openvino"
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (given if given.is_absolute() else Path.home() / ".cache") / "artv" / "openvino"
 
 
 def read(name: str) -> bytes | None:
     """What :func:`write` kept; None if there is nothing, or not what was written."""
     try:
         file = folder() / f"{name}.blob"
-        whole = file.read_bytes()
+        with file.open("rb") as opened:
+            digest, data = opened.read(_DIGEST), opened.read()
     except (OSError, RuntimeError):  # RuntimeError: there is no home
         return None
-    digest, data = whole[:_DIGEST], whole[_DIGEST:]
     if hashlib.sha256(data).digest() != digest:
         return None
-    with suppress(OSError):  # somebody else's, but readable
+    with suppress(OSError):
         os.utime(file)
     return data
 
 
 def write(name: str, data: bytes) -> None:
-    """Keeps it, whole or not at all. Where that fails a warning says so."""
+    """Keeps it, whole or not at all. Where that fails a warning says so; what is larger than all may be is left out."""
+    if len(data) > _MOST_BYTES:
+        return
     try:
         place = folder()
         place.mkdir(parents=True, exist_ok=True)
-        _write_whole(place / f"{name}.blob", hashlib.sha256(data).digest() + data)
-        kept = sorted(place.glob("*.blob"), key=lambda file: file.stat().st_mtime, reverse=True)
-        for file in kept[_KEPT:]:
-            file.unlink(missing_ok=True)
+        _write_whole(place / f"{name}.blob", data)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         warnings.warn(
@@ -52,12 +52,25 @@ def write(name: str, data: bytes) -> None:
             "so each start takes some seconds longer; XDG_CACHE_HOME names another folder",
             stacklevel=2,
         )
+        return
+    with suppress(OSError):  # another process may be clearing up too
+        _clear(place)
+
+
+def _clear(place: Path) -> None:
+    """Removes files, longest unused first, until the others are within the limit."""
+    total = 0
+    for file in sorted(place.glob("*.blob"), key=lambda file: file.stat().st_mtime, reverse=True):
+        total += file.stat().st_size
+        if total > _MOST_BYTES:
+            file.unlink(missing_ok=True)
 
 
 def _write_whole(file: Path, data: bytes) -> None:
     handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(handle, "wb") as opened:
+            opened.write(hashlib.sha256(data).digest())
             opened.write(data)
         Path(part).replace(file)
     except BaseException:

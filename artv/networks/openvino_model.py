@@ -26,7 +26,8 @@ _GRAPHS = 4  # sizes for which a graph is kept
 class OpenVinoModel(InferenceModel):
     """An :class:`InferenceModel` whose :meth:`predict_at` goes through OpenVINO where that is faster.
 
-    Many rows, deep features, windows, a mask that is left out and gradients are as in :class:`InferenceModel`.
+    Many rows, deep features, windows, a mask that is left out, autocast and gradients are as in
+    :class:`InferenceModel`.
 
     Args:
         model: on the CPU, in float32, in evaluation mode.
@@ -42,6 +43,10 @@ class OpenVinoModel(InferenceModel):
         super().__init__(model)
         self._rows: dict[tuple[Any, ...], _Rows] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Graphs are made anew by a copy."""
+        return {**self.__dict__, "_rows": {}}
+
     def predict_at(
         self,
         z_BCHW: Tensor,
@@ -55,7 +60,8 @@ class OpenVinoModel(InferenceModel):
     ) -> Prediction:
         """As :meth:`ArtVModel.predict_at`. The first call for new sizes waits for the graph."""
         whole = deep is None and (use_mask or self.model.mask_network is None)
-        if not whole or len(z_BCHW) > _MOST_ROWS or z_BCHW.dtype != torch.float32 or torch.is_grad_enabled():
+        half = z_BCHW.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
+        if not whole or half or len(z_BCHW) > _MOST_ROWS or torch.is_grad_enabled():
             return super().predict_at(z_BCHW, t, text_BLD, encoded, use_mask=use_mask, deep=deep, copies=copies)
         streams = torch.get_num_threads()
         key = (z_BCHW.shape[1:], text_BLD.shape[1:], streams)
@@ -79,6 +85,7 @@ class _Rows:
     def __call__(self, z_BCHW: Tensor, level: list[Tensor], text_BLD: Tensor, encoded: Encoded) -> Prediction:
         # recognised by identity, because a denoiser hands in the same objects each time
         if self.frame is None or self.frame[0] is not text_BLD or self.frame[1] is not encoded:
+            self.frame = None  # until all of it is there
             self.requests += [_Request(self.graph) for _ in range(len(z_BCHW) - len(self.requests))]
             fixed = flattened(text_BLD, encoded)
             for row in range(len(z_BCHW)):
@@ -105,8 +112,9 @@ class _Request:
             self.request.set_input_tensor(i, tensor)
         for i, tensor in enumerate(outputs):
             self.request.set_output_tensor(i, tensor)
-        self.inputs = [torch.from_numpy(tensor.data) for tensor in inputs]  # which keep the memory alive
-        self.outputs = [torch.from_numpy(tensor.data) for tensor in outputs]
+        with torch.inference_mode(False):  # or they could not be written to outside of it
+            self.inputs = [torch.from_numpy(tensor.data) for tensor in inputs]  # which keep the memory alive
+            self.outputs = [torch.from_numpy(tensor.data) for tensor in outputs]
 
     def start(self, *changing: Tensor) -> None:
         """Computes in a thread of OpenVINO's; ``changing`` are the first inputs, the others stay."""

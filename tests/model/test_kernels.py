@@ -134,9 +134,11 @@ def check_windows(shape, groups, joined, dtype) -> None:
     parts = [part.contiguous(memory_format=torch.channels_last) for part in x.split([shape[1] - joined, joined], 1)]
     given = {"shift": kernels.Shift.same(shift), "skip_BCHW": parts[1] if joined else None}
     y = kernels.group_norm(parts[0], groups, weight, bias, 1e-5, silu=True, **given)
-    windows = kernels.norm_windows(parts[0], groups, weight, bias, 1e-5, **given)
     expected = F.conv2d(y.double(), kernel.double(), padding=1)
-    torch.testing.assert_close(convolved(windows, expected), expected)
+    for tile in (16384, 1):  # a group in one program, or in kernels of their own
+        kernels.maps._WINDOWED_TILE = tile
+        windows = kernels.norm_windows(parts[0], groups, weight, bias, 1e-5, **given)
+        torch.testing.assert_close(convolved(windows, expected), expected)
 
 
 def check_attention(tokens, keys, dtype) -> None:

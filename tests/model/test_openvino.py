@@ -3,6 +3,7 @@
 Skipped without OpenVINO (an extra, which neither development nor CI installs), but for the lines that say so.
 """
 
+import copy
 import os
 import subprocess
 import sys
@@ -194,15 +195,24 @@ def test_a_folder_that_cannot_be_written_costs_time_only(tmp_path, monkeypatch):
     assert_same(actual, model.predict_at(z, 5, text, encoded))
 
 
-def test_few_files_are_kept_and_the_oldest_go_first(tmp_path, monkeypatch):
+def test_the_files_longest_unused_go_when_there_are_too_many_bytes(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for i in range(8):
+    monkeypatch.setattr(kept_graphs, "_MOST_BYTES", 120)  # three graphs of five bytes with their digests
+    for i in range(3):
         kept_graphs.write(f"g{i}", b"graph")
         os.utime(kept_graphs.folder() / f"g{i}.blob", (i, i))
     assert kept_graphs.read("g0") == b"graph"  # used now, so g1 is the oldest
-    kept_graphs.write("g8", b"graph")
-    assert kept_graphs.read("g1") is None and kept_graphs.read("g0") == b"graph"
-    assert len(list(kept_graphs.folder().iterdir())) == 8
+    kept_graphs.write("g3", b"graph")
+    assert [kept_graphs.read(f"g{i}") for i in range(4)] == [b"graph", None, b"graph", b"graph"]
+    kept_graphs.write("large", bytes(121))
+    assert kept_graphs.read("large") is None and kept_graphs.read("g0") == b"graph"
+
+
+def test_only_an_absolute_folder_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given in ("", "here"):
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+        assert kept_graphs.folder() == tmp_path / ".cache" / "artv" / "openvino"
 
 
 WATCHED = """
@@ -270,10 +280,31 @@ def test_a_pipeline_makes_the_same_clip(pipe):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         quick = clip("openvino")
+    assert isinstance(pipe.sampled_model(), OpenVinoModel)
     assert np.abs(quick - clip(True)).max() <= 1
     assert isinstance(pipe.sampled_model(), InferenceModel) and not isinstance(pipe.sampled_model(), OpenVinoModel)
     assert np.array_equal(clip("openvino"), quick)
     assert np.abs(clip("openvino", seed=1) - quick).max() > 1
+
+
+@needs_openvino
+def test_modes_around_a_call_do_no_harm(pipe):
+    """What is made within them is used outside of them."""
+
+    def clip(which):
+        which.fast = "openvino"
+        return which(PROMPT, num_frames=2, steps=2).frames.astype(int)
+
+    expected = clip(pipe)
+    other = copy.deepcopy(pipe)  # it has evaluated, and can still be copied
+    with torch.inference_mode():
+        assert np.abs(clip(other) - expected).max() <= 1
+    assert np.abs(clip(other) - expected).max() <= 1
+    with torch.no_grad():
+        other.model.dynamic_network.unet.conv_out.bias.add_(0.5)  # a graph of its own
+    with torch.autocast("cpu"):
+        under = clip(other)
+    assert np.abs(clip(other) - under).max() <= 16  # the autoencoder computed in half precision
 
 
 def test_where_it_cannot_be_one_line_says_why(pipe, monkeypatch):
@@ -300,9 +331,10 @@ def sampled(tmp_path, *options, **environment):
 
 @needs_openvino
 def test_the_command_takes_it(tmp_path):
-    done = sampled(tmp_path, "--openvino", "--frames", "2", "--steps", "1")
+    own = tmp_path / "cache"
+    done = sampled(tmp_path, "--openvino", "--frames", "2", "--steps", "1", XDG_CACHE_HOME=str(own))
     assert done.returncode == 0 and (tmp_path / "c.gif").is_file(), done.stderr
-    assert list(kept_graphs.folder().glob("*.blob"))
+    assert list(own.rglob("*.blob")), "nothing was converted"
     done = sampled(tmp_path, "--openvino", "--device", "cuda")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "is for the CPU" in done.stderr
 

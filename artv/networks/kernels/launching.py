@@ -22,12 +22,14 @@ def runs_on(x: Tensor) -> bool:
 @cache
 def overlaps() -> bool:
     """Whether kernels are launched ahead of the end of the one before, for which they wait themselves
-    (programmatic dependent launch: Hopper and later, Triton 3.4).
+    (programmatic dependent launch: NVIDIA's Hopper and later, Triton 3.5).
     """
-    known = find_spec("triton.language.extra.cuda.gdc") is not None
-    if INTERPRETED or not known or not torch.cuda.is_available():
+    if INTERPRETED or not ENABLED or torch.version.hip is not None or not torch.cuda.is_available():
         return False
-    return all(torch.cuda.get_device_capability(i) >= (9, 0) for i in range(torch.cuda.device_count()))
+    import triton  # late, because it takes long
+
+    new = tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 5)
+    return new and all(torch.cuda.get_device_capability(i) >= (9, 0) for i in range(torch.cuda.device_count()))
 
 
 def launch_options() -> dict[str, bool]:

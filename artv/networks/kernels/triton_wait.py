@@ -5,14 +5,16 @@ import triton.language as tl
 
 from artv.networks.kernels.launching import overlaps
 
-_OVERLAPS = tl.constexpr(overlaps())
+if overlaps():
 
-
-@triton.jit
-def wait_for_previous():
-    """The kernel before, whose end this one's launch may precede (:func:`~artv.networks.kernels.launching.overlaps`).
-
-    Whatever reads or writes memory must come after it.
-    """
-    if _OVERLAPS:
+    @triton.jit
+    def wait_for_previous():
+        """The kernel before, whose end this one's launch may precede. Memory must be left alone until then."""
         tl.extra.cuda.gdc_wait()
+
+else:  # a branch inside the kernel would not do: Triton looks up what is in it
+
+    @triton.jit
+    def wait_for_previous():
+        """Nothing to wait for."""
+        pass
