@@ -46,7 +46,7 @@ def sample_command(
     _check(out, checkpoint, device, save_masks, made=len(prompts) * settings["num_frames"], **settings)
     warnings.formatwarning = lambda message, *_: f"artv: {message}\n"
     pipe = _load(checkpoint, revision, device)
-    pipe.fast = "openvino" if openvino else True
+    pipe.fast = "openvino" if openvino else pipe.fast
     if save_masks is not None and pipe.model.mask_network is None:
         raise UserError(f"--save-masks: checkpoint {checkpoint} has no mask network; use one trained with it")
     result = pipe([prompts], progress=True, return_masks=save_masks is not None, **settings)

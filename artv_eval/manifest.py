@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from artv.files import write_atomically
 from artv_eval.api import ClipRequest
 from artv_eval.plan import Cell
 from artv_eval.prepare import Prepared
 from artv_eval.results import Results
-from artv_eval.store import SCHEMA, RunStore, write_atomically, write_json
+from artv_eval.store import SCHEMA, RunStore, write_json
 
 
 def manifest(

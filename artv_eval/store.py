@@ -13,7 +13,6 @@ Shape legend: T frames, H W pixels, h w mask cells, n clips, d numbers a row.
 
 import io
 import json
-import os
 import tempfile
 import zipfile
 import zlib
@@ -24,35 +23,11 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
+from artv.files import write_atomically
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 
 SCHEMA = 1
 DAMAGE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a temporary file beside ``path`` and renames it. On an error, of ``path``, nothing is left behind."""
-    try:
-        _write_beside(path, data)
-    except OSError as error:
-        if Path(str(error.filename)).name.startswith(f".{path.name}."):  # whoever reads it knows no temporary file
-            error.filename, error.filename2 = str(path), None
-        raise
-
-
-def _write_beside(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # noqa: PTH101 mkstemp makes it private
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def write_json(path: Path, value: Any) -> None:

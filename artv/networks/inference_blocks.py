@@ -55,6 +55,12 @@ class Conv:
         """Without the bias, from all windows of a map, which become (B, C, H, W)."""
         return F.linear(windows_MC, self.matrix).view(B, H, W, -1).permute(0, 3, 1, 2)
 
+    def of_norm(self, norm: "GroupNorm", x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
+        """Without the bias, of the SiLU of the norm of (x, skip) + shift; the map keeps its size."""
+        if windows_product(x, skip_channels=0 if skip is None else skip.shape[1]):
+            return self.of_windows(norm.windows(x, shift, skip), len(x), *x.shape[2:])
+        return self.without_bias(norm.silu(x, shift, skip))
+
 
 class Resize:
     """A convolution that halves a map, or that follows its doubling."""
@@ -172,15 +178,8 @@ class Resnet:
     def __call__(self, x: Tensor, bias: Tensor, skip: Tensor | None = None, *, first: int = 0) -> Tensor:
         """Of (x, skip), with the time in ``bias``. ``first``: see :class:`Frozen`, ``folded``."""
         if fuses(x):
-            B, _, H, W = x.shape
-            if windows_product(x, skip_channels=0 if skip is None else skip.shape[1]):
-                h = self.conv1.of_windows(self.norm1.windows(x, skip=skip), B, H, W)
-            else:
-                h = self.conv1.without_bias(self.norm1.silu(x, skip=skip))
-            if windows_product(h):
-                h = self.conv2.of_windows(self.norm2.windows(h, Shift.same(bias)), B, H, W)
-            else:
-                h = self.conv2.without_bias(self.norm2.silu(h, Shift.same(bias)))
+            h = self.conv1.of_norm(self.norm1, x, skip=skip)
+            h = self.conv2.of_norm(self.norm2, h, Shift.same(bias))
             x = x if self.pointwise is None else self.pointwise(x, skip)
             return add_shifted(h, x, Shift(self.shifts, first))
         x = x if skip is None else torch.cat([x, skip], dim=1)

@@ -7,10 +7,11 @@ They can all be made again: a damaged file counts as none, and a folder that can
 
 import hashlib
 import os
-import tempfile
 import warnings
 from contextlib import suppress
 from pathlib import Path
+
+from artv.files import write_atomically
 
 _MOST_BYTES = 2**30  # of all files; those used longest ago are given up
 _DIGEST = hashlib.sha256().digest_size
@@ -43,8 +44,7 @@ def write(name: str, data: bytes) -> None:
         return
     try:
         place = folder()
-        place.mkdir(parents=True, exist_ok=True)
-        _write_whole(place / f"{name}.blob", data)
+        write_atomically(place / f"{name}.blob", hashlib.sha256(data).digest() + data)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         warnings.warn(
@@ -64,15 +64,3 @@ def _clear(place: Path) -> None:
         total += file.stat().st_size
         if total > _MOST_BYTES:
             file.unlink(missing_ok=True)
-
-
-def _write_whole(file: Path, data: bytes) -> None:
-    handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(hashlib.sha256(data).digest())
-            opened.write(data)
-        Path(part).replace(file)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise

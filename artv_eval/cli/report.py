@@ -48,7 +48,7 @@ def _write(html: str, text: str) -> None:
     import errno
 
     from artv.errors import UserError
-    from artv_eval.store import write_atomically
+    from artv.files import write_atomically
 
     try:
         write_atomically(Path(html), text.encode())

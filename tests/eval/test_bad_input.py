@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artv_eval import store
+from artv import files
 
 RUN = ("--ablation", "noise", "--out", "run")
 
@@ -103,12 +103,12 @@ def test_a_disk_that_fills_up_while_writing_keeps_what_was_done(toy, made, monke
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run/clips")
         real(handle)
 
-    monkeypatch.setattr(store.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     outcome = toy(*RUN)
     assert outcome.code == 1 and is_one_line(outcome) and "disk full: run/clips" in outcome.err
     kept = list(Path("run/clips").glob("*/*.npz"))
     assert kept and not list(Path("run").rglob(".*.npz.*"))  # no half-written file is left
-    monkeypatch.setattr(store.os, "fsync", real)
+    monkeypatch.setattr(files.os, "fsync", real)
     before = len(made())
     assert toy(*RUN).code == 0
     again = [line for line in made()[before:] if line.startswith(("2.0", "40.0"))]
@@ -137,7 +137,7 @@ def test_a_read_only_folder_inside_the_run(toy, monkeypatch):
     def refused(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", "run/clips/x")
 
-    monkeypatch.setattr(store.tempfile, "mkstemp", refused)
+    monkeypatch.setattr(files.tempfile, "mkstemp", refused)
     outcome = toy(*RUN)
     assert outcome.code == 1 and is_one_line(outcome) and "not writable: run/clips/x" in outcome.err
 
@@ -221,7 +221,7 @@ def test_a_page_that_cannot_be_written_is_a_mistake_and_names_no_temporary_file(
 def test_an_error_of_writing_is_that_of_the_file_not_of_a_temporary_one(tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(IsADirectoryError) as caught:
-        store.write_atomically(tmp_path / "there", b"")
+        files.write_atomically(tmp_path / "there", b"")
     assert caught.value.filename == str(tmp_path / "there")
 
 

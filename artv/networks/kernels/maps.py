@@ -102,7 +102,7 @@ def norm_windows(
     skip_BCHW: Tensor | None = None,
 ) -> Tensor:
     """:func:`windows` of :func:`group_norm` with SiLU; in one kernel where a group fits into one program."""
-    if fuses(x_BCHW) and _group_size(x_BCHW, skip_BCHW, groups) <= _WINDOWED_TILE:
+    if fuses(x_BCHW) and math.prod(_group_tile(x_BCHW, len(weight_C), groups)) <= _WINDOWED_TILE:
         return _launch_group_norm(x_BCHW, skip_BCHW, groups, weight_C, bias_C, eps, True, shift, windows=True)
     y = group_norm(x_BCHW, groups, weight_C, bias_C, eps, silu=True, shift=shift, skip_BCHW=skip_BCHW)
     return windows(y)
@@ -134,10 +134,9 @@ def fuses(x_BCHW: Tensor) -> bool:
     return runs_on(x_BCHW) and x_BCHW.is_contiguous(memory_format=torch.channels_last)
 
 
-def _group_size(x: Tensor, skip: Tensor | None, groups: int) -> int:
-    """Values that a program holds which holds a group of a sample."""
-    C = x.shape[1] + (0 if skip is None else skip.shape[1])
-    return max(power_of_two(x.shape[2] * x.shape[3]), 16) * power_of_two(C // groups)
+def _group_tile(x: Tensor, channels: int, groups: int) -> tuple[int, int]:
+    """Rows and columns of what a program holds which holds a group of a sample."""
+    return max(power_of_two(x.shape[2] * x.shape[3]), 16), power_of_two(channels // groups)
 
 
 def _launch_group_norm(
@@ -155,7 +154,7 @@ def _launch_group_norm(
     C, positions = x_channels + (0 if skip is None else skip.shape[1]), H * W
     width, joined = C // groups, skip is not None
     maps, norm = (x, skip if joined else x), (weight, bias, *_given(shift, x))
-    rows, columns = max(power_of_two(positions), 16), power_of_two(width)
+    rows, columns = _group_tile(x, C, groups)
     if windows:
         y = x.new_empty(B * positions, 9 * C)
     else:
