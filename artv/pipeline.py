@@ -29,7 +29,7 @@ from artv.guidance import parse as parse_guidance
 from artv.images import Picture, load_images
 from artv.mask_rules import MaskRule, mask_rule
 from artv.networks import ArtVModel, InferenceModel
-from artv.networks.openvino_model import OpenVinoModel
+from artv.networks.openvino.model import OpenVinoModel
 from artv.networks.streams import SideStream
 from artv.progress import progress_bar, quiet_loading
 from artv.requests import check_count, check_name
@@ -65,7 +65,7 @@ class ArtVPipeline(DiffusionPipeline):
     model_cpu_offload_seq = "text_encoder->model->autoencoder"
     fast: bool | str = True
     """Sample through :class:`~artv.networks.InferenceModel`: the same up to rounding. False: the model itself.
-    ``"openvino"``: through :class:`~artv.networks.openvino_model.OpenVinoModel`, faster for few clips on few cores.
+    ``"openvino"``: through :class:`~artv.networks.openvino.model.OpenVinoModel`, faster for few clips on few cores.
     """
 
     def __init__(self, model: ArtVModel, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder) -> None:

@@ -6,8 +6,8 @@ Plugin authors need ``hookimpl`` and ``Component`` from here; the rest is import
 from importlib import import_module
 from typing import Any
 
-from artv_eval.components import API_VERSION, Component
-from artv_eval.hookspecs import hookimpl
+from artv_eval.plugins.components import API_VERSION, Component
+from artv_eval.plugins.hookspecs import hookimpl
 
 _LAZY = ("AblationContext", "CellSpec", "ClipRequest", "ClipSet", "FailedClip", "GeneratedClip", "Method", "Task")
 

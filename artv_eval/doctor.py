@@ -7,9 +7,9 @@ import platform
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.build import build, recipe, settings_of
-from artv_eval.components import KINDS
-from artv_eval.plugins import PluginManager
+from artv_eval.plugins.components import KINDS
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.plugins.recipe import build, recipe, settings_of
 
 OPTIONAL = {
     "decord": "reads video files fast; without it the reader pyav",
@@ -40,7 +40,7 @@ def examine(manager: PluginManager) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    from artv_eval.manifest import versions
+    from artv_eval.sweep.manifest import versions
 
     return {"system": platform.platform(), **versions()}
 
@@ -60,7 +60,7 @@ def _installed(package: str) -> str | None:
 
 def _checkpoints() -> list[dict[str, Any]]:
     from artv import presets
-    from artv_eval.checkpoints import digest
+    from artv_eval.methods.checkpoints import digest
 
     return [{"name": name, "digest": digest(name), "offline": True} for name in presets.packaged()]
 

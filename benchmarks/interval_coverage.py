@@ -35,8 +35,8 @@ from artv_eval.metrics.frechet import FrechetResampler, frechet_from_features
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.half_samples import Spread
 from artv_eval.metrics.kvd import KernelResampler, KvdEvaluator
+from artv_eval.metrics.reference_rows import FOLDER
 from artv_eval.metrics.statistics import paired_test
-from artv_eval.reference_rows import FOLDER
 
 REFERENCE = 512  # clips
 SETS = 2000  # from which an expectation is known

@@ -87,7 +87,7 @@ def main() -> None:
             gpus.start(
                 component,
                 [
-                    *("-m", "artv_eval.features.train_shapes", "--component", component, "--out", str(target)),
+                    *("-m", "artv_eval.feature_training.shapes", "--component", component, "--out", str(target)),
                     *("--minutes", str(args.feature_minutes), "--device", args.device, "--batch-size", str(batch)),
                 ],
             )

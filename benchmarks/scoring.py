@@ -59,8 +59,8 @@ def make_weights(path: Path) -> None:
 
 def ours(real: Path, fake: Path, weights: Path, cache: Path, device: str, resamples: int) -> tuple[float, float]:
     """Seconds and FVD."""
-    from artv_eval.decoding import Window
-    from artv_eval.folders import score_folders
+    from artv_eval.files.decoding import Window
+    from artv_eval.files.score import score_folders
 
     start = time.monotonic()
     evaluator = _evaluator(weights, device)
@@ -123,7 +123,7 @@ def peak_mib(code: str) -> float:
 def memory(folder: Path, clips: int) -> float:
     """Peak MiB of a process that describes ``clips`` files with an extractor that costs nothing."""
     return peak_mib(
-        "from artv_eval.decoding import Window\nfrom artv_eval.describe import describe_files, "
+        "from artv_eval.files.decoding import Window\nfrom artv_eval.files.describe import describe_files, "
         "video_files\nfrom artv_eval.metrics.fvd import FvdEvaluator\n"
         "class Means:\n    name, digest, dim = 'means', '0', 3\n"
         "    def __call__(self, x):\n        return x.float().mean((1, 3, 4))\n"
@@ -135,7 +135,7 @@ def memory(folder: Path, clips: int) -> float:
 def decoder_memory(folder: Path) -> float:
     """Peak MiB of a decoding process."""
     return peak_mib(
-        "from pathlib import Path\nfrom artv_eval.decoding import Window, decode\n"
+        "from pathlib import Path\nfrom artv_eval.files.decoding import Window, decode\n"
         f"sum(1 for _ in decode(sorted(Path({str(folder)!r}).iterdir()), Window(frames=16), workers=0))"
     )
 

@@ -35,10 +35,10 @@ import torch
 from scoring import FRAMES, cd_fvd, make_clip, make_weights
 
 from artv.data.readers import read_video
-from artv_eval.decoding import Decoders, Window, decode
-from artv_eval.describe import describe_files, video_files
 from artv_eval.features.i3d import InceptionI3d, i3d
 from artv_eval.features.precision import PRECISIONS, inference
+from artv_eval.files.decoding import Decoders, Window, decode
+from artv_eval.files.describe import describe_files, video_files
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
 from artv_eval.metrics.statistics import bootstrap_interval

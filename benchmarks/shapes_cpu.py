@@ -59,7 +59,7 @@ def serve(way: str, frames: int, steps: int, clips: int) -> None:
     about = {"from": str(Path(artv.__file__).resolve().parents[1]), "threads": torch.get_num_threads()}
     about["torch"] = torch.__version__
     if way == "openvino":
-        from artv.networks.openvino_graph import imported
+        from artv.networks.openvino.graph import imported
 
         about["openvino"] = imported().get_version()
     print(json.dumps(about), flush=True)

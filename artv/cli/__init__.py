@@ -6,10 +6,10 @@ import sys
 
 import typer
 
+from artv.cli.application import run
 from artv.cli.data import data
 from artv.cli.sample import sample
 from artv.cli.train import train
-from artv.command_line import run
 from artv.errors import UserError, WorkFailed
 
 SPIN = "20000"

@@ -50,7 +50,7 @@ def latents(
     device: Annotated[str | None, typer.Option(help="cuda or cpu; default: what there is")] = None,
 ) -> None:
     """Encode clips and captions once, as webdataset shards. The same command continues; several processes share it."""
-    from artv.training.command import latents_command
+    from artv.cli.train_command import latents_command
 
     latents_command(
         preset=preset,

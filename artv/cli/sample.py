@@ -30,7 +30,7 @@ def sample(
     ] = False,
 ) -> None:
     """Make one clip."""
-    from artv.sampling_command import sample_command
+    from artv.cli.sample_command import sample_command
 
     sample_command(
         prompts=prompt,

@@ -46,7 +46,7 @@ def train(
     device: Annotated[str | None, typer.Option(help="cuda or cpu; default: what there is")] = None,
 ) -> None:
     """Train ART-V. With several processes: accelerate launch -m artv train …"""
-    from artv.training.command import train_command
+    from artv.cli.train_command import train_command
 
     train_command(
         preset=preset,

@@ -2,7 +2,7 @@
 
 from artv.networks.conditional_unet import ConditionalUNet
 from artv.networks.deep_features import DeepFeatures, deep_features
-from artv.networks.inference_model import InferenceModel
+from artv.networks.fast.model import InferenceModel
 from artv.networks.model import ArtVModel, Conditions, Encoded, Prediction
 from artv.networks.windows import Windows
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import typer
 
-from artv.command_line import run
+from artv.cli.application import run
 from artv_eval.cli import doctor, efficiency, plugins, protocols, report, score, sensitivity, sweep
 from artv_eval.cli.completion import take_options
 from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
-from artv_eval.plugins import PluginManager, PluginOptions
+from artv_eval.plugins.manager import PluginManager, PluginOptions
 
 COMPLETING = "_ARTV_EVAL_COMPLETE"  # set by the shell's completion script
 

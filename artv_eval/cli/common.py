@@ -9,8 +9,8 @@ from typing import Any
 
 import typer
 
-from artv_eval.plugins import PluginManager
-from artv_eval.results import Results
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.results.rows import Results
 
 
 def complete(kind: str) -> Callable[[typer.Context, str], list[str]]:
@@ -31,7 +31,7 @@ def words(text: str | None) -> tuple[str, ...] | None:
 
 def reporter(manager: PluginManager, name: str) -> Callable[[Results], str]:
     """The ``reporters`` component that ``--format`` names, found before any work is done."""
-    from artv_eval.build import build, recipe
+    from artv_eval.plugins.recipe import build, recipe
 
     return build(manager, recipe(manager, "reporters", name))
 
@@ -83,7 +83,7 @@ def read_settings(path: str | None, assignments: Sequence[str]) -> dict[str, dic
         UserError: the file is missing, is no YAML, or has another form; a ``--set`` has another form.
     """
     from artv.errors import UserError
-    from artv_eval.build import parse_assignments
+    from artv_eval.plugins.recipe import parse_assignments
 
     settings: dict[str, dict[str, Any]] = {}
     if path is not None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from artv_eval.cli.common import quiet_stdout
-from artv_eval.plugins import PluginManager
+from artv_eval.plugins.manager import PluginManager
 
 
 def doctor(

@@ -106,6 +106,6 @@ def choose_device(device: str | None) -> str:
 
 
 def _manager(context: typer.Context):
-    from artv_eval.plugins import PluginManager
+    from artv_eval.plugins.manager import PluginManager
 
     return PluginManager(context.obj)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from artv.errors import UserError, closest
-from artv_eval.components import KINDS
-from artv_eval.plugins import Entry, PluginManager
+from artv_eval.plugins.components import KINDS
+from artv_eval.plugins.manager import Entry, PluginManager
 
 app = typer.Typer(help="Lists, explains and makes plugins.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -114,7 +114,7 @@ def show(
 
 def explanation(manager: PluginManager, entry: Entry) -> dict[str, Any]:
     """A component, its settings and its documentation; ``error`` if it cannot be imported."""
-    from artv_eval.build import settings_of
+    from artv_eval.plugins.recipe import settings_of
 
     shown: dict[str, Any] = {
         **entry.provenance(),
@@ -165,7 +165,7 @@ def new(
     """Writes a plugin from a template: it installs, passes its tests and runs as it is."""
     from pathlib import Path
 
-    from artv_eval.scaffold import new_plugin, trials
+    from artv_eval.plugins.scaffold import new_plugin, trials
 
     root = new_plugin(name, kind, Path(out))
     steps = [f'pip install -e "{root}[test]"', "artv-eval plugins list", f"python -m pytest {root}"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from artv_eval.cli.common import complete, quiet_stdout, read_settings
-from artv_eval.plugins import PluginManager
+from artv_eval.plugins.manager import PluginManager
 
 app = typer.Typer(help="Lists and shows protocol cards.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -30,7 +30,7 @@ def list_(
 
 def _row(manager: PluginManager, name: str) -> dict[str, Any]:
     from artv.errors import UserError
-    from artv_eval.build import build, recipe
+    from artv_eval.plugins.recipe import build, recipe
 
     row: dict[str, Any] = {"name": name, "hash": None, "summary": "", "distribution": None}
     try:
@@ -57,9 +57,9 @@ def show(
     """Shows all fields of a protocol, as a card to begin one's own with; what is no field is a comment."""
     manager = PluginManager(context.obj)
     with quiet_stdout():
-        from artv_eval.build import build
-        from artv_eval.plan import Assignments
-        from artv_eval.recipes import protocol_recipe
+        from artv_eval.plugins.recipe import build
+        from artv_eval.sweep.metric_recipes import protocol_recipe
+        from artv_eval.sweep.plan import Assignments
 
         assignments = Assignments(read_settings(None, set_))
         protocol = build(manager, protocol_recipe(manager, name, assignments.take("protocol")))
@@ -80,8 +80,8 @@ def show(
 
 def _check_metrics(manager: PluginManager, protocol: Any) -> None:
     """Raises UserError where a metric, an extractor or a setting that the protocol names does not exist."""
-    from artv_eval.plan import Assignments
-    from artv_eval.recipes import metric_recipe
+    from artv_eval.sweep.metric_recipes import metric_recipe
+    from artv_eval.sweep.plan import Assignments
 
     fixed = getattr(protocol, "metric_settings", {})
     for name in dict.fromkeys([*getattr(protocol, "metrics", ()), *fixed]):

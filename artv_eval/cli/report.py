@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from artv_eval.cli.common import complete, quiet_stdout, reporter, say
-from artv_eval.plugins import PluginManager
+from artv_eval.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    from artv_eval.results import Results
+    from artv_eval.results.rows import Results
 
 
 def report(
@@ -31,7 +31,7 @@ def report(
         from dataclasses import replace
 
         from artv_eval.report.html import load_run, page
-        from artv_eval.results import merged
+        from artv_eval.results.rows import merged
 
         loaded = [load_run(Path(folder)) for folder in run]
         results = merged([item for item, _ in loaded])

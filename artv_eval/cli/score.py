@@ -17,11 +17,11 @@ from artv_eval.cli.common import (
     words,
 )
 from artv_eval.errors import Interrupted, WorkFailed
-from artv_eval.plugins import PluginManager
+from artv_eval.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    from artv_eval.results import Results
-    from artv_eval.score import Metric
+    from artv_eval.results.rows import Results
+    from artv_eval.sweep.score_cells import Metric
 
 VIDEO_METRICS = ("fvd", "fvd_infinity", "kvd", "window_fvd", "window_fvd_drift")
 DEFAULT_PROTOCOL = "shapes@1"
@@ -83,7 +83,7 @@ def score(
 def _end(results: "Results") -> None:
     """Raises WorkFailed for a withheld or failed metric, and if no metric is left; one absent is told in the table."""
     from artv_eval.report.tables import absences
-    from artv_eval.results import OK
+    from artv_eval.results.rows import OK
 
     lost = [row for row in results.rows if row.status != OK]
     if len(lost) == len(results.rows) or any(not row.status.startswith("absent") for row in lost):
@@ -116,12 +116,12 @@ def _score(
     cache: bool,
 ) -> "Results":
     from artv.errors import UserError
-    from artv_eval.captions import read_captions
-    from artv_eval.describe import WORKERS, default_cache, video_files
-    from artv_eval.devices import check_device
-    from artv_eval.folders import score_folders
-    from artv_eval.plan import Assignments, digest
-    from artv_eval.results import OK
+    from artv_eval.files.captions import read_captions
+    from artv_eval.files.describe import WORKERS, default_cache, video_files
+    from artv_eval.files.score import score_folders
+    from artv_eval.results.rows import OK
+    from artv_eval.sweep.devices import check_device
+    from artv_eval.sweep.plan import Assignments, digest
 
     check_device(device)
     if not metrics:
@@ -161,8 +161,8 @@ def _metrics(
     device: str,
 ) -> tuple[Any, list["Metric"], dict[str, Any]]:
     """The protocol card, the metrics, absent where weights are, and by their names what ``--set`` changed."""
-    from artv_eval.build import build
-    from artv_eval.recipes import changed_convention, metric_of, metric_recipe, protocol_recipe
+    from artv_eval.plugins.recipe import build
+    from artv_eval.sweep.metric_recipes import changed_convention, metric_of, metric_recipe, protocol_recipe
 
     card = build(manager, protocol_recipe(manager, protocol, assignments.take("protocol")))
     fixed = {name: dict(values) for name, values in getattr(card, "metric_settings", {}).items()}
@@ -181,7 +181,7 @@ def _field(card: Any, name: str, default: Any) -> Any:
 
 
 def _window(card: Any, changes: dict[str, Any]) -> Any:
-    from artv_eval.decoding import Window
+    from artv_eval.files.decoding import Window
 
     own = _field(card, "frames", None)
     first = None if own is not None else card.requests(num=1)[0]
@@ -195,7 +195,7 @@ def _window(card: Any, changes: dict[str, Any]) -> Any:
 
 def _label(card: Any, changes: dict[str, Any]) -> tuple[str, str]:
     """The protocol as shown, with what the command line changed of it, and its hash."""
-    from artv_eval.plan import digest
+    from artv_eval.sweep.plan import digest
 
     given = {name: value for name, value in changes.items() if value is not None}
     label = " ".join([card.name, *(f"{name}={value}" for name, value in given.items())])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from artv_eval.cli.common import check_above_zero, check_least, check_share, complete, quiet_stdout, say
-from artv_eval.plugins import PluginManager
+from artv_eval.plugins.manager import PluginManager
 
 
 def sensitivity(
@@ -47,12 +47,12 @@ def sensitivity(
     manager = PluginManager(context.obj)
     notes: list[str] = []
     with quiet_stdout():
-        from artv_eval.build import build, recipe
-        from artv_eval.decoding import Window
-        from artv_eval.describe import WORKERS, default_cache
-        from artv_eval.devices import check_device
-        from artv_eval.results import BadFile, plain_row
-        from artv_eval.sensitivity import sensitivity as run
+        from artv_eval.files.decoding import Window
+        from artv_eval.files.describe import WORKERS, default_cache
+        from artv_eval.files.sensitivity import sensitivity as run
+        from artv_eval.plugins.recipe import build, recipe
+        from artv_eval.results.rows import BadFile, plain_row
+        from artv_eval.sweep.devices import check_device
 
         check_device(device)
         bad: list[BadFile] = []

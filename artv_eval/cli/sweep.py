@@ -11,10 +11,10 @@ import typer
 from artv.errors import WorkFailed
 from artv_eval.cli.common import complete, quiet_stdout, read_settings, reporter, say, words
 from artv_eval.errors import Interrupted
-from artv_eval.plugins import PluginManager
+from artv_eval.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    from artv_eval.prepare import Prepared
+    from artv_eval.sweep.prepare import Prepared
 
 
 def sweep(
@@ -70,10 +70,10 @@ def sweep(
     run: Path | None = None
     try:
         with quiet_stdout():
-            from artv_eval.plan import SweepRequest
-            from artv_eval.prepare import SweepOptions, prepare
             from artv_eval.report.tables import absences
-            from artv_eval.sweep import run_sweep
+            from artv_eval.sweep.plan import SweepRequest
+            from artv_eval.sweep.prepare import SweepOptions, prepare
+            from artv_eval.sweep.run import run_sweep
 
             request = SweepRequest(
                 ablations=tuple(ablation),
@@ -153,7 +153,7 @@ def finished(prepared: "Prepared") -> dict[str, int]:
     """Cell id → clips that are already there. Makes no folder."""
     if not prepared.run.is_dir():
         return {cell.id: 0 for cell in prepared.cells}
-    from artv_eval.store import RunStore
+    from artv_eval.results.store import RunStore
 
     store = RunStore(prepared.run)
     total = len(prepared.indices)

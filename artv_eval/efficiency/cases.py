@@ -204,7 +204,7 @@ def find_cases(names: Sequence[str], manager: Any = None) -> list[Case]:
     """Cases by name: built-in ones, else of a registered method that has ``efficiency_case``.
 
     Args:
-        manager: an ``artv_eval.plugins.PluginManager``; None looks at the built-in ones only.
+        manager: an ``artv_eval.plugins.manager.PluginManager``; None looks at the built-in ones only.
 
     Raises:
         UserError: an unknown method, or one that cannot be measured.

@@ -1,5 +1,6 @@
 """Tasks on the machines of a Ray cluster, or on the cores of this one. All of them must see the run folder."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ class RayExecutor:
 
     def _connect(self) -> None:
         try:
-            self._ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
+            self._ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         except ConnectionError as error:
             raise UserError(f"no Ray cluster at {self.address!r}: {' '.join(str(error).split())}") from None
 

@@ -3,7 +3,8 @@
     features = shapes_classifier()           # uint8 (B, T, 3, H, W) -> float32 (B, 64)
     scores = features.attributes(clips)      # recognises colours, shapes and (colour, motion) pairs
 
-Weights are folders with ``model.safetensors`` (fp16) and ``config.json``, made by ``artv_eval.features.train_shapes``.
+Weights are folders with ``model.safetensors`` (fp16) and ``config.json``, made by
+``artv_eval.feature_training.shapes``.
 
 Shape suffixes: B clips, T frames, C channels, H W pixels, D features, N pictures.
 """
@@ -32,7 +33,7 @@ from artv_eval.features.shapes_networks import (
 
 ASSETS = Path(artv_eval.__file__).parent / "assets"
 SIZE = 64
-REMAKE = "python -m artv_eval.features.train_shapes --component {component} --out {folder}"
+REMAKE = "python -m artv_eval.feature_training.shapes --component {component} --out {folder}"
 
 
 class ShapesFeatures:

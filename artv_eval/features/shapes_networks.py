@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from artv.data.shapes import COLOURS, MOTIONS, SHAPES, SPEEDS, TINTS
 from artv.data.shapes_words import caption
-from artv_eval.features.corruptions import CORRUPTIONS
+from artv_eval.corruptions import CORRUPTIONS
 
 BACKGROUND = 48  # descriptors: 4 × 4 cells of 3 colours
 

@@ -11,7 +11,7 @@ from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.base import BATCH, SetEvaluator, batched, frames_of
 from artv_eval.metrics.frechet import FrechetResampler, canonical_rank, each, frechet_from_features
-from artv_eval.reference_rows import shipped
+from artv_eval.metrics.reference_rows import shipped
 
 
 class FeatureEvaluator(SetEvaluator):

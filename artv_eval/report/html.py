@@ -19,8 +19,8 @@ from artv.video import write_video
 from artv_eval.report import tables
 from artv_eval.report.pareto import trades
 from artv_eval.report.plots import curves_svg, trade_svg
-from artv_eval.results import OK, Results
-from artv_eval.store import RunStore, read_json
+from artv_eval.results.rows import OK, Results
+from artv_eval.results.store import RunStore, read_json
 
 PROMPTS = 6  # shown with their clips
 

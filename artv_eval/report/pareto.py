@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from artv_eval.results import OK, Results, Row
+from artv_eval.results.rows import OK, Results, Row
 
 COST = "seconds"
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from artv_eval.report.pareto import Trade
-from artv_eval.results import Curve
+from artv_eval.results.rows import Curve
 
 
 def curves_svg(curves: Sequence[Curve]) -> str:

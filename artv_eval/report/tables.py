@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from artv.errors import UserError
-from artv_eval.results import OK, Comparison, Flaw, Results, Row
+from artv_eval.results.rows import OK, Comparison, Flaw, Results, Row
 
 HEAD = ("metric", "cell", "value", "95 % interval", "n", "protocol")
 PAIR_HEAD = ("metric", "a − b", "difference", "95 % interval", "p (Holm)", "n")

@@ -59,7 +59,7 @@ class _Frame:
     """One frame to sample, by its number: three samples with conditions of their own, or some rows of them."""
 
     def __init__(self, number: int, rows: slice = EVERYONE) -> None:
-        from artv_eval.methods import load_pipeline
+        from artv_eval.methods.artv import load_pipeline
 
         model = load_pipeline("shapes", "cpu").sampled_model()
         sizes, stream = model.sizes, torch.Generator().manual_seed(number)
@@ -93,8 +93,8 @@ def _check_exact(
     acceleration: Any, settings: Mapping[str, Any], exact: Mapping[str, Any] | None, wanted: Tensor
 ) -> None:
     from artv.errors import UserError
-    from artv_eval.build import settings_of
-    from artv_eval.components import KINDS
+    from artv_eval.plugins.components import KINDS
+    from artv_eval.plugins.recipe import settings_of
 
     known, _ = settings_of(acceleration, KINDS["accelerations"])
     if "every" in known:

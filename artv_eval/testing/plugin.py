@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from artv_eval.components import KINDS
-from artv_eval.loading import Plugin
-from artv_eval.plugins import PluginManager, PluginOptions
+from artv_eval.plugins.components import KINDS
+from artv_eval.plugins.discovery import Plugin
+from artv_eval.plugins.manager import PluginManager, PluginOptions
 
 
 def check_plugin(name: str, *, folders: Sequence[str] = ()) -> Plugin:

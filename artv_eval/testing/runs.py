@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from artv_eval.api import AblationContext, CellSpec, ClipRequest, GeneratedClip, Task
-from artv_eval.build import plain
-from artv_eval.components import KINDS
-from artv_eval.generate import check_clip
+from artv_eval.plugins.components import KINDS
+from artv_eval.plugins.recipe import plain
+from artv_eval.sweep.generate import check_clip
 from artv_eval.testing.clips import toy_requests
 from artv_eval.testing.settings import check_settings, made, refuses_unknown_settings, same
 
@@ -88,7 +88,7 @@ def check_ablation(ablation: Any, *, settings: Mapping[str, Any] | None = None, 
 
 
 def _installed(kind: str) -> list[str]:
-    from artv_eval.plugins import PluginManager
+    from artv_eval.plugins.manager import PluginManager
 
     assert kind in KINDS, f"there is no kind {kind!r}"
     return PluginManager().names(kind)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from artv_eval.api import ClipSet
-from artv_eval.results import Comparison, Flaw, Results, Row
+from artv_eval.results.rows import Comparison, Flaw, Results, Row
 from artv_eval.testing.clips import toy_clips
 from artv_eval.testing.settings import check_settings, made, refuses_unknown_settings, same
 

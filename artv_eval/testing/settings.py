@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
-from artv_eval.build import plain, settings_of
-from artv_eval.components import KINDS
+from artv_eval.plugins.components import KINDS
+from artv_eval.plugins.recipe import plain, settings_of
 
 NO_SUCH_SETTING = "no_such_setting_of_anything"
 

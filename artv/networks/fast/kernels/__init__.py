@@ -1,0 +1,36 @@
+"""Fused operations that PyTorch runs as several: norms with what comes before and after them, GEGLU, small attention.
+
+On CUDA they are Triton kernels; elsewhere, and with ``launching.ENABLED`` off, PyTorch's own operations. PyTorch's CUDA
+group norm knows no channels-last: it copies the map to another layout, and the next convolution copies it back. Its
+convolutions add their bias in a pass of its own, and its attention has a start-up that small maps feel.
+"""
+
+from artv.networks.fast.kernels.maps import (
+    Shift,
+    add_bias,
+    add_shifted,
+    fuses,
+    group_norm,
+    norm_windows,
+    upsample,
+    windows,
+    windows_product,
+)
+from artv.networks.fast.kernels.tokens import add_layer_norm, attention, geglu, layer_norm, linear_geglu
+
+__all__ = [
+    "Shift",
+    "add_bias",
+    "add_layer_norm",
+    "add_shifted",
+    "attention",
+    "fuses",
+    "geglu",
+    "group_norm",
+    "layer_norm",
+    "linear_geglu",
+    "norm_windows",
+    "upsample",
+    "windows",
+    "windows_product",
+]

@@ -1,0 +1,1 @@
+"""Folders of video files: decoded, described and scored (``artv-eval score`` and ``sensitivity``)."""

@@ -1,0 +1,333 @@
+"""Rows of video files under metrics: decoded once for all of them, kept for the next time.
+
+    found = describe_files(video_files("fake/"), [fvd()], Window(frames=16, fps=8.0))
+    found.rows                    # digest of the metric → (n, d)
+
+Files are decoded by processes of their own, while the network works on the clips before. A file that cannot be read is
+named and counted. Rows are kept under a key of everything they depend on: the file's content, the window, the
+transform, the metric's weights.
+
+Shape suffixes: T frames, H W pixels, n clips, d numbers a row.
+"""
+
+import json
+import os
+import time
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from artv.errors import UserError, WorkFailed
+from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
+from artv_eval.features.base import digest_of
+from artv_eval.features.precision import switched
+from artv_eval.features.weights import sha256_of
+from artv_eval.files.decoding import VIDEO_SUFFIXES, Decoded, Decoders, Window
+from artv_eval.results.rows import reason
+
+SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
+BATCH = 16
+FACTS = "facts-1"
+SAVE_SECONDS = 30.0  # between two writes of the rows: what a kill costs; an interruption costs a batch
+WORKERS = min(os.cpu_count() or 2, 16)  # decoding processes
+
+
+def video_files(folder: str | Path) -> list[Path]:
+    """The video files of a folder, sorted by name. Raises UserError when it is no folder or holds none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; give a folder of video files ({', '.join(SUFFIXES)})")
+    files = sorted(file for file in _walk(folder, set()) if file.suffix.lower() in SUFFIXES and not file.is_dir())
+    if not files:
+        raise UserError(f"{folder} holds no video files ({', '.join(SUFFIXES)})")
+    return files
+
+
+def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """All that lies below, through links to folders too, each folder once."""
+    if (real := folder.resolve()) in seen:
+        return
+    seen.add(real)
+    with suppress(OSError):  # of a folder that cannot be read
+        for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):  # a clip by its own name
+            if path.is_dir():
+                yield from _walk(path, seen)
+            yield path
+
+
+class RowCache:
+    """Rows by a digest of all that they depend on, one file for each metric and window.
+
+    Args:
+        folder: where they are kept; None keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+
+    def load(self, key: str) -> dict[str, np.ndarray]:
+        """file digest → row. A damaged file counts as absent."""
+        if self.folder is None or not (path := self.folder / f"{key}.npz").is_file():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return {}
+
+    def save(self, key: str, rows: Mapping[str, np.ndarray]) -> None:
+        """Replaces the file in one step."""
+        if self.folder is None or not rows:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".{key}.{os.getpid()}.npz"
+        np.savez(part, keys=np.array(list(rows)), rows=np.stack(list(rows.values())))
+        part.replace(self.folder / f"{key}.npz")
+
+
+def default_cache() -> Path:
+    """``$XDG_CACHE_HOME/artv_eval/rows`` or ``~/.cache/artv_eval/rows``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "artv_eval" / "rows"
+
+
+@dataclass(kw_only=True)
+class Described:
+    """Rows of the files that could be read, by the digest of the metric; ``bad``: file → why not.
+
+    ``failed``: digest of a metric that could not describe the files → why, as its row's status.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    rows: dict[str, np.ndarray] = field(default_factory=dict)
+    bad: dict[Path, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    rates: dict[float, Path] = field(default_factory=dict)
+    sizes: dict[tuple[int, int], Path] = field(default_factory=dict)
+    digest: str = ""  # of the contents of the files, whatever their names and order
+
+    @property
+    def bad_share(self) -> float:
+        """Files that could not be read, of all."""
+        return len(self.bad) / max(len(self.bad) + len(self.files), 1)
+
+    def withheld(self, allowed: float, name: str) -> str | None:
+        """The status of a metric of these files, if more of them are bad than ``allowed``."""
+        if self.bad_share <= allowed:
+            return None
+        total, worst = len(self.bad) + len(self.files), next(iter(self.bad.values()))
+        return (
+            f"withheld: {len(self.bad)} of {total} {name} files cannot be read, more than the {allowed:.0%} allowed "
+            f"({worst})"
+        )
+
+
+def describe_files(
+    files: Sequence[Path],
+    evaluators: Sequence[Evaluator],
+    window: Window,
+    *,
+    captions: Mapping[Path, str] | None = None,
+    cache: Path | None = None,
+    decoders: Decoders | None = None,
+    workers: int = WORKERS,
+    timeout: float = 60.0,
+    on_clip: Callable[[int], None] | None = None,
+) -> Described:
+    """Rows of every file under every evaluator; evaluators of one digest share them.
+
+    An evaluator that raises has no rows, and the others have theirs.
+
+    Args:
+        decoders: processes to use, for several calls; without, so many ``workers`` with this ``timeout`` are started.
+
+    Raises:
+        UserError: files of different sizes without a transform that makes them equal, or of different rates without
+            a rate in the window.
+    """
+    describer = _Describer(files, evaluators, window, captions or {}, RowCache(cache), on_clip)
+    if decoders is not None:
+        return describer.run(decoders)
+    with Decoders(min(workers, len(describer.missing)), timeout) as own:
+        return describer.run(own)
+
+
+class _Describer:
+    """One pass over the files: what is kept is not decoded again."""
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        evaluators: Sequence[Evaluator],
+        window: Window,
+        captions: Mapping[Path, str],
+        cache: RowCache,
+        on_clip: Callable[[int], None] | None,
+    ):
+        self.files, self.window, self.captions, self.cache, self.on_clip = files, window, captions, cache, on_clip
+        self.evaluators = {evaluator.digest: evaluator for evaluator in evaluators}
+        shape = json.dumps(asdict(window), sort_keys=True, default=str)
+        # beside the metrics' rows, each file's rate and size, so that mixtures are seen without decoding again
+        self.names = {digest: digest_of([digest, shape]) for digest in (*self.evaluators, FACTS)}
+        self.kept = {digest: cache.load(name) for digest, name in self.names.items()}
+        with ThreadPoolExecutor(WORKERS) as pool:
+            self.contents = list(pool.map(_content, files))
+        self.keys = [self._key(place, file) for place, file in enumerate(files)]
+        self.missing = [i for i, key in enumerate(self.keys) if any(key not in kept for kept in self.kept.values())]
+        self.found = Described()
+
+    def _key(self, place: int, file: Path) -> str:
+        seed = str(place) if self.window.which == "random" else ""
+        return digest_of([self.contents[place], self.captions.get(file, ""), seed])
+
+    def run(self, decoders: Decoders) -> Described:
+        missing = self.missing
+        clips = decoders.decode([self.files[i] for i in missing], self.window, missing)
+        pool, at_once = _describing(any(_on_gpu(evaluator) for evaluator in self.evaluators.values()))
+        batch: list[tuple[int, Decoded]] = []
+        waiting: deque[Future[Rows]] = deque()
+        saved = time.monotonic()
+        with switched():
+            try:
+                for done, (i, clip) in enumerate(zip(missing, clips, strict=True)):
+                    if clip.error is not None:
+                        self.found.bad[clip.path] = clip.error
+                    else:
+                        self._check(clip.path, *_facts(clip))
+                        batch.append((i, clip))
+                    if len(batch) == BATCH:
+                        waiting.append(pool.submit(self._describe, batch))
+                        batch = []
+                    while len(waiting) > at_once:
+                        self._keep(waiting.popleft().result())
+                    if time.monotonic() - saved > SAVE_SECONDS:
+                        self._save()
+                        saved = time.monotonic()
+                    if self.on_clip is not None:
+                        self.on_clip(done + 1 + len(self.files) - len(missing))
+                if batch:
+                    waiting.append(pool.submit(self._describe, batch))
+                while waiting:
+                    self._keep(waiting.popleft().result())
+            finally:
+                for future in waiting:
+                    future.cancel()
+                wait(waiting)
+                for future in waiting:  # described before an interruption
+                    if not future.cancelled() and future.exception() is None:
+                        self._keep(future.result())
+                if missing:
+                    self._save()
+        return self._collect()
+
+    def _check(self, path: Path, fps: float, height: float, width: float) -> None:
+        self.found.rates.setdefault(round(fps, 3), path)
+        check_rates(self.window, self.found.rates)
+        if (size := (int(height), int(width))) not in self.found.sizes:
+            self.found.sizes[size] = path
+            check_sizes(list(self.evaluators.values()), self.found.sizes)
+
+    def _describe(self, batch: Sequence[tuple[int, Decoded]]) -> "Rows":
+        clips = [clip.frames for _, clip in batch if clip.frames is not None]
+        requests = [self._request(i, frames) for (i, _), frames in zip(batch, clips, strict=True)]
+        clip_set = ClipSet(requests, lambda k: GeneratedClip(clips[k]))
+        keys = [self.keys[i] for i, _ in batch]
+        found = {FACTS: dict(zip(keys, (np.array(_facts(clip)) for _, clip in batch), strict=True))}
+        for digest, evaluator in self.evaluators.items():
+            if digest in self.found.failed:
+                continue
+            try:
+                found[digest] = dict(zip(keys, np.asarray(evaluator.describe(clip_set)), strict=True))
+            except (WorkFailed, OSError):
+                raise
+            except Exception as error:
+                self.found.failed[digest] = reason(error)
+        return found
+
+    def _keep(self, found: "Rows") -> None:
+        for digest, rows in found.items():
+            self.kept[digest].update(rows)
+
+    def _request(self, i: int, frames: np.ndarray) -> ClipRequest:
+        return ClipRequest(
+            index=i,
+            prompt=self.captions.get(self.files[i], ""),
+            seed=0,
+            num_frames=len(frames),
+            height=frames.shape[1],
+            width=frames.shape[2],
+            fps=self.window.fps or 0.0,
+        )
+
+    def _save(self) -> None:
+        for digest, name in self.names.items():
+            self.cache.save(name, self.kept[digest])
+
+    def _collect(self) -> Described:
+        good = [i for i, file in enumerate(self.files) if file not in self.found.bad]
+        self.found.files = [self.files[i] for i in good]
+        for i in good:
+            self._check(self.files[i], *self.kept[FACTS][self.keys[i]])
+        self.found.digest = digest_of(sorted(self.contents[i] for i in good))[:12]
+        if good:
+            there = {digest: kept for digest, kept in self.kept.items() if digest not in self.found.failed}
+            self.found.rows = {digest: np.stack([kept[self.keys[i]] for i in good]) for digest, kept in there.items()}
+        return self.found
+
+
+Rows = dict[str, dict[str, np.ndarray]]
+"""digest of a metric → key of a file → its row."""
+
+
+@cache
+def _describing(on_gpu: bool) -> tuple[ThreadPoolExecutor, int]:
+    """The threads that describe, and how many. On a GPU two, so that a batch is put together beside another.
+
+    They stay: what cuDNN has prepared for a network (seconds, for I3D) is known to the thread that asked for it.
+    """
+    threads = 2 if on_gpu else 1
+    return ThreadPoolExecutor(threads, thread_name_prefix="describing"), threads
+
+
+def _content(file: Path) -> str:
+    try:
+        return sha256_of(file)
+    except OSError as error:
+        return f"unreadable {file} {error}"
+
+
+def _on_gpu(evaluator: Evaluator) -> bool:
+    features = getattr(evaluator, "features", None)
+    return str(getattr(features, "device", "cpu")).startswith("cuda")
+
+
+def _facts(clip: Decoded) -> tuple[float, float, float]:
+    assert clip.frames is not None
+    return clip.fps, float(clip.frames.shape[1]), float(clip.frames.shape[2])
+
+
+def check_rates(window: Window, rates: Mapping[float, Path]) -> None:
+    """Raises UserError when files differ in rate and the window does not say which one counts."""
+    if window.fps is None and len(rates) > 1:
+        (a, one), (b, other) = sorted(rates.items())[:2]
+        raise UserError(f"{one} has {a:g} fps and {other} {b:g}: say at which rate to compare them (frames.fps, --fps)")
+
+
+def check_sizes(evaluators: Sequence[Evaluator], sizes: Mapping[tuple[int, int], Path]) -> None:
+    """Raises UserError when files differ in size and a metric's transform does not make them equal."""
+    for transform in {getattr(evaluator, "transform", None) for evaluator in evaluators}:
+        seen: dict[tuple[int, int], tuple[int, int]] = {}
+        for size in sizes:
+            seen.setdefault(transform.output_size(*size) if transform is not None else size, size)
+        if len(seen) > 1:
+            a, b = list(seen.values())[:2]
+            raise UserError(
+                f"{sizes[a]} has {a[0]} x {a[1]} pixels and {sizes[b]} {b[0]} x {b[1]}: say how to make them equal "
+                "(--size, a protocol with a transform) or separate them"
+            )

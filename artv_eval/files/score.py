@@ -1,0 +1,190 @@
+"""Metrics of folders of video files of any model: what ``artv-eval score`` does.
+
+    found = score_folders("real/", "fake/", [fvd()], Window(frames=16, fps=8.0))
+    found.rows                    # value, interval, n, or why there is none
+
+Files are decoded once for all metrics (``describe.py``). A file that cannot be read is named and counted; above the
+share that the protocol allows, metrics are withheld.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError
+from artv_eval.api import Evaluator
+from artv_eval.features.base import digest_of
+from artv_eval.files.captions import Captions
+from artv_eval.files.decoding import Decoders, Window
+from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files, video_files
+from artv_eval.metrics.base import curve_of
+from artv_eval.metrics.doubts import doubts
+from artv_eval.metrics.statistics import bootstrap_interval
+from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, reason
+
+GIVEN = {"captions": "--captions FILE", "reference": "--real DIR"}
+"""What a metric may need that the caller can give, with the option that gives it."""
+
+UNHELD = {
+    "real": "the ground truth of each clip",
+    "first_frame": "given first frames",
+    "mask": "the masks of the model",
+    "labels": "labels of what moves",
+}
+"""What a metric may need that no video file holds."""
+
+
+def lacking(evaluator: Evaluator, given: frozenset[str]) -> str | None:
+    """The status of a metric that needs more than the files and what is ``given`` with them, or None."""
+    missing = sorted(evaluator.needs - given)
+    if unheld := [UNHELD.get(name, name) for name in missing if name not in GIVEN]:
+        return f"absent: it needs {' and '.join(unheld)}, which video files do not hold; a sweep has it"
+    return f"absent: it needs {' and '.join(GIVEN[name] for name in missing)}" if missing else None
+
+
+def score_folders(
+    real: str | Path | None,
+    fake: str | Path,
+    evaluators: Sequence[Evaluator],
+    window: Window,
+    *,
+    absent: Mapping[str, str] | None = None,
+    captions: Captions | None = None,
+    bad_files: float = 0.01,
+    protocol: str = "folders",
+    protocol_hash: str = "",
+    hashes: Mapping[str, str] | None = None,
+    real_which: str | None = None,
+    cache: Path | None = None,
+    workers: int = WORKERS,
+    timeout: float = 60.0,
+    resamples: int = 1000,
+    on_clip: Callable[[str, int, int], None] | None = None,
+) -> Results:
+    """Values with intervals of the clips in ``fake``, against those in ``real`` where the metric needs them.
+
+    A metric that these files cannot have, or that fails on them, is a row that says why.
+
+    Args:
+        real: None is enough for metrics without a reference.
+        absent: metric → status, of metrics that have no evaluator, for their rows.
+        captions: of the files in ``fake``, for CLIPSIM.
+        bad_files: share of unreadable files above which metrics are withheld.
+        protocol, protocol_hash: as shown in the rows; of a metric with a reference, the hash also covers its files.
+        hashes: metric → its hash, where its settings are not the protocol's.
+        real_which: the part of a real video that is taken, if not the window's.
+        on_clip: progress: folder, files done, files in all.
+
+    Raises:
+        UserError: no metric can be had, fewer than 2 files, a file without a caption where one is needed, files that
+            differ as :func:`describe_files` says.
+    """
+    given = frozenset({"reference"} if real is not None else ()) | ({"captions"} if captions is not None else set())
+    statuses = {e.name: status for e in evaluators if (status := lacking(e, given)) is not None} | dict(absent or {})
+    possible = [evaluator for evaluator in evaluators if evaluator.name not in statuses]
+    if not possible:
+        why = "; ".join(f"{name}: {status.removeprefix('absent: ')}" for name, status in statuses.items())
+        raise UserError(f"no metric can be computed: {why}")
+    needing = [evaluator for evaluator in possible if "reference" in evaluator.needs]
+    sides = {"fake": _Side(Path(fake), possible, captions)}
+    if needing and real is not None:
+        sides["real"] = _Side(Path(real), needing, None)
+    found = {}
+    with Decoders(workers, timeout) as decoders:
+        for name, side in sides.items():
+            which = (real_which or window.which) if name == "real" else window.which
+            found[name] = describe_files(
+                side.files, side.evaluators, replace(window, which=which), captions=side.captions, cache=cache,
+                decoders=decoders, on_clip=_counted(on_clip, name, len(side.files)),
+            )  # fmt: skip
+    ours, theirs = found["fake"], found.get("real", Described())
+    check_rates(window, {**theirs.rates, **ours.rates})
+    check_sizes(needing, {**theirs.sizes, **ours.sizes})
+    label: dict[str, Any] = {"ablation": None, "cell": Path(fake).name, "method": Path(fake).name, "protocol": protocol}
+    empty = Row(**label, metric="", value=None, ci_low=None, ci_high=None, n=0, protocol_hash=protocol_hash)
+    rows, curves, valued = [], [], []
+    for evaluator in evaluators:
+        key = (hashes or {}).get(evaluator.name, protocol_hash)
+        key = digest_of([key, theirs.digest])[:12] if evaluator in needing else key
+        row = replace(
+            empty, metric=evaluator.name, protocol_hash=key, higher_is_better=evaluator.higher_is_better,
+            status=statuses.get(evaluator.name, OK),
+        )  # fmt: skip
+        rows.append(_scored(row, evaluator, found, bad_files, resamples) if row.status == OK else row)
+        if rows[-1].status == OK and (curve := _curve(row, evaluator, ours, theirs)) is not None:
+            curves.append(curve)
+        if rows[-1].status == OK:
+            valued.append((evaluator, ours.rows[evaluator.digest], theirs.rows.get(evaluator.digest)))
+    rows += [replace(empty, metric=name, status=status) for name, status in (absent or {}).items()]
+    notes = (*notes_of(found), *_oddities(found, window), *doubts(valued))
+    return Results(run=None, rows=rows, curves=curves, notes=notes, bad_files=bad_files_of(found))
+
+
+class _Side:
+    """A folder with what is to be described of it; all that can be wrong with it is found before the first decoding."""
+
+    def __init__(self, folder: Path, evaluators: Sequence[Evaluator], captions: Captions | None):
+        self.evaluators, self.files = evaluators, video_files(folder)
+        if len(self.files) < 2:
+            raise UserError(f"{folder} holds 1 video file, {self.files[0].name}; a value needs at least 2")
+        if captions is not None and any("captions" in evaluator.needs for evaluator in evaluators):
+            captions.check(self.files, folder)
+        self.captions = captions.of(self.files, folder) if captions is not None else None
+
+
+def _counted(on_clip: Callable[[str, int, int], None] | None, name: str, total: int) -> Callable[[int], None]:
+    return lambda done: on_clip(name, done, total) if on_clip is not None else None
+
+
+def _curve(row: Row, evaluator: Evaluator, ours: Described, theirs: Described) -> Curve | None:
+    values = curve_of(evaluator, ours.rows[evaluator.digest], theirs.rows.get(evaluator.digest))
+    return None if values is None else Curve(ablation=None, cell=row.cell, metric=row.metric, values=values)
+
+
+def _scored(row: Row, evaluator: Evaluator, found: Mapping[str, Described], bad_files: float, resamples: int) -> Row:
+    sides = {name: side for name, side in found.items() if name == "fake" or "reference" in evaluator.needs}
+    for name, side in sides.items():
+        if (withheld := side.withheld(bad_files, name)) is not None:
+            return replace(row, status=withheld)
+        if len(side.files) < 2:
+            return replace(row, status=f"absent: {len(side.files)} {name} clips; at least 2 are needed")
+        if evaluator.digest in side.failed:
+            return replace(row, status=side.failed[evaluator.digest])
+    try:
+        reference = sides["real"].rows[evaluator.digest] if "real" in sides else None
+        value = bootstrap_interval(evaluator, sides["fake"].rows[evaluator.digest], reference, resamples=resamples)
+    except Exception as error:
+        return replace(row, status=reason(error))
+    return replace(row, value=value.value, ci_low=value.low, ci_high=value.high, n=value.n)
+
+
+def bad_files_of(sides: Mapping[str, Described]) -> tuple[BadFile, ...]:
+    """Every file that was left out, and why."""
+    return tuple(
+        BadFile(side=name, file=str(path), reason=why) for name, side in sides.items() for path, why in side.bad.items()
+    )
+
+
+def _oddities(sides: Mapping[str, Described], window: Window) -> list[str]:
+    """What is likely a mistake, though it has a value."""
+    notes = []
+    if len(digests := [side.digest for side in sides.values()]) == 2 and digests[0] == digests[1]:
+        notes.append("real and fake hold the same clips; unbiased metrics, such as KVD, then come out below 0")
+    for name, side in sides.items():
+        slowest = min(side.rates, default=None)
+        if window.fps and slowest and slowest < 0.99 * window.fps:
+            at = f"{side.rates[slowest]} has {slowest:g} fps and is compared at {window.fps:g}"
+            notes.append(f"{name}: {at}, so its frames come more than once")
+    return notes
+
+
+def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:
+    """Which files were left out and why."""
+    notes = []
+    for name, side in sides.items():
+        if side.bad:
+            shown = "; ".join(list(side.bad.values())[:5])
+            more = f" and {len(side.bad) - 5} more" if len(side.bad) > 5 else ""
+            notes.append(f"{len(side.bad)} {name} files were left out: {shown}{more}")
+    return tuple(notes)

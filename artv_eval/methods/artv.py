@@ -1,0 +1,133 @@
+"""ART-V itself as a method of the harness.
+
+Shape legend: T frames, H W pixels, h w mask cells, B clips, S sampling steps.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from artv.errors import UserError, WorkFailed
+from artv_eval.api import ClipRequest, FailedClip, GeneratedClip
+from artv_eval.methods import checkpoints
+
+
+class ArtV:
+    """ART-V: ``artv.ArtVPipeline``, loaded once a process for each checkpoint.
+
+    Args:
+        checkpoint: a preset (``shapes``), a twin of it (``shapes:no-mask``), a folder or a hub id.
+        sampler: how the reverse process is solved.
+        steps: sampling steps; None for the preset's.
+        guidance: how the conditions are weighed; None for the preset's.
+        anchor: which frame is the anchor.
+        mask: rule that the predicted mask goes through; None: as predicted. Without a mask there is nothing to change.
+        ref_noise: distribution of the noise level put on the reference frames; None for the preset's.
+        acceleration: approximation that samples with less work; None: exact.
+        use_mask: False turns the mask off in a model trained with it, which is not the twin trained without.
+        first_frame: makes the first frame where the protocol gives none; None: the model itself does.
+        device: where it runs.
+        progress: whether a bar shows the steps of a batch.
+    """
+
+    warmed_devices = ("cuda",)
+    """Where the first batch is made ahead in small, so that no clip's seconds hold compilers and recorded graphs."""
+
+    def __init__(
+        self,
+        checkpoint: str = "shapes",
+        *,
+        sampler: str | Callable[..., Any] = "dpmpp_2s_ancestral",
+        steps: int | None = None,
+        guidance: Any = None,
+        anchor: Any = "first",
+        mask: Any = None,
+        ref_noise: Any = None,
+        acceleration: Any = None,
+        use_mask: bool = True,
+        first_frame: Callable[..., np.ndarray] | None = None,
+        device: str = "cpu",
+        progress: bool = False,
+    ) -> None:
+        if steps is not None and steps < 1:
+            raise UserError(f"artv.steps is {steps}; it must be at least 1")
+        self.checkpoint, self.device, self.first_frame = checkpoint, device, first_frame
+        self.settings = {
+            "sampler": sampler,
+            "steps": steps,
+            "guidance": guidance,
+            "anchor": anchor,
+            "mask": mask,
+            "ref_noise": ref_noise,
+            "acceleration": acceleration,
+            "use_mask": use_mask,
+            "progress": progress,
+        }
+        self._warm = False
+
+    def unavailable(self) -> str | None:
+        """Why the weights are not here, or None."""
+        return checkpoints.unavailable(self.checkpoint)
+
+    def digest(self) -> str:
+        """Of the weights and configurations, and of the files that components in the settings read."""
+        parts = [part.digest() for part in (self.first_frame, *self.settings.values()) if hasattr(part, "digest")]
+        return "-".join([checkpoints.digest(self.checkpoint), *parts])
+
+    def preset(self) -> str:
+        """``shapes`` or ``paper``, by the size of the model."""
+        return checkpoints.preset(self.checkpoint)
+
+    def generate(self, requests: Sequence[ClipRequest]) -> list[GeneratedClip | FailedClip]:
+        """All requests in one batch; they share the protocol's size and differ in prompt, first frame and seed.
+
+        A clip whose latent does not stay finite is a :class:`FailedClip`; the others are what they would be without it.
+        """
+        pipe, images = load_pipeline(self.checkpoint, self.device), self._images(requests)
+        if not self._warm and self.device.partition(":")[0] in self.warmed_devices:
+            steps = min(self.settings["steps"] or 4, 4)
+            with suppress(WorkFailed):  # in earnest it may not
+                self._make(pipe, requests, images, num_frames=2, steps=steps, progress=False)
+        self._warm = True
+        started = time.perf_counter()
+        try:
+            result = self._make(pipe, requests, images)
+        except WorkFailed as error:  # not one came out
+            return [FailedClip(str(error))] * len(requests)
+        seconds = (time.perf_counter() - started) / len(requests)
+        clips: list[GeneratedClip | FailedClip] = []
+        masks_BSThw = [None] * len(requests) if result.masks is None else result.masks
+        for b, (frames, mask_SThw) in enumerate(zip(result.frames, masks_BSThw, strict=True)):
+            if b in result.failures:
+                clips.append(FailedClip(result.failures[b]))
+                continue
+            mask = None if mask_SThw is None else mask_SThw.mean(0, dtype=np.float32)[-(len(frames) - 1) :]
+            clips.append(GeneratedClip(frames, mask, seconds))
+        return clips
+
+    def _make(self, pipe: Any, requests: Sequence[ClipRequest], images: Any, **other: Any) -> Any:
+        size = requests[0]
+        settings = {"num_frames": size.num_frames, "height": size.height, "width": size.width, **self.settings, **other}
+        prompts, seeds = [request.prompt for request in requests], [request.seed for request in requests]
+        return pipe(prompts, image=images, seed=seeds, return_masks=True, **settings)
+
+    def _images(self, requests: Sequence[ClipRequest]) -> list[np.ndarray] | None:
+        given = [request.first_frame for request in requests if request.first_frame is not None]
+        if len(given) == len(requests):
+            return given
+        if self.first_frame is None:
+            return None
+        size, prompts = requests[0], [request.prompt for request in requests]
+        return list(self.first_frame(prompts, size.height, size.width, [request.seed for request in requests]))
+
+
+@lru_cache(maxsize=1)
+def load_pipeline(checkpoint: str, device: str) -> Any:
+    """The pipeline of a checkpoint; only the last one is kept, for two may not fit in memory."""
+    from artv import ArtVPipeline
+
+    return ArtVPipeline.from_pretrained(checkpoint).to(device)

@@ -1,0 +1,1 @@
+"""Plugins: what components are, how they are found, chosen, checked and built."""

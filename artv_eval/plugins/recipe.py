@@ -1,0 +1,214 @@
+"""From a name and settings to an object, with every setting checked before anything is made.
+
+A setting named after a role (``sampler``, ``guidance``, ``anchor`` …) takes a component of that kind: a name, or a
+mapping ``{"name": …, its settings}``. The harness finds and builds it, so plugins' components fit wherever ours do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import Any, get_type_hints
+
+from artv.errors import UserError
+from artv_eval.plugins.components import KINDS, ROLES, Kind
+from artv_eval.plugins.manager import Entry, PluginManager
+
+RUNTIME = frozenset({"device", "progress"})
+"""Settings that say where and how visibly to compute: filled in by the harness, and no part of a cell's id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting of a component, as its signature says. ``default`` is ``inspect.Parameter.empty`` when required."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A component with checked settings, not built yet: what plans and manifests hold.
+
+    ``settings`` holds plain values and, for settings named after a role, further recipes.
+    """
+
+    entry: Entry
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The component's name."""
+        return self.entry.component.name
+
+    def provenance(self) -> list[dict[str, str]]:
+        """Of this component and of those in its settings."""
+        inner = [item for value in self.settings.values() if isinstance(value, Recipe) for item in value.provenance()]
+        return [self.entry.provenance(), *inner]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON and for hashing: name, distribution, version, settings."""
+        kept = {k: v for k, v in sorted(self.settings.items()) if k not in RUNTIME}
+        settings = {k: v.to_dict() if isinstance(v, Recipe) else plain(v) for k, v in kept.items()}
+        return {**self.entry.provenance(), "settings": settings}
+
+    def reference(self) -> dict[str, Any]:
+        """``{"name": distribution/name, its settings}``: what :func:`recipe_from` makes a recipe of elsewhere."""
+        settings = {k: v.reference() if isinstance(v, Recipe) else v for k, v in self.settings.items()}
+        return {"name": self.entry.qualified, **settings}
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON has it: mappings, lists, numbers, texts; a dataclass becomes the mapping of its fields."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def recipe_from(manager: PluginManager, kind: str, reference: Mapping[str, Any]) -> Recipe:
+    """Inverse of :meth:`Recipe.reference`."""
+    return recipe(manager, kind, reference["name"], {k: v for k, v in reference.items() if k != "name"})
+
+
+def settings_of(target: Any, kind: Kind) -> tuple[dict[str, Setting], bool]:
+    """The settings that ``target``'s signature has, and whether it takes any others too (``**kwargs``)."""
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except ValueError:  # some builtins have no signature
+        return {}, True
+    try:
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except Exception:  # names that exist only for type checkers
+        hints = {}
+    found = {
+        p.name: Setting(name=p.name, annotation=hints.get(p.name, Any), default=p.default)
+        for p in parameters
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in kind.reserved
+    }
+    return found, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def recipe(
+    manager: PluginManager, kind: str, reference: str, settings: Mapping[str, Any] | None = None, *, where: str = ""
+) -> Recipe:
+    """Finds ``[distribution/]name[:argument]`` and checks ``settings`` against the component's signature.
+
+    Raises:
+        UserError: unknown component, unknown setting (with the closest one), wrong type, or a required one missing.
+    """
+    entry = manager.find(kind, reference)
+    given = dict(settings or {})
+    where = where or entry.component.name
+    argument = reference.partition(":")[2]
+    if argument:
+        if entry.component.argument is None:
+            raise UserError(f"{KINDS[kind].role} {entry.component.name!r} takes nothing after a colon: {reference!r}")
+        given[entry.component.argument] = argument
+    known, open_ended = settings_of(manager.target(entry), KINDS[kind])
+    checked = {name: _checked(manager, known, open_ended, name, value, where) for name, value in given.items()}
+    missing = [s.name for s in known.values() if s.default is inspect.Parameter.empty and s.name not in checked]
+    if missing:
+        raise UserError(f"{where} needs {', '.join(missing)}; give it with --set {where}.{missing[0]}=VALUE")
+    return Recipe(entry=entry, settings=checked)
+
+
+def _checked(
+    manager: PluginManager, known: Mapping[str, Setting], open_ended: bool, name: str, value: Any, where: str
+) -> Any:
+    if name not in known and not open_ended:
+        from artv.errors import closest
+
+        raise UserError(f"{where} has no setting {name!r}; {closest(name, known)}")
+    if name in ROLES and isinstance(value, Typed) and isinstance(value.read(), Mapping):
+        value = value.read()
+    if name in ROLES and isinstance(value, str):
+        return recipe(manager, ROLES[name].name, value)
+    if name in ROLES and isinstance(value, Mapping) and "name" in value:
+        inner = {key: item for key, item in value.items() if key != "name"}
+        return recipe(manager, ROLES[name].name, value["name"], inner, where=f"{where}.{name}")
+    return convert(value, known[name].annotation if name in known else Any, f"{where}.{name}")
+
+
+class Typed(str):
+    """A value as typed on the command line: what fits the setting's type of YAML, words between commas, the text."""
+
+    def read(self) -> Any:
+        """The value as YAML reads it."""
+        import yaml
+
+        try:
+            return yaml.safe_load(self)
+        except yaml.YAMLError:
+            return str(self)
+
+
+def convert(value: Any, annotation: Any, where: str) -> Any:
+    """``value`` as ``annotation`` says, or a UserError that names the field ``where``."""
+    if isinstance(value, Typed):
+        with contextlib.suppress(UserError):
+            return convert(value.read(), annotation, where)
+        with contextlib.suppress(UserError):
+            return convert([word.strip() for word in value.split(",")], annotation, where)
+        return convert(str(value), annotation, where)
+    if annotation is Any or annotation is inspect.Parameter.empty:
+        return value
+    from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+
+    try:
+        adapter: Any = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticSchemaGenerationError:
+        return value
+    except PydanticUserError:  # dataclasses and models bring their own configuration
+        adapter = TypeAdapter(annotation)
+    try:
+        # without strictness a flag would pass for a number
+        return adapter.validate_python(value, strict=True if isinstance(value, bool) else None)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in (where, *first["loc"]) if not str(part).startswith("function-"))
+        raise UserError(f"{field} is {value!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def build(manager: PluginManager, made: Recipe, runtime: Mapping[str, Any] | None = None) -> Any:
+    """The component itself. A function kind (samplers) gives the function with its settings bound.
+
+    ``runtime`` holds values for settings of :data:`RUNTIME` that the component has and nobody set.
+    """
+    target = manager.target(made.entry)
+    settings = {k: build(manager, v, runtime) if isinstance(v, Recipe) else v for k, v in made.settings.items()}
+    known, _ = settings_of(target, KINDS[made.entry.kind])
+    settings |= {k: v for k, v in (runtime or {}).items() if k in known and k not in settings}
+    if KINDS[made.entry.kind].reserved:
+        return functools.partial(target, **settings) if settings else target
+    try:
+        return target(**settings)
+    except UserError:
+        raise
+    except Exception as error:
+        what = f"{KINDS[made.entry.kind].role} {made.entry.qualified}"
+        text = " ".join(str(error).split())
+        raise UserError(f"{what} cannot be made: {type(error).__name__}: {text}") from error
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``component.field=value`` texts → component → field → value.
+
+    Raises:
+        UserError: a text that has not this form.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for text in assignments:
+        path, equals, value = text.partition("=")
+        component, dot, name = path.rpartition(".")
+        if not equals or not dot or not component or not name:
+            raise UserError(f"--set is {text!r}; it must be component.field=value, for example sampler.eta=0.5")
+        found.setdefault(component.strip(), {})[name.strip()] = Typed(value)
+    return found

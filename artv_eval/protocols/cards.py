@@ -1,0 +1,323 @@
+"""Protocol cards: every choice that a number depends on, in one file with a hash.
+
+    protocol = shapes_1()                        # or load("ucf101@lavie", root="UCF-101"), or load("my-card.yaml")
+    protocol.requests(num=24)                    # what to generate
+    protocol.reference()                         # the real clips that FVD compares with
+
+Cards are YAML in ``artv_eval/cards``; a user's own card is a file of the same form. A field that does not exist or does
+not fit is named.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from artv.errors import UserError, closest
+from artv_eval.api import ClipRequest, ClipSet
+from artv_eval.features.base import digest_of
+from artv_eval.features.preprocess import Transform
+from artv_eval.files.decoding import Window
+from artv_eval.protocols.msrvtt import read_msrvtt
+from artv_eval.protocols.shapes import ShapesSource
+from artv_eval.protocols.sources import Source
+from artv_eval.protocols.ucf101 import read_ucf101
+from artv_eval.protocols.videos import VideoSource
+
+CARDS = Path(__file__).parents[1] / "cards"
+NOT_HASHED = ("title", "source", "notes", "published", "metrics")  # they change no number
+
+Which = Literal["first", "centre", "random"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Prompts(_Part):
+    """Where the texts come from.
+
+    ``text``: ``caption`` (the clip's own), ``class-name``, ``class-sentence`` (from a file of "class,sentence" lines
+    given as ``sentences``), ``random-caption`` (one a video, drawn with seed 0), ``all-captions``.
+    """
+
+    dataset: Literal["shapes", "ucf101", "msrvtt"]
+    split: Literal["train", "test", "all"]
+    text: Literal["caption", "class-name", "class-sentence", "random-caption", "all-captions"]
+    number: int = Field(ge=1)
+
+
+class Frames(_Part):
+    """Of every clip, generated and real. ``fps`` null: the video's own; ``stride``: every k-th frame at that rate."""
+
+    number: int = Field(ge=1)
+    fps: float | None = Field(default=None, gt=0)
+    stride: int = Field(default=1, ge=1)
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+
+
+class Reference(_Part):
+    """The real clips. ``number`` null: all of the split; ``which``: the part of a longer video that is taken.
+
+    ``first``: index of the first clip (shapes). ``digest``: of the list of files, if the card pins it.
+    """
+
+    dataset: Literal["shapes", "ucf101", "msrvtt"]
+    split: Literal["train", "test", "all"]
+    number: int | None = Field(default=None, ge=2)
+    which: Which = "first"
+    order: Literal["sorted", "random"] = "sorted"
+    first: int = Field(default=0, ge=0)
+    digest: str | None = None
+
+
+class Features(_Part):
+    """The video features of FVD. ``covariance``: divided by n − 1 or by n.
+
+    ``subset`` and ``repeats``: FVD is the mean over so many random subsets of that size; null takes all clips once.
+    """
+
+    extractor: str
+    settings: dict[str, Any] = {}
+    covariance: Literal["n-1", "n"] = "n-1"
+    subset: int | None = Field(default=None, ge=2)
+    repeats: int = Field(default=1, ge=1)
+
+
+class TextImage(_Part):
+    """The encoder of CLIPSIM."""
+
+    extractor: str
+    settings: dict[str, Any] = {}
+
+
+class Published(_Part):
+    """A value from a paper, shown beside ours."""
+
+    method: str
+    metric: str
+    value: float
+    source: str
+
+
+class Card(_Part):
+    """A protocol card. Everything that a number depends on goes into the hash (all but ``NOT_HASHED``)."""
+
+    name: str = Field(pattern=r"^[^\s/:=]+$")
+    title: str
+    source: str
+    notes: str = ""
+    prompts: Prompts
+    frames: Frames
+    first_frame: bool
+    reference: Reference
+    transform: Transform = Transform()
+    features: Features
+    clip: TextImage | None = None
+    metrics: tuple[str, ...] = Field(min_length=1)
+    bad_files: float = Field(default=0.01, ge=0, lt=1)
+    published: tuple[Published, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits of the fields that numbers depend on."""
+        values = self.model_dump(mode="json", exclude=set(NOT_HASHED))
+        return digest_of([json.dumps(values, sort_keys=True)])[:12]
+
+
+class Protocol:
+    """A card with its data at hand: what the harness asks a protocol for.
+
+    Args:
+        card: the fields.
+        root: folder of the data set, where it is not made by us.
+        sentences: file of "class,sentence" lines, where the card's prompts are class sentences.
+    """
+
+    def __init__(self, card: Card, *, root: str | None = None, sentences: str | None = None):
+        self.card = card
+        self._prompts = _source(card, card.prompts.dataset, root, sentences)
+        self._reference = _source(card, card.reference.dataset, root, sentences)
+        self._frames = card.frames.number
+
+    @property
+    def name(self) -> str:
+        """As shown with every row."""
+        return self.card.name
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that the card asks for."""
+        return self.card.metrics
+
+    @property
+    def bad_files(self) -> float:
+        """Share of unreadable files above which metrics are withheld."""
+        return self.card.bad_files
+
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """Values to show beside ours."""
+        return self.card.published
+
+    @cached_property
+    def hash(self) -> str:
+        """12 hex digits: of the card, and of the list of reference files where the data are the user's."""
+        found = self.reference_digest
+        if self.card.reference.digest not in (None, found):
+            raise UserError(
+                f"protocol {self.name} pins reference files {self.card.reference.digest} and these are {found}: "
+                "another release or split of the data; use the pinned one, or a card without reference.digest"
+            )
+        return digest_of([self.card.hash, found])[:12] if found else self.card.hash
+
+    @cached_property
+    def reference_digest(self) -> str | None:
+        """Of the list of reference files; None where the card alone fixes the clips, and without the data."""
+        return self._reference.digest()
+
+    @property
+    def metric_settings(self) -> dict[str, dict[str, Any]]:
+        """Settings that the card fixes, by metric: for the harness to build its metrics with."""
+        card = self.card
+        transform = card.transform.model_dump(exclude_defaults=True) or None
+        video: dict[str, Any] = {"feature": {"name": card.features.extractor, **card.features.settings}}
+        video |= {"transform": transform} if transform else {}
+        fvd = video | {"ddof": 1 if card.features.covariance == "n-1" else 0}
+        if card.features.subset:
+            fvd |= {"subset": card.features.subset, "repeats": card.features.repeats}
+        settings = {"fvd": fvd, "kvd": dict(video)}
+        alike = ("fvd_infinity", "window_fvd", "window_fvd_drift")
+        settings |= {name: {k: v for k, v in fvd.items() if k in _SHARED} for name in alike}
+        if card.clip is not None:
+            clip = {"feature": {"name": card.clip.extractor, **card.clip.settings}}
+            settings |= {name: clip for name in ("clipsim", "clipsim_drift", "anchor_similarity", "anchor_drift")}
+        return settings
+
+    def requests(self, num: int | None = None, frames: int | None = None, seed: int = 0) -> Sequence[ClipRequest]:
+        """What to generate: the first ``num`` prompts of the card, each with a random seed of its own."""
+        self._frames = frames or self.card.frames.number
+        return self._prompts.requests(num or self.card.prompts.number, self._frames, seed)
+
+    def reference(self, frames: int | None = None) -> ClipSet:
+        """The real clips, decoded when asked for; by default as long as those of the last :meth:`requests`."""
+        return self._reference.reference(frames or self._frames)
+
+    def reference_files(self) -> tuple[list[Path], Window] | None:
+        """The files behind :meth:`reference` and which frames of them; None where the clips are rendered."""
+        return self._reference.files(self._frames)
+
+
+def _source(card: Card, dataset: str, root: str | None, sentences: str | None) -> Source:
+    if dataset == "shapes":
+        return ShapesSource(card)
+    read = {"ucf101": read_ucf101, "msrvtt": read_msrvtt}[dataset]
+    return VideoSource(card, dataset, None if root is None else Path(root), sentences, read)
+
+
+_SHARED = ("feature", "transform", "ddof")
+
+
+def cards() -> dict[str, Path]:
+    """The cards of the package: name → file."""
+    return {path.stem: path for path in sorted(CARDS.glob("*.yaml"))}
+
+
+def read_card(path: str | Path) -> Card:
+    """Reads a card. Raises UserError with the file and the field that is wrong."""
+    path = Path(path)
+    try:
+        values = yaml.load(path.read_text(), Loader=_Loader)
+    except FileNotFoundError:
+        raise UserError(f"protocol card {path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"protocol card {path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"protocol card {path} is no YAML: {' '.join(str(error).split())[:160]}") from None
+    if values is None:
+        raise UserError(f"protocol card {path} is empty; begin with: artv-eval protocols show shapes@1 > {path.name}")
+    if not isinstance(values, dict):
+        raise UserError(f"protocol card {path} holds a {type(values).__name__}; it must be fields and values")
+    try:
+        card = Card.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"protocol card {path}: {_explain(error)}") from None
+    crop, side = card.transform.crop, card.transform.shorter_side or min(card.frames.height, card.frames.width)
+    if isinstance(crop, int) and crop > side:
+        raise UserError(
+            f"protocol card {path}: field 'transform.crop' is {crop} and frames have {side} pixels there; give a "
+            "larger transform.shorter_side, or a smaller crop"
+        )
+    return card
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a field is given once: of two, PyYAML takes the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if names.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        model: Any = Card
+        for part in first["loc"][:-1]:
+            model = model.model_fields[part].annotation if part in model.model_fields else model
+        return f"unknown field {field!r}; {closest(str(first['loc'][-1]), model.model_fields)}"
+    if first["type"] == "missing":
+        return f"field {field!r} is missing"
+    return f"field {field!r} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def load(name: str, *, root: str | None = None, sentences: str | None = None) -> Protocol:
+    """A protocol by the name of a card in the package, or by the path of a YAML file."""
+    known = cards()
+    if name not in known and not name.endswith((".yaml", ".yml")):
+        raise UserError(f"protocol is {name!r}; {closest(name, known)}, or the path of a .yaml file")
+    return Protocol(read_card(known.get(name, Path(name))), root=root, sentences=sentences)
+
+
+def from_yaml(path: str, *, root: str | None = None, sentences: str | None = None) -> Protocol:
+    """Factory for a user's own card: ``--protocol yaml:my-card.yaml``."""
+    return Protocol(read_card(path), root=root, sentences=sentences)
+
+
+def shapes_1() -> Protocol:
+    """Factory of ``shapes@1``: the synthetic world, first frame given."""
+    return load("shapes@1")
+
+
+def ucf101_videopoet(root: str | None = None, sentences: str | None = None) -> Protocol:
+    """Factory of ``ucf101@videopoet``. ``root``: the UCF-101 folder; ``sentences``: PYoCo's class sentences."""
+    return load("ucf101@videopoet", root=root, sentences=sentences)
+
+
+def ucf101_lavie(root: str | None = None) -> Protocol:
+    """Factory of ``ucf101@lavie``. ``root``: the UCF-101 folder."""
+    return load("ucf101@lavie", root=root)
+
+
+def ucf101_stylegan_v(root: str | None = None) -> Protocol:
+    """Factory of ``ucf101@stylegan-v``. ``root``: the UCF-101 folder."""
+    return load("ucf101@stylegan-v", root=root)
+
+
+def msrvtt_lavie(root: str | None = None) -> Protocol:
+    """Factory of ``msrvtt@lavie``. ``root``: the MSR-VTT folder."""
+    return load("msrvtt@lavie", root=root)
+
+
+def msrvtt_videopoet(root: str | None = None) -> Protocol:
+    """Factory of ``msrvtt@videopoet``. ``root``: the MSR-VTT folder."""
+    return load("msrvtt@videopoet", root=root)

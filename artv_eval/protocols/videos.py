@@ -1,0 +1,153 @@
+"""A data set of video files as a source: prompts of its captions or classes, real clips decoded when asked for.
+
+Shape suffixes: T frames, H W pixels.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artv.errors import UserError
+from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.features.base import digest_of
+from artv_eval.files.decoding import Window, read_window
+from artv_eval.protocols.sources import Lazy, blank, request_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """A real video: its file, its class or "" and its captions."""
+
+    path: Path
+    label: str = ""
+    captions: tuple[str, ...] = ()
+
+
+Listing = Mapping[str, Sequence[Video]]
+
+"""split → its videos, in a fixed order; ``all`` has those of every split."""
+
+
+class VideoSource:
+    """A data set of video files."""
+
+    def __init__(
+        self, card: Any, dataset: str, root: Path | None, sentences: str | None, read: Callable[[Path], Listing]
+    ):
+        self.card, self.dataset, self.root, self.sentences, self._read = card, dataset, root, sentences, read
+        self._listing: Listing | None = None
+
+    def listing(self) -> Listing:
+        """The videos by split; read once. Raises UserError when the folder is not given or not of this data set."""
+        if self._listing is None:
+            if self.root is None:
+                raise UserError(
+                    f"protocol {self.card.name} needs the folder of {self.dataset}; give it with --set "
+                    "protocol.root=FOLDER"
+                )
+            if not self.root.is_dir():
+                raise UserError(f"the folder of {self.dataset}, {self.root}, does not exist")
+            self._listing = self._read(self.root)
+        return self._listing
+
+    def _split(self, split: str) -> Sequence[Video]:
+        videos = self.listing().get(split, ())
+        if not videos:
+            raise UserError(
+                f"{self.root} holds no videos of the {split} split of {self.dataset}; see docs/protocols.md"
+            )
+        return videos
+
+    def requests(self, number: int, frames: int, seed: int) -> Sequence[ClipRequest]:
+        """Prompts only: these protocols give no first frame."""
+        texts = self._texts()
+        if number > len(texts) and self.card.prompts.text in ("random-caption", "all-captions"):
+            raise UserError(f"{number} videos: {self.root} has {len(texts)} prompts; ask for fewer with --num-videos")
+        want = self.card.frames
+        return Lazy(
+            number,
+            lambda i: ClipRequest(
+                index=i,
+                prompt=texts[i % len(texts)],
+                seed=request_seed(seed, i),
+                num_frames=frames,
+                height=want.height,
+                width=want.width,
+                fps=(want.fps or 8.0) / want.stride,
+            ),
+        )
+
+    def _texts(self) -> list[str]:
+        videos, text = self._split(self.card.prompts.split), self.card.prompts.text
+        if text == "all-captions":
+            return [caption for video in videos for caption in video.captions]
+        if text == "random-caption":
+            rng = np.random.default_rng(0)
+            return [video.captions[int(rng.integers(len(video.captions)))] for video in videos]
+        names = sorted({video.label for video in videos})
+        if text == "class-name":
+            return [words_of(name) for name in names]
+        return self._sentences(names)
+
+    def _sentences(self, names: Sequence[str]) -> list[str]:
+        if self.sentences is None:
+            raise UserError(
+                f"protocol {self.card.name} uses a sentence a class; give the file of 'class,sentence' lines with "
+                "--set protocol.sentences=FILE"
+            )
+        path = Path(self.sentences)
+        if not path.is_file():
+            raise UserError(f"the file of class sentences, {path}, does not exist")
+        pairs = [line.split(",", 1) for line in path.read_text().splitlines() if "," in line]
+        table = {name.strip(): sentence.strip().strip('"') for name, sentence in pairs}
+        missing = [name for name in names if name not in table]
+        if missing:
+            raise UserError(f"{path} has no sentence for class {missing[0]!r} and {len(missing) - 1} others")
+        return [table[name] for name in names]
+
+    def _chosen(self) -> list[Video]:
+        videos, want = list(self._split(self.card.reference.split)), self.card.reference
+        number = want.number or len(videos)
+        if want.order == "sorted":
+            if number > len(videos):
+                raise UserError(f"{self.root} has {len(videos)} videos; protocol {self.card.name} asks for {number}")
+            return videos[:number]
+        rng, order = np.random.default_rng(0), np.empty(0, int)
+        while len(order) < number:  # more clips than videos: every video once before any comes twice
+            order = np.concatenate([order, rng.permutation(len(videos))])
+        return [videos[i] for i in order[:number]]
+
+    def files(self, frames: int) -> tuple[list[Path], Window]:
+        """The videos that the card takes, and the part of them, at its rate."""
+        want = self.card.frames
+        window = Window(frames=frames, fps=want.fps, stride=want.stride, which=self.card.reference.which)
+        return [video.path for video in self._chosen()], window
+
+    def reference(self, frames: int) -> ClipSet:
+        """The real clips, decoded here one by one."""
+        paths, window = self.files(frames)
+
+        def load(i: int) -> GeneratedClip:
+            return GeneratedClip(read_window(paths[i], window, seed=i)[0])
+
+        return ClipSet(Lazy(len(paths), blank(self.card, frames)), load)
+
+    def digest(self) -> str | None:
+        """Of the reference files' names and sizes; None while the folder is not given."""
+        if self.root is None:
+            return None
+        root = self.root
+        return digest_of(f"{v.path.relative_to(root)} {v.path.stat().st_size}" for v in self._chosen())[:12]
+
+
+def words_of(class_name: str) -> str:
+    """A class name as words.
+
+    >>> words_of("ApplyEyeMakeup")
+    'Apply Eye Makeup'
+    """
+    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+|\d+", class_name))

@@ -1,0 +1,1 @@
+"""A sweep: plan, prepare, generate, score, write down."""

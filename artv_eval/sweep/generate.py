@@ -1,0 +1,243 @@
+"""Making the clips that are not there yet, a batch at a time, here or on other machines.
+
+Shape legend: T frames, H W pixels, h w mask cells.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from artv.errors import UserError
+from artv_eval.api import ClipRequest, Executor, FailedClip, GeneratedClip, Task
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.plugins.recipe import build, recipe_from
+from artv_eval.results.store import RunStore
+from artv_eval.sweep.plan import Cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Part ``index`` (from 1) of ``count``: the clips whose position is ``index − 1`` modulo ``count``."""
+
+    index: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Shard":
+        """From ``i/n``. Raises UserError if it is not 1 ≤ i ≤ n."""
+        if text is None:
+            return cls()
+        first, _, second = text.partition("/")
+        if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+            raise UserError(f"--shard is {text!r}; it must be i/n with 1 ≤ i ≤ n, for example 1/4")
+        return cls(index=int(first), count=int(second))
+
+    def part(self, items: Sequence[Any]) -> Sequence[Any]:
+        """The items of this shard."""
+        return items[self.index - 1 :: self.count]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What went wrong in a task, in one line; the other tasks go on."""
+
+    error: str
+
+
+class GenerationWork:
+    """Makes the clips of a task and keeps each in the run folder as soon as it is there.
+
+    It can be pickled: the other process loads the same plugins and asks the same protocol for the requests.
+
+    Args:
+        manager: with the plugins.
+        protocol: reference of the protocol card, as :meth:`artv_eval.plugins.recipe.Recipe.reference` gives it.
+        num, frames, seed: what the protocol is asked for.
+        run: the run folder.
+        runtime: for example ``{"device": "cuda"}``.
+        on_clip: called for every clip made in this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        manager: PluginManager,
+        protocol: dict[str, Any],
+        num: int,
+        frames: int | None,
+        seed: int,
+        run: Path,
+        runtime: dict[str, Any],
+        on_clip: Callable[[Task], None] | None = None,
+    ) -> None:
+        self.manager, self.protocol, self.run, self.runtime = manager, protocol, run, runtime
+        self.num, self.frames, self.seed, self.on_clip = num, frames, seed, on_clip
+        self._requests: Sequence[ClipRequest] | None = None
+        self._method: tuple[str, Any] = ("", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = self.manager.options
+        folders = tuple(str(Path(folder).absolute()) for folder in options.folders)
+        return {
+            **self.__dict__,
+            # what plugins do wrong was judged when the work was planned: a worker that imports slowly does not stop it
+            "manager": replace(options, folders=folders, strict=False, lenient=True),
+            "run": self.run.absolute(),
+            "on_clip": None,
+            "runtime": {**self.runtime, "progress": False},
+            "_requests": None,
+            "_method": ("", None),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, manager=PluginManager(state["manager"]))
+
+    @property
+    def requests(self) -> Sequence[ClipRequest]:
+        """What the protocol asks for."""
+        if self._requests is None:
+            card = build(self.manager, recipe_from(self.manager, "protocols", self.protocol))
+            self._requests = card.requests(num=self.num, frames=self.frames, seed=self.seed)
+        return self._requests
+
+    def __call__(self, task: Task) -> int | Failure:
+        """The number of clips done with; a mistake of the method's is a :class:`Failure`, a full disk is an OSError."""
+        store = RunStore(self.run)
+        requests = [self.requests[position] for position in task.indices]
+        started = time.perf_counter()
+        try:
+            clips = self._instance(task).generate(requests)
+        except Exception as error:
+            return Failure(error=_line(error))
+        if not isinstance(clips, list):
+            return self._keep(store, task, requests, iter(clips))
+        with interrupts_held():  # all of them are made: what stops the sweep waits until they are stored
+            return self._keep(store, task, requests, iter(clips), (time.perf_counter() - started) / len(requests))
+
+    def _keep(
+        self,
+        store: RunStore,
+        task: Task,
+        requests: Sequence[ClipRequest],
+        clips: Iterator[GeneratedClip | FailedClip],
+        share: float | None = None,
+    ) -> int | Failure:
+        """Stores the clips one by one. ``share``: seconds that each took, where they were made together before."""
+        for made, request in enumerate(requests):
+            started = time.perf_counter()
+            try:
+                clip = next(clips)
+                if not isinstance(clip, FailedClip):
+                    check_clip(clip, request)
+            except StopIteration:
+                return Failure(error=f"the method gave {made} clips for {len(requests)} requests")
+            except Exception as error:
+                return Failure(error=_line(error))
+            took = time.perf_counter() - started if share is None else share
+            with interrupts_held():
+                if isinstance(clip, FailedClip):
+                    store.save_failure(task.cell, request.index, clip.reason)
+                else:
+                    clip = replace(clip, seconds=took if clip.seconds is None else clip.seconds)
+                    store.save_clip(task.cell, request.index, clip)
+            if self.on_clip:
+                self.on_clip(task)
+        return len(requests)
+
+    def _instance(self, task: Task) -> Any:
+        """The method, made once a cell; the one before it is dropped first, for two models may not fit."""
+        if self._method[0] != task.cell:
+            self._method = ("", None)
+            method = build(self.manager, recipe_from(self.manager, "methods", task.method), self.runtime)
+            if hasattr(method, "prepare"):
+                method.prepare(self.requests)
+            self._method = (task.cell, method)
+        return self._method[1]
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """A first Ctrl-C waits until the block is done; a second one does not. Only in the thread that gets them."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            handler(number, frame)
+        held.append((number, frame))
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if held:
+        handler(*held[0])
+
+
+def check_clip(clip: Any, request: ClipRequest) -> None:
+    """Raises ValueError, in words for the method's author, unless ``clip`` is what ``request`` asked for."""
+    if not isinstance(clip, GeneratedClip):
+        raise ValueError(f"the method gave a {type(clip).__name__} where a GeneratedClip is due")
+    wanted = (request.num_frames, request.height, request.width, 3)
+    frames, mask = clip.frames, clip.mask
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.shape != wanted:
+        what = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames).__name__
+        raise ValueError(f"clip {request.index} has frames {what}; the protocol asks for uint8 {wanted}")
+    if mask is not None and (mask.ndim != 3 or len(mask) != request.num_frames - 1 or not np.isfinite(mask).all()):
+        raise ValueError(f"clip {request.index} has a mask {mask.shape}; it must be finite (T−1, h, w)")
+
+
+def pending(
+    store: RunStore, cells: Sequence[Cell], indices: Sequence[int], shard: Shard, batch_size: int
+) -> list[Task]:
+    """The tasks that are left: per cell the clips of this shard that are not there, in batches.
+
+    ``indices``: of all requests, in order.
+    """
+    tasks = []
+    position = {index: i for i, index in enumerate(indices)}
+    for cell in {cell.id: cell for cell in cells if cell.method is not None}.values():
+        assert cell.method is not None
+        left = [position[index] for index in store.missing(cell.id, shard.part(indices))]
+        for start in range(0, len(left), batch_size):
+            batch = tuple(left[start : start + batch_size])
+            tasks.append(Task(cell=cell.id, method=cell.method.reference(), indices=batch))
+    return tasks
+
+
+def generate(
+    executor: Executor, work: GenerationWork, tasks: Sequence[Task], on_task: Callable[[Task, int], None] | None = None
+) -> dict[str, str]:
+    """Runs the tasks. Returns cell id → error for the cells of which a task failed."""
+    failures: dict[str, str] = {}
+    for task, result in executor.run(work, tasks):
+        if isinstance(result, Failure):
+            failures.setdefault(task.cell, result.error)
+        elif on_task:
+            on_task(task, result)
+    return failures
+
+
+def with_status(cells: Sequence[Cell], failures: dict[str, str]) -> list[Cell]:
+    """The cells, those that failed marked so."""
+    return [
+        replace(cell, status=f"failed: {failures[cell.id]}") if cell.method and cell.id in failures else cell
+        for cell in cells
+    ]
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,109 @@
+"""What a run's folder says about how its numbers were made, and the files that show them."""
+
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from artv.files import write_atomically
+from artv_eval.api import ClipRequest
+from artv_eval.results.rows import Results
+from artv_eval.results.store import SCHEMA, RunStore, write_json
+from artv_eval.sweep.plan import Cell
+from artv_eval.sweep.prepare import Prepared
+
+
+def manifest(
+    prepared: Prepared,
+    command: Sequence[str],
+    *,
+    started: float,
+    state: str,
+    cells: Sequence[Cell] | None = None,
+) -> dict[str, Any]:
+    """How every number was made: versions, command, protocol, cells, components with their distributions."""
+    methods = [cell.method for cell in prepared.cells if cell.method]
+    recipes = [prepared.card_recipe, *methods, *prepared.metric_recipes, prepared.executor_recipe]
+    provenance = [prepared.manager.find("ablations", name).provenance() for name in prepared.options.request.ablations]
+    provenance += [item for made in recipes for item in made.provenance()]
+    used = {tuple(sorted(item.items())): item for item in provenance}
+    return {
+        "schema": SCHEMA,
+        "state": state,
+        "command": list(command),
+        "started": _timestamp(started),
+        "finished": _timestamp(time.time()) if state == "finished" else None,
+        "versions": versions(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "device": prepared.options.device},
+        "protocol": {
+            "name": prepared.protocol.name,
+            "hash": prepared.protocol.hash,
+            "key": prepared.protocol.key,
+            "frames": prepared.protocol.frames,
+            "seed": prepared.protocol.seed,
+        },
+        "num_videos": len(prepared.requests),
+        "shard": f"{prepared.shard.index}/{prepared.shard.count}",
+        "cells": [
+            {
+                "id": cell.id,
+                "ablation": cell.ablation,
+                "cell": cell.name,
+                "status": cell.status,
+                "sanity": cell.sanity,
+                **cell.identity(),
+            }
+            for cell in (cells or prepared.cells)
+        ],
+        "metrics": [
+            {"name": metric.name, "digest": getattr(metric.evaluator, "digest", None), "status": metric.status}
+            for metric in prepared.metrics
+        ],
+        "components": list(used.values()),
+        "plugins": [
+            {
+                "name": plugin.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "status": plugin.status,
+                "error": plugin.error,
+            }
+            for plugin in prepared.manager.plugins
+        ],
+    }
+
+
+def gallery(requests: Sequence[ClipRequest]) -> list[dict[str, Any]]:
+    """The first requests, whose clips the report shows."""
+    return [
+        {"index": request.index, "prompt": request.prompt, "seed": request.seed, "fps": request.fps}
+        for request in requests[:8]
+    ]
+
+
+def write_results(store: RunStore, results: Results) -> None:
+    """``results.json``, ``results.csv``, ``report.html``."""
+    from artv_eval.report.html import page
+
+    write_json(store.root / "results.json", results.to_dict())
+    write_atomically(store.root / "results.csv", results.csv().encode())
+    write_atomically(store.root / "report.html", page(results, store).encode())
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that numbers may depend on."""
+    import importlib.metadata
+
+    names = ("artv", "torch", "torchvision", "diffusers", "open_clip_torch", "transformers", "numpy", "scipy")
+    found = {"python": sys.version.split()[0]}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _timestamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,155 @@
+"""A sweep's request, checked whole before the first expensive step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError
+from artv.requests import check_seed
+from artv_eval.api import ClipRequest, ProtocolCard
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.plugins.recipe import Recipe, build, recipe
+from artv_eval.sweep.devices import check_device
+from artv_eval.sweep.generate import Shard
+from artv_eval.sweep.metric_recipes import metric_of, metric_recipe, protocol_recipe
+from artv_eval.sweep.plan import Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells
+from artv_eval.sweep.score_cells import Metric
+
+PROTOCOLS = {"shapes": "shapes@1", "paper": "msrvtt@lavie"}
+NUM_VIDEOS = {"shapes": 20}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """The command line of a sweep. None is the preset's or the protocol's own value."""
+
+    request: SweepRequest
+    protocol: str | None = None
+    num_videos: int | None = None
+    frames: int | None = None
+    seed: int = 0
+    metrics: tuple[str, ...] | None = None
+    executor: str = "serial"
+    shard: str | None = None
+    batch_size: int | None = None
+    device: str = "cpu"
+    out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A planned sweep with everything that was loaded to plan it."""
+
+    manager: PluginManager
+    options: SweepOptions
+    protocol: ProtocolRef
+    card_recipe: Recipe
+    card: ProtocolCard
+    requests: Sequence[ClipRequest]
+    indices: list[int]
+    cells: list[Cell]
+    metrics: list[Metric]
+    metric_recipes: list[Recipe]
+    shard: Shard
+    executor: Any
+    executor_recipe: Recipe
+    run: Path
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """Where things run."""
+        return {"device": self.options.device}
+
+
+def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
+    """Resolves names, checks settings, loads evaluators, digests checkpoints. Makes no clip and no file.
+
+    Raises:
+        UserError: whatever is wrong with the request.
+    """
+    _check_numbers(options)
+    check_device(options.device)
+    assignments = Assignments(options.request.settings)
+    shard = Shard.parse(options.shard)
+    runtime = {"device": options.device}
+    if options.request.preset not in PROTOCOLS:
+        raise UserError(f"preset is {options.request.preset!r}; it must be one of {', '.join(PROTOCOLS)}")
+    name = options.protocol or PROTOCOLS[options.request.preset]
+    card_recipe = protocol_recipe(manager, name, assignments.take("protocol"))
+    card = build(manager, card_recipe)
+    protocol = ProtocolRef(name=card.name, hash=card.hash, frames=options.frames, seed=options.seed)
+    cells = plan_cells(manager, options.request, protocol, assignments)
+    metric_recipes = _metric_recipes(manager, options, card, assignments)
+    executor_recipe = recipe(manager, "executors", options.executor, assignments.take("executor"))
+    assignments.finish()
+    executor = build(manager, executor_recipe)
+    num = options.num_videos or NUM_VIDEOS.get(options.request.preset)
+    requests = card.requests(num=num, frames=options.frames, seed=options.seed)
+    cells = [_checked(manager, cell, runtime, options.request.preset) for cell in cells]
+    return Prepared(
+        manager=manager,
+        options=options,
+        protocol=protocol,
+        card_recipe=card_recipe,
+        card=card,
+        requests=requests,
+        indices=[request.index for request in requests],
+        cells=cells,
+        metrics=[metric_of(manager, item, runtime) for item in metric_recipes],
+        metric_recipes=metric_recipes,
+        shard=shard,
+        executor=executor,
+        executor_recipe=executor_recipe,
+        run=options.out or default_run(options.request, cells),
+    )
+
+
+def _check_numbers(options: SweepOptions) -> None:
+    least = {
+        "num-videos": (options.num_videos, 2),
+        "frames": (options.frames, 2),
+        "steps": (options.request.steps, 1),
+        "batch-size": (options.batch_size, 1),
+    }
+    for name, (value, minimum) in least.items():
+        if value is not None and value < minimum:
+            raise UserError(f"--{name} is {value}; it must be at least {minimum}")
+    check_seed(options.seed, "--seed")
+
+
+def _metric_recipes(
+    manager: PluginManager, options: SweepOptions, card: ProtocolCard, assignments: Assignments
+) -> list[Recipe]:
+    names = options.metrics if options.metrics is not None else getattr(card, "metrics", None)
+    if not names:
+        raise UserError(
+            f"protocol {card.name!r} names no metrics; choose with --metrics: {', '.join(manager.names('metrics'))}"
+        )
+    fixed = getattr(card, "metric_settings", {})
+    targets = [manager.target(manager.find("ablations", name)) for name in options.request.ablations]
+    asked = [name for target in targets for name in getattr(target, "metrics", ())]
+    return [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys([*names, *asked])]
+
+
+def _checked(manager: PluginManager, cell: Cell, runtime: dict[str, Any], preset: str) -> Cell:
+    """The cell with its checkpoint's digest, or with the reason why it cannot run."""
+    if cell.method is None:
+        return cell
+    method = build(manager, cell.method, runtime)
+    reason = method.unavailable() if hasattr(method, "unavailable") else None
+    if reason:
+        return replace(cell, status=f"not available: {reason}", method=None)
+    own = method.preset() if hasattr(method, "preset") else None
+    if own is not None and own != preset:
+        raise UserError(
+            f"cell {cell.name}: the checkpoint is of preset {own!r} and the sweep of {preset!r}; give --preset "
+            f"{own}, or another --checkpoint"
+        )
+    return replace(cell, checkpoint=method.digest() if hasattr(method, "digest") else None)
+
+
+def default_run(request: SweepRequest, cells: Sequence[Cell]) -> Path:
+    """``runs/<ablations>-<hash>``: the same command finds its own folder again."""
+    names = "+".join(name.rpartition("/")[2].partition(":")[0] for name in dict.fromkeys(request.ablations))
+    return Path("runs") / f"{names}-{digest([cell.id for cell in cells])[:8]}"

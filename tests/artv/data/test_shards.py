@@ -1,0 +1,196 @@
+"""Latents as shards: every clip once an epoch, the same order from any position, constant memory, and real training."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from artv.cli.train_command import latents_command, train_command
+from artv.config import ModelConfig, NetworkConfig
+from artv.data.clips import write_shapes
+from artv.data.shard_index import ShardIndex, claim_shards, read_index
+from artv.data.shards import LatentStream, write_shards
+from artv.errors import UserError, WorkFailed
+
+CPU = torch.device("cpu")
+
+
+def toy_shards(folder: Path, clips: int = 23, clips_a_shard: int = 4, side: int = 2, **write) -> Path:
+    """Clip i is a latent of i's."""
+    index = ShardIndex(
+        data="toy", clips=clips, num_frames=2, size=2, fps=8.0, encoders="x", clips_a_shard=clips_a_shard
+    )
+    claim_shards(folder, index)
+
+    def read(chosen):
+        for k in range(0, len(chosen), 3):
+            ids = torch.tensor(chosen[k : k + 3])
+            yield ids.view(-1, 1, 1, 1, 1).expand(-1, 2, 3, side, side), [str(i) for i in ids.tolist()]
+
+    write_shards(
+        folder,
+        index,
+        read,
+        lambda frames: frames.float(),
+        lambda captions: torch.tensor([float(c) for c in captions]).view(-1, 1, 1),
+        **write,
+    )
+    return folder
+
+
+def drawn(folder, batches, start=0, **settings):
+    """Clip numbers of some batches, from step ``start`` on."""
+    stream = LatentStream(folder, **{"batch_size": 5, "device": CPU, "seed": 1, "workers": 0, **settings})
+    stream.start(start)
+    result = []
+    for _ in range(batches):
+        batch = stream.sample(5)
+        assert torch.equal(batch.latents_BTChw[:, 1, 2, 0, 1], batch.text_BLD[:, 0, 0])  # text stays with its clip
+        result.append(batch.text_BLD.flatten().int().tolist())
+    return result
+
+
+def test_every_clip_once_an_epoch_in_another_order_each(tmp_path):
+    folder = toy_shards(tmp_path)
+    row = [clip for batch in drawn(folder, 23) for clip in batch]
+    epochs = [row[k * 23 : (k + 1) * 23] for k in range(5)]
+    assert all(sorted(epoch) == list(range(23)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 5
+    assert drawn(folder, 3) == drawn(folder, 3) != drawn(folder, 3, seed=2)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("start", [1, 7, 12])
+def test_a_stream_goes_on_where_it_was(tmp_path, workers, start):
+    folder = toy_shards(tmp_path)
+    whole = drawn(folder, start + 3, workers=workers, rank=1, world=2)
+    assert drawn(folder, 3, start=start, workers=workers, rank=1, world=2) == whole[start:]
+
+
+def test_processes_and_workers_share_an_epoch(tmp_path):
+    folder = toy_shards(tmp_path, clips=24, clips_a_shard=3)  # 8 shards, 2 processes: 12 clips each
+    parts = [[clip for batch in drawn(folder, 3, rank=rank, world=2) for clip in batch][:12] for rank in (0, 1)]
+    assert sorted(parts[0] + parts[1]) == list(range(24))
+
+
+def test_writing_continues_and_does_not_depend_on_the_number_of_processes(tmp_path):
+    alone = toy_shards(tmp_path / "one")
+    together = toy_shards(tmp_path / "two", rank=1, world=2)
+    with pytest.raises(UserError, match="3 of 6 shards are missing"):
+        read_index(together)
+    kept = {path: path.stat().st_mtime_ns for path in together.glob("*.tar")}
+    toy_shards(together)
+    assert len(list(together.glob("*.tar"))) == 6 and {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert drawn(alone, 5) == drawn(together, 5)
+
+
+def test_other_settings_and_broken_shards_are_named(tmp_path):
+    toy_shards(tmp_path)
+    with pytest.raises(UserError, match="clips = 23, not 9"):
+        toy_shards(tmp_path, clips=9)
+    for shard in tmp_path.glob("*.tar"):
+        shard.write_bytes(b"broken" * 500)
+    with pytest.raises(WorkFailed, match=r"^shard .*\.tar cannot be read.*it$"):
+        drawn(tmp_path, 1)
+
+
+def test_memory_does_not_grow_with_the_set(tmp_path):
+    peaks = []
+    for clips in (100, 800):  # 1.2 and 9.8 MB
+        folder = toy_shards(tmp_path / str(clips), clips, clips_a_shard=20, side=32)
+        stream = LatentStream(folder, batch_size=5, device=CPU, workers=0)
+        stream.sample(5)  # imports
+        tracemalloc.start()
+        for _ in range(clips // 5):
+            stream.sample(5)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0] and peaks[1] < 2e6
+
+
+@pytest.fixture(scope="module")
+def stable_diffusion(tmp_path_factory):
+    """A tiny SD-2.1-base in the diffusers layout, and the settings of a paper run around it."""
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    folder = tmp_path_factory.mktemp("paper")
+    common = {"heads": (2, 4), "attention": (True, False), "layers": 1, "text_dim": 32, "norm_groups": 8}
+    sizes = ModelConfig(
+        dynamic=NetworkConfig(channels=(32, 64), out_channels=4, sample_size=8, **common),
+        mask=NetworkConfig(channels=(16, 16), out_channels=1, sample_size=8, **common),
+    )
+    torch.manual_seed(0)
+    StableDiffusionPipeline(
+        vae=AutoencoderKL(block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2,
+                          up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=4, latent_channels=4),
+        text_encoder=CLIPTextModel(CLIPTextConfig(hidden_size=32, intermediate_size=128, num_hidden_layers=2,
+                                                  num_attention_heads=4, projection_dim=16, hidden_act="gelu")),
+        tokenizer=None, unet=UNet2DConditionModel.from_config(sizes.dynamic.unet()),
+        scheduler=DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1,
+                                clip_sample=False),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder / "sd")  # fmt: skip
+    settings = {"networks": json.loads(json.dumps(sizes.to_dict())), "size": 32, "num_frames": 4, "workers": 1}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(settings))
+    write_shapes(folder / "clips", 5)
+    return folder
+
+
+def train(folder, out, data=None, steps=3, batch_size=2, **loop):
+    train_command(
+        preset="paper", out=out, config_file=folder / "tiny.yaml", resume=False, components=None,
+        init=str(folder / "sd"), revision=None, stages="model", device="cpu",
+        loop={"steps": steps, "batch_size": batch_size, **loop},
+        settings={"data": str(data or folder / "clips")},
+    )  # fmt: skip
+
+
+def weights(run):
+    from safetensors.torch import load_file
+
+    return load_file(run / "model" / "state" / "model.safetensors")
+
+
+def test_the_paper_preset_trains_on_real_clips_and_continues_exactly(stable_diffusion, tmp_path):
+    train(stable_diffusion, tmp_path / "a")
+    train(stable_diffusion, tmp_path / "b", minutes=1e-6)  # stops after a step
+    assert json.loads((tmp_path / "b" / "model" / "state" / "step.json").read_text()) == {"step": 1}
+    train(stable_diffusion, tmp_path / "b")
+    ours, theirs = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    assert sorted(p.name for p in (tmp_path / "a" / "latents").iterdir()) == ["000000.tar", "index.json"]
+    outcome = json.loads((tmp_path / "a" / "outcome.json").read_text())
+    assert np.isfinite(outcome["loss"]) and outcome["clips"] == 5
+
+    from artv import ArtVPipeline
+
+    pipe = ArtVPipeline.from_pretrained(tmp_path / "a" / "pipeline")
+    clip = pipe("a red circle", num_frames=2, steps=1, height=32, width=32)
+    assert clip.frames.shape == (2, 32, 32, 3)
+
+
+def test_latents_made_beforehand(stable_diffusion, tmp_path):
+    command = {"preset": "paper", "config_file": stable_diffusion / "tiny.yaml", "revision": None, "device": "cpu"}
+    made = {"init": str(stable_diffusion / "sd"), "components": None, "out": tmp_path / "latents"}
+    latents_command(**command, **made, settings={"data": str(stable_diffusion / "clips")})
+    train(stable_diffusion, tmp_path / "a", data=tmp_path / "latents", steps=2)
+    train(stable_diffusion, tmp_path / "b", steps=2)
+    ours, theirs = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    with pytest.raises(UserError, match="size = 32, not 64"):
+        latents_command(**command, **made, settings={"data": str(stable_diffusion / "clips"), "size": 64})
+    with pytest.raises(UserError, match="either --init"):
+        latents_command(**command, **{**made, "init": None}, settings={"data": "builtin"})
+
+
+def test_latents_of_another_autoencoder_are_refused(stable_diffusion, tmp_path):
+    toy_shards(tmp_path / "latents")
+    file = tmp_path / "latents" / "index.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"size": 32, "num_frames": 4}))
+    with pytest.raises(UserError, match="encoders = x, not"):
+        train(stable_diffusion, tmp_path / "a", data=tmp_path / "latents")

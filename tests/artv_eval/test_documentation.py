@@ -1,0 +1,68 @@
+"""The author's guide: its examples run; what it must name, it names; no option is without help."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import artv_eval
+from artv_eval import testing
+from artv_eval.plugins.components import KINDS, ROLES
+from artv_eval.plugins.manager import PluginManager, PluginOptions
+
+GUIDE = (Path(__file__).parents[2] / "plugins" / "README.md").read_text()
+SECTIONS = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", GUIDE, flags=re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_an_example_that_holds_its_contract(kind, tmp_path):
+    (example,) = re.findall(r"```python\n(.*?)```", SECTIONS[kind], flags=re.DOTALL)
+    (tmp_path / f"guide_{kind}.py").write_text(example)
+    manager = PluginManager(PluginOptions(folders=(str(tmp_path),)))
+    plugin = next(plugin for plugin in manager.plugins if plugin.name == f"guide_{kind}")
+    assert plugin.status == "loaded" and not plugin.faults + plugin.warnings, plugin
+    (component,) = plugin.components[kind]
+    check = getattr(testing, f"check_{KINDS[kind].role}")
+    check(manager.target(manager.find(kind, component.name)))
+    assert testing.check_plugin(f"guide_{kind}", folders=(str(tmp_path),)).components[kind] == [component]
+
+
+def test_the_guide_names_every_public_name():
+    words = set(re.findall(r"[A-Za-z_]\w*", GUIDE))
+    missing = ({*artv_eval.__all__, *testing.__all__, *KINDS, *(kind.hook for kind in KINDS.values())}) - words
+    assert not missing
+    roles = {"method", "sampler", "guidance", "mask", "anchor", "ref_noise", "first_frame", "feature", "protocol"}
+    assert roles | {"acceleration", "executor"} <= set(ROLES) and roles <= words
+
+
+def test_public_names_exist_and_are_documented():
+    for module in (artv_eval, testing):
+        for name in module.__all__:
+            value = getattr(module, name)
+            assert isinstance(value, int) or value.__doc__, name
+
+
+def commands(command, path=()):
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*path, name))
+
+
+def test_every_command_and_option_has_help():
+    import typer
+
+    from artv_eval.cli import app
+
+    found = dict(commands(typer.main.get_command(app)))
+    assert {("sweep",), ("score",), ("report",), ("doctor",), ("plugins", "new"), ("protocols", "show")} <= set(found)
+    for path, command in found.items():
+        assert command.help or not path, path
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), (path, parameter.name)
+
+
+def test_options_about_plugins_are_in_the_help(cli):
+    text = cli("--help").out
+    for option in ("-p no:NAME", "--plugins-dir", "--strict-plugins", "--lenient-plugins", "ARTV_EVAL_PLUGINS"):
+        assert option in " ".join(text.split())
+        assert option.split()[0] in GUIDE
