@@ -1,0 +1,102 @@
+"""The layout holds: imports run one way, in no circle, and rooms stay rooms.
+
+Imports inside functions count: a circle that only a late import hides is one all the same. Imports for type checkers
+do not.
+"""
+
+import ast
+import runpy
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("artv", "artv_eval")
+
+
+def imports(source: str, package: str, modules: set[str]) -> set[str]:
+    """The modules of ``modules`` that a module imports, whose package is ``package``."""
+    found: set[str] = set()
+    for node in _runtime(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parts, *([node.module] if node.module else [])])
+            names = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in modules else base for alias in node.names]
+        else:
+            continue
+        found |= modules.intersection(names)
+    return found
+
+
+def _runtime(tree: ast.AST):
+    """Every node except those below ``if TYPE_CHECKING``."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from _runtime(child)
+
+
+def graph(package: str) -> dict[str, set[str]]:
+    """module → modules of the same package that it imports."""
+    files = {}
+    for file in (ROOT / package).rglob("*.py"):
+        if "template" not in file.parts:
+            name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+            files[name.removesuffix(".__init__")] = file
+    parent = {name: name if file.name == "__init__.py" else name.rpartition(".")[0] for name, file in files.items()}
+    return {name: imports(file.read_text("utf-8"), parent[name], set(files)) - {name} for name, file in files.items()}
+
+
+def test_a_circle_is_found_wherever_it_hides():
+    modules = {"p", "p.a", "p.b", "p.c"}
+    assert imports("def f():\n    from p.b import x", "p", modules) == {"p.b"}
+    assert imports("from p import a, b", "p", modules) == {"p.a", "p.b"}
+    assert imports("from . import c\nfrom .a import y", "p", modules) == {"p.c", "p.a"}
+    assert imports("import p.a as q, numpy", "p", modules) == {"p.a"}
+    assert imports("if TYPE_CHECKING:\n    from p.b import x", "p", modules) == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_imports_in_a_circle(package):
+    try:
+        list(TopologicalSorter(graph(package)).static_order())
+    except CycleError as error:
+        pytest.fail(f"imports in a circle: {' ← '.join(error.args[1])}")
+
+
+def room(module: str) -> str:
+    """The folder directly below the package that a module lies in, or the module itself."""
+    return ".".join(module.split(".")[:2])
+
+
+def test_rooms_of_the_harness_have_arrows_one_way():
+    arrows: dict[str, set[str]] = {}
+    for module, targets in graph("artv_eval").items():
+        if module not in ("artv_eval", "artv_eval.testing"):
+            arrows.setdefault(room(module), set()).update({room(t) for t in targets} - {room(module)})
+    try:
+        list(TopologicalSorter(arrows).static_order())
+    except CycleError as error:
+        pytest.fail(f"rooms in a circle: {' ← '.join(error.args[1])}")
+
+
+def test_few_files_outside_the_rooms():
+    assert len(list((ROOT / "artv_eval").glob("*.py"))) <= 10
+
+
+def test_no_file_is_long():
+    long = {
+        str(file.relative_to(ROOT)): lines
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*.py")
+        if (lines := len(file.read_text("utf-8").splitlines())) > 400
+    }
+    assert not long
+
+
+def test_imports_run_from_plugins_to_the_harness_to_the_model():
+    assert runpy.run_path(str(ROOT / ".ci" / "imports.py"))["violations"](ROOT) == []
