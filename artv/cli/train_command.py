@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from artv.data.captions import read_captions
+from artv.data.captions import captioned_clips
 from artv.data.shard_index import is_shards, read_index
 from artv.errors import UserError
 from artv.presets import check_components
@@ -75,7 +75,7 @@ def _check_sources(config: TrainConfig, components: str | None, init: str | None
     if is_shards(config.data):
         read_index(config.data)
     elif config.data != "builtin":
-        read_captions(config.data)
+        captioned_clips(config.data)
     if components is not None:
         check_components(components)
     if init is not None:

@@ -5,6 +5,7 @@ Shape suffixes: B batch, T frames, H W pixels.
 
 import csv
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from artv.data.captions import CAPTIONS, read_captions
+from artv.data.captions import CAPTIONS, COLUMNS, captioned_clips, read_captions
 from artv.data.loading import read_ahead
 from artv.data.readers import open_video, resample_indices, why
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
+from artv.files import write_atomically
 from artv.progress import progress_bar
 from artv.requests import check_count
 from artv.video import write_video
@@ -40,7 +42,7 @@ class ClipFiles(Dataset):
     def __init__(
         self, folder: str | Path, num_frames: int = 16, size: int = 64, fps: float | None = 8.0, reader: str = "decord"
     ) -> None:
-        self.folder, self.rows = Path(folder), read_captions(folder)
+        self.folder, self.rows = Path(folder), captioned_clips(folder)
         self.num_frames, self.size, self.fps, self.reader = num_frames, size, fps, reader
 
     def __len__(self) -> int:
@@ -124,24 +126,51 @@ def write_shapes(out: str | Path, num: int, split: str = "train", seed: int = 0,
     """Writes clips of the shapes world: ``000000.mp4``, its motion region ``000000.motion.png``, ``captions.csv``.
 
     The motion region is lossless: 1-bit png, the frames one below the other. Files that exist are kept, so an
-    interrupted run continues; what it has made until then can be used.
+    interrupted run continues; what it has made until then can be used. Lines are added to ``captions.csv``,
+    none is lost.
+
+    Raises:
+        UserError: the folder holds clips of another split or seed, or a ``captions.csv`` with other columns.
     """
     check_count("num", num)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     world = ShapesWorld(split, seed, num_frames)
+    kept = _kept_captions(out / CAPTIONS)
     # a line goes to disk behind its clip: on a full one, every clip that is whole has its caption
-    with progress_bar(f"shapes {split}", total=num) as bar, (out / CAPTIONS).open("w", 1, newline="") as table:
-        writer = csv.writer(table)
-        writer.writerow(["file", "caption"])
+    with (
+        progress_bar(f"shapes {split}", total=num) as bar,
+        (out / CAPTIONS).open("a", 1, newline="", encoding="utf-8") as table,
+    ):
+        writer = csv.writer(table, lineterminator="\n")
         for start in range(0, num, 64):
             indices = range(start, min(start + 64, num))
             batch = world.batch(indices)
             for i, frames, motion, caption in zip(indices, batch.frames, batch.motion, batch.captions, strict=True):
                 clip = out / f"{i:06d}.mp4"
+                if kept.get(clip.name, caption) != caption:
+                    raise UserError(
+                        f"{out} holds clips of another world: {clip.name} is captioned {kept[clip.name]!r} there and "
+                        f"{caption!r} with --split {split} --seed {seed}; give another folder with --out"
+                    )
                 _write_one(clip, frames.permute(0, 2, 3, 1).numpy(), motion.numpy(), world.fps)
-                writer.writerow([clip.name, caption])
+                if clip.name not in kept:
+                    writer.writerow([clip.name, caption])
             bar.update(indices.stop)
+
+
+def _kept_captions(table: Path) -> dict[str, str]:
+    """file → caption of the table, which can then be appended to: one is begun, or a line cut short taken out."""
+    header = ",".join(COLUMNS)
+    text = table.read_text(encoding="utf-8-sig") if table.is_file() else ""
+    lines = text.removesuffix("\n").split("\n") if text else [header]
+    if lines[0] != header:
+        raise UserError(f"{table} begins with {lines[0][:80]!r}, not {header!r}; give another folder with --out")
+    if not text.endswith("\n") and re.match(r"\d{6}\.mp4", lines[-1]):  # the disk was full; its line comes again
+        del lines[-1]
+    if (whole := "\n".join(lines) + "\n") != text:
+        write_atomically(table, whole.encode())
+    return dict(read_captions(table).lines) if len(lines) > 1 else {}
 
 
 def read_motion(path: str | Path, num_frames: int) -> np.ndarray:

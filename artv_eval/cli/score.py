@@ -115,8 +115,8 @@ def _score(
     timeout: float,
     cache: bool,
 ) -> "Results":
+    from artv.data.captions import read_captions
     from artv.errors import UserError
-    from artv_eval.files.captions import read_captions
     from artv_eval.files.describe import WORKERS, default_cache, video_files
     from artv_eval.files.score import score_folders
     from artv_eval.results.rows import OK

@@ -23,7 +23,10 @@ class FeatureExtractor(Protocol):
 
 @runtime_checkable
 class TextImageExtractor(Protocol):
-    """Maps pictures, uint8 (N, 3, H, W), and sentences to one space: float32 (N, D) of unit length."""
+    """Maps pictures, uint8 (N, 3, H, W), and sentences to one space: float32 (N, D) of unit length.
+
+    It can also have ``unread(text)``: what of a sentence it does not see, as the end of a line, or None.
+    """
 
     name: str
     digest: str

@@ -50,6 +50,17 @@ class OpenClip:
         """(B, D) float32 of unit length on the CPU."""
         return F.normalize(self.network.encode_text(self.tokenize(list(texts)).to(self.device)).float(), dim=-1).cpu()
 
+    def unread(self, text: str) -> str | None:
+        """What of a text is cut off; None too where open_clip's tokenizer does not say how long texts are."""
+        if not hasattr(self.tokenize, "encode"):
+            return None
+        return beyond(len(self.tokenize.encode(text)) + 2, self.tokenize.context_length)
+
+
+def beyond(tokens: int, most: int) -> str | None:
+    """What a text encoder does not see of a text of so many tokens, start and end counted in."""
+    return f"has {tokens} tokens and is cut to {most}" if tokens > most else None
+
 
 def clip(
     model: str = "ViT-B-32", pretrained: str = "openai", weights: str | None = None, device: str = "cpu"

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import artv_eval
 from artv.errors import UserError
 from artv_eval.features.base import digest_of
+from artv_eval.features.clip import beyond
 from artv_eval.features.precision import inference
 from artv_eval.features.shapes_networks import (
     ClassifierConfig,
@@ -90,6 +91,12 @@ class ShapesClip:
         """(B, D) float32 of unit length on the CPU."""
         tokens = self.tokenize(texts).to(self.device)
         return self.network.encode_text(tokens, normalize=True).float().cpu()
+
+    def unread(self, text: str) -> str | None:
+        """Words outside the vocabulary, or what is cut off."""
+        if unknown := self.tokenize.unknown(text):
+            return f"has words that it does not know ({', '.join(unknown)})"
+        return beyond(len(self.tokenize.bpe.encode(text)) + 2, self.tokenize.context)
 
 
 def shapes_classifier(weights: str | None = None, device: str = "cpu") -> ShapesFeatures:

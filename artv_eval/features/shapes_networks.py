@@ -164,6 +164,11 @@ class CompactTokenizer:
             row[: len(ids) + 1] = torch.tensor([*ids, self.vocab_size - 1])
         return tokens
 
+    def unknown(self, text: str) -> list[str]:
+        """Words of which a part is outside the vocabulary, each once."""
+        words = dict.fromkeys(text.split())
+        return [word for word in words if any(token not in self.index for token in self.bpe.encode(word))]
+
 
 @lru_cache
 def world_bpe_ids(samples: int = 20000) -> tuple[int, ...]:

@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from artv.data.captions import Captions
 from artv.errors import UserError
 from artv_eval.api import Evaluator
 from artv_eval.features.base import digest_of
-from artv_eval.files.captions import Captions
 from artv_eval.files.decoding import Decoders, Window
 from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files, video_files
 from artv_eval.metrics.base import curve_of
-from artv_eval.metrics.doubts import doubts
+from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import bootstrap_interval
 from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, reason
 
@@ -117,7 +117,9 @@ def score_folders(
         if rows[-1].status == OK:
             valued.append((evaluator, ours.rows[evaluator.digest], theirs.rows.get(evaluator.digest)))
     rows += [replace(empty, metric=name, status=status) for name, status in (absent or {}).items()]
-    notes = (*notes_of(found), *_oddities(found, window), *doubts(valued))
+    texts = list((sides["fake"].captions or {}).values())
+    unseen = caption_doubts([evaluator for evaluator, _, _ in valued], texts)
+    notes = (*notes_of(found), *_oddities(found, window), *unseen, *doubts(valued))
     return Results(run=None, rows=rows, curves=curves, notes=notes, bad_files=bad_files_of(found))
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from artv.data.captions import read_table
+from artv.data.captions import CAPTIONS, read_captions
 from artv.errors import UserError, closest
 from artv.images import load_images
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-CAPTIONS = "captions.csv"
 
 
 class FolderOfPictures:
@@ -65,4 +64,4 @@ def _captioned(root: Path) -> dict[str, Path]:
     table = root / CAPTIONS
     if not table.is_file():
         return {}
-    return {caption: root / Path(file).name for file, caption in read_table(table)}
+    return {caption: root / Path(file).name for file, caption in read_captions(table).lines}

@@ -17,7 +17,7 @@ from artv_eval.api import Task
 from artv_eval.files.decoding import Window
 from artv_eval.files.describe import Described, check_sizes
 from artv_eval.files.score import bad_files_of, notes_of
-from artv_eval.metrics.doubts import doubts
+from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.plugins.recipe import Recipe
 from artv_eval.results.rows import OK, Results, reason
 from artv_eval.results.store import RunStore, write_json
@@ -129,6 +129,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
             bar.update(len(rows), f"{item.evaluator.name} {item.cell.name}")
     valued = [(s.evaluator, s.rows, s.reference) for s, row in zip(scored, rows, strict=True) if row.status == OK]
     comparisons, untested = comparisons_of(scored)
+    prompts = (request.prompt for request in prepared.requests)
     return Results(
         run=str(prepared.run),
         rows=rows,
@@ -140,6 +141,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
             *notes_of(described),
             *untested,
             *failed_clips(store, cells, prepared.indices),
+            *caption_doubts([evaluator for evaluator, _, _ in valued], prompts),
             *doubts(valued),
         ],
         bad_files=bad_files_of(described),

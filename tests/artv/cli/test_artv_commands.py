@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from artv.cli import main
-from artv.data.captions import read_captions
+from artv.data.captions import captioned_clips
 from artv.data.clips import ClipFiles, batches
 from artv.data.readers import open_video, read_video
 from artv.data.shapes import ShapesWorld
@@ -142,7 +142,7 @@ def test_a_full_disk_is_one_line_and_what_was_made_can_be_used(tmp_path):
     (tmp_path / "000001.motion.png").symlink_to("/dev/full")
     done = run("artv", "data", "shapes", "--out", tmp_path, "--num", 3)
     assert done.returncode == 1 and "disk full" in done.stderr and "Traceback" not in done.stderr
-    assert [row.path.name for row in read_captions(tmp_path)] == ["000000.mp4"]
+    assert [row.path.name for row in captioned_clips(tmp_path)] == ["000000.mp4"]
 
 
 def test_a_place_that_cannot_be_written_says_why(tmp_path):

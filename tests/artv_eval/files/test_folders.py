@@ -7,10 +7,10 @@ import pytest
 import torch
 from video_folders import WINDOW, Means, clip_file
 
+from artv.data.captions import read_captions
 from artv.errors import UserError
 from artv_eval.features.preprocess import Transform
 from artv_eval.files import decoding
-from artv_eval.files.captions import read_captions
 from artv_eval.files.decoding import Window, decode
 from artv_eval.files.describe import describe_files, video_files
 from artv_eval.files.score import score_folders
@@ -216,42 +216,6 @@ def test_captions_come_from_a_file_and_metrics_without_their_needs_are_absent(si
     without = score_folders(None, sides[1], others, WINDOW, workers=0, resamples=20)
     statuses = [row.status for row in without.rows]
     assert statuses == ["absent: it needs --captions FILE", "absent: it needs --real DIR", "ok"]
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (b"", "must begin with the line 'file,caption'"),
-        (b"name,text\n1.mp4,x\n", "must begin with the line 'file,caption'; it begins with 'name,text'"),
-        (b"file,caption\n", "is empty"),
-        (b"file,caption\n,x\n", "a line without a file"),
-        (b"file,caption\n1.mp4,caf\xe9\n", "is no text in UTF-8"),
-        (b"\x00\x00\x00\x1cftypisom\x00\xff\xfe", "is no text in UTF-8"),
-        (b"file,caption\n1.mp4,x\n./1.mp4,y\n", r"gives \./1\.mp4 two captions"),
-    ],
-)
-def test_bad_captions_files_are_refused(tmp_path, text, reason):
-    (tmp_path / "c.csv").write_bytes(text)
-    with pytest.raises(UserError, match=reason) as caught:
-        read_captions(tmp_path / "c.csv")
-    assert "c.csv" in str(caught.value) and "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="does not exist"):
-        read_captions(tmp_path / "d.csv")
-
-
-def test_captions_are_those_of_the_files_path_and_of_its_bare_name_only_where_one_has_it(tmp_path):
-    files = [tmp_path / name for name in ("a/1.mp4", "b/1.mp4", "b/2.mp4", "c/3.mp4", "4.mp4")]
-
-    def found(*lines, source="captions.csv"):
-        (tmp_path / source).parent.mkdir(exist_ok=True)
-        (tmp_path / source).write_text("\n".join(("file,caption", *lines)))
-        having = read_captions(tmp_path / source).of(files, tmp_path)
-        return {file.relative_to(tmp_path).as_posix(): text for file, text in having.items()}
-
-    assert found("a/1.mp4,one", "b/1.mp4,two") == {"a/1.mp4": "one", "b/1.mp4": "two"}
-    assert found("1.mp4,one", "2.mp4,two", "elsewhere/3.mp4,three") == {"b/2.mp4": "two", "c/3.mp4": "three"}
-    assert found("x/2.mp4,one", "y/2.mp4,two", f"{tmp_path}/4.mp4,four", "b/1.mp4, ") == {"4.mp4": "four"}
-    assert found("../a/1.mp4,one", "4.mp4,four", source="tables/c.csv") == {"a/1.mp4": "one", "4.mp4": "four"}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from artv_eval.features.clip import OpenClip
+from artv_eval.features.shapes import shapes_clip
 from artv_eval.metrics.base import MeanEvaluator
-from artv_eval.metrics.doubts import doubts
+from artv_eval.metrics.clipsim import ClipSimDrift, ClipSimEvaluator
+from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.frames import FrameFidEvaluator
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
@@ -62,3 +65,23 @@ def test_the_floor_is_where_intervals_of_a_share_begin_to_cover(n, covered):
     rng = np.random.default_rng(0)
     found = [bootstrap_interval(Share(), (rng.random((n, 1)) < 0.8) * 1.0, resamples=200, seed=k) for k in range(400)]
     assert (np.mean([i.low <= 0.8 + 1e-9 and i.high >= 0.8 - 1e-9 for i in found]) > 0.92) == covered
+
+
+def test_captions_that_the_encoder_does_not_see_whole_are_noted():
+    """By a rule of open_clip's: a word is at least one token, and a text has a start and an end."""
+    import open_clip
+
+    network = open_clip.create_model("RN50-quickgelu", pretrained=None, load_weights=False)
+    public = OpenClip(network, open_clip.get_tokenizer("RN50-quickgelu"), "clip-RN50", "0")
+    whole, cut = " ".join(["cat"] * 75), " ".join(["cat"] * 76)
+    assert (public.tokenize([whole]) != 0).sum() == (public.tokenize([cut]) != 0).sum() == 77
+    pair = [ClipSimEvaluator(public), ClipSimDrift(public)]
+    assert caption_doubts(pair, [whole]) == []
+    (line,) = caption_doubts(pair, [cut, whole, cut])
+    assert line.startswith("clipsim, clipsim_drift: 2 of 3 captions are not seen whole by clip-RN50: 'cat cat")
+    assert line.endswith("…' has 78 tokens and is cut to 77")
+
+    ours = ClipSimEvaluator(shapes_clip())
+    (line,) = caption_doubts([ours], ["a red circle moves left", "a red zebra moves left"])
+    assert "1 of 2 captions are not seen whole by shapes-clip: 'a red zebra moves left'" in line
+    assert line.endswith("has words that it does not know (zebra)")
