@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from artv.errors import UserError, closest
+from artv.errors import UserError
+from artv.named import named
+from artv.requests import check_share, check_whole
 
 if TYPE_CHECKING:  # a command checks its arguments before torch is imported
     from torch import Tensor
@@ -65,8 +67,7 @@ class Sliding:
     every: int = 8
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise UserError(f"anchor sliding: every is {self.every}; it must be at least 1")
+        check_whole("anchor sliding: every", self.every)
 
     def __call__(self, past: Past) -> Tensor | None:
         if past.current is None or (past.index - 1) % self.every == 0:
@@ -81,8 +82,7 @@ class Blend:
     keep: float = 0.9
 
     def __post_init__(self) -> None:
-        if not 0 <= self.keep <= 1:
-            raise UserError(f"anchor blend: keep is {self.keep}; it must be in [0, 1]")
+        check_share("anchor blend: keep", self.keep)
 
     def __call__(self, past: Past) -> Tensor | None:
         before = past.first if past.current is None else past.current
@@ -104,6 +104,10 @@ class UserImage:
     """A picture that the user chose: a file, a PIL image or uint8 (H, W, 3). The pipeline makes a latent of it."""
 
     picture: Any
+
+    def __post_init__(self) -> None:
+        if isinstance(self.picture, str) and not self.picture:
+            raise UserError("anchor image names no picture; write image:FILE")
 
     def digest(self) -> str:
         """Of the picture's file: another one under the same name makes other clips. Raises UserError if it is none."""
@@ -142,15 +146,6 @@ def anchor_strategy(anchor: str | Mapping[str, Any] | AnchorStrategy) -> AnchorS
     """A strategy by name (``"first"``, ``"image:FILE"``), mapping (``{"name": "sliding", "every": 4}``), or itself."""
     if callable(anchor):
         return anchor
-    values: dict[str, Any] = {"name": anchor} if isinstance(anchor, str) else dict(anchor)
-    if isinstance(anchor, str) and anchor.startswith("image:"):
-        values = {"name": "image", "picture": anchor.removeprefix("image:")}
-    name = values.pop("name", "first")
-    if name not in ANCHORS:
-        raise UserError(f"anchor is {name!r}; {closest(str(name), ANCHORS)}")
-    if name == "image" and not values.get("picture"):
-        raise UserError("anchor image names no picture; write image:FILE")
-    try:
-        return ANCHORS[name](**values)
-    except TypeError:
-        raise UserError(f"anchor {name} does not take {', '.join(map(repr, values))}") from None
+    if isinstance(anchor, str) and anchor.partition(":")[0] == "image":
+        anchor = {"name": "image", "picture": anchor.partition(":")[2]}
+    return named("anchor", anchor, ANCHORS, default="first")

@@ -7,6 +7,7 @@ So dropping everything leaves the start, SD-2.1, exactly as it is.
 Shape suffixes: B batch, T frames, K reference frames, C latent channels, H W latent size.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from artv.errors import UserError, closest
+from artv.errors import UserError
+from artv.named import named
+from artv.requests import check_share
 
 Levels = Callable[[Tensor], Tensor]
 """A distribution of noise levels, as its quantiles: numbers (B,) uniform in [0, 1) → levels (B,) in [0, 1].
@@ -47,13 +50,14 @@ def add_noise(refs_BKCHW: Tensor, level_B: Tensor, noise: Tensor) -> Tensor:
 
 def constant(level: float = 0.0) -> Levels:
     """Always the same level; 0 leaves the references clean."""
-    _in_range("constant", level=level)
+    check_share("noise levels constant: level", level)
     return lambda u_B: torch.full_like(u_B, level)
 
 
 def uniform(low: float = 0.0, high: float = 0.2) -> Levels:
     """Uniform between ``low`` and ``high``."""
-    _in_range("uniform", low=low, high=high)
+    check_share("noise levels uniform: low", low)
+    check_share("noise levels uniform: high", high)
     if low > high:
         raise UserError(f"noise levels uniform: low is {low}; it must be at most high, which is {high}")
     return lambda u_B: low + (high - low) * u_B
@@ -61,7 +65,7 @@ def uniform(low: float = 0.0, high: float = 0.2) -> Levels:
 
 def half_normal(scale: float = 0.1) -> Levels:
     """|N(0, scale²)|, cut at 1: mostly clean, now and then noisy."""
-    _in_range("half_normal", scale=scale)
+    check_share("noise levels half_normal: scale", scale)
     return lambda u_B: (2**0.5 * scale * torch.erfinv(u_B)).clamp_max(1.0)
 
 
@@ -72,24 +76,15 @@ def noise_levels(spec: str | Mapping[str, Any] | Levels) -> Levels:
     """A distribution by text (``"uniform:0:0.2"``), by mapping (``{"name": "uniform", "high": 0.1}``), or itself."""
     if callable(spec):
         return spec
-    if isinstance(spec, str):
-        (name, *numbers), values = spec.split(":"), {}
-    else:
-        values = dict(spec)
-        name, numbers = values.pop("name", "constant"), []
-    if name not in NOISE_LEVELS:
-        raise UserError(f"noise level distribution is {name!r}; {closest(str(name), NOISE_LEVELS)}")
+    given = _mapping(spec) if isinstance(spec, str) and ":" in spec else spec
+    return named("noise levels", given, NOISE_LEVELS, default="constant")
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    """``name:number[:number]`` as a mapping; the numbers are the settings in the order of the signature."""
+    name, *numbers = text.split(":")
+    settings = list(inspect.signature(NOISE_LEVELS[name]).parameters) if name in NOISE_LEVELS else numbers
     try:
-        return NOISE_LEVELS[name](*map(float, numbers), **values)
-    except UserError:
-        raise
-    except (TypeError, ValueError):
-        if not isinstance(spec, str):
-            raise UserError(f"noise levels {name} does not take {', '.join(map(repr, values))}") from None
-        raise UserError(f"noise levels {spec!r}: write name:number[:number], for example uniform:0:0.2") from None
-
-
-def _in_range(name: str, **values: float) -> None:
-    for field, value in values.items():
-        if not 0 <= value <= 1:
-            raise UserError(f"noise levels {name}: {field} is {value}; it must be in [0, 1]")
+        return {"name": name, **dict(zip(settings[: len(numbers)], map(float, numbers), strict=True))}
+    except ValueError:
+        raise UserError(f"noise levels {text!r}: write name:number[:number], for example uniform:0:0.2") from None

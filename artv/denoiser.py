@@ -38,12 +38,10 @@ class Denoiser:
         guidance: which branches, and how they combine (:mod:`artv.guidance`).
         schedule: default the model's.
         use_mask: ``False`` switches the mask network off: the dynamic network alone.
-        mask_rule: makes the mask that is used of the predicted one (:mod:`artv.mask_rules`); None: they are the same.
-        record_masks: keep the mask of every evaluation in :attr:`masks`.
+        mask: rule that makes the mask that is used of the predicted one (:mod:`artv.mask_rules`); None: as predicted.
 
     Attributes:
         mask_B1HW: mask of the full branch at the latest evaluation, in [0, 1], 1 = copied; None without one.
-        masks: the masks of all evaluations so far, if recorded.
         evaluations: calls so far.
         rows: rows that the networks have seen so far (samples × branches, summed over the calls); of a row of which
             the dynamic network saw only a part, that share.
@@ -59,8 +57,7 @@ class Denoiser:
         guidance: Guidance,
         schedule: NoiseSchedule | None = None,
         use_mask: bool = True,
-        mask_rule: MaskRule | None = None,
-        record_masks: bool = False,
+        mask: MaskRule | None = None,
     ) -> None:
         self.model = model
         self.encoded = encoded
@@ -69,10 +66,8 @@ class Denoiser:
         self.guidance = guidance
         self.schedule = schedule or model.schedule
         self.use_mask = use_mask
-        self.mask_rule = mask_rule
-        self.record_masks = record_masks
+        self.mask = mask
         self.mask_B1HW: Tensor | None = None
-        self.masks: list[Tensor] = []
         self.evaluations = 0
         self.rows = 0.0
         self._batches: dict[tuple[Branch, ...], tuple[Encoded, Tensor]] = {}
@@ -99,15 +94,13 @@ class Denoiser:
         encoded_N, text_NLD = self._batch(tuple(branches[i] for i in order), B)
         z_NCHW = (x_BCHW / (1 + level**2) ** 0.5).repeat(len(branches), 1, 1, 1)
         prediction = (predict or self.predict)(z_NCHW, t, text_NLD, encoded_N)
-        if self.mask_rule is not None and prediction.mask_B1HW is not None:
+        if self.mask is not None and prediction.mask_B1HW is not None:
             prediction = self._ruled(prediction, z_NCHW, t, encoded_N)
 
         self.evaluations += 1
         self.rows += len(z_NCHW) if prediction.rows is None else prediction.rows
         if prediction.mask_B1HW is not None:
             self.mask_B1HW = prediction.mask_B1HW[:B]
-            if self.record_masks:
-                self.masks.append(self.mask_B1HW)
         by_branch = dict(zip(order, prediction.eps_BCHW.split(B), strict=True))
         return [by_branch[i] for i in range(len(branches))]
 
@@ -126,9 +119,9 @@ class Denoiser:
 
     def used_mask(self, mask_N1HW: Tensor, t: int, encoded_N: Encoded) -> Tensor:
         """The mask that composes the noise, in [0, 1], of the predicted one: as the mask rule makes it."""
-        if self.mask_rule is None:
+        if self.mask is None:
             return mask_N1HW
-        ruled_N1HW = self.mask_rule(mask_N1HW, float(self.schedule.all_sigmas[t]))
+        ruled_N1HW = self.mask(mask_N1HW, float(self.schedule.all_sigmas[t]))
         return ruled_N1HW * encoded_N.keep_ref_B.view(-1, 1, 1, 1)
 
     def copied(self, z_NCHW: Tensor, t: int, encoded_N: Encoded) -> Tensor:

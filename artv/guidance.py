@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
-from artv.errors import UserError, closest
+from artv.errors import UserError
+from artv.named import named
+from artv.requests import check_share
 
 if TYPE_CHECKING:  # a command checks its arguments before torch is imported
     from torch import Tensor
@@ -162,8 +164,7 @@ class Rescaled:
     phi: float = 0.7
 
     def __post_init__(self) -> None:
-        if not 0 <= self.phi <= 1:
-            raise UserError(f"guidance phi is {self.phi}; it must be between 0 and 1")
+        check_share("guidance phi", self.phi)
 
     def branches(self, sigma: float | None = None) -> tuple[Branch, ...]:
         return self.inner.branches(sigma)
@@ -177,14 +178,16 @@ class Rescaled:
         return guided * (self.phi * factor + 1 - self.phi)
 
 
-def interval(*, low: float = 0.0, high: float = math.inf, **scales: float) -> Interval:
+def interval(
+    *, low: float = 0.0, high: float = math.inf, ref: float = 0.25, anchor: float = 0.25, text: float = 6.5
+) -> Interval:
     """:class:`Interval` around three-term guidance with these scales."""
-    return Interval(inner=ThreeTerm(**scales), low=low, high=high)
+    return Interval(inner=ThreeTerm(ref=ref, anchor=anchor, text=text), low=low, high=high)
 
 
-def rescaled(*, phi: float = 0.7, **scales: float) -> Rescaled:
+def rescaled(*, phi: float = 0.7, ref: float = 0.25, anchor: float = 0.25, text: float = 6.5) -> Rescaled:
     """:class:`Rescaled` around three-term guidance with these scales."""
-    return Rescaled(inner=ThreeTerm(**scales), phi=phi)
+    return Rescaled(inner=ThreeTerm(ref=ref, anchor=anchor, text=text), phi=phi)
 
 
 def none() -> ThreeTerm:
@@ -202,15 +205,6 @@ GUIDANCE: dict[str, Callable[..., Guidance]] = {
 }
 """Factories by name; ``interval`` and ``rescaled`` take the scales of the three-term guidance that they wrap."""
 
-_ARGUMENTS = {
-    "three_term": CONDITIONS,
-    "joint": ("scale",),
-    "nested": CONDITIONS,
-    "interval": ("low", "high", *CONDITIONS),
-    "rescaled": ("phi", *CONDITIONS),
-    "none": (),
-}
-
 
 def parse(guidance: Guidance | Mapping[str, Any] | str | None) -> Guidance:
     """Guidance from what a user writes; scales left out keep the paper's values.
@@ -225,35 +219,29 @@ def parse(guidance: Guidance | Mapping[str, Any] | str | None) -> Guidance:
     if guidance is None:
         return ThreeTerm()
     if isinstance(guidance, str):
-        return _from_text(guidance)
+        guidance = _mapping(guidance)
     if isinstance(guidance, Mapping):
-        values = dict(guidance)
-        return _build(str(values.pop("name", "three_term")), values)
+        values = {key: value if key == "name" else _number(key, value) for key, value in guidance.items()}
+        return named("guidance", values, GUIDANCE, default="three_term")
     if hasattr(guidance, "branches") and hasattr(guidance, "combine"):
         return guidance
     raise UserError(f"guidance is {guidance!r}; give text such as 'ref=0.25,anchor=0.25,text=6.5', or a mapping")
 
 
-def _from_text(text: str) -> Guidance:
+def _mapping(text: str) -> dict[str, Any]:
+    """``[name:]key=number,…`` as a mapping."""
     name, colon, settings = text.strip().partition(":")
     if not colon:
         name, settings = ("three_term", name) if "=" in name or not name else (name, "")
     pairs = [item.partition("=") for item in settings.split(",") if item.strip()]
-    return _build(name.strip(), {key.strip(): value.strip() for key, _, value in pairs})
+    return {"name": name.strip(), **{key.strip(): value.strip() for key, _, value in pairs}}
 
 
-def _build(name: str, values: Mapping[str, Any]) -> Guidance:
-    if name not in GUIDANCE:
-        raise UserError(f"guidance {name!r} is unknown; {closest(name, GUIDANCE)}")
-    numbers = {}
-    for key, value in values.items():
-        if key not in _ARGUMENTS[name]:
-            raise UserError(f"guidance {name} has no setting {key!r}; {closest(key, _ARGUMENTS[name])}")
-        try:
-            numbers[key] = float(value)
-        except (TypeError, ValueError):
-            raise UserError(f"guidance {key} is {value!r}; it must be a number, such as {key}=0.25") from None
-    return GUIDANCE[name](**numbers)
+def _number(key: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"guidance {key} is {value!r}; it must be a number, such as {key}=0.25") from None
 
 
 def _check_scales(guidance: Any) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from artv.errors import UserError, closest
+from artv.named import named
+from artv.requests import check_share
 
 
 class MaskRule(Protocol):
@@ -36,7 +37,7 @@ class Hard:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        _in_range("hard", "threshold", self.threshold)
+        check_share("mask hard: threshold", self.threshold)
 
     def __call__(self, mask_B1HW: Tensor, sigma: float) -> Tensor:
         return (mask_B1HW > self.threshold).to(mask_B1HW)
@@ -49,7 +50,7 @@ class Constant:
     level: float = 0.5
 
     def __post_init__(self) -> None:
-        _in_range("constant", "level", self.level)
+        check_share("mask constant: level", self.level)
 
     def __call__(self, mask_B1HW: Tensor, sigma: float) -> Tensor:
         return torch.full_like(mask_B1HW, self.level)
@@ -75,18 +76,4 @@ MASK_RULES: dict[str, Callable[..., MaskRule]] = {
 
 def mask_rule(rule: str | Mapping[str, Any] | MaskRule) -> MaskRule:
     """A rule by name (``"hard"``), by mapping (``{"name": "hard", "threshold": 0.7}``), or itself."""
-    if callable(rule):
-        return rule
-    values = {"name": rule} if isinstance(rule, str) else dict(rule)
-    name = values.pop("name", "learned")
-    if name not in MASK_RULES:
-        raise UserError(f"mask is {name!r}; {closest(str(name), MASK_RULES)}")
-    try:
-        return MASK_RULES[name](**values)
-    except TypeError:
-        raise UserError(f"mask {name} does not take {', '.join(map(repr, values))}") from None
-
-
-def _in_range(rule: str, field: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise UserError(f"mask {rule}: {field} is {value}; it must be in [0, 1]")
+    return rule if callable(rule) else named("mask", rule, MASK_RULES, default="learned")

@@ -120,9 +120,22 @@ class ArtVPipeline(DiffusionPipeline):
         prompt: str | Sequence[Prompt],
         *,
         num_frames: int = 16,
+        image: Picture | Sequence[Picture] | None = None,
+        seed: int | Sequence[int] = 0,
+        height: int | None = None,
+        width: int | None = None,
+        steps: int | None = None,
+        sampler: str | Callable[..., Tensor] = "dpmpp_2s_ancestral",
+        sampler_options: Mapping[str, Any] | None = None,
+        spacing: str = "legacy_ddpm",
+        guidance: str | Mapping[str, Any] | Guidance | None = None,
+        anchor: str | Mapping[str, Any] | AnchorStrategy = "last-of-prompt",
+        ref_noise: str | Mapping[str, Any] | Levels | None = None,
+        use_mask: bool = True,
+        mask: str | Mapping[str, Any] | MaskRule | None = None,
+        acceleration: str | Mapping[str, Any] | Acceleration | None = None,
         return_masks: bool = False,
         progress: bool = False,
-        **settings: Any,
     ) -> ArtVOutput:
         """Makes clips.
 
@@ -130,18 +143,54 @@ class ArtVPipeline(DiffusionPipeline):
             prompt: one prompt (one clip) or a list (a batch of clips). An item that is itself a list is several
                 prompts in a row, ``num_frames`` frames each.
             num_frames: frames a prompt, the first one included; ≥ 1.
+            image: first frame(s): file, PIL image or uint8 (H, W, 3); one for all or one a sample. None: the model
+                makes it.
+            seed: one number (sample i uses seed + i), or one a sample.
+            height, width: in pixels; None: the preset's.
+            steps: sampling steps of a frame; None: the preset's.
+            sampler: a name or function of :mod:`artv.samplers`; ``sampler_options``: its keywords.
+            spacing: of the noise levels, see :meth:`artv.schedule.NoiseSchedule.sigmas`.
+            guidance: see :func:`artv.guidance.parse`; None: the preset's.
+            anchor: see :func:`artv.anchors.anchor_strategy`.
+            ref_noise: distribution of the noise level put on the reference frames, such as ``constant:0.05``, see
+                :func:`artv.conditioning.noise_levels`; None: the preset's.
+            use_mask: False leaves the mask network out.
+            mask: rule that the predicted mask goes through, see :func:`artv.mask_rules.mask_rule`; None: as predicted.
+            acceleration: approximate, see :func:`artv.accelerations.acceleration`; None: exact.
             return_masks: also return the mask of every sampling step.
             progress: show a bar on stderr.
-            settings: everything else that :meth:`stream` takes (image, seed, steps, guidance, sampler, anchor, …).
 
         Raises:
             UserError: a setting that cannot be. WorkFailed: not one sample came out finite.
         """
+        sampling = self._sampling(
+            steps=steps,
+            sampler=sampler,
+            sampler_options=sampler_options,
+            spacing=spacing,
+            guidance=guidance,
+            ref_noise=ref_noise,
+            use_mask=use_mask,
+            mask=mask,
+            acceleration=acceleration,
+            return_masks=return_masks,
+        )
+        made = self._frames(
+            prompt,
+            sampling,
+            anchor,
+            num_frames=num_frames,
+            image=image,
+            seed=seed,
+            height=height,
+            width=width,
+            progress=progress,
+        )
         single = isinstance(prompt, str)
         frames, masks, failures = [], [], {}
         samples = 1 if single else len(prompt)
         decoder = SideStream(on=True)  # decodes a frame while the next one is sampled
-        for frame in self._frames(prompt, num_frames=num_frames, record=return_masks, progress=progress, **settings):
+        for frame in made:
             with decoder.beside(frame.latent_BCHW.device, frame.latent_BCHW):
                 frames.append(self._decode(frame))
             if frame.masks is not None:
@@ -157,27 +206,50 @@ class ArtVPipeline(DiffusionPipeline):
             return ArtVOutput(clips[0], None if stacked is None else stacked[0], failures)
         return ArtVOutput(clips, stacked, failures)
 
-    def stream(self, prompt: str | Sequence[Prompt], *, num_frames: int = 16, **settings: Any) -> Iterator[np.ndarray]:
+    def stream(
+        self,
+        prompt: str | Sequence[Prompt],
+        *,
+        num_frames: int = 16,
+        image: Picture | Sequence[Picture] | None = None,
+        seed: int | Sequence[int] = 0,
+        height: int | None = None,
+        width: int | None = None,
+        steps: int | None = None,
+        sampler: str | Callable[..., Tensor] = "dpmpp_2s_ancestral",
+        sampler_options: Mapping[str, Any] | None = None,
+        spacing: str = "legacy_ddpm",
+        guidance: str | Mapping[str, Any] | Guidance | None = None,
+        anchor: str | Mapping[str, Any] | AnchorStrategy = "last-of-prompt",
+        ref_noise: str | Mapping[str, Any] | Levels | None = None,
+        use_mask: bool = True,
+        mask: str | Mapping[str, Any] | MaskRule | None = None,
+        acceleration: str | Mapping[str, Any] | Acceleration | None = None,
+    ) -> Iterator[np.ndarray]:
         """Yields frames as they are made: uint8 (H, W, 3), or (B, H, W, 3) for a list. Memory does not grow.
 
-        Args:
-            prompt, num_frames: as in a call.
-            image: first frame(s): file, PIL image or uint8 (H, W, 3); one for all or one a sample.
-            seed: one number (sample i uses seed + i) or one a sample.
-            steps: sampling steps; sampler: a name or function of :mod:`artv.samplers`; sampler_options: its keywords.
-            guidance: see :func:`artv.guidance.parse`; anchor: see :func:`artv.anchors.anchor_strategy`.
-            spacing: of the noise levels; ref_noise: distribution of the noise level put on the references, such as
-                ``constant:0.05``, see :func:`artv.conditioning.noise_levels`; None: the preset's.
-            mask: rule that the predicted mask goes through, see :func:`artv.mask_rules.mask_rule`; None: as predicted.
-            acceleration: approximate, see :func:`artv.accelerations.acceleration`; None: exact.
-            use_mask: False leaves the mask network out. height, width: in pixels.
+        Args: as in a call.
 
         Raises:
             UserError: a setting that cannot be. WorkFailed: a latent stopped being finite (names frame and step).
         """
+        sampling = self._sampling(
+            steps=steps,
+            sampler=sampler,
+            sampler_options=sampler_options,
+            spacing=spacing,
+            guidance=guidance,
+            ref_noise=ref_noise,
+            use_mask=use_mask,
+            mask=mask,
+            acceleration=acceleration,
+        )
+        made = self._frames(
+            prompt, sampling, anchor, num_frames=num_frames, image=image, seed=seed, height=height, width=width
+        )
         single = isinstance(prompt, str)
         with torch.no_grad():
-            for frame in self._frames(prompt, num_frames=num_frames, **settings):
+            for frame in made:
                 for b, step in frame.failed.items():
                     raise WorkFailed(f"sample {b}: latent not finite at frame {frame.index}, step {step}")
                 images = self._decode(frame).cpu().numpy()
@@ -187,32 +259,23 @@ class ArtVPipeline(DiffusionPipeline):
         """uint8 (B, H, W, 3), on the model's device."""
         return decode_latents(self.autoencoder, frame.latent_BCHW).permute(0, 2, 3, 1)
 
-    def _frames(
+    def _sampling(
         self,
-        prompt: str | Sequence[Prompt],
         *,
-        num_frames: int,
-        image: Picture | Sequence[Picture] | None = None,
-        height: int | None = None,
-        width: int | None = None,
-        steps: int | None = None,
-        sampler: str | Callable[..., Tensor] = "dpmpp_2s_ancestral",
-        sampler_options: Mapping[str, Any] | None = None,
-        guidance: Guidance | Mapping[str, Any] | str | None = None,
-        spacing: str = "legacy_ddpm",
-        anchor: str | Mapping[str, Any] | AnchorStrategy = "last-of-prompt",
-        seed: int | Sequence[int] = 0,
-        ref_noise: str | Mapping[str, Any] | Levels | None = None,
-        use_mask: bool = True,
-        mask: str | Mapping[str, Any] | MaskRule | None = None,
-        acceleration: str | Mapping[str, Any] | Acceleration | None = None,
-        record: bool = False,
-        progress: bool = False,
-    ) -> Iterator[Frame]:
-        stories = [[prompt]] if isinstance(prompt, str) else [[p] if isinstance(p, str) else list(p) for p in prompt]
-        seeds = self._check(stories, num_frames, seed, steps)
-        height, width = self._size(height, width)
-        sampling = Sampling(
+        steps: int | None,
+        sampler: str | Callable[..., Tensor],
+        sampler_options: Mapping[str, Any] | None,
+        spacing: str,
+        guidance: str | Mapping[str, Any] | Guidance | None,
+        ref_noise: str | Mapping[str, Any] | Levels | None,
+        use_mask: bool,
+        mask: str | Mapping[str, Any] | MaskRule | None,
+        acceleration: str | Mapping[str, Any] | Acceleration | None,
+        return_masks: bool = False,
+    ) -> Sampling:
+        """How a frame is sampled, of what the caller wrote; what is None is the preset's."""
+        check_count("steps", steps)
+        return Sampling(
             guidance=self.defaults.guidance if guidance is None else parse_guidance(guidance),
             steps=steps or self.defaults.steps,
             sampler=_sampler(sampler),
@@ -222,8 +285,25 @@ class ArtVPipeline(DiffusionPipeline):
             use_mask=use_mask,
             mask=None if mask is None else mask_rule(mask),
             acceleration=None if acceleration is None else parse_acceleration(acceleration),
-            record_masks=record,
+            return_masks=return_masks,
         )
+
+    def _frames(
+        self,
+        prompt: str | Sequence[Prompt],
+        sampling: Sampling,
+        anchor: str | Mapping[str, Any] | AnchorStrategy,
+        *,
+        num_frames: int,
+        image: Picture | Sequence[Picture] | None,
+        seed: int | Sequence[int],
+        height: int | None,
+        width: int | None,
+        progress: bool = False,
+    ) -> Iterator[Frame]:
+        stories = [[prompt]] if isinstance(prompt, str) else [[p] if isinstance(p, str) else list(p) for p in prompt]
+        seeds = self._seeds(stories, num_frames, seed)
+        height, width = self._size(height, width)
         device, dtype = self.model.device, self.model.dtype
         texts = [
             self.text_encoder.encode([story[j] for story in stories]).to(device, dtype) for j in range(len(stories[0]))
@@ -275,15 +355,13 @@ class ArtVPipeline(DiffusionPipeline):
             kept = self.__dict__["_inference_model"] = kind(self.model)
         return kept
 
-    def _check(
-        self, stories: list[list[str]], num_frames: int, seed: int | Sequence[int], steps: int | None
-    ) -> list[int]:
+    def _seeds(self, stories: list[list[str]], num_frames: int, seed: int | Sequence[int]) -> list[int]:
+        """One a sample, once the request is one that can be."""
         if not stories or not stories[0]:
             raise UserError("no prompt was given; give at least one")
         if len({len(story) for story in stories}) > 1:
             raise UserError("the samples of a batch have different numbers of prompts; make them one by one")
         check_count("frames", num_frames)
-        check_count("steps", steps)
         seeds = [seed + i for i in range(len(stories))] if isinstance(seed, int) else list(seed)
         if len(seeds) != len(stories):
             raise UserError(f"{len(seeds)} seeds for {len(stories)} prompts; give one number, or one for each prompt")

@@ -34,6 +34,18 @@ def check_count(what: str, value: int | None) -> None:
         raise UserError(f"{what} is {value}; it must be at least 1")
 
 
+def check_share(what: str, value: float) -> None:
+    """A share, a chance, a level of a mask: a number in [0, 1]."""
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UserError(f"{what} is {value!r}; it must be a number in [0, 1]")
+
+
+def check_whole(what: str, value: int, low: int = 1) -> None:
+    """A whole number of at least ``low``."""
+    if not isinstance(value, int) or value < low:
+        raise UserError(f"{what} is {value!r}; it must be a whole number, at least {low}")
+
+
 def check_seed(value: int, what: str = "seed") -> None:
     """A seed that every generator of numbers takes."""
     if not 0 <= value <= LAST_SEED:

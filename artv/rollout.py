@@ -39,7 +39,7 @@ class Sampling:
         use_mask: False leaves the mask network out.
         acceleration: approximate, of :mod:`artv.accelerations`; None: every evaluation as it is.
         mask: rule of :mod:`artv.mask_rules` that the predicted mask goes through; None: as predicted.
-        record_masks: keep the mask of each evaluation.
+        return_masks: keep the mask of each step.
     """
 
     guidance: Guidance
@@ -51,12 +51,12 @@ class Sampling:
     use_mask: bool = True
     acceleration: Acceleration | None = None
     mask: MaskRule | None = None
-    record_masks: bool = False
+    return_masks: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One frame of every sample. ``masks``: (steps, B, H, W) in [0, 1], high = copied; None unless recorded.
+    """One frame of every sample. ``masks``: (steps, B, H, W) in [0, 1], high = copied; None unless asked for.
 
     ``failed``: sample → step at which its latent stopped being finite; its latent here repeats the frame before.
     """
@@ -165,8 +165,7 @@ def sample_frame(
         null_text_BLD,
         guidance=sampling.guidance,
         use_mask=sampling.use_mask,
-        mask_rule=sampling.mask,
-        record_masks=sampling.record_masks,
+        mask=sampling.mask,
     )
     never = sampling.steps
     failed_B = torch.full(conditions.keep_ref_B.shape, never, device=conditions.keep_ref_B.device)
@@ -179,7 +178,7 @@ def sample_frame(
 
     def watch(step: int, sigma: Tensor, x: Tensor, x0: Tensor) -> None:
         note_failures(step, x0)
-        if sampling.record_masks and index > 0 and denoise.mask_B1HW is not None:
+        if sampling.return_masks and index > 0 and denoise.mask_B1HW is not None:
             masks.append(denoise.mask_B1HW.squeeze(1))
         if on_step is not None:
             on_step()

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from artv.requests import check_count, check_name
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseSchedule:
@@ -42,10 +44,8 @@ class NoiseSchedule:
         ``spacing``: ``legacy_ddpm`` (the reference sampler's, which the paper uses), ``karras`` (Karras et al. 2022,
         eq. 5, rho 7), ``exponential`` (uniform in log sigma) or ``uniform`` (uniform in sigma).
         """
-        if n < 1:
-            raise ValueError(f"steps is {n}; it must be at least 1")
-        if spacing not in SPACINGS:
-            raise ValueError(f"spacing is {spacing!r}; it must be one of {', '.join(sorted(SPACINGS))}")
+        check_count("steps", n)
+        check_name("spacing", spacing, SPACINGS)
         return torch.cat([SPACINGS[spacing](self, n), torch.zeros(1, dtype=torch.float64)])
 
     def sigma_to_t(self, sigma: Tensor, quantize: bool = True) -> Tensor:

@@ -15,7 +15,7 @@ from artv.accelerations.base import Acceleration, Denoise
 from artv.accelerations.features import ReuseFeatures
 from artv.accelerations.reuse import ReuseEvaluations, ReuseGuidance
 from artv.accelerations.skip import SkipCopied
-from artv.errors import UserError, closest
+from artv.named import named
 
 __all__ = [
     "ACCELERATIONS",
@@ -38,13 +38,4 @@ ACCELERATIONS: dict[str, Callable[..., Acceleration]] = {
 
 def acceleration(spec: str | Mapping[str, Any] | Acceleration) -> Acceleration:
     """By name (``"reuse-guidance"``), by mapping (``{"name": "reuse-guidance", "every": 3}``), or itself."""
-    if callable(spec):
-        return spec
-    values: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
-    name = str(values.pop("name", ""))
-    if name not in ACCELERATIONS:
-        raise UserError(f"acceleration is {name!r}; {closest(name, ACCELERATIONS)}")
-    try:
-        return ACCELERATIONS[name](**values)
-    except TypeError:
-        raise UserError(f"acceleration {name} does not take {', '.join(map(repr, values))}") from None
+    return spec if callable(spec) else named("acceleration", spec, ACCELERATIONS)

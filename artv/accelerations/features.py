@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from artv.accelerations.base import Denoise, check_whole
+from artv.accelerations.base import Denoise
+from artv.requests import check_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,8 +37,8 @@ class ReuseFeatures:
     blocks: int = 2
 
     def __post_init__(self) -> None:
-        check_whole("reuse-features", "every", self.every)
-        check_whole("reuse-features", "blocks", self.blocks)
+        check_whole("acceleration reuse-features: every", self.every)
+        check_whole("acceleration reuse-features: blocks", self.blocks)
 
     def __call__(self, denoiser: Denoiser) -> Denoise:
         from artv.networks import deep_features

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artv.accelerations.base import Denoise, check_whole
+from artv.accelerations.base import Denoise
+from artv.requests import check_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +28,7 @@ class ReuseGuidance:
     every: int = 2
 
     def __post_init__(self) -> None:
-        check_whole("reuse-guidance", "every", self.every)
+        check_whole("acceleration reuse-guidance: every", self.every)
 
     def __call__(self, denoiser: Denoiser) -> Denoise:
         calls, added_BCHW = 0, None
@@ -57,7 +58,7 @@ class ReuseEvaluations:
     every: int = 3
 
     def __post_init__(self) -> None:
-        check_whole("reuse-evaluations", "every", self.every)
+        check_whole("acceleration reuse-evaluations: every", self.every)
 
     def __call__(self, denoiser: Denoiser) -> Denoise:
         calls, x0_BCHW = 0, None

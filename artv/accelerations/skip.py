@@ -9,8 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artv.accelerations.base import Denoise, check_whole
+from artv.accelerations.base import Denoise
 from artv.errors import UserError
+from artv.requests import check_share, check_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,9 +49,8 @@ class SkipCopied:
     def __post_init__(self) -> None:
         if not isinstance(self.threshold, (int, float)) or not self.threshold > 0:
             raise UserError(f"acceleration skip-copied: threshold is {self.threshold}; it must be a number above 0")
-        if not isinstance(self.largest, (int, float)) or not 0 <= self.largest <= 1:
-            raise UserError(f"acceleration skip-copied: largest is {self.largest}; it must be in [0, 1]")
-        check_whole("skip-copied", "margin", self.margin, low=0)
+        check_share("acceleration skip-copied: largest", self.largest)
+        check_whole("acceleration skip-copied: margin", self.margin, low=0)
 
     def __call__(self, denoiser: Denoiser) -> Denoise:
         def predict(z_NCHW: Tensor, t: int, text_NLD: Tensor, encoded_N: Encoded) -> Prediction:

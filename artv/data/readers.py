@@ -14,7 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
-from artv.errors import UserError, closest
+from artv.errors import UserError
+from artv.requests import check_name
 
 
 class Reader(Protocol):
@@ -114,8 +115,7 @@ READERS: dict[str, type] = {"decord": DecordReader, "pyav": PyAvReader}
 
 def reader_of(path: Path, reader: str) -> type:
     """The reader of that name, or the one for gifs. Raises :class:`UserError` for a name that there is not."""
-    if reader not in READERS:
-        raise UserError(f"reader is {reader!r}; {closest(reader, READERS)}")
+    check_name("reader", reader, READERS)
     return GifReader if path.suffix.lower() == ".gif" else READERS[reader]
 
 

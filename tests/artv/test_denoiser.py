@@ -99,18 +99,18 @@ def test_equation_1_in_noise_is_equation_1_in_x0(model, inputs):
 
 def test_mask_switched_off_is_the_dynamic_network_alone(model, inputs):
     x, sigma = 3 * inputs[-1], torch.tensor(2.0, dtype=torch.float64)
-    denoise = denoiser(model, inputs, guidance=ThreeTerm(ref=0, anchor=0, text=0), use_mask=False, record_masks=True)
+    denoise = denoiser(model, inputs, guidance=ThreeTerm(ref=0, anchor=0, text=0), use_mask=False)
     torch.testing.assert_close(denoise(x, sigma), one_branch(model, inputs, (), x, sigma, use_mask=False))
-    assert denoise.masks == [] and denoise.mask_B1HW is None
+    assert denoise.mask_B1HW is None
 
 
 def test_masks_are_those_of_the_full_branch(model, inputs):
-    denoise = denoiser(model, inputs, guidance=ThreeTerm(), record_masks=True)
-    plain = denoiser(model, inputs, guidance=ThreeTerm(ref=0, anchor=0, text=0), record_masks=True)
+    denoise = denoiser(model, inputs, guidance=ThreeTerm())
+    plain = denoiser(model, inputs, guidance=ThreeTerm(ref=0, anchor=0, text=0))
     for sigma in (torch.tensor(8.0), torch.tensor(1.0)):
         denoise(inputs[-1], sigma), plain(inputs[-1], sigma)
-    assert [tuple(m.shape) for m in denoise.masks] == [(B, 1, HW, HW)] * 2
-    torch.testing.assert_close(torch.stack(denoise.masks), torch.stack(plain.masks), atol=1e-5, rtol=1e-5)
+        assert denoise.mask_B1HW.shape == (B, 1, HW, HW)
+        torch.testing.assert_close(denoise.mask_B1HW, plain.mask_B1HW, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -119,18 +119,18 @@ def test_a_mask_rule_composes_anew(model, inputs, fast):
     x, sigma = 3 * inputs[-1], torch.tensor(2.0)
 
     def x0(**kw):
-        denoise = denoiser(model, inputs, record_masks=True, **{"guidance": ThreeTerm(), **kw})
+        denoise = denoiser(model, inputs, **{"guidance": ThreeTerm(), **kw})
         denoise.model = InferenceModel(model) if fast else model
-        return denoise(x, sigma), denoise.masks[-1] if denoise.masks else None
+        return denoise(x, sigma), denoise.mask_B1HW
 
-    (plain, mask), (learned, same) = x0(), x0(mask_rule=Learned())
+    (plain, mask), (learned, same) = x0(), x0(mask=Learned())
     torch.testing.assert_close(learned, plain, atol=1e-5, rtol=1e-5)
     assert torch.equal(same, mask)
-    torch.testing.assert_close(x0(mask_rule=Constant(level=0))[0], x0(use_mask=False)[0], atol=1e-5, rtol=1e-5)
-    still, ones = x0(mask_rule=Constant(level=1), guidance=ThreeTerm(ref=0, anchor=0, text=0))
+    torch.testing.assert_close(x0(mask=Constant(level=0))[0], x0(use_mask=False)[0], atol=1e-5, rtol=1e-5)
+    still, ones = x0(mask=Constant(level=1), guidance=ThreeTerm(ref=0, anchor=0, text=0))
     torch.testing.assert_close(still, inputs[0]["copy_BCHW"], atol=1e-4, rtol=1e-4)
     assert bool((ones == 1).all())
-    assert set(x0(mask_rule=Hard(threshold=float(mask.median())))[1].unique().tolist()) == {0.0, 1.0}
+    assert set(x0(mask=Hard(threshold=float(mask.median())))[1].unique().tolist()) == {0.0, 1.0}
 
 
 def test_a_mask_rule_copies_nothing_where_the_references_are_dropped(model, inputs):
@@ -142,7 +142,7 @@ def test_a_mask_rule_copies_nothing_where_the_references_are_dropped(model, inpu
             return predictions[1]
 
     x, sigma = 3 * inputs[-1], torch.tensor(2.0)
-    alone = denoiser(model, inputs, guidance=WithoutReferences(), mask_rule=Constant(level=1))(x, sigma)
+    alone = denoiser(model, inputs, guidance=WithoutReferences(), mask=Constant(level=1))(x, sigma)
     torch.testing.assert_close(alone, one_branch(model, inputs, {"ref"}, x, sigma), atol=1e-5, rtol=1e-5)
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import weakref
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -39,6 +40,19 @@ def first_frames(batch, n):
     return list(batch.frames[:n, 0].permute(0, 2, 3, 1).numpy())
 
 
+def latents_of(pipe, captions, **settings):
+    """The latents (B, T, C, H, W) behind the frames of a call."""
+    kept, decode = [], ArtVPipeline._decode
+
+    def keep(self, frame):
+        kept.append(frame.latent_BCHW)
+        return decode(self, frame)
+
+    with mock.patch.object(ArtVPipeline, "_decode", keep):
+        pipe(captions, **settings)
+    return torch.stack(kept, 1)
+
+
 def test_same_seed_same_clip(pipe):
     a, b = (pipe(PROMPT, num_frames=3, steps=2, seed=7).frames for _ in range(2))
     assert np.array_equal(a, b)
@@ -51,9 +65,8 @@ def test_batch_of_8_equals_batches_of_1_in_latent_space(pipe, real):
 
     def latents(rows):
         images = [first_frames(real, 8)[i] for i in rows]
-        frames = pipe._frames([real.captions[i] for i in rows], image=images, seed=[100 + i for i in rows], **settings)
-        with torch.no_grad():
-            return torch.stack([frame.latent_BCHW for frame in frames], 1)
+        seeds = [100 + i for i in rows]
+        return latents_of(pipe, [real.captions[i] for i in rows], image=images, seed=seeds, **settings)
 
     together = latents(range(8))
     for i in (0, 5):
@@ -68,8 +81,7 @@ def test_noise_on_the_references_is_the_samples_own(pipe, real):
         images = [first_frames(real, 8)[i] for i in rows]
         captions = [real.captions[i] for i in rows]
         settings = {"image": images, "seed": [100 + i for i in rows], "num_frames": 3, "steps": 2}
-        with torch.no_grad():
-            return torch.stack([f.latent_BCHW for f in pipe._frames(captions, ref_noise=ref_noise, **settings)], 1)
+        return latents_of(pipe, captions, ref_noise=ref_noise, **settings)
 
     clean, noisy = latents([0, 1, 2], None), latents([0, 1, 2], {"name": "uniform", "low": 0.2, "high": 0.4})
     assert torch.equal(noisy, latents([0, 1, 2], "uniform:0.2:0.4"))
@@ -259,11 +271,14 @@ def test_a_sample_that_breaks_does_not_break_the_batch(pipe, real):
         ({"guidance": "text=-1"}, "must be a number >= 0"),
         ({"anchor": "frist"}, "did you mean first"),
         ({"mask": "hart"}, "did you mean hard"),
-        ({"mask": {"name": "hard", "treshold": 0.5}}, "mask hard does not take 'treshold'"),
-        ({"mask": {"name": "constant", "level": 2}}, "level is 2; it must be in"),
+        ({"mask": {"name": "hard", "treshold": 0.5}}, "mask hard has no setting 'treshold'; did you mean threshold"),
+        ({"mask": {"name": "constant", "level": 2}}, "level is 2; it must be a number in"),
         ({"ref_noise": "unifrom:0:0.1"}, "did you mean uniform"),
-        ({"ref_noise": {"name": "uniform", "hight": 0.1}}, "noise levels uniform does not take 'hight'"),
-        ({"ref_noise": "constant:2"}, "level is 2.0; it must be in"),
+        (
+            {"ref_noise": {"name": "uniform", "hight": 0.1}},
+            "noise levels uniform has no setting 'hight'; did you mean high",
+        ),
+        ({"ref_noise": "constant:2"}, "level is 2.0; it must be a number in"),
         ({"seed": [1, 2]}, "2 seeds for 1 prompts"),
         ({"image": "gone.png"}, "gone.png does not exist"),
         ({"spacing": "cosine"}, "karras"),

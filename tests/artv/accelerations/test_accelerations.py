@@ -112,7 +112,7 @@ def test_by_name_and_mistakes():
     assert acceleration({"name": "reuse-evaluations", "every": 4}) == ReuseEvaluations(every=4)
     with pytest.raises(UserError, match="reuse-guidance"):
         acceleration("reuse-guidence")
-    with pytest.raises(UserError, match="does not take 'evry'"):
+    with pytest.raises(UserError, match="has no setting 'evry'; did you mean every"):
         acceleration({"name": "reuse-guidance", "evry": 2})
     with pytest.raises(UserError, match="at least 1"):
         acceleration({"name": "reuse-guidance", "every": 0})

@@ -176,8 +176,8 @@ def test_nothing_left_to_evaluate(path):
     [
         (SkipCopied(threshold=1.01), None, {}),  # everything is below
         (SkipCopied(), -60.0, {}),  # everything moves
-        (SkipCopied(), 60.0, {"mask_rule": Constant(level=0.0)}),  # the mask that is used counts
-        (SkipCopied(threshold=0.9), 60.0, {"mask_rule": Hard(threshold=0.5)}),
+        (SkipCopied(), 60.0, {"mask": Constant(level=0.0)}),  # the mask that is used counts
+        (SkipCopied(threshold=0.9), 60.0, {"mask": Hard(threshold=0.5)}),
         (SkipCopied(threshold=0.01), None, {"use_mask": False}),
         (SkipCopied(threshold=0.01), 60.0, {"keep_ref": 0.0}),  # sample 0 has nothing to copy
     ],
