@@ -13,7 +13,7 @@ FORBIDDEN = {
 def imported(file: Path) -> set[str]:
     """Top-level names of everything a file imports, inside functions too."""
     names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -121,7 +121,7 @@ def check_schedule(folder: Path) -> None:
     path = folder / "scheduler" / "scheduler_config.json"
     if not path.is_file():
         raise UserError(f"{folder} has no scheduler/scheduler_config.json, which says what the model predicts")
-    config: dict[str, Any] = json.loads(path.read_text())
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     kind = config.get("prediction_type", "epsilon")
     if kind != "epsilon":
         raise UserError(f"{folder} is a {kind} model; ART-V predicts epsilon: take stable-diffusion-2-1-base")

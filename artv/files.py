@@ -15,6 +15,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def write_text_atomically(path: Path, text: str) -> None:
+    """The same for text, in UTF-8; what UTF-8 cannot hold, such as bytes of file names, becomes ``?``."""
+    write_atomically(path, text.encode("utf-8", "replace"))
+
+
 def _write_beside(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -115,7 +115,7 @@ def check_source(name: str) -> None:
 def check_has_mask(name: str) -> None:
     """Refuses a checkpoint on this machine whose configuration has no mask network; others are seen when loaded."""
     file = _model_folder(name) / "config.json"
-    if file.is_file() and json.loads(file.read_text()).get("mask") is None:
+    if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("mask") is None:
         raise UserError(f"--save-masks: checkpoint {name} has no mask network; use one trained with it")
 
 

@@ -22,7 +22,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{folder} has no config.json; give a folder in the layout that diffusers or transformers saves"
         )
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_weights(source: Path, variant: str | None = None) -> dict[str, Tensor]:
@@ -52,7 +52,7 @@ def _files(folder: Path, variant: str | None) -> list[Path]:
         names = (f"{stem}.safetensors.index{middle}.json", f"{stem}{middle}.safetensors.index.json")
         for index in (folder / name for name in names):
             if index.is_file():
-                shards = json.loads(index.read_text())["weight_map"].values()
+                shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
                 return [folder / name for name in dict.fromkeys(shards)]
     there = sorted(p.name for p in folder.glob("*") if p.suffix in (".safetensors", ".bin", ".ckpt", ".pt"))
     asked = f" of variant {variant!r}" if variant else ""

@@ -259,7 +259,7 @@ def main() -> None:
     }
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "interval_coverage.json").write_text(json.dumps(record, indent=1) + "\n")
+        (args.out / "interval_coverage.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         note = (
             f"`{record['command']}`, {record['hardware']}, Python {record['python']}, numpy {record['numpy']}, "
             f"torch {record['torch']}, {record['seconds']} s.\n\n{args.repetitions} repetitions a row, {args.extras} "
@@ -268,14 +268,16 @@ def main() -> None:
             "head of `benchmarks/interval_coverage.py`; of FVD unless they say KVD; `symmetric` is value ± 1.96 "
             "standard errors.\n"
         )
-        (args.out / "interval_coverage.md").write_text(f"# Interval coverage\n\n{note}\n{table(outcomes)}\n")
+        (args.out / "interval_coverage.md").write_text(
+            f"# Interval coverage\n\n{note}\n{table(outcomes)}\n", encoding="utf-8"
+        )
     print("\n" + table(outcomes))
     print(json.dumps(record))
 
 
 def cpu() -> str:
     """The processor's name where Linux tells it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 

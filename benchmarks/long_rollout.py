@@ -106,8 +106,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "curves.json"
     if args.plot is None:
-        file.write_text(json.dumps({name: roll(name, args) for name in args.checkpoint or ["shapes"]}))
-    results = json.loads(file.read_text())
+        file.write_text(
+            json.dumps({name: roll(name, args) for name in args.checkpoint or ["shapes"]}), encoding="utf-8"
+        )
+    results = json.loads(file.read_text(encoding="utf-8"))
     plot(results, folder)
     for name, result in results.items():
         values = [result["distance"]["mean"][i] for i in SHOWN if i < len(result["distance"]["mean"])]

@@ -38,7 +38,7 @@ class Gpus:
             self.poll()
         gpu = self.free.pop(0)
         print(f"[{time.strftime('%X')}] gpu {gpu}: {name}", flush=True)
-        log = (self.logs / f"{name}.log").open("a")
+        log = (self.logs / f"{name}.log").open("a", encoding="utf-8")
         env = os.environ | {"CUDA_VISIBLE_DEVICES": str(gpu), "PYTHONUNBUFFERED": "1"}
         self.running[subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=env)] = gpu, name
 

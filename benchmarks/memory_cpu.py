@@ -23,7 +23,7 @@ AT = (1, 10, 100, 200, 500, 1000, 2000, 5000, 10000)
 def resident(pid: int | str = "self") -> float:
     """MiB in memory now; 0 for a process that has ended."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
     except OSError:
         return 0.0
 
@@ -31,7 +31,7 @@ def resident(pid: int | str = "self") -> float:
 def family(pid: int) -> list[int]:
     """A process and its descendants."""
     try:
-        lines = [task.joinpath("children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+        lines = [task.joinpath("children").read_text(encoding="utf-8") for task in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:
         return [pid]
     return [pid, *(one for line in lines for child in line.split() for one in family(int(child)))]

@@ -117,7 +117,10 @@ def interval_time() -> float:
 def peak_mib(code: str) -> float:
     """Peak resident MiB of a Python process that runs ``code``."""
     code += "\nprint(next(line for line in open('/proc/self/status') if 'VmHWM' in line).split()[1])\n"
-    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout) / 1024
+    return (
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, encoding="utf-8").stdout)
+        / 1024
+    )
 
 
 def memory(folder: Path, clips: int) -> float:
@@ -190,8 +193,8 @@ def main() -> None:
     )
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"scoring_{args.device}.json").write_text(json.dumps(record, indent=1) + "\n")
-        (args.out / f"scoring_{args.device}.md").write_text(f"# Scoring, end to end\n\n{shown}\n")
+        (args.out / f"scoring_{args.device}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        (args.out / f"scoring_{args.device}.md").write_text(f"# Scoring, end to end\n\n{shown}\n", encoding="utf-8")
     print(shown)
     print(json.dumps(record))
 

@@ -262,8 +262,8 @@ def main() -> None:
     shown = tables(record)
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "scoring_gpu.json").write_text(json.dumps(record, indent=1) + "\n")
-        (args.out / "scoring_gpu.md").write_text(f"# Scoring on a GPU, end to end\n\n{shown}\n")
+        (args.out / "scoring_gpu.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        (args.out / "scoring_gpu.md").write_text(f"# Scoring on a GPU, end to end\n\n{shown}\n", encoding="utf-8")
     print(shown)
     print(json.dumps(record))
 

@@ -81,7 +81,9 @@ class Child:
         pipe = subprocess.PIPE
         path = os.pathsep.join(filter(None, (str(checkout), os.environ.get("PYTHONPATH"))))
         environment = os.environ | {"PYTHONPATH": path, "XDG_CACHE_HOME": cache}
-        self.process = subprocess.Popen(command, env=environment, cwd=checkout, stdin=pipe, stdout=pipe, text=True)
+        self.process = subprocess.Popen(
+            command, env=environment, cwd=checkout, stdin=pipe, stdout=pipe, encoding="utf-8"
+        )
         self.about = self.read()
         if Path(self.about["from"]) != checkout.resolve():
             raise SystemExit(f"the code came from {self.about['from']}, not from {checkout}")

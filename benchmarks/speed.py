@@ -304,8 +304,8 @@ def main() -> None:
         with quiet_loading():
             for row in PARTS[part](bench):
                 rows.append(row)
-                (arguments.out / "speed.json").write_text(json.dumps(record, indent=2) + "\n")
-                (arguments.out / "speed.md").write_text(markdown(record))
+                (arguments.out / "speed.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+                (arguments.out / "speed.md").write_text(markdown(record), encoding="utf-8")
         print(f"{part}: {time.perf_counter() - started:.0f} s", *rows, sep="\n  ", flush=True)
         if bench.real:
             torch.cuda.empty_cache()

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from artv.cli.application import run
+from artv.cli.application import lenient_output, run
 from artv.cli.data import data
 from artv.cli.sample import sample
 from artv.cli.train import train
@@ -31,6 +31,7 @@ def main() -> None:
     """Runs a command; mistakes end in one line and exit code 2, failures under way in one line and 1."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
+    lenient_output()
     try:
         run(app, name="artv")
     except UserError as error:

@@ -1,5 +1,6 @@
 """Runs a command line of ours: what is wrong with its options is told in one line, and Ctrl-C is not swallowed."""
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -8,6 +9,13 @@ import typer
 
 CLICK_EXCEPTION: Any = typer.BadParameter.mro()[2]
 """click's base of all mistakes in options, which lives elsewhere in some versions of typer."""
+
+
+def lenient_output() -> None:
+    """Lets what the encodings of stdout and stderr cannot hold be replaced there: a result is not lost to a letter."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not in a test, a notebook …
+            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str, **extra: Any) -> NoReturn:

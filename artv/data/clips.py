@@ -20,7 +20,7 @@ from artv.data.loading import read_ahead
 from artv.data.readers import open_video, resample_indices, why
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
-from artv.files import write_atomically
+from artv.files import write_text_atomically
 from artv.progress import progress_bar
 from artv.requests import check_count
 from artv.video import write_video
@@ -169,7 +169,7 @@ def _kept_captions(table: Path) -> dict[str, str]:
     if not text.endswith("\n") and re.match(r"\d{6}\.mp4", lines[-1]):  # the disk was full; its line comes again
         del lines[-1]
     if (whole := "\n".join(lines) + "\n") != text:
-        write_atomically(table, whole.encode())
+        write_text_atomically(table, whole)
     return dict(read_captions(table).lines) if len(lines) > 1 else {}
 
 

@@ -42,7 +42,7 @@ def read_index(folder: str | Path) -> ShardIndex:
     """Raises :class:`UserError` when shards are missing."""
     folder = Path(folder)
     try:
-        index = ShardIndex(**json.loads((folder / INDEX).read_text()))
+        index = ShardIndex(**json.loads((folder / INDEX).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{folder / INDEX} cannot be read: {str(error).splitlines()[0]}") from None
     missing = sum(not (folder / shard_name(k)).is_file() for k in range(index.shards))
@@ -57,14 +57,14 @@ def claim_shards(folder: Path, index: ShardIndex) -> None:
     """Says what the folder is for, before any work; refuses a folder that holds something else."""
     file = folder / INDEX
     if file.exists():
-        stored = json.loads(file.read_text())
+        stored = json.loads(file.read_text(encoding="utf-8"))
         for key, ours in asdict(index).items():
             if stored.get(key) != ours:
                 raise UserError(f"{folder} holds shards with {key} = {stored.get(key)}, not {ours}; use another folder")
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(index), indent=1))
+        file.write_text(json.dumps(asdict(index), indent=1), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
 

@@ -29,7 +29,7 @@ def save_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.
         for name, module in (("model", model), ("ema", ema.model)):
             save_file({k: v.contiguous() for k, v in module.state_dict().items()}, fresh / f"{name}.safetensors")
         torch.save({"optimizer": optimizer.state_dict(), "random": random}, fresh / "optimizer.pt")
-        (fresh / "step.json").write_text(json.dumps({"step": step}))
+        (fresh / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def saved_step(folder: Path) -> int:
     if not folder.exists():
         return 0
     try:
-        return json.loads((folder / "step.json").read_text())["step"]
+        return json.loads((folder / "step.json").read_text(encoding="utf-8"))["step"]
     except (OSError, KeyError, ValueError) as error:
         raise _unusable(folder, error) from None
 

@@ -161,8 +161,8 @@ def load_config(preset: str, file: str | Path | None = None, **changes: Any) -> 
     values = PRESETS[preset]().model_dump()
     if file is not None:
         try:
-            given = yaml.safe_load(Path(file).read_text()) or {}
-        except (OSError, yaml.YAMLError) as error:
+            given = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"config {file}: {str(error).splitlines()[0]}") from None
         if not isinstance(given, dict):
             raise UserError(f"config {file} must be a mapping of settings to values")

@@ -126,7 +126,10 @@ def optimise(
     captured = cuda and config.graph and prepare is None
     out.mkdir(parents=True, exist_ok=True)
     log_file = out / "log.jsonl" if main else Path(os.devnull)
-    with progress_bar(name, total=config.steps, start=step, shown=main) as bar, log_file.open("a") as log:
+    with (
+        progress_bar(name, total=config.steps, start=step, shown=main) as bar,
+        log_file.open("a", encoding="utf-8") as log,
+    ):
         while step < config.steps:
             set_rate(step)
             if captured and step == first + 8:  # optimiser state and library handles exist by now

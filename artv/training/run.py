@@ -142,7 +142,7 @@ def _claim(out: Path, config: TrainConfig) -> None:
     file = out / "config.json"
     settings = json.loads(config.model_dump_json())
     if file.exists():
-        stored = json.loads(file.read_text())
+        stored = json.loads(file.read_text(encoding="utf-8"))
         for key in settings:
             ours, theirs = (_without_limits(x.get(key)) for x in (settings, stored))
             if ours != theirs:
@@ -153,7 +153,7 @@ def _claim(out: Path, config: TrainConfig) -> None:
     if processes.is_main():
         try:
             out.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(settings, indent=1))
+            file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
     processes.wait()
@@ -249,6 +249,6 @@ def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome
     _, outcome = train_model(model, source.sample, null_text, config, out / "model", prepare=prepare, on_save=save)
     if worker.is_main:
         (out / "outcome.json").write_text(
-            json.dumps({**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size})
+            json.dumps({**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size}), encoding="utf-8"
         )
     return outcome

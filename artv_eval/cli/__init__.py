@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from artv.cli.application import run
+from artv.cli.application import lenient_output, run
 from artv_eval.cli import doctor, efficiency, plugins, protocols, report, score, sensitivity, sweep
 from artv_eval.cli.completion import take_options
 from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # whatever is not here is a status with the command that fetches it: nothing is downloaded in mid-run
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    lenient_output()
     try:
         if COMPLETING in os.environ:
             run(app, [], name="artv-eval", obj=take_options(os.environ, plugin_options))

@@ -90,7 +90,7 @@ def read_settings(path: str | None, assignments: Sequence[str]) -> dict[str, dic
         import yaml
 
         try:
-            loaded = yaml.safe_load(Path(path).read_text()) or {}
+            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except FileNotFoundError:
             raise UserError(f"settings file {path!r} does not exist") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -74,7 +74,7 @@ def _file(path: Path | None) -> Callable[[str], object]:
         path.touch()
     except OSError as error:
         raise UserError(f"--out {path} cannot be written: {error.strerror}; choose another file") from None
-    return lambda text: path.write_text(text + "\n")
+    return lambda text: path.write_text(text + "\n", encoding="utf-8")
 
 
 def parse_resolutions(text: str) -> tuple[int, ...]:

@@ -48,10 +48,10 @@ def _write(html: str, text: str) -> None:
     import errno
 
     from artv.errors import UserError
-    from artv.files import write_atomically
+    from artv.files import write_text_atomically
 
     try:
-        write_atomically(Path(html), text.encode())
+        write_text_atomically(Path(html), text)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise

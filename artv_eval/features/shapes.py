@@ -140,7 +140,7 @@ def save_weights(
     save_file(state, folder / "model.safetensors")
     (folder / "model.safetensors").chmod(0o644)
     text = json.dumps({"component": component, "config": config, "training": record}, indent=1)
-    (folder / "config.json").write_text(text + "\n")
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
 
 def load_weights(folder: Path, component: str) -> tuple[dict[str, Any], dict[str, Tensor], str]:
@@ -151,7 +151,7 @@ def load_weights(folder: Path, component: str) -> tuple[dict[str, Any], dict[str
             f"no weights of the shapes {component} in {folder} (model.safetensors, config.json); "
             f"make them with: {REMAKE.format(component=component, folder=folder)}"
         )
-    values = json.loads(config.read_text())
+    values = json.loads(config.read_text(encoding="utf-8"))
     if values.get("component") != component:
         raise UserError(
             f"{folder} holds {values.get('component')!r} weights; this needs those of the shapes {component}"

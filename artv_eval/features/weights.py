@@ -115,7 +115,7 @@ def check(name: str, path: Path) -> str:
 def _compare_with_first_use(path: Path, found: str) -> None:
     note = path.with_name(path.name + ".sha256")
     if note.is_file():
-        first = note.read_text().split()[0]
+        first = note.read_text(encoding="utf-8").split()[0]
         if first != found:
             raise UserError(
                 f"{path} has sha256 {found} and had {first} when it was first used: another file would give other "
@@ -123,7 +123,7 @@ def _compare_with_first_use(path: Path, found: str) -> None:
             )
         return
     try:
-        note.write_text(f"{found}  {path.name}\n")
+        note.write_text(f"{found}  {path.name}\n", encoding="utf-8")
     except OSError:
         return  # a read-only folder: the digest is in every result anyway
 

@@ -56,7 +56,7 @@ def preset(checkpoint: str) -> str:
     """``shapes`` or ``paper``: the small world's model has narrow text."""
     config = folders(checkpoint).get("model", Path("model")) / "config.json"
     try:
-        values = json.loads(config.read_text())
+        values = json.loads(config.read_text(encoding="utf-8"))
         width = values.get("dynamic", values.get("sizes", {}).get("dynamic", {}))["text_dim"]
     except (OSError, ValueError, KeyError, AttributeError):
         raise UserError(

@@ -78,7 +78,7 @@ def new_plugin(name: str, kinds: Sequence[str], parent: Path) -> Path:
         raise UserError(f"plugin name is {name!r}, and Python has {module!r} already; choose another, like my-{name}")
     for path, text in _files(name, module, kinds).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
+        (root / path).write_text(text, encoding="utf-8")
     return root
 
 

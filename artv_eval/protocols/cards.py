@@ -232,7 +232,7 @@ def read_card(path: str | Path) -> Card:
     """Reads a card. Raises UserError with the file and the field that is wrong."""
     path = Path(path)
     try:
-        values = yaml.load(path.read_text(), Loader=_Loader)
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise UserError(f"protocol card {path} does not exist") from None
     except OSError as error:

@@ -17,7 +17,7 @@ def read_msrvtt(root: Path) -> Listing:
     split_of: dict[str, str] = {}
     for file in sorted(root.rglob("*.json")):
         try:
-            content = json.loads(file.read_text())
+            content = json.loads(file.read_text(encoding="utf-8-sig"))
         except ValueError as error:
             raise UserError(f"{file} is no JSON ({error}); delete it or fetch it again") from None
         if not isinstance(content, dict):

@@ -102,7 +102,11 @@ class VideoSource:
         path = Path(self.sentences)
         if not path.is_file():
             raise UserError(f"the file of class sentences, {path}, does not exist")
-        pairs = [line.split(",", 1) for line in path.read_text().splitlines() if "," in line]
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"the file of class sentences, {path}, is no text in UTF-8 ({error})") from None
+        pairs = [line.split(",", 1) for line in lines if "," in line]
         table = {name.strip(): sentence.strip().strip('"') for name, sentence in pairs}
         missing = [name for name in names if name not in table]
         if missing:

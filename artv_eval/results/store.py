@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
-from artv.files import write_atomically
+from artv.files import write_atomically, write_text_atomically
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 
 SCHEMA = 1
@@ -32,13 +32,13 @@ DAMAGE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.erro
 
 def write_json(path: Path, value: Any) -> None:
     """``value`` as indented JSON; NaN and infinities are errors, as they are in JSON."""
-    write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    write_text_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
     """Raises UserError when the file is missing or is no JSON."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; is {path.parent} the folder of a finished run?") from None
     except (ValueError, UnicodeDecodeError) as error:
@@ -90,13 +90,13 @@ class RunStore:
 
     def save_failure(self, cell: str, index: int, reason: str) -> None:
         """Keeps why a clip could not be made, for whoever scores the cell; the next run tries again."""
-        write_atomically(self._failure_path(cell, index), " ".join(reason.split()).encode())
+        write_text_atomically(self._failure_path(cell, index), " ".join(reason.split()))
 
     def failures(self, cell: str, indices: Iterable[int]) -> dict[int, str]:
         """Index → why, for those of ``indices`` that were tried and are not there."""
         paths = {index: self._failure_path(cell, index) for index in indices}
         return {
-            index: path.read_text()
+            index: path.read_text(encoding="utf-8")
             for index, path in paths.items()
             if path.exists() and self.fingerprint(cell, index) is None
         }

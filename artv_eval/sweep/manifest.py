@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from artv.files import write_atomically
+from artv.files import write_text_atomically
 from artv_eval.api import ClipRequest
 from artv_eval.results.rows import Results
 from artv_eval.results.store import SCHEMA, RunStore, write_json
@@ -87,8 +87,8 @@ def write_results(store: RunStore, results: Results) -> None:
     from artv_eval.report.html import page
 
     write_json(store.root / "results.json", results.to_dict())
-    write_atomically(store.root / "results.csv", results.csv().encode())
-    write_atomically(store.root / "report.html", page(results, store).encode())
+    write_text_atomically(store.root / "results.csv", results.csv())
+    write_text_atomically(store.root / "report.html", page(results, store))
 
 
 def versions() -> dict[str, str]:

@@ -65,7 +65,7 @@ def class_name(source: str, revision: str | None = None) -> str:
 
     folder = folder_of(source, revision)
     assert folder is not None
-    name = str(json.loads((folder / "model_index.json").read_text()).get("_class_name"))
+    name = str(json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name"))
     if not hasattr(diffusers, name):
         raise UserError(
             f"{source} is a {name}, which diffusers {diffusers.__version__} does not have; install a version that has "

@@ -70,7 +70,7 @@ class VBenchEvaluator:
                 local=self.local,
                 mode="custom_input",
             )
-            results = json.loads((root / "out" / "clips_eval_results.json").read_text())
+            results = json.loads((root / "out" / "clips_eval_results.json").read_text(encoding="utf-8"))
         return _in_order(results[self.dimension][1], len(clips), self.dimension)
 
 
