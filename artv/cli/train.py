@@ -44,6 +44,7 @@ def train(
     lr: Annotated[float | None, typer.Option(help="peak learning rate of the networks")] = None,
     seed: Annotated[int | None, typer.Option(help="of weights, data order and noise")] = None,
     device: Annotated[str | None, typer.Option(help="cuda or cpu; default: what there is")] = None,
+    reader: Annotated[str | None, typer.Option(help="of video files: decord (default) or pyav")] = None,
 ) -> None:
     """Train ART-V. With several processes: accelerate launch -m artv train …"""
     from artv.cli.train_command import train_command
@@ -66,5 +67,6 @@ def train(
             "clips": clips,
             "ref_noise": ref_noise,
             "seed": seed,
+            "reader": reader,
         },
     )

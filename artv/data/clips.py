@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, Subset
 
 from artv.data.captions import CAPTIONS, COLUMNS, captioned_clips, read_captions
 from artv.data.loading import read_ahead
-from artv.data.readers import open_video, resample_indices, why
+from artv.data.readers import frames_at, open_video, read_frames
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
 from artv.files import write_text_atomically
@@ -37,6 +37,7 @@ class ClipFiles(Dataset):
         num_frames: frames of a clip; a longer file gives its first ones, a shorter one repeats its last.
         size: side in pixels; other sizes are centre-cropped to a square and resized (bicubic, antialiased).
         fps: frame rate of the clips; None keeps the files'.
+        reader: ``decord`` or ``pyav``; see :mod:`artv.data.readers`.
     """
 
     def __init__(
@@ -51,19 +52,16 @@ class ClipFiles(Dataset):
     def __getitem__(self, i: int) -> tuple[Tensor, str]:
         row = self.rows[i]
         video = open_video(row.path, self.reader)
-        indices = resample_indices(len(video), video.fps, self.fps)[: self.num_frames]
+        indices = frames_at(video, self.fps)[: self.num_frames]
         indices += [indices[-1]] * (self.num_frames - len(indices))
         try:
-            frames = video.frames(indices)
-        except Exception as error:
-            raise UserError(
-                f"video {row.path} breaks off while reading: {why(error)}; "
-                f"copy or make it again, or take its line out of {CAPTIONS}"
-            ) from None
+            frames = read_frames(row.path, video, indices)
+        except UserError as error:
+            raise UserError(f"{error}; copy or make it again, or take its line out of {CAPTIONS}") from None
         return fit_square(torch.from_numpy(frames).permute(0, 3, 1, 2), self.size), row.caption
 
     def faults(self, chosen: Sequence[int], *, shown: bool = True) -> dict[int, str]:
-        """Opens these files without decoding them (milliseconds each): number of a clip → why it cannot be read."""
+        """Number of a clip → why its file cannot be read. Decodes only files that prove no order of their frames."""
         opened = read_ahead(
             Subset(_Faults(self), chosen), batch_size=64, num_workers=2, collate_fn=list, worker_init_fn=_hush
         )

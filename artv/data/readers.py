@@ -1,25 +1,41 @@
 """Reading video files, behind one interface, since no reader is good for all of them.
 
-decord is the default; PyAV takes its place where decord has no wheel. Both are run with a time-out by callers that read
-files they did not write (decord hangs on some broken ones).
+decord is the default, for the files that prove that it may jump to their frames (``frame_table.py``); PyAV reads the
+others and those that decord cannot open, and takes its place where it has no wheel. Both are run with a time-out by
+callers that read files they did not write (decord hangs on some broken ones).
 
 Shape suffixes: T frames, H W pixels.
 """
 
 import re
-import struct
 from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from artv.data.cut_off import is_cut_off
+from artv.data.frame_table import FrameTable, frames_from, read_table
 from artv.errors import UserError
+from artv.files import check_regular
+from artv.images import on_white
 from artv.requests import check_name
+
+VERSION = "2"
+"""Changes whenever a file may give other frames than before: part of the key of what is kept about files."""
+
+TOLERANCE = 1e-3
+"""Seconds: some containers keep whole thousandths."""
 
 
 class Reader(Protocol):
-    """An open video file."""
+    """An open video file.
+
+    A reader may also have ``times``, seconds (T,) at which the frames of a file without a constant rate are shown, and
+    ``used``, the name of the reader that really reads.
+    """
 
     fps: float
 
@@ -32,61 +48,100 @@ class Reader(Protocol):
         ...
 
 
-class DecordReader:
-    """Seeks to the frames that are asked for; fast when they are few."""
+class PyAvReader:
+    """Reads everything that FFmpeg reads: from the last keyframe at which decoding may begin, or from the first."""
+
+    used = "pyav"
 
     def __init__(self, path: str | Path) -> None:
-        import decord
+        self._open(Path(path), read_table(Path(path)))
 
-        decord.logging.set_level(decord.logging.FATAL)
-        self._video = decord.VideoReader(str(path), num_threads=1)
-        self.fps = float(self._video.get_avg_fps())
+    @classmethod
+    def of(cls, path: Path, table: FrameTable) -> "PyAvReader":
+        """Of a file whose table is read already."""
+        reader = cls.__new__(cls)
+        reader._open(path, table)
+        return reader
+
+    def _open(self, path: Path, table: FrameTable) -> None:
+        self._path, self._table = path, table
+        self.fps, self.times = table.rate, table.times
 
     def __len__(self) -> int:
-        return len(self._video)
+        return self._table.length
 
     def frames(self, indices: Sequence[int]) -> np.ndarray:
-        return self._video.get_batch(list(indices)).asnumpy()
-
-
-class PyAvReader:
-    """Decodes from the start to the last frame that is asked for; reads everything ffmpeg reads."""
-
-    def __init__(self, path: str | Path) -> None:
         import av
 
-        self._path = str(path)
-        with av.open(self._path) as container:
-            if not container.streams.video:
-                raise ValueError("no video stream")
-            stream = container.streams.video[0]
-            self.fps = float(stream.average_rate or 0)
-            self._length = stream.frames or sum(1 for _ in container.decode(video=0))
+        try:
+            found = self._found(self._table, set(indices))
+        except (LookupError, av.FFmpegError):
+            if len(self._table.starts) == 1:
+                raise
+            found = self._found(replace(self._table, starts=(0,)), set(indices))
+        return np.stack([found[i] for i in indices])
+
+    def _found(self, table: FrameTable, wanted: set[int]) -> dict[int, np.ndarray]:
+        found = {}
+        for i, frame in frames_from(self._path, table, min(wanted)):
+            if i in wanted:
+                turns = round(getattr(frame, "rotation", 0) / 90)  # as the camera was held
+                found[i] = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+            if len(found) == len(wanted):
+                return found
+        missing = min(wanted - set(found))
+        raise LookupError(f"frame {missing} cannot be decoded; {len(found)} of {len(wanted)} could")
+
+
+class DecordReader:
+    """Jumps to the frames that are asked for, fast when they are few; files that do not prove their order, PyAV reads.
+
+    decord counts packets and trusts that a jump lands where it should: in files with open groups of pictures, edit
+    lists or no times it gives other frames than those asked for (its last release is of 2021).
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        path = Path(path)
+        table = read_table(path)
+        self._video = _decord(path, table) if table.doubt is None else None
+        self._instead = PyAvReader.of(path, table)
+        self.used = "decord" if self._video is not None else self._instead.used
+        self.fps, self.times, self._length = table.rate, table.times, table.length
 
     def __len__(self) -> int:
         return self._length
 
     def frames(self, indices: Sequence[int]) -> np.ndarray:
-        import av
+        return (
+            self._video.get_batch(list(indices)).asnumpy() if self._instead is None else self._instead.frames(indices)
+        )
 
-        wanted, found = set(indices), {}
-        with av.open(self._path) as container:
-            for i, frame in enumerate(container.decode(video=0)):
-                if i in wanted:
-                    found[i] = frame.to_ndarray(format="rgb24")
-                if i >= max(wanted):
-                    break
-        missing = sorted(wanted - set(found))
-        if missing:
-            raise ValueError(f"frame {missing[0]} cannot be decoded; {len(found)} of {len(wanted)} could")
-        return np.stack([found[i] for i in indices])
+
+def _decord(path: Path, table: FrameTable) -> Any | None:
+    """decord's reader, where there is one and it sees the same frames at the same times; otherwise None."""
+    try:
+        import decord
+    except ImportError:  # it has no wheel for every machine
+        return None
+    decord.logging.set_level(decord.logging.FATAL)
+    try:
+        video = decord.VideoReader(str(path.absolute()), num_threads=1)
+        if len(video) != table.length:
+            return None
+        seconds = video.get_frame_timestamp(list(range(table.length)))[:, 0]
+    except (decord.DECORDError, RuntimeError):
+        return None
+    own = np.array(table.pts) * float(table.time_base)
+    return video if np.abs((seconds - seconds[0]) - (own - own[0])).max() < TOLERANCE else None
 
 
 class GifReader:
-    """Moving pictures, by Pillow: decord finds no length in them.
+    """Moving pictures, by Pillow, over white where they are transparent: decord finds no length in them.
 
     A frame's time may be a multiple of the others', where equal frames were written as one; it then comes as often.
     """
+
+    used = "pillow"
 
     def __init__(self, path: str | Path) -> None:
         from PIL import Image, ImageSequence
@@ -94,7 +149,7 @@ class GifReader:
         with Image.open(path) as image:
             frames, times = [], []
             for frame in ImageSequence.Iterator(image):
-                frames.append(np.asarray(frame.convert("RGB")))
+                frames.append(np.asarray(on_white(frame)))
                 times.append(frame.info.get("duration") or 100)  # ms; players take 100 for none
         unit: float = min(times)
         for _ in range(2):  # times are whole hundredths of a second, so the least one is no exact unit
@@ -114,19 +169,23 @@ READERS: dict[str, type] = {"decord": DecordReader, "pyav": PyAvReader}
 
 
 def reader_of(path: Path, reader: str) -> type:
-    """The reader of that name, or the one for gifs. Raises :class:`UserError` for a name that there is not."""
-    check_name("reader", reader, READERS)
-    return GifReader if path.suffix.lower() == ".gif" else READERS[reader]
+    """The reader of that name, of ``READERS`` or as ``module:Class``, or the one for gifs.
+
+    Raises :class:`UserError` for a name that there is not.
+    """
+    module, _, name = reader.partition(":")
+    if not name:
+        check_name("reader", reader, READERS)
+    if path.suffix.lower() == ".gif" and not name:
+        return GifReader
+    return READERS[reader] if not name else getattr(import_module(module), name)
 
 
 def open_video(path: str | Path, reader: str = "decord") -> Reader:
     """Opens a file. Raises :class:`UserError` naming the file when it is missing, empty or no video."""
     path = Path(path)
     kind = reader_of(path, reader)
-    if path.is_dir():
-        raise UserError(f"video {path} is a folder; give a video file")
-    if not path.is_file():
-        raise UserError(f"video {path} {'is a folder' if path.is_dir() else 'does not exist'}")
+    check_regular(path, "video")
     if path.stat().st_size == 0:
         raise UserError(f"video {path} is empty (0 bytes); delete it or make it again")
     if is_cut_off(path):
@@ -140,36 +199,15 @@ def open_video(path: str | Path, reader: str = "decord") -> Reader:
             f"reader {reader} needs the package {error.name}; install it or choose another reader"
         ) from None
     except Exception as error:
-        name = "Pillow" if kind is GifReader else reader
-        raise UserError(f"video {path} cannot be read by {name}: {why(error)}") from None
+        raise UserError(f"video {path} cannot be read: {why(error)}") from None
     return video
 
 
 def why(error: Exception) -> str:
     """The first line of a reader's error, without the places in its source (``[12:00:00] /src/x.cc:83:``)."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    text = getattr(error, "strerror", None) or str(error)
+    line = (text.strip().splitlines() or [type(error).__name__])[0]
     return re.sub(r"\[[\d:]+\] \S+: ", "", line)[:160]
-
-
-def is_cut_off(path: Path) -> bool:
-    """Whether an MP4 or QuickTime file ends before its index or its data do (boxes of ISO/IEC 14496-12, 4.2).
-
-    Readers go on with the frames that are left, of which the centre, for one, is somewhere else.
-    """
-    end, place = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while place + 16 <= end:
-            file.seek(place)
-            size, kind, large = struct.unpack(">I4sQ", file.read(16))
-            if place == 0 and kind != b"ftyp":
-                return False
-            size = large if size == 1 else size
-            if size < 8:  # 0: up to the end
-                return False
-            place += size
-            if place > end and kind in (b"mdat", b"moov", b"moof"):
-                return True
-    return False
 
 
 def read_video(
@@ -177,15 +215,30 @@ def read_video(
 ) -> np.ndarray:
     """All frames (or the first ``limit``), uint8 (T, H, W, 3); ``fps`` picks the nearest frames at that rate."""
     video = open_video(path, reader)
-    indices = resample_indices(len(video), video.fps, fps)[:limit]
+    return read_frames(path, video, frames_at(video, fps)[:limit])
+
+
+def read_frames(path: str | Path, video: Reader, indices: Sequence[int]) -> np.ndarray:
+    """uint8 (len(indices), H, W, 3). Raises :class:`UserError` naming the file when one cannot be decoded."""
     try:
         return video.frames(indices)
     except Exception as error:
-        raise UserError(f"video {path} breaks off while reading ({reader}): {why(error)}") from None
+        name = getattr(video, "used", type(video).__name__)
+        raise UserError(f"video {path} breaks off while reading ({name}): {why(error)}") from None
+
+
+def frames_at(video: Reader, fps: float | None) -> list[int]:
+    """Indices of the frames that show a video at ``fps``: the nearest earlier one of each instant; None: all."""
+    times = getattr(video, "times", None)
+    if times is None or not fps:
+        return resample_indices(len(video), video.fps, fps)
+    end = 2 * times[-1] - times[-2]  # the last frame stays as long as the one before
+    instants = np.arange(max(1, int(end * fps + 1e-6))) / fps
+    return (np.searchsorted(times, instants + TOLERANCE, side="right") - 1).tolist()
 
 
 def resample_indices(length: int, source_fps: float, fps: float | None) -> list[int]:
-    """Frame indices that show a video of ``source_fps`` at ``fps``: the nearest earlier frame of each instant."""
+    """The same of a video of one rate, ``source_fps``."""
     if not fps or not source_fps or abs(fps - source_fps) < 1e-6:
         return list(range(length))
     count = max(1, int(length * fps / source_fps + 1e-6))

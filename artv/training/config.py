@@ -63,7 +63,7 @@ class TrainConfig(BaseModel):
     paper's plain squared error, see :func:`artv.training.loss.noise_prediction_loss`. ``overlap``: the two networks
     on two CUDA streams. ``networks``: other sizes than the preset's. ``recompute``: less memory for more time, see
     :mod:`artv.training.recompute`. ``stream``: latents come from shards on disk, written once, instead of from memory;
-    ``workers`` processes read them.
+    ``workers`` processes read them. ``reader``: of video files (:mod:`artv.data.readers`); both give the same frames.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,6 +90,7 @@ class TrainConfig(BaseModel):
     recompute: bool = False
     stream: bool = False
     workers: int = 2
+    reader: Literal["decord", "pyav"] = "decord"
     autoencoder: LoopConfig
     text_encoder: LoopConfig
     model: LoopConfig

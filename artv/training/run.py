@@ -93,7 +93,7 @@ class Clips:
         if self.encoded:
             self.count = read_index(config.data).clips
         elif config.data != "builtin":
-            self.files = ClipFiles(config.data, config.num_frames, config.size, config.fps)
+            self.files = ClipFiles(config.data, config.num_frames, config.size, config.fps, config.reader)
             _leave_out_unreadable(self.files)
             self.count = len(self.files)
         else:
@@ -140,7 +140,7 @@ def _leave_out_unreadable(files: ClipFiles) -> None:
 
 def _claim(out: Path, config: TrainConfig) -> None:
     file = out / "config.json"
-    settings = json.loads(config.model_dump_json())
+    settings = json.loads(config.model_dump_json(exclude={"reader"}))  # its frames are the same
     if file.exists():
         stored = json.loads(file.read_text(encoding="utf-8"))
         for key in settings:

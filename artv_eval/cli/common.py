@@ -36,6 +36,19 @@ def reporter(manager: PluginManager, name: str) -> Callable[[Results], str]:
     return build(manager, recipe(manager, "reporters", name))
 
 
+def video_reader(manager: PluginManager, name: str) -> str:
+    """The ``readers`` component that ``--reader`` names, as decoding processes find it; of a plugin, its target.
+
+    Raises:
+        UserError: there is no such reader, or it cannot be imported by its name, as one of ``--plugins-dir`` cannot.
+    """
+    from artv.data.readers import READERS
+
+    entry = manager.find("readers", name)
+    manager.target(entry)
+    return name if name in READERS else entry.component.target
+
+
 def check_least(least: int, **options: int | None) -> None:
     """Raises UserError for the first of the options that is below ``least``; None was not given."""
     from artv.errors import UserError

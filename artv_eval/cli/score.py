@@ -14,6 +14,7 @@ from artv_eval.cli.common import (
     read_settings,
     reporter,
     say,
+    video_reader,
     words,
 )
 from artv_eval.errors import Interrupted, WorkFailed
@@ -54,6 +55,9 @@ def score(
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
     workers: Annotated[int | None, typer.Option(help="Decoding processes. Default: one a core, at most 16.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one file may take to decode.")] = 60.0,
+    reader: Annotated[
+        str, typer.Option(help="Reads the files; see docs/readers.md.", autocompletion=complete("readers"))
+    ] = "decord",
     bad_files: Annotated[
         float | None,
         typer.Option(help="Share of unreadable files above which metrics are withheld. Default: the protocol's."),
@@ -72,7 +76,7 @@ def score(
         with quiet_stdout():
             results = _score(
                 manager, real, fake, words(metrics) or (), captions, protocol, changes,
-                read_settings(settings, set_), device, workers, timeout, cache,
+                read_settings(settings, set_), device, video_reader(manager, reader), workers, timeout, cache,
             )  # fmt: skip
     except KeyboardInterrupt:
         raise Interrupted("interrupted; rows described so far are kept, the same command continues") from None
@@ -111,6 +115,7 @@ def _score(
     changes: dict[str, Any],
     settings: dict[str, dict[str, Any]],
     device: str,
+    reader: str,
     workers: int | None,
     timeout: float,
     cache: bool,
@@ -142,7 +147,7 @@ def _score(
     keys = {name: digest([key, settings])[:12] for name, settings in changed.items()}
     own = _field(card, "bad_files", 0.01)
     return score_folders(
-        real, fake, [metric.evaluator for metric in made if metric.status == OK], _window(card, changes),
+        real, fake, [metric.evaluator for metric in made if metric.status == OK], _window(card, changes, reader),
         absent={metric.name: metric.status for metric in made if metric.status != OK}, captions=texts,
         bad_files=own if changes["bad_files"] is None else changes["bad_files"], protocol=label,
         protocol_hash=key, hashes=keys,
@@ -180,7 +185,7 @@ def _field(card: Any, name: str, default: Any) -> Any:
     return getattr(getattr(card, "card", None), name, default)
 
 
-def _window(card: Any, changes: dict[str, Any]) -> Any:
+def _window(card: Any, changes: dict[str, Any], reader: str) -> Any:
     from artv_eval.files.decoding import Window
 
     own = _field(card, "frames", None)
@@ -190,6 +195,7 @@ def _window(card: Any, changes: dict[str, Any]) -> Any:
         fps=changes["fps"] or (own.fps if own else first.fps if first else None),
         stride=changes["stride"] or (own.stride if own else 1),
         transform=(("size", changes["size"]),) if changes["size"] else (),
+        reader=reader,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from artv_eval.cli.common import check_above_zero, check_least, check_share, complete, quiet_stdout, say
+from artv_eval.cli.common import check_above_zero, check_least, check_share, complete, quiet_stdout, say, video_reader
 from artv_eval.plugins.manager import PluginManager
 
 
@@ -24,6 +24,9 @@ def sensitivity(
     numbers: Annotated[
         str | None, typer.Option(help="Clips of each folder, comma-separated. Default: all, a half and a quarter.")
     ] = None,
+    reader: Annotated[
+        str, typer.Option(help="Reads the files; see docs/readers.md.", autocompletion=complete("readers"))
+    ] = "decord",
     bad_files: Annotated[
         float, typer.Option(help="Share of a folder's files that may be left out as unreadable or too short.")
     ] = 0.01,
@@ -56,9 +59,10 @@ def sensitivity(
 
         check_device(device)
         bad: list[BadFile] = []
+        window = Window(frames=frames, fps=fps, reader=video_reader(manager, reader))
         evaluator = build(manager, recipe(manager, "metrics", "fvd", {"feature": features}), {"device": device})
         rows = run(
-            real, fake, evaluator, Window(frames=frames, fps=fps), size=size, strides=every, numbers=sizes,
+            real, fake, evaluator, window, size=size, strides=every, numbers=sizes,
             cache=default_cache(), workers=WORKERS if workers is None else workers, timeout=timeout,
             on_choice=lambda filter, stride: say(f"{filter}, stride {stride}"), on_note=notes.append,
             on_bad=bad.append, bad_files=bad_files,

@@ -53,20 +53,28 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A clip, uint8 (T, H, W, 3), with the rate of its file; or the reason why there is none."""
+    """A clip, uint8 (T, H, W, 3), with the rate of its file and what read it; or the reason why there is none."""
 
     path: Path
     frames: np.ndarray | None
     fps: float = 0.0
+    reader: str = ""
     error: str | None = None
 
+    @property
+    def shown(self) -> np.ndarray:
+        """The frames. Raises UserError with the reason if there are none."""
+        if self.frames is None:
+            raise UserError(self.error or f"video {self.path} has no frames")
+        return self.frames
 
-def read_window(path: Path, window: Window, seed: int = 0) -> tuple[np.ndarray, float]:
-    """Frames uint8 (T, H, W, 3) and the file's own rate. Raises UserError that names the file and what is wrong."""
-    from artv.data.readers import open_video, resample_indices, why
+
+def read_window(path: Path, window: Window, seed: int = 0) -> Decoded:
+    """The window's frames. Raises UserError that names the file and what is wrong."""
+    from artv.data.readers import frames_at, open_video, read_frames
 
     video = open_video(path, window.reader)
-    available = resample_indices(len(video), video.fps, window.fps)
+    available = frames_at(video, window.fps)
     span = (window.frames - 1) * window.stride + 1
     spare = len(available) - span
     if spare < 0:
@@ -74,11 +82,9 @@ def read_window(path: Path, window: Window, seed: int = 0) -> tuple[np.ndarray, 
         raise UserError(f"video {path} has {len(available)} frames at {at}; the protocol needs {span}")
     place = {"first": 0, "centre": spare // 2, "random": int(np.random.default_rng(seed).integers(spare + 1))}
     start = place[window.which]
-    try:
-        frames = video.frames(available[start : start + span : window.stride])
-    except Exception as error:
-        raise UserError(f"video {path} breaks off while reading ({window.reader}): {why(error)}") from None
-    return _transformed(frames, window), video.fps
+    frames = read_frames(path, video, available[start : start + span : window.stride])
+    used = getattr(video, "used", window.reader)
+    return Decoded(path=path, frames=_transformed(frames, window), fps=video.fps, reader=used)
 
 
 def _transformed(frames_THWC: np.ndarray, window: Window) -> np.ndarray:
@@ -202,10 +208,9 @@ def decode(
 
 def _decode_here(path: Path, window: Window, seed: int) -> Decoded:
     try:
-        frames, fps = read_window(path, window, seed)
+        return read_window(path, window, seed)
     except UserError as error:
         return Decoded(path=path, frames=None, error=str(error))
-    return Decoded(path=path, frames=frames, fps=fps)
 
 
 def _widen(pipe: IO[bytes] | None) -> None:
@@ -225,12 +230,12 @@ def _send(pipe: IO[bytes] | None, value: Any) -> None:
 
 def _receive(pipe: IO[bytes] | None, path: Path) -> Decoded:
     assert pipe is not None
-    shape, fps, error = pickle.loads(_exactly(pipe, struct.unpack("<Q", _exactly(pipe, 8))[0]))
+    shape, fps, reader, error = pickle.loads(_exactly(pipe, struct.unpack("<Q", _exactly(pipe, 8))[0]))
     if error is not None:
         return Decoded(path=path, frames=None, error=error)
     frames = np.empty(shape, np.uint8)
     _fill(pipe, frames.data.cast("B"))
-    return Decoded(path=path, frames=frames, fps=fps)
+    return Decoded(path=path, frames=frames, fps=fps, reader=reader)
 
 
 def _exactly(pipe: IO[bytes], size: int) -> bytearray:
@@ -262,7 +267,7 @@ def work() -> None:
             path, window, seed = pickle.loads(sys.stdin.buffer.read(struct.unpack("<Q", header)[0]))
             clip = _decode_here(path, window, seed)
             shape = None if clip.frames is None else clip.frames.shape
-            _send(out, (shape, clip.fps, clip.error))
+            _send(out, (shape, clip.fps, clip.reader, clip.error))
             if clip.frames is not None:
                 out.write(np.ascontiguousarray(clip.frames).data)
                 out.flush()

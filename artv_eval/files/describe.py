@@ -14,7 +14,7 @@ import json
 import os
 import time
 import zipfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -24,7 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
+from artv.data.readers import VERSION
 from artv.errors import UserError, WorkFailed
+from artv.files import check_regular
 from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
 from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
@@ -34,7 +36,8 @@ from artv_eval.results.rows import reason
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
 BATCH = 16
-FACTS = "facts-1"
+FACTS = "facts-2"
+READERS = ("", "decord", "pyav", "pillow")  # as facts name them by number; "" is a plugin's
 SAVE_SECONDS = 30.0  # between two writes of the rows: what a kill costs; an interruption costs a batch
 WORKERS = min(os.cpu_count() or 2, 16)  # decoding processes
 
@@ -110,6 +113,7 @@ class Described:
     failed: dict[str, str] = field(default_factory=dict)
     rates: dict[float, Path] = field(default_factory=dict)
     sizes: dict[tuple[int, int], Path] = field(default_factory=dict)
+    readers: Counter[str] = field(default_factory=Counter)
     digest: str = ""  # of the contents of the files, whatever their names and order
 
     @property
@@ -172,8 +176,8 @@ class _Describer:
     ):
         self.files, self.window, self.captions, self.cache, self.on_clip = files, window, captions, cache, on_clip
         self.evaluators = {evaluator.digest: evaluator for evaluator in evaluators}
-        shape = json.dumps(asdict(window), sort_keys=True, default=str)
-        # beside the metrics' rows, each file's rate and size, so that mixtures are seen without decoding again
+        shape = json.dumps([VERSION, asdict(window)], sort_keys=True, default=str)
+        # beside the metrics' rows, each file's rate, size and reader: mixtures are seen without decoding again
         self.names = {digest: digest_of([digest, shape]) for digest in (*self.evaluators, FACTS)}
         self.kept = {digest: cache.load(name) for digest, name in self.names.items()}
         with ThreadPoolExecutor(WORKERS) as pool:
@@ -199,7 +203,7 @@ class _Describer:
                     if clip.error is not None:
                         self.found.bad[clip.path] = clip.error
                     else:
-                        self._check(clip.path, *_facts(clip))
+                        self._check(clip.path, *_facts(clip)[:3])
                         batch.append((i, clip))
                     if len(batch) == BATCH:
                         waiting.append(pool.submit(self._describe, batch))
@@ -273,7 +277,9 @@ class _Describer:
         good = [i for i, file in enumerate(self.files) if file not in self.found.bad]
         self.found.files = [self.files[i] for i in good]
         for i in good:
-            self._check(self.files[i], *self.kept[FACTS][self.keys[i]])
+            *facts, reader = self.kept[FACTS][self.keys[i]]
+            self._check(self.files[i], *facts)
+            self.found.readers[READERS[int(reader)]] += 1
         self.found.digest = digest_of(sorted(self.contents[i] for i in good))[:12]
         if good:
             there = {digest: kept for digest, kept in self.kept.items() if digest not in self.found.failed}
@@ -297,8 +303,9 @@ def _describing(on_gpu: bool) -> tuple[ThreadPoolExecutor, int]:
 
 def _content(file: Path) -> str:
     try:
+        check_regular(file, "video")  # reading a pipe would not end, and there is no time-out here
         return sha256_of(file)
-    except OSError as error:
+    except (OSError, UserError) as error:
         return f"unreadable {file} {error}"
 
 
@@ -307,9 +314,10 @@ def _on_gpu(evaluator: Evaluator) -> bool:
     return str(getattr(features, "device", "cpu")).startswith("cuda")
 
 
-def _facts(clip: Decoded) -> tuple[float, float, float]:
-    assert clip.frames is not None
-    return clip.fps, float(clip.frames.shape[1]), float(clip.frames.shape[2])
+def _facts(clip: Decoded) -> tuple[float, float, float, float]:
+    """Rate, height, width, and the number of the reader."""
+    reader = READERS.index(clip.reader) if clip.reader in READERS else 0
+    return clip.fps, float(clip.shown.shape[1]), float(clip.shown.shape[2]), float(reader)
 
 
 def check_rates(window: Window, rates: Mapping[float, Path]) -> None:

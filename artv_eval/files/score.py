@@ -119,7 +119,7 @@ def score_folders(
     rows += [replace(empty, metric=name, status=status) for name, status in (absent or {}).items()]
     texts = list((sides["fake"].captions or {}).values())
     unseen = caption_doubts([evaluator for evaluator, _, _ in valued], texts)
-    notes = (*notes_of(found), *_oddities(found, window), *unseen, *doubts(valued))
+    notes = (*notes_of(found), *readers_of(found, window.reader), *_oddities(found, window), *unseen, *doubts(valued))
     return Results(run=None, rows=rows, curves=curves, notes=notes, bad_files=bad_files_of(found))
 
 
@@ -190,3 +190,15 @@ def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:
             more = f" and {len(side.bad) - 5} more" if len(side.bad) > 5 else ""
             notes.append(f"{len(side.bad)} {name} files were left out: {shown}{more}")
     return tuple(notes)
+
+
+def readers_of(sides: Mapping[str, Described], asked: str) -> tuple[str, ...]:
+    """Which reader read how many files, where that is not all by the one that was ``asked`` for."""
+    names = {"decord": "decord", "pyav": "PyAV", "pillow": "Pillow", "": asked}
+    return tuple(
+        f"{name}: "
+        + ", ".join(f"{count} files were read by {names[reader]}" for reader, count in side.readers.most_common())
+        + " (docs/readers.md)"
+        for name, side in sides.items()
+        if set(side.readers) - {asked, ""}
+    )

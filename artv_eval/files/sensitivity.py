@@ -15,7 +15,7 @@ from artv.errors import UserError, WorkFailed
 from artv_eval.api import Evaluator
 from artv_eval.files.decoding import Decoders, Window, decode
 from artv_eval.files.describe import WORKERS, Described, describe_files, video_files
-from artv_eval.files.score import bad_files_of, notes_of
+from artv_eval.files.score import bad_files_of, notes_of, readers_of
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.results.rows import BadFile
 
@@ -100,6 +100,8 @@ def sensitivity(
         name: _readable_everywhere(name, [sides[name] for sides in found.values()], bad_files, on_note, on_bad)
         for name in files
     }
+    for note in readers_of(next(iter(found.values())), window.reader):
+        on_note(note)
     least = min(len(kept) for kept in common.values())
     chosen_numbers = list(dict.fromkeys(min(n, least) for n in numbers or _halves(least)))
     if numbers and max(numbers) > least:

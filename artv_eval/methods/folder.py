@@ -41,12 +41,12 @@ class Folder:
         return (GeneratedClip(self._read(self._file(request.index), request)) for request in requests)
 
     def _read(self, file: Path, request: ClipRequest) -> np.ndarray:
-        from artv.data.readers import reader_of, resample_indices
+        from artv.data.readers import frames_at, reader_of
 
         reader = reader_of(file, self.reader) if isinstance(self.reader, str) else self.reader
         try:
             video = reader(file)
-            indices = resample_indices(len(video), video.fps, request.fps)[: request.num_frames]
+            indices = frames_at(video, request.fps)[: request.num_frames]
             if len(indices) == request.num_frames:
                 return video.frames(indices)
         except Exception as error:

@@ -47,8 +47,10 @@ def register_guidance() -> list[Component]:
 @hookimpl
 def register_readers() -> list[Component]:
     return [
-        Component("decord", "artv.data.readers:DecordReader", "fast seeking; the default"),
-        Component("pyav", "artv.data.readers:PyAvReader", "reads everything ffmpeg reads"),
+        Component(
+            "decord", "artv.data.readers:DecordReader", "jumps where that is proven right, else as pyav; the default"
+        ),
+        Component("pyav", "artv.data.readers:PyAvReader", "reads everything FFmpeg reads"),
     ]
 
 

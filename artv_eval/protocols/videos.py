@@ -136,7 +136,7 @@ class VideoSource:
         paths, window = self.files(frames)
 
         def load(i: int) -> GeneratedClip:
-            return GeneratedClip(read_window(paths[i], window, seed=i)[0])
+            return GeneratedClip(read_window(paths[i], window, seed=i).shown)
 
         return ClipSet(Lazy(len(paths), blank(self.card, frames)), load)
 

@@ -16,9 +16,7 @@ OK = "ok"
 class Row:
     """One value with its interval. ``value`` is None when ``status`` is not ``ok``: it says why.
 
-    ``n`` clips are behind it; ``failed`` others could not be made. ``seeds``: trainings behind it, None where nothing
-    was trained or the checkpoint is one; ``about``: what the interval speaks of, ``method`` (trainings too) or
-    ``checkpoints``.
+    ``n`` clips are behind it; ``failed`` others could not be made.
     """
 
     ablation: str | None
@@ -35,8 +33,6 @@ class Row:
     higher_is_better: bool | None = None
     sanity: bool = False
     failed: int = 0
-    seeds: int | None = None
-    about: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +40,6 @@ class Comparison:
     """``difference`` = a − b over the same prompts and seeds; ``p_holm`` is corrected over the run's comparisons.
 
     ``standard_error`` of the difference, from which follows how many clips a difference of a given size takes.
-    ``seeds`` and ``about``: as of a :class:`Row`.
     """
 
     ablation: str
@@ -58,8 +53,6 @@ class Comparison:
     n: int
     p_holm: float
     standard_error: float | None = None
-    seeds: int | None = None
-    about: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

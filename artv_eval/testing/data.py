@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from artv_eval.api import ClipRequest
+from artv_eval.testing.counting import FILES, number, write_counting
 from artv_eval.testing.settings import check_settings, refuses_unknown_settings, same
 
 
@@ -38,7 +39,16 @@ def check_reader(reader: Any, *, video: Path | None = None, lossless: bool = Fal
             assert len(every) == len(known) and error <= (0 if lossless else 8), (
                 f"the frames are off by {error:.1f} grey levels; is the order of the colours RGB?"
             )
+            _counts(reader, Path(folder))
         _refuses_rubbish(reader, Path(folder) / "rubbish.mp4")
+
+
+def _counts(reader: Any, folder: Path) -> None:
+    """A file in which jumping to frames goes wrong unless care is taken; it must give what it is asked for."""
+    path = write_counting(folder / "counting.mp4", FILES["MPEG-4, B-frames"])
+    for asked in ([0, 4, 8, 12, 16, 20], [32], [59, 7]):
+        shown = [number(frame) for frame in reader(path).frames(asked)]
+        assert shown == asked, f"asked for the frames {asked} of a file with B-frames, it gives {shown}"
 
 
 def _write(path: Path) -> tuple[Path, np.ndarray]:

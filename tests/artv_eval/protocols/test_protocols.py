@@ -232,9 +232,9 @@ def test_windows_of_a_video(tmp_path):
     path = video(tmp_path / "v.mp4", frames=20, fps=20.0)
 
     def grey(seed=0, **settings):
-        frames, fps = read_window(path, Window(**settings), seed)
-        assert fps == 20
-        return (frames.mean((1, 2, 3)) / 10).round().astype(int).tolist()
+        clip = read_window(path, Window(**settings), seed)
+        assert clip.fps == 20
+        return (clip.shown.mean((1, 2, 3)) / 10).round().astype(int).tolist()
 
     assert grey(frames=4, fps=None) == [0, 1, 2, 3]
     assert grey(frames=4, fps=10.0) == [0, 2, 4, 6]
