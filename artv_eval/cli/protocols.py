@@ -80,11 +80,12 @@ def show(
 
 def _check_metrics(manager: PluginManager, protocol: Any) -> None:
     """Raises UserError where a metric, an extractor or a setting that the protocol names does not exist."""
-    from artv_eval.sweep.metric_recipes import metric_recipe
+    from artv_eval.sweep.metric_recipes import Conventions, metric_recipe
     from artv_eval.sweep.plan import Assignments
 
-    fixed = getattr(protocol, "metric_settings", {})
-    for name in dict.fromkeys([*getattr(protocol, "metrics", ()), *fixed]):
+    fixed = Conventions.of(protocol)
+    # of those not asked for, FVD and CLIPSIM stand for the metrics that take the card's extractors
+    for name in dict.fromkeys([*getattr(protocol, "metrics", ()), *fixed.by_name, "fvd", "clipsim"]):
         metric_recipe(manager, name, fixed, Assignments({}))
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from artv_eval.results.rows import Results
     from artv_eval.sweep.score_cells import Metric
 
-VIDEO_METRICS = ("fvd", "fvd_infinity", "kvd", "window_fvd", "window_fvd_drift")
 DEFAULT_PROTOCOL = "shapes@1"
 
 
@@ -41,7 +40,10 @@ def score(
     ] = None,
     features: Annotated[
         str | None,
-        typer.Option(help="Extractor of FVD and KVD. Default: the protocol's.", autocompletion=complete("features")),
+        typer.Option(
+            help="Extractor of FVD and of all metrics of video features. Default: the protocol's.",
+            autocompletion=complete("features"),
+        ),
     ] = None,
     protocol: Annotated[
         str, typer.Option(help="Card whose conventions to score by.", autocompletion=complete("protocols"))
@@ -167,13 +169,16 @@ def _metrics(
 ) -> tuple[Any, list["Metric"], dict[str, Any]]:
     """The protocol card, the metrics, absent where weights are, and by their names what ``--set`` changed."""
     from artv_eval.plugins.recipe import build
-    from artv_eval.sweep.metric_recipes import changed_convention, metric_of, metric_recipe, protocol_recipe
+    from artv_eval.sweep.metric_recipes import (
+        Conventions,
+        changed_convention,
+        metric_of,
+        metric_recipe,
+        protocol_recipe,
+    )
 
     card = build(manager, protocol_recipe(manager, protocol, assignments.take("protocol")))
-    fixed = {name: dict(values) for name, values in getattr(card, "metric_settings", {}).items()}
-    if features is not None:
-        for name in VIDEO_METRICS:
-            fixed[name] = {**fixed.get(name, {}), "feature": features}
+    fixed = Conventions.of(card, features)
     recipes = [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(metrics)]
     made = [metric_of(manager, item, {"device": device}) for item in recipes]
     changes = [changed_convention(manager, item, fixed) for item in recipes]

@@ -5,7 +5,7 @@ Shape suffixes: B clips, T frames, C colour channels, H W pixels, D feature dime
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, get_origin, runtime_checkable
 
 from torch import Tensor
 
@@ -19,6 +19,11 @@ class FeatureExtractor(Protocol):
     dim: int
 
     def __call__(self, clip_BTCHW: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class ClipClassifier(FeatureExtractor, Protocol):
+    """An extractor whose features are the logits of ``dim`` classes."""
 
 
 @runtime_checkable
@@ -48,6 +53,17 @@ class AttributeClassifier(Protocol):
     digest: str
 
     def attributes(self, clip_BTCHW: Tensor) -> dict[str, Tensor]: ...
+
+
+def described_by(annotation: Any) -> str | None:
+    """``clips`` or ``pictures``: what an extractor of a setting with this annotation describes, None for a classifier.
+
+    Without an annotation it is clips.
+    """
+    kinds = {get_origin(kind) or kind for kind in (*get_args(annotation), annotation)}
+    if TextImageExtractor in kinds:
+        return "pictures"
+    return None if kinds & {AttributeClassifier, ClipClassifier} else "clips"
 
 
 def digest_of(parts: Iterable[bytes | str]) -> str:

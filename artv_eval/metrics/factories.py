@@ -1,11 +1,13 @@
 """Factories of the built-in metrics, as ``metrics`` components name them.
 
-``feature`` is an extractor or the name of one; a protocol card says which (``Protocol.metric_settings``).
+``feature`` is an extractor or the name of one. Its annotation says of what: a metric of clips takes what the protocol's
+card or ``--features`` says of clips, one of pictures what the card says of pictures; a classifier is the metric's own.
 """
 
 from typing import Any
 
 from artv.errors import UserError
+from artv_eval.features.base import AttributeClassifier, ClipClassifier, FeatureExtractor, TextImageExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.features.registry import feature as find
 from artv_eval.metrics.base import Evaluator
@@ -48,7 +50,7 @@ def _check(ddof: int, subset: int | None = None, repeats: int = 1) -> None:
 
 
 def fvd(
-    feature: Any = "shapes",
+    feature: FeatureExtractor | str = "shapes",
     ddof: int = 1,
     subset: int | None = None,
     repeats: int = 1,
@@ -65,7 +67,10 @@ def fvd(
 
 
 def fvd_infinity(
-    feature: Any = "shapes", ddof: int = 1, transform: dict[str, Any] | None = None, device: str = "cpu"
+    feature: FeatureExtractor | str = "shapes",
+    ddof: int = 1,
+    transform: dict[str, Any] | None = None,
+    device: str = "cpu",
 ) -> Evaluator:
     """FVD extrapolated to infinitely many clips."""
     from artv_eval.metrics.extrapolation import FvdInfinityEvaluator
@@ -74,28 +79,28 @@ def fvd_infinity(
     return FvdInfinityEvaluator(_of_clips(feature, device), transform=_transform(transform), ddof=ddof)
 
 
-def clipsim(feature: Any = "shapes-clip", device: str = "cpu") -> Evaluator:
+def clipsim(feature: TextImageExtractor | str = "shapes-clip", device: str = "cpu") -> Evaluator:
     """Agreement with the caption."""
     from artv_eval.metrics.clipsim import ClipSimEvaluator
 
     return ClipSimEvaluator(_of_pictures(feature, device))
 
 
-def clipsim_drift(feature: Any = "shapes-clip", device: str = "cpu") -> Evaluator:
+def clipsim_drift(feature: TextImageExtractor | str = "shapes-clip", device: str = "cpu") -> Evaluator:
     """Loss of agreement with the caption, a frame."""
     from artv_eval.metrics.clipsim import ClipSimDrift
 
     return ClipSimDrift(_of_pictures(feature, device))
 
 
-def anchor_similarity(feature: Any = "shapes-clip", device: str = "cpu") -> Evaluator:
+def anchor_similarity(feature: TextImageExtractor | str = "shapes-clip", device: str = "cpu") -> Evaluator:
     """Similarity of every frame to the first."""
     from artv_eval.metrics.clipsim import AnchorSimilarity
 
     return AnchorSimilarity(_of_pictures(feature, device))
 
 
-def anchor_drift(feature: Any = "shapes-clip", device: str = "cpu") -> Evaluator:
+def anchor_drift(feature: TextImageExtractor | str = "shapes-clip", device: str = "cpu") -> Evaluator:
     """Loss of similarity to the first frame, a frame."""
     from artv_eval.metrics.clipsim import AnchorDrift
 
@@ -144,28 +149,30 @@ def mask_contrast() -> Evaluator:
     return MaskEvaluator("contrast")
 
 
-def caption(feature: Any = "shapes", device: str = "cpu") -> Evaluator:
+def caption(feature: AttributeClassifier | str = "shapes", device: str = "cpu") -> Evaluator:
     """Share of named colours that are recognised moving as the caption says."""
     from artv_eval.metrics.caption import CaptionEvaluator
 
     return CaptionEvaluator(find(feature, device), "caption")
 
 
-def caption_colour(feature: Any = "shapes", device: str = "cpu") -> Evaluator:
+def caption_colour(feature: AttributeClassifier | str = "shapes", device: str = "cpu") -> Evaluator:
     """Share of named colours that are recognised."""
     from artv_eval.metrics.caption import CaptionEvaluator
 
     return CaptionEvaluator(find(feature, device), "colour")
 
 
-def caption_motion(feature: Any = "shapes", device: str = "cpu") -> Evaluator:
+def caption_motion(feature: AttributeClassifier | str = "shapes", device: str = "cpu") -> Evaluator:
     """Share of named motions that are recognised."""
     from artv_eval.metrics.caption import CaptionEvaluator
 
     return CaptionEvaluator(find(feature, device), "motion")
 
 
-def kvd(feature: Any = "shapes", transform: dict[str, Any] | None = None, device: str = "cpu") -> Evaluator:
+def kvd(
+    feature: FeatureExtractor | str = "shapes", transform: dict[str, Any] | None = None, device: str = "cpu"
+) -> Evaluator:
     """Kernel video distance: polynomial MMD, unbiased."""
     from artv_eval.metrics.kvd import KvdEvaluator
 
@@ -173,7 +180,7 @@ def kvd(feature: Any = "shapes", transform: dict[str, Any] | None = None, device
 
 
 def window_fvd(
-    feature: Any = "shapes",
+    feature: FeatureExtractor | str = "shapes",
     length: int = 8,
     stride: int = 4,
     ddof: int = 1,
@@ -190,7 +197,7 @@ def window_fvd(
 
 
 def window_fvd_drift(
-    feature: Any = "shapes",
+    feature: FeatureExtractor | str = "shapes",
     length: int = 8,
     stride: int = 4,
     ddof: int = 1,
@@ -207,14 +214,16 @@ def window_fvd_drift(
     )  # fmt: skip
 
 
-def inception_score(feature: Any = "c3d", transform: dict[str, Any] | None = None, device: str = "cpu") -> Evaluator:
+def inception_score(
+    feature: ClipClassifier | str = "c3d", transform: dict[str, Any] | None = None, device: str = "cpu"
+) -> Evaluator:
     """Inception Score."""
     from artv_eval.metrics.inception import InceptionScoreEvaluator
 
     return InceptionScoreEvaluator(_of_clips(feature, device), transform=_transform(transform))
 
 
-def frame_fid(feature: Any = "shapes-clip", ddof: int = 1, device: str = "cpu") -> Evaluator:
+def frame_fid(feature: TextImageExtractor | str = "shapes-clip", ddof: int = 1, device: str = "cpu") -> Evaluator:
     """FID of frames."""
     from artv_eval.metrics.frames import FrameFidEvaluator
 

@@ -182,22 +182,18 @@ class Protocol:
         return self._reference.digest()
 
     @property
-    def metric_settings(self) -> dict[str, dict[str, Any]]:
-        """Settings that the card fixes, by metric: for the harness to build its metrics with."""
+    def extractor_settings(self) -> dict[str, dict[str, Any]]:
+        """Settings that the card fixes, by what the extractor of a metric describes: each metric takes those it has."""
         card = self.card
-        transform = card.transform.model_dump(exclude_defaults=True) or None
-        video: dict[str, Any] = {"feature": {"name": card.features.extractor, **card.features.settings}}
-        video |= {"transform": transform} if transform else {}
-        fvd = video | {"ddof": 1 if card.features.covariance == "n-1" else 0}
+        clips: dict[str, Any] = {"feature": {"name": card.features.extractor, **card.features.settings}}
+        if transform := card.transform.model_dump(exclude_defaults=True):
+            clips["transform"] = transform
+        clips["ddof"] = 1 if card.features.covariance == "n-1" else 0
         if card.features.subset:
-            fvd |= {"subset": card.features.subset, "repeats": card.features.repeats}
-        settings = {"fvd": fvd, "kvd": dict(video)}
-        alike = ("fvd_infinity", "window_fvd", "window_fvd_drift")
-        settings |= {name: {k: v for k, v in fvd.items() if k in _SHARED} for name in alike}
-        if card.clip is not None:
-            clip = {"feature": {"name": card.clip.extractor, **card.clip.settings}}
-            settings |= {name: clip for name in ("clipsim", "clipsim_drift", "anchor_similarity", "anchor_drift")}
-        return settings
+            clips |= {"subset": card.features.subset, "repeats": card.features.repeats}
+        if card.clip is None:
+            return {"clips": clips}
+        return {"clips": clips, "pictures": {"feature": {"name": card.clip.extractor, **card.clip.settings}}}
 
     def requests(self, num: int | None = None, frames: int | None = None, seed: int = 0) -> Sequence[ClipRequest]:
         """What to generate: the first ``num`` prompts of the card, each with a random seed of its own."""
@@ -218,9 +214,6 @@ def _source(card: Card, dataset: str, root: str | None, sentences: str | None) -
         return ShapesSource(card)
     read = {"ucf101": read_ucf101, "msrvtt": read_msrvtt}[dataset]
     return VideoSource(card, dataset, None if root is None else Path(root), sentences, read)
-
-
-_SHARED = ("feature", "transform", "ddof")
 
 
 def cards() -> dict[str, Path]:

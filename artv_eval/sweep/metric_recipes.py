@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from artv.errors import UserError
+from artv_eval.features.base import described_by
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
-from artv_eval.plugins.recipe import Recipe, build, recipe, settings_of
+from artv_eval.plugins.recipe import Recipe, Setting, build, recipe, settings_of
 from artv_eval.sweep.plan import Assignments, with_components
 from artv_eval.sweep.score_cells import Metric
 
@@ -18,19 +20,47 @@ def protocol_recipe(manager: PluginManager, name: str, settings: Mapping[str, An
     return recipe(manager, "protocols", f"yaml:{name}" if is_file else name, settings)
 
 
-def metric_recipe(
-    manager: PluginManager, name: str, fixed: Mapping[str, Mapping[str, Any]], assignments: Assignments
-) -> Recipe:
+@dataclass(frozen=True, kw_only=True)
+class Conventions:
+    """The settings of metrics that a protocol fixes, and what ``--features`` changes of them.
+
+    Args:
+        by_name: metric → its settings.
+        by_extractor: ``clips`` or ``pictures`` → settings of every metric with a setting ``feature`` for such an
+            extractor, as far as it has them.
+        features: takes the place of the extractor of clips.
+    """
+
+    by_name: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_extractor: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    features: str | None = None
+
+    @classmethod
+    def of(cls, card: Any, features: str | None = None) -> "Conventions":
+        """Those of a protocol card."""
+        return cls(
+            by_name=getattr(card, "metric_settings", {}),
+            by_extractor=getattr(card, "extractor_settings", {}),
+            features=features,
+        )
+
+    def settings(self, name: str, known: Mapping[str, Setting]) -> dict[str, Any]:
+        """Of the metric ``name`` with these settings."""
+        kind = described_by(known["feature"].annotation) if "feature" in known else None
+        shared = {key: value for key, value in self.by_extractor.get(kind or "", {}).items() if key in known}
+        chosen = {"feature": self.features} if kind == "clips" and self.features is not None else {}
+        return {**shared, **self.by_name.get(name, {}), **chosen}
+
+
+def metric_recipe(manager: PluginManager, name: str, fixed: Conventions, assignments: Assignments) -> Recipe:
     """A metric with what the protocol fixes and, over it, what ``--set`` says."""
     entry = manager.find("metrics", name)
     known, _ = settings_of(manager.target(entry), KINDS["metrics"])
-    settings = {**fixed.get(entry.component.name, {}), **assignments.take(entry.component.name)}
+    settings = {**fixed.settings(entry.component.name, known), **assignments.take(entry.component.name)}
     return recipe(manager, "metrics", name, with_components(settings, known, assignments))
 
 
-def changed_convention(
-    manager: PluginManager, made: Recipe, fixed: Mapping[str, Mapping[str, Any]]
-) -> Mapping[str, Any] | None:
+def changed_convention(manager: PluginManager, made: Recipe, fixed: Conventions) -> Mapping[str, Any] | None:
     """The settings of a metric if ``--set`` made them other than the protocol's, else None.
 
     Its values then have another hash. Where weights lie makes no difference: which they are is checked by sha256.

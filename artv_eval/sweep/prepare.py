@@ -12,7 +12,7 @@ from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, build, recipe
 from artv_eval.sweep.devices import check_device
 from artv_eval.sweep.generate import Shard
-from artv_eval.sweep.metric_recipes import metric_of, metric_recipe, protocol_recipe
+from artv_eval.sweep.metric_recipes import Conventions, metric_of, metric_recipe, protocol_recipe
 from artv_eval.sweep.plan import Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells
 from artv_eval.sweep.score_cells import Metric
 
@@ -126,7 +126,7 @@ def _metric_recipes(
         raise UserError(
             f"protocol {card.name!r} names no metrics; choose with --metrics: {', '.join(manager.names('metrics'))}"
         )
-    fixed = getattr(card, "metric_settings", {})
+    fixed = Conventions.of(card)
     targets = [manager.target(manager.find("ablations", name)) for name in options.request.ablations]
     asked = [name for target in targets for name in getattr(target, "metrics", ())]
     return [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys([*names, *asked])]

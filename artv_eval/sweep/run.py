@@ -24,7 +24,7 @@ from artv_eval.results.store import RunStore, write_json
 from artv_eval.sweep.devices import BATCH_SIZE
 from artv_eval.sweep.generate import GenerationWork, generate, pending, with_status
 from artv_eval.sweep.manifest import gallery, manifest, write_results
-from artv_eval.sweep.metric_recipes import changed_convention
+from artv_eval.sweep.metric_recipes import Conventions, changed_convention
 from artv_eval.sweep.plan import READY, Cell, digest
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.score_cells import (
@@ -150,7 +150,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
 
 def _key(prepared: Prepared, made: Recipe) -> str:
     """The protocol's key, or another one for a metric whose settings were changed."""
-    changed = changed_convention(prepared.manager, made, getattr(prepared.card, "metric_settings", {}))
+    changed = changed_convention(prepared.manager, made, Conventions.of(prepared.card))
     return prepared.protocol.key if changed is None else digest([prepared.protocol.key, changed])[:12]
 
 

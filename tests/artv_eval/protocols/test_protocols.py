@@ -136,12 +136,12 @@ def test_overlap_of_prompts_and_reference_is_refused(tmp_path):
 
 
 def test_cards_hand_their_conventions_to_the_metrics():
-    settings = load("ucf101@stylegan-v").metric_settings["fvd"]
+    settings = load("ucf101@stylegan-v").extractor_settings["clips"]
     assert settings["ddof"] == 0 and settings["feature"] == {"name": "i3d"}
     assert settings["transform"] == {"crop": "largest", "size": 256, "filter": "bilinear-antialias"}
-    settings = load("msrvtt@videopoet").metric_settings
-    assert (settings["fvd"]["subset"], settings["fvd"]["repeats"]) == (2048, 20)
-    assert settings["clipsim"]["feature"]["model"] == "ViT-B-16"
+    settings = load("msrvtt@videopoet").extractor_settings
+    assert (settings["clips"]["subset"], settings["clips"]["repeats"]) == (2048, 20)
+    assert settings["pictures"]["feature"]["model"] == "ViT-B-16"
 
 
 def test_data_folder_must_be_given_and_be_the_data_set(tmp_path):

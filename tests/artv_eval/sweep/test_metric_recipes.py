@@ -1,0 +1,76 @@
+"""Which settings a metric takes from the protocol: those that it has, a plugin's as ours."""
+
+import pytest
+
+from artv_eval.plugins.manager import PluginManager, PluginOptions
+from artv_eval.protocols.cards import load
+from artv_eval.sweep.metric_recipes import Conventions, changed_convention, metric_recipe
+from artv_eval.sweep.plan import Assignments
+
+PLUGIN = """
+from artv_eval import Component, hookimpl
+from artv_eval.features.base import TextImageExtractor
+
+@hookimpl
+def register_metrics():
+    return [Component(name, f"{__name__}:{name}", name) for name in ("ofclips", "ofpictures", "without")]
+
+def ofclips(*, feature="shapes", ddof=1):
+    ...
+
+def ofpictures(*, feature: TextImageExtractor | str = "shapes-clip"):
+    ...
+
+def without(*, ddof=1):
+    ...
+"""
+
+
+@pytest.fixture(scope="module")
+def manager(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plugin")
+    (folder / "theirs.py").write_text(PLUGIN)
+    return PluginManager(PluginOptions(folders=(str(folder),)))
+
+
+def settings(manager, name, card, features=None, changes=None):
+    fixed = Conventions.of(load(card), features)
+    return metric_recipe(manager, name, fixed, Assignments({name: changes or {}})).to_dict()["settings"]
+
+
+def extractor(found):
+    return found["feature"]["name"]
+
+
+def test_metrics_of_clips_take_the_extractor_of_clips_whoever_brings_them(manager):
+    for name in ("fvd", "fvd_infinity", "kvd", "window_fvd", "window_fvd_drift", "ofclips"):
+        assert extractor(settings(manager, name, "ucf101@stylegan-v")) == "i3d", name
+        assert extractor(settings(manager, name, "ucf101@stylegan-v", features="videomae")) == "videomae", name
+    assert settings(manager, "ofclips", "ucf101@stylegan-v")["ddof"] == 0
+
+
+def test_metrics_of_pictures_take_the_encoder_of_pictures(manager):
+    for name in ("clipsim", "clipsim_drift", "anchor_similarity", "anchor_drift", "frame_fid", "ofpictures"):
+        found = settings(manager, name, "msrvtt@videopoet", features="videomae")
+        assert extractor(found) == "clip" and found["feature"]["settings"]["model"] == "ViT-B-16", name
+
+
+def test_each_takes_only_the_settings_that_it_has(manager):
+    assert settings(manager, "without", "ucf101@stylegan-v") == {}, "not of an extractor, so none of its settings"
+    assert {"subset", "repeats"} <= set(settings(manager, "fvd", "msrvtt@videopoet"))
+    assert not {"subset", "repeats"} & set(settings(manager, "window_fvd", "msrvtt@videopoet"))
+
+
+def test_a_classifier_is_the_metrics_own(manager):
+    own = {"inception_score": "c3d", "caption": "shapes", "caption_colour": "shapes", "caption_motion": "shapes"}
+    for name, classifier in own.items():
+        assert extractor(settings(manager, name, "msrvtt@videopoet", features="videomae")) == classifier
+
+
+def test_set_wins_and_is_seen_as_a_change(manager):
+    card = load("ucf101@stylegan-v")
+    fixed = Conventions.of(card)
+    own = metric_recipe(manager, "fvd", fixed, Assignments({}))
+    other = metric_recipe(manager, "fvd", fixed, Assignments({"fvd": {"ddof": 1}}))
+    assert changed_convention(manager, own, fixed) is None
+    assert changed_convention(manager, other, fixed)["ddof"] == 1
