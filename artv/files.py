@@ -1,21 +1,29 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and reading that never waits.
 
+A file is written beside its place under a name of its own, which its writer holds locked, and renamed when it is whole.
+What a killed process leaves of one is locked by nobody: so it is told from what another process is writing.
+"""
+
+import errno
+import fcntl
 import os
 import stat
-import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from artv.errors import UserError
 
+PREFIX, SUFFIX = ".artv-", ".part"
+YOUNG = 1.0  # seconds in which a file may be there and not yet locked
+
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a temporary file beside ``path`` and renames it. On an error, of ``path``, nothing is left behind."""
-    try:
-        _write_beside(path, data)
-    except OSError as error:
-        if Path(str(error.filename)).name.startswith(f".{path.name}."):  # whoever reads it knows no temporary file
-            error.filename, error.filename2 = str(path), None
-        raise
+    """``path`` holds ``data`` or what it held before. On an error, of ``path``, nothing is left behind."""
+    with writing(path) as part:
+        part.write_bytes(data)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -23,19 +31,57 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, text.encode("utf-8", "replace"))
 
 
-def _write_beside(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """An empty file beside ``path``, to write to, that takes its place at the end; the umask says who may read it.
+
+    Raises:
+        OSError: of ``path``, for whoever reads of it knows no other file.
+    """
+    part = path.with_name(f"{PREFIX}{uuid.uuid4().hex}{SUFFIX}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # noqa: PTH101 mkstemp makes it private
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("xb") as file:
+            _lock(file.fileno())
+            yield part
+            with part.open("rb+") as written:  # a library may have put another file there
+                os.fsync(written.fileno())
+            part.replace(path)
+    except OSError as error:
+        if error.filename in (str(part), None):
+            error.filename, error.filename2 = str(path), None
         raise
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed writers left in ``folder`` and below; what a living one is writing stays."""
+    for part in folder.rglob(f"{PREFIX}*{SUFFIX}"):
+        with suppress(OSError), part.open("rb") as file:
+            if time.time() - os.fstat(file.fileno()).st_mtime > YOUNG and _lock(file.fileno()):
+                part.unlink()
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[bool]:
+    """Whether nobody else holds ``path``. If so it is ours until the block or the process ends, however that ends.
+
+    Where the file system has no locks everybody gets it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        yield _lock(file.fileno())
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file. Raises OSError, of a folder too, and of a pipe or a device, which might never end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb", closefd=True) as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no file", str(path))
+        return file.read()
 
 
 def check_regular(path: Path, what: str) -> None:
@@ -52,3 +98,12 @@ def check_regular(path: Path, what: str) -> None:
         raise UserError(f"{what} {path} is a folder; give a file")
     if not stat.S_ISREG(mode):
         raise UserError(f"{what} {path} is a pipe or a device; give a file")
+
+
+def _lock(handle: int) -> bool:
+    """Locks an open file until it is closed. False: somebody else has."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True

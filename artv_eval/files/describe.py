@@ -13,7 +13,6 @@ Shape suffixes: T frames, H W pixels, n clips, d numbers a row.
 import json
 import os
 import time
-import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -32,6 +31,7 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
 from artv_eval.files.decoding import VIDEO_SUFFIXES, Decoded, Decoders, Window
+from artv_eval.results.arrays import Damaged, read_arrays, write_arrays
 from artv_eval.results.rows import reason
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
@@ -77,22 +77,19 @@ class RowCache:
 
     def load(self, key: str) -> dict[str, np.ndarray]:
         """file digest → row. A damaged file counts as absent."""
-        if self.folder is None or not (path := self.folder / f"{key}.npz").is_file():
+        if self.folder is None:
             return {}
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            kept = read_arrays(self.folder / f"{key}.npz", key)
+            return dict(zip(kept["keys"].tolist(), kept["rows"], strict=True))
+        except (FileNotFoundError, Damaged, KeyError, ValueError):
             return {}
 
     def save(self, key: str, rows: Mapping[str, np.ndarray]) -> None:
         """Replaces the file in one step."""
-        if self.folder is None or not rows:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{key}.{os.getpid()}.npz"
-        np.savez(part, keys=np.array(list(rows)), rows=np.stack(list(rows.values())))
-        part.replace(self.folder / f"{key}.npz")
+        if self.folder is not None and rows:
+            arrays = {"keys": np.array(list(rows)), "rows": np.stack(list(rows.values()))}
+            write_arrays(self.folder / f"{key}.npz", key, arrays)
 
 
 def default_cache() -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 
 from artv_eval.api import ClipSet
 from artv_eval.features.base import digest_of
+from artv_eval.results.arrays import Damaged, read_arrays, write_arrays
 
 FOLDER = Path(__file__).parents[1] / "assets" / "reference"
 
@@ -26,10 +27,10 @@ def file_of(protocol_hash: str, digest: str, frames: int) -> Path:
 
 @lru_cache(maxsize=4)
 def _read(path: Path) -> np.ndarray | None:
-    if not path.is_file():
+    try:
+        return read_arrays(path, path.stem)["rows"]
+    except (FileNotFoundError, Damaged, KeyError):
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        return stored["rows"]
 
 
 def shipped(clips: ClipSet, digest: str) -> np.ndarray | None:
@@ -48,11 +49,10 @@ def shipped(clips: ClipSet, digest: str) -> np.ndarray | None:
 def write(protocol: Any, evaluator: Any, frames: int) -> Path:
     """Describes the reference and keeps its rows."""
     path = file_of(protocol.hash, evaluator.digest, frames)
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     _read.cache_clear()
     rows = np.asarray(evaluator.describe(protocol.reference(frames)), np.float32)
     made = f"protocol {protocol.name} {protocol.hash}, {frames} frames, {evaluator.digest}"
-    np.savez_compressed(path, rows=rows, made=np.array(made))
+    write_arrays(path, path.stem, {"rows": rows, "made": np.array(made)}, compress=True)
     _read.cache_clear()
     return path

@@ -19,8 +19,9 @@ from artv.video import write_video
 from artv_eval.report import tables
 from artv_eval.report.pareto import trades
 from artv_eval.report.plots import curves_svg, trade_svg
+from artv_eval.results.documents import Gallery, GalleryItem, Manifest, read_json
 from artv_eval.results.rows import OK, Results
-from artv_eval.results.store import RunStore, read_json
+from artv_eval.results.store import RunStore
 
 PROMPTS = 6  # shown with their clips
 
@@ -37,7 +38,7 @@ class Shown:
 def page(results: Results, store: RunStore | None = None) -> str:
     """The page as text. Without a store there are no clips."""
     environment = Environment(loader=PackageLoader("artv_eval.report"), autoescape=True, trim_blocks=True)
-    manifest = read_json(store.root / "manifest.json") if store else {}
+    manifest = read_json(store.root / "manifest.json", Manifest) if store else {}
     flaw_head, flaw_rows = tables.flaw_table(results.flaws)
     return environment.get_template("page.html").render(
         title=", ".join(name for name, _, _ in tables.grouped(results)) or "scores",
@@ -95,7 +96,8 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
 def _shown(manifest: Mapping[str, Any], store: RunStore) -> list[Shown]:
     """The first requests with the clips of every cell that has them."""
     path = store.root / "gallery.json"
-    requests = read_json(path)[:PROMPTS] if path.exists() else []
+    found = read_json(path, Gallery | list[GalleryItem]) if path.exists() else []
+    requests = (found["requests"] if isinstance(found, dict) else found)[:PROMPTS]
     cells = {cell["cell"]: cell["id"] for cell in manifest.get("cells", []) if cell["status"] == OK}
     rows = []
     for request in requests:
@@ -126,6 +128,6 @@ def load_run(run: Path) -> tuple[Results, RunStore]:
         raise UserError(f"run folder {str(run)!r} does not exist; give the folder that a sweep printed")
     store = RunStore(run)
     if not (run / "results.json").exists() and (run / "manifest.json").exists():
-        command = " ".join(read_json(run / "manifest.json").get("command", []))
+        command = " ".join(read_json(run / "manifest.json", Manifest)["command"])
         raise WorkFailed(f"run {run} is not finished; run its command again: {command}")
     return Results.from_dict(read_json(run / "results.json")), store

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from artv.errors import UserError
+from artv_eval.results.documents import in_form
 
 OK = "ok"
 
@@ -120,18 +121,8 @@ class Results:
     def from_dict(cls, values: Mapping[str, Any]) -> "Results":
         """Inverse of :meth:`to_dict`. Raises UserError for what is no results file."""
         try:
-            return cls(
-                run=values["run"],
-                rows=[Row(**_known(Row, row)) for row in values["rows"]],
-                comparisons=[Comparison(**_known(Comparison, row)) for row in values["comparisons"]],
-                flaws=[Flaw(**_known(Flaw, row)) for row in values.get("flaws", [])],
-                curves=[
-                    Curve(**{**_known(Curve, row), "values": tuple(row["values"])}) for row in values.get("curves", [])
-                ],
-                notes=tuple(values.get("notes", ())),
-                bad_files=[BadFile(**_known(BadFile, row)) for row in values.get("bad_files", [])],
-            )
-        except (TypeError, KeyError, AttributeError) as error:
+            return in_form(cls, values)
+        except ValueError as error:
             raise UserError(f"results.json is not what this version writes ({error}); run the sweep again") from None
 
     def csv(self) -> str:
@@ -160,10 +151,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f.name: values[f.name] for f in fields(cls) if f.name in values}
 
 
 def merged(several: Sequence[Results]) -> Results:

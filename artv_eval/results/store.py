@@ -1,48 +1,44 @@
 """The run folder: clips, described rows and results, each written whole or not at all.
 
-    clips/<cell id>/<index>.npz     frames uint8, exact; mask float32 if the method has one
+    clips/<cell id>/<index>.npz     frames uint8, exact; mask float32 if the method has one; of which clip
     clips/<cell id>/<index>.failed  why there is no such clip, in one line
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    one row a clip, with the fingerprint of the clip it describes
-    manifest.json results.json results.csv report.html
+    manifest.json results.json results.csv report.html gallery.json
 
-Several processes may write to one folder: nobody writes a file that somebody reads half of.
+Several processes may write to one folder: nobody writes a file that somebody reads half of. Whatever is read is read
+whole and checked: damaged clips and rows are made again, damaged documents are named.
 
 Shape legend: T frames, H W pixels, h w mask cells, n clips, d numbers a row.
 """
 
-import io
-import json
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
-from artv.files import write_atomically, write_text_atomically
+from artv.files import read_bytes, remove_leftovers, write_atomically, write_text_atomically
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.results.arrays import OF, Damaged, checksums, read_arrays, write_arrays
+from artv_eval.results.documents import read_json, write_json
 
 SCHEMA = 1
-DAMAGE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+FOLDERS = ("clips", "features", "cells")
+FILES = ("manifest.json", "results.json", "results.csv", "report.html", "gallery.json")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """``value`` as indented JSON; NaN and infinities are errors, as they are in JSON."""
-    write_text_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+class DamagedClip(WorkFailed):
+    """A clip that is not what was stored. It was set aside: whoever makes what is missing makes it again.
 
+    ``what``: which file, and what is wrong with it.
+    """
 
-def read_json(path: Path) -> Any:
-    """Raises UserError when the file is missing or is no JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; is {path.parent} the folder of a finished run?") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run the sweep again") from None
+    def __init__(self, path: Path, why: str) -> None:
+        self.what = f"clip {path} is damaged ({why})"
+        super().__init__(f"{self.what}; it was set aside, the rest is kept: run the sweep again and it is made anew")
 
 
 class RunStore:
@@ -59,8 +55,8 @@ class RunStore:
         self.root = root
         try:
             root.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=root, prefix=".writable."):
-                pass
+            write_atomically(root / ".writable", b"")
+            (root / ".writable").unlink(missing_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"--out is {str(root)!r}, which is a file; give a folder") from None
         except PermissionError as error:
@@ -69,9 +65,29 @@ class RunStore:
             ) from None
         except OSError as error:
             raise UserError(f"--out is {str(root)!r}: {error.strerror}; give another folder") from None
+        self._check_places()
         manifest = root / "manifest.json"
-        if manifest.exists() and read_json(manifest).get("schema", SCHEMA) > SCHEMA:
-            raise UserError(f"{root} was written by a newer artv_eval; upgrade artv, or give another folder with --out")
+        if manifest.exists():
+            schema = read_json(manifest).get("schema", SCHEMA)
+            if not isinstance(schema, int) or schema > SCHEMA:
+                raise UserError(
+                    f"{root} was written by a newer artv_eval; upgrade artv, or give another folder with --out"
+                )
+
+    def _check_places(self) -> None:
+        """Finds what stands where something of ours belongs, before any work is done for it."""
+        folders = [self.root / name for name in FOLDERS]
+        folders += [path for folder in folders[:2] if folder.is_dir() for path in folder.iterdir()]
+        for path in folders:
+            if path.exists() and not path.is_dir():
+                raise UserError(f"{path} is a file where a folder of the run belongs; remove it, or give another --out")
+        for path in (self.root / name for name in FILES):
+            if path.exists() and not path.is_file():
+                raise UserError(f"{path} is no file, where one of the run belongs; remove it, or give another --out")
+
+    def remove_leftovers(self) -> None:
+        """Clears away what killed processes left half-written."""
+        remove_leftovers(self.root)
 
     def clip_path(self, cell: str, index: int) -> Path:
         """Where the clip of a cell and an index is."""
@@ -84,59 +100,67 @@ class RunStore:
             arrays["mask"] = np.asarray(clip.mask, np.float32)
         if clip.seconds is not None:
             arrays["seconds"] = np.array(clip.seconds)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        write_atomically(self.clip_path(cell, index), buffer.getvalue())
+        write_arrays(_cleared(self.clip_path(cell, index)), f"{cell}/{index}", arrays, compress=True)
 
     def save_failure(self, cell: str, index: int, reason: str) -> None:
         """Keeps why a clip could not be made, for whoever scores the cell; the next run tries again."""
-        write_text_atomically(self._failure_path(cell, index), " ".join(reason.split()))
+        write_text_atomically(_cleared(self._failure_path(cell, index)), " ".join(reason.split()))
 
     def failures(self, cell: str, indices: Iterable[int]) -> dict[int, str]:
         """Index → why, for those of ``indices`` that were tried and are not there."""
         paths = {index: self._failure_path(cell, index) for index in indices}
         return {
-            index: path.read_text(encoding="utf-8")
+            index: read_bytes(path).decode(errors="replace")
             for index, path in paths.items()
-            if path.exists() and self.fingerprint(cell, index) is None
+            if path.is_file() and self.fingerprint(cell, index) is None
         }
 
     def load_clip(self, cell: str, index: int) -> GeneratedClip:
-        """Raises WorkFailed when the file is damaged; it is set aside, so that the next run makes the clip again."""
+        """Raises DamagedClip when the file is not what was stored; it is set aside, so that the clip is made again."""
         path = self.clip_path(cell, index)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                seconds = float(arrays["seconds"]) if "seconds" in arrays else None
-                return GeneratedClip(arrays["frames"], arrays.get("mask"), seconds)
+            return _clip(read_arrays(path, f"{cell}/{index}"))
         except FileNotFoundError:
             raise WorkFailed(f"clip {path} is gone; run the same command again: it is made anew") from None
-        except DAMAGE as error:
+        except Damaged as error:
+            raise self._set_aside(path, str(error)) from None
+
+    def _set_aside(self, path: Path, why: str) -> DamagedClip:
+        with suppress(FileNotFoundError):  # another process may have found it too
             path.replace(path.with_suffix(".damaged"))
-            raise WorkFailed(
-                f"clip {path} is damaged ({' '.join(str(error).split())}); it was set aside, the rest is "
-                "kept: run the same command again and it is made anew"
-            ) from None
+        return DamagedClip(path, why)
 
     def fingerprint(self, cell: str, index: int) -> str | None:
         """Checksums of a clip's arrays as its file's directory has them, or None if there is no whole file.
 
         The directory stands at the end of the file, so that a truncated one has none.
         """
-        try:
-            with zipfile.ZipFile(self.clip_path(cell, index)) as archive:
-                # the same clip made again takes other seconds
-                items = [item for item in archive.infolist() if item.filename != "seconds.npy"]
-                return ",".join(f"{item.filename}:{item.CRC:08x}:{item.file_size}" for item in items)
-        except (OSError, zipfile.BadZipFile):
-            return None
+        # the same clip made again takes other seconds
+        return checksums(self.clip_path(cell, index), leaving_out=("seconds", OF))
 
     def missing(self, cell: str, indices: Iterable[int]) -> list[int]:
         """Those of ``indices`` for which there is no whole clip yet."""
         return [index for index in indices if self.fingerprint(cell, index) is None]
 
+    def set_aside_damaged(self, cell: str, indices: Iterable[int]) -> None:
+        """Reads the clips of a cell and sets aside whatever is not what was stored."""
+        for index in indices:
+            with suppress(WorkFailed):
+                self.load_clip(cell, index)
+
     def clips(self, cell: str, requests: Sequence[ClipRequest]) -> ClipSet:
-        """The finished clips of a cell, read one at a time."""
-        return ClipSet(requests, lambda i: self.load_clip(cell, requests[i].index))
+        """The finished clips of a cell, read one at a time. A file with a clip of another size is damaged."""
+
+        def load(i: int) -> GeneratedClip:
+            request = requests[i]
+            clip = self.load_clip(cell, request.index)
+            wanted = (request.num_frames, request.height, request.width, 3)
+            if clip.frames.shape != wanted:
+                path = self.clip_path(cell, request.index)
+                raise self._set_aside(path, f"frames {clip.frames.shape}, which should be {wanted}")
+            return clip
+
+        return ClipSet(requests, load)
 
     def save_cell(self, cell: str, identity: Mapping[str, Any]) -> None:
         """Keeps what the id is the hash of, for whoever looks into the folder."""
@@ -146,24 +170,36 @@ class RunStore:
 
     def load_rows(self, group: str, key: str) -> dict[str, np.ndarray]:
         """Fingerprint → row, as far as rows were kept; a damaged file counts as none, for rows can be made again."""
-        path = self._rows_path(group, key)
         try:
-            with np.load(path, allow_pickle=False) as kept:
-                return dict(zip(kept["fingerprints"].tolist(), kept["rows"], strict=True))
-        except FileNotFoundError:
-            return {}
-        except DAMAGE:
-            path.unlink(missing_ok=True)
+            kept = read_arrays(self._rows_path(group, key), f"{group}/{key}")
+            return dict(zip(kept["fingerprints"].tolist(), kept["rows"], strict=True))
+        except (FileNotFoundError, Damaged, KeyError, ValueError):
             return {}
 
     def save_rows(self, group: str, key: str, rows: Mapping[str, np.ndarray]) -> None:
         """Keeps rows by the fingerprints of what they describe."""
-        buffer = io.BytesIO()
-        np.savez(buffer, fingerprints=np.array(list(rows)), rows=np.stack(list(rows.values())))
-        write_atomically(self._rows_path(group, key), buffer.getvalue())
+        arrays = {"fingerprints": np.array(list(rows)), "rows": np.stack(list(rows.values()))}
+        write_arrays(_cleared(self._rows_path(group, key)), f"{group}/{key}", arrays)
 
     def _failure_path(self, cell: str, index: int) -> Path:
         return self.clip_path(cell, index).with_suffix(".failed")
 
     def _rows_path(self, group: str, key: str) -> Path:
         return self.root / "features" / group / f"{key}.npz"
+
+
+def _cleared(path: Path) -> Path:
+    """``path`` for a file to be written, after a folder that stands there was set aside."""
+    if path.is_dir():
+        path.replace(path.with_suffix(".damaged"))
+    return path
+
+
+def _clip(arrays: Mapping[str, np.ndarray]) -> GeneratedClip:
+    """Raises Damaged when these are not a clip's."""
+    frames, mask, seconds = (arrays.get(name) for name in ("frames", "mask", "seconds"))
+    if frames is None or frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise Damaged("it holds no frames")
+    if mask is not None and (mask.dtype != np.float32 or mask.ndim != 3 or len(mask) != len(frames) - 1):
+        raise Damaged("its mask is of another clip")
+    return GeneratedClip(frames, mask, None if seconds is None else float(seconds))

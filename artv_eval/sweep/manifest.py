@@ -8,8 +8,9 @@ from typing import Any
 
 from artv.files import write_text_atomically
 from artv_eval.api import ClipRequest
+from artv_eval.results.documents import write_json
 from artv_eval.results.rows import Results
-from artv_eval.results.store import SCHEMA, RunStore, write_json
+from artv_eval.results.store import SCHEMA, RunStore
 from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.prepare import Prepared
 
@@ -74,12 +75,13 @@ def manifest(
     }
 
 
-def gallery(requests: Sequence[ClipRequest]) -> list[dict[str, Any]]:
+def gallery(requests: Sequence[ClipRequest]) -> dict[str, Any]:
     """The first requests, whose clips the report shows."""
-    return [
+    items = [
         {"index": request.index, "prompt": request.prompt, "seed": request.seed, "fps": request.fps}
         for request in requests[:8]
     ]
+    return {"requests": items}
 
 
 def write_results(store: RunStore, results: Results) -> None:

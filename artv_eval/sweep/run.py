@@ -4,6 +4,7 @@ Everything that can be wrong with the request is found by :mod:`artv_eval.sweep.
 step.
 """
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,8 +20,9 @@ from artv_eval.files.describe import Described, check_sizes
 from artv_eval.files.score import bad_files_of, notes_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.plugins.recipe import Recipe
+from artv_eval.results.documents import write_json
 from artv_eval.results.rows import OK, Results, reason
-from artv_eval.results.store import RunStore, write_json
+from artv_eval.results.store import DamagedClip, RunStore
 from artv_eval.sweep.devices import BATCH_SIZE
 from artv_eval.sweep.generate import GenerationWork, generate, pending, with_status
 from artv_eval.sweep.manifest import gallery, manifest, write_results
@@ -48,19 +50,35 @@ def run_sweep(prepared: Prepared, command: Sequence[str] = ()) -> Results | None
         WorkFailed: no cell could be generated. OSError: the folder cannot be written, the disk is full.
     """
     store = RunStore(prepared.run)
+    store.remove_leftovers()
     started = time.time()
     write_json(store.root / "manifest.json", manifest(prepared, command, started=started, state="running"))
     for cell in prepared.cells:
         store.save_cell(cell.id, cell.identity())
     write_json(store.root / "gallery.json", gallery(prepared.requests))
+    cells, results = _results(prepared, store)
+    if results is not None:
+        finished = manifest(prepared, command, started=started, state="finished", cells=cells)
+        write_json(store.root / "manifest.json", finished)
+    return results
+
+
+def _results(prepared: Prepared, store: RunStore, *, heal: bool = True) -> tuple[list[Cell], Results | None]:
+    """Makes what is missing and scores it. Where a stored clip proves damaged all are checked, once, and made again."""
     cells = _generate(prepared, store)
     if prepared.shard.count > 1 and _left(prepared, store, cells):
-        return None
-    results = _score(prepared, store, cells)
-    write_results(store, results)
-    finished = manifest(prepared, command, started=started, state="finished", cells=cells)
-    write_json(store.root / "manifest.json", finished)
-    return results
+        return cells, None
+    try:
+        results = _score(prepared, store, cells)
+        write_results(store, results)
+    except DamagedClip as error:
+        if not heal:
+            raise
+        print(f"{error.what}; it is set aside and made again", file=sys.stderr)
+        for cell in cells:
+            store.set_aside_damaged(cell.id, prepared.indices)
+        return _results(prepared, store, heal=False)
+    return cells, results
 
 
 def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> bool:

@@ -1,0 +1,70 @@
+"""Arrays on disk (npz) that say what they are of and are read whole, so that no damage passes for a value.
+
+Every byte of an array is under its CRC in the zip, which ``np.load`` checks only if it reads to the end: there, a bit
+flipped in a header gives other numbers. ``of`` tells a whole file in a wrong place; files of older versions have none.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from artv.files import read_bytes, write_atomically
+
+OF = "of"
+
+
+class Damaged(Exception):
+    """A file does not hold what was written to it. Says why, in one line."""
+
+
+def write_arrays(path: Path, of: str, arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> None:
+    """Keeps arrays exactly. ``of``: what they are of, such as a cell and an index."""
+    buffer = io.BytesIO()
+    (np.savez_compressed if compress else np.savez)(buffer, **{OF: np.array(of)}, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
+
+
+def read_arrays(path: Path, of: str) -> dict[str, np.ndarray]:
+    """Inverse of :func:`write_arrays`.
+
+    Raises:
+        FileNotFoundError: there is none. Damaged: it is another one, or not what was written.
+    """
+    try:
+        arrays = parse(read_bytes(path))
+    except FileNotFoundError:
+        raise
+    # a flipped bit may ask for any decompressor, password, encoding or amount of memory
+    except Exception as error:
+        raise Damaged(" ".join(f"{type(error).__name__}: {error}".split())) from None
+    found = arrays.pop(OF, None)
+    if found is not None and str(found) != of:
+        raise Damaged(f"it holds {str(found)[:80]!r}")
+    return arrays
+
+
+def parse(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an npz file of ours, every member read to its end. Raises whatever its damage leads to."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
+    if len(members) != int.from_bytes(data[-12:-10], "little"):  # a longer entry of the directory hides the next one
+        raise ValueError("arrays are missing")
+    return {name: np.lib.format.read_array(io.BytesIO(member), allow_pickle=False) for name, member in members.items()}
+
+
+def checksums(path: Path, *, leaving_out: tuple[str, ...] = ()) -> str | None:
+    """CRC and size of each array as the directory at the file's end has them; None if there is no whole file.
+
+    Reads no array: that a file is cut off is seen, and what is in it is not.
+    """
+    try:
+        if not path.is_file():
+            return None
+        with zipfile.ZipFile(path) as archive:
+            items = [item for item in archive.infolist() if item.filename.removesuffix(".npy") not in leaving_out]
+    except Exception:  # as above
+        return None
+    return ",".join(f"{item.filename}:{item.CRC:08x}:{item.file_size}" for item in items)
