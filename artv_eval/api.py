@@ -43,7 +43,8 @@ class ClipRequest:
 class GeneratedClip:
     """A clip: frames uint8 (T, H, W, 3); mask float32 (T−1, h, w) in 0..1, mean over sampling steps, high = copied.
 
-    ``seconds``: what it took to make, its share of a batch; a method that leaves it out is timed by the sweep.
+    ``seconds``: what it took to make, its share of a batch; a method that leaves it out is timed by the sweep, unless
+    it has ``timed = False``.
     """
 
     frames: np.ndarray
@@ -134,8 +135,8 @@ class Evaluator(Protocol):
 
     ``describe`` is the expensive half and is cached, one row a clip; ``evaluate`` is cheap, so that intervals and
     paired tests resample rows. ``higher_is_better`` is None for a metric without a direction. ``needs`` is a subset of
-    ``real, captions, first_frame, mask, labels, reference``: where a set of clips lacks one, the metric is absent with
-    that reason.
+    ``real, captions, first_frame, mask, labels, reference, seconds``: where a set of clips lacks one, the metric is
+    absent with that reason.
     """
 
     name: str

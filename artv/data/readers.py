@@ -8,7 +8,7 @@ Shape suffixes: T frames, H W pixels.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -168,11 +168,14 @@ class GifReader:
 READERS: dict[str, type] = {"decord": DecordReader, "pyav": PyAvReader}
 
 
-def reader_of(path: Path, reader: str) -> type:
-    """The reader of that name, of ``READERS`` or as ``module:Class``, or the one for gifs.
+def reader_of(path: Path, reader: str | Callable[[Path], Reader]) -> Callable[[Path], Reader]:
+    """The reader of that name, of ``READERS`` or as ``module:Class``, or the one for gifs; a reader is itself.
 
     Raises :class:`UserError` for a name that there is not.
     """
+    reader = next((name for name, kind in READERS.items() if kind is reader), reader)
+    if not isinstance(reader, str):
+        return reader
     module, _, name = reader.partition(":")
     if not name:
         check_name("reader", reader, READERS)
@@ -181,7 +184,7 @@ def reader_of(path: Path, reader: str) -> type:
     return READERS[reader] if not name else getattr(import_module(module), name)
 
 
-def open_video(path: str | Path, reader: str = "decord") -> Reader:
+def open_video(path: str | Path, reader: str | Callable[[Path], Reader] = "decord") -> Reader:
     """Opens a file. Raises :class:`UserError` naming the file when it is missing, empty or no video."""
     path = Path(path)
     kind = reader_of(path, reader)

@@ -31,6 +31,7 @@ UNHELD = {
     "first_frame": "given first frames",
     "mask": "the masks of the model",
     "labels": "labels of what moves",
+    "seconds": "the time that making a clip took",
 }
 """What a metric may need that no video file holds."""
 

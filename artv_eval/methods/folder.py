@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from artv.data.captions import CAPTIONS, read_captions
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, GeneratedClip
 
@@ -14,12 +15,18 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
 
 
 class Folder:
-    """Clips of any model, made elsewhere: ``<index>.mp4``, or the video files of a folder in the order of their names.
+    """Clips of any model, made elsewhere: those whose caption in the folder's ``captions.csv`` is the prompt.
+
+    Of several with one caption, each is taken once: ``<index>.mp4`` first, then by their names. Without a
+    ``captions.csv`` nothing says whose prompts they are: request i gets ``<i>.mp4``, or the i-th file by name.
 
     Args:
         path: the folder.
         reader: decodes the files.
     """
+
+    timed = False
+    """The seconds that it takes are those of reading a clip, and nobody knows those of making it."""
 
     def __init__(self, path: str, *, reader: str | Callable[..., Any] = "decord") -> None:
         self.path, self.reader = Path(path), reader
@@ -28,32 +35,62 @@ class Folder:
         self.files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in VIDEOS and not file.is_dir())
         if not self.files:
             raise UserError(f"folder {path!r} holds no video files ({', '.join(VIDEOS)})")
+        table = self.path / CAPTIONS
+        self._table = table.read_bytes() if table.is_file() else None
+        self._captions = read_captions(table).of(self.files, self.path) if self._table is not None else None
+        self._found: dict[int, Path] = {}
 
     def digest(self) -> str:
-        """Of the files' names, sizes and times of change."""
-        sha = hashlib.sha256()
+        """Of the files' names, sizes and times of change, and of their captions."""
+        sha = hashlib.sha256(b"matched by caption" if self._table is None else self._table)
         for file in self.files:
             sha.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
         return sha.hexdigest()[:16]
 
+    def prepare(self, requests: Sequence[ClipRequest]) -> None:
+        """Finds the file of each request of the run. Raises UserError where there is none of its prompt."""
+        self._found = self._match(requests)
+
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
         """The first T frames of each request's file at the protocol's rate; the size must be the protocol's."""
-        return (GeneratedClip(self._read(self._file(request.index), request)) for request in requests)
+        unknown = [request for request in requests if request.index not in self._found]
+        found = {**self._match(unknown), **self._found}
+        return (GeneratedClip(self._read(found[request.index], request)) for request in requests)
 
     def _read(self, file: Path, request: ClipRequest) -> np.ndarray:
-        from artv.data.readers import frames_at, reader_of
+        from artv.data.readers import frames_at, open_video, read_frames
 
-        reader = reader_of(file, self.reader) if isinstance(self.reader, str) else self.reader
-        try:
-            video = reader(file)
-            indices = frames_at(video, request.fps)[: request.num_frames]
-            if len(indices) == request.num_frames:
-                return video.frames(indices)
-        except Exception as error:
-            raise UserError(f"video {file} cannot be read: {' '.join(str(error).split())[:200]}") from None
+        video = open_video(file, self.reader)
+        indices = frames_at(video, request.fps)[: request.num_frames]
+        if len(indices) == request.num_frames:
+            return read_frames(file, video, indices)
         raise UserError(
             f"video {file} has {len(indices)} frames at {request.fps:g} fps; the protocol asks for {request.num_frames}"
         )
+
+    def _match(self, requests: Sequence[ClipRequest]) -> dict[int, Path]:
+        """Index → file. More requests than before leave those of the first as they were."""
+        if self._captions is None:
+            return {request.index: self._file(request.index) for request in requests}
+        left: dict[str, list[Path]] = {}
+        for file, caption in self._captions.items():
+            left.setdefault(_words(caption), []).append(file)
+        found, lacking = {}, []
+        for request in requests:
+            files = left.get(_words(request.prompt), [])
+            if not files:
+                lacking.append(request)
+                continue
+            numbered = [file for file in files if file.stem.isdecimal() and int(file.stem) == request.index]
+            found[request.index] = (numbered or files)[0]
+            files.remove(found[request.index])
+        if lacking:
+            raise UserError(
+                f"folder {str(self.path)!r} holds no clip for {len(lacking)} of {len(requests)} prompts, for example "
+                f"{lacking[0].prompt!r}: its {CAPTIONS} has other captions, or each fewer times; make clips of the "
+                "protocol's prompts, or lower --num-videos"
+            )
+        return found
 
     def _file(self, index: int) -> Path:
         named = {int(file.stem): file for file in self.files if file.stem.isdecimal()}
@@ -67,3 +104,7 @@ class Folder:
                 "--num-videos"
             )
         return self.files[index]
+
+
+def _words(caption: str) -> str:
+    return " ".join(caption.split())

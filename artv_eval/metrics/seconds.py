@@ -16,6 +16,7 @@ class SecondsEvaluator(MeanEvaluator):
     digest = "seconds-1"
     higher_is_better = False
     is_cost = True
+    needs = frozenset({"seconds"})
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, 1): seconds. Raises UserError for clips that were not made by a sweep."""

@@ -131,6 +131,7 @@ class GenerationWork:
         share: float | None = None,
     ) -> int | Failure:
         """Stores the clips one by one. ``share``: seconds that each took, where they were made together before."""
+        timed = getattr(self._method[1], "timed", True)
         for made, request in enumerate(requests):
             started = time.perf_counter()
             try:
@@ -146,7 +147,8 @@ class GenerationWork:
                 if isinstance(clip, FailedClip):
                     store.save_failure(task.cell, request.index, clip.reason)
                 else:
-                    clip = replace(clip, seconds=took if clip.seconds is None else clip.seconds)
+                    if clip.seconds is None and timed:
+                        clip = replace(clip, seconds=took)
                     store.save_clip(task.cell, request.index, clip)
             if self.on_clip:
                 self.on_clip(task)

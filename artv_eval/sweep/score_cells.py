@@ -166,13 +166,15 @@ class _Missing:
 
 def _provided(store: RunStore, cell: Cell, first: ClipRequest, reference: np.ndarray | None) -> frozenset[str]:
     """What ``needs`` may ask for, judged by the first clip."""
+    clip = store.load_clip(cell.id, first.index)
     there = {
         "captions": bool(first.prompt),
         "first_frame": first.first_frame is not None,
         "real": first.real is not None,
         "labels": bool(first.labels),
         "reference": reference is not None,
-        "mask": store.load_clip(cell.id, first.index).mask is not None,
+        "mask": clip.mask is not None,
+        "seconds": clip.seconds is not None,
     }
     return frozenset(name for name, has in there.items() if has)
 

@@ -13,7 +13,7 @@ from artv_eval.results.rows import Comparison, Flaw, Results, Row
 from artv_eval.testing.clips import toy_clips
 from artv_eval.testing.settings import check_settings, made, refuses_unknown_settings, same
 
-NEEDS = {"real", "captions", "first_frame", "mask", "labels", "reference"}
+NEEDS = {"real", "captions", "first_frame", "mask", "labels", "reference", "seconds"}
 
 
 def check_feature(

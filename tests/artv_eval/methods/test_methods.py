@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,56 @@ def test_folder_reads_the_files_by_their_numbers(tmp_path, requests):
         assert np.abs(clip.frames.astype(float) - requests[3].real).mean() < 6  # H.264 is lossy
 
 
+def texts(folder, *captions):
+    """A clip for each caption, the i-th of grey level 20 i, and the table."""
+    lines = ["file,caption"]
+    for i, caption in enumerate(captions):
+        write_video(folder / f"{i}.mp4", np.full((4, 64, 64, 3), 20 * i, np.uint8))
+        lines.append(f'{i}.mp4,"{caption}"')
+    (folder / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+def greys(folder, requests, prepare=True):
+    method = Folder(str(folder))
+    if prepare:
+        method.prepare(requests)
+    return [round(float(clip.frames.mean()) / 20) for clip in method.generate(requests)]
+
+
+def test_a_folders_clips_are_those_of_the_prompts(tmp_path, requests):
+    prompts = [request.prompt for request in requests]
+    texts(tmp_path, *reversed(prompts))
+    assert greys(tmp_path, requests) == greys(tmp_path, requests, prepare=False) == [4, 3, 2, 1, 0]
+    digest = Folder(str(tmp_path)).digest()
+    texts(tmp_path, *prompts[:3], "a horse", prompts[4])
+    assert Folder(str(tmp_path)).digest() != digest
+    assert greys(tmp_path, requests[:3]) == [0, 1, 2]
+    with pytest.raises(UserError, match=r"no clip for 1 of 5 prompts, for example '.*': its captions.csv has other"):
+        Folder(str(tmp_path)).prepare(requests)
+
+
+def test_clips_of_one_prompt_are_dealt_one_by_one(tmp_path, requests):
+    """As in class-conditional protocols; that there are more requests changes none of the first."""
+    same = [replace(request, prompt="a  ball", index=i) for i, request in zip([7, 2, 9, 3], requests, strict=False)]
+    texts(tmp_path, *["a ball"] * 4)
+    assert greys(tmp_path, same[:2]) == [0, 2] and greys(tmp_path, same) == [0, 2, 1, 3]
+    with pytest.raises(UserError, match="each fewer times"):
+        Folder(str(tmp_path)).prepare([*same, replace(same[0], index=10)])
+
+
+def test_a_folder_has_no_seconds(cli, tmp_path):
+    """Those of reading would put it on every Pareto front."""
+    write_shapes(tmp_path / "clips", 2, split="test", num_frames=4)
+    names = f'baselines.names=["folder:{tmp_path / "clips"}"]'
+    outcome = cli(
+        "sweep", "--ablation", "baselines", "--set", names, "--set", "artv.steps=1", "--metrics", "seconds,flicker",
+        "--num-videos", "2", "--frames", "4", "--out", tmp_path / "run", "--format", "json",
+    )  # fmt: skip
+    rows = {(row["method"], row["metric"]): row for row in json.loads(outcome.out)["rows"]}
+    assert outcome.code == 0 and rows["folder", "seconds"]["status"] == "absent: this cell has no seconds"
+    assert rows["folder", "flicker"]["status"] == rows["artv", "seconds"]["status"] == "ok"
+
+
 def test_folder_names_what_is_wrong(tmp_path, requests):
     with pytest.raises(UserError, match=r"does not exist"):
         Folder(str(tmp_path / "nowhere"))
@@ -66,7 +117,7 @@ def test_folder_names_what_is_wrong(tmp_path, requests):
     with pytest.raises(UserError, match=r"b\.mp4 cannot be read"):
         list(folder.generate(requests[1:2]))
     with pytest.raises(UserError, match=r"holds 2 videos; the protocol asks for more"):
-        list(folder.generate(requests[2:3]))
+        folder.prepare(requests)
 
 
 def test_artv_holds_the_contract_of_methods():
