@@ -22,7 +22,7 @@ def report(
     ] = [],  # noqa: B006
     format_: Annotated[
         str,
-        typer.Option("--format", help="table, json, csv, markdown, latex.", autocompletion=complete("reporters")),
+        typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
     ] = "table",
 ) -> None:
     """Shows the results of runs. Refuses to put two protocols in one column."""

@@ -66,7 +66,8 @@ def score(
     ] = None,
     cache: Annotated[bool, typer.Option(help="Keep rows for the next time.")] = True,
     format_: Annotated[
-        str, typer.Option("--format", help="table, json, csv, markdown, latex.", autocompletion=complete("reporters"))
+        str,
+        typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
     ] = "table",
 ) -> None:
     """Scores video files of any model: value, interval, n and protocol. A file that cannot be read is named."""

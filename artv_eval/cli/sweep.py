@@ -51,7 +51,7 @@ def sweep(
     out: Annotated[str | None, typer.Option(help="Run folder. Default: runs/<ablations>-<hash>.")] = None,
     format_: Annotated[
         str,
-        typer.Option("--format", help="table, json, csv, markdown, latex.", autocompletion=complete("reporters")),
+        typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
     ] = "table",
     set_: Annotated[
         list[str],

@@ -82,12 +82,14 @@ def register_executors() -> list[Component]:
 
 @hookimpl
 def register_reporters() -> list[Component]:
+    where = "artv_eval.report"
     return [
-        Component("table", "artv_eval.report.tables:table", "for a terminal"),
-        Component("json", "artv_eval.report.tables:as_json", "one document"),
-        Component("csv", "artv_eval.report.tables:as_csv", "the rows"),
-        Component("markdown", "artv_eval.report.tables:markdown", "for a README"),
-        Component("latex", "artv_eval.report.tables:latex", "for a paper, with booktabs"),
+        Component("table", f"{where}.terminal:table", "for a terminal: the finding, a row a cell"),
+        Component("long", f"{where}.terminal:long", "for a terminal: a row a value, every difference"),
+        Component("json", f"{where}.documents:as_json", "one document"),
+        Component("csv", f"{where}.documents:as_csv", "the rows"),
+        Component("markdown", f"{where}.markdown:markdown", "for a README"),
+        Component("latex", f"{where}.latex:latex", "for a paper, with booktabs"),
     ]
 
 

@@ -1,14 +1,16 @@
-"""Results as text: a table for the terminal, JSON, CSV, Markdown, LaTeX. Each is a ``reporters`` component."""
+"""What tables of results share: heads, rows as texts, groups by ablation, lines about what is missing."""
 
-import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from artv.errors import UserError
+from artv_eval.report.numbers import interval, number, probability
+from artv_eval.report.pareto import trades
 from artv_eval.results.rows import OK, Comparison, Flaw, Results, Row
 
 HEAD = ("metric", "cell", "value", "95 % interval", "n", "protocol")
+
 PAIR_HEAD = ("metric", "a − b", "difference", "95 % interval", "p (Holm)", "n")
+
 HASH = 8  # digits of a protocol's hash shown with a row; results.json has all
 ARROWS = {True: " ↑", False: " ↓", None: ""}
 
@@ -23,27 +25,6 @@ def check_protocols(rows: Sequence[Row]) -> None:
                 f"{row.metric} of {other.cell} is by protocol {other.protocol} ({other.protocol_hash}) and that of "
                 f"{row.cell} by {row.protocol} ({row.protocol_hash}); report them apart, their values do not compare"
             )
-
-
-def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """``value`` to the digits that its interval makes worth showing (two of the interval's width)."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    width = abs(high - low) if low is not None and high is not None else abs(value)
-    digits = 1 - math.floor(math.log10(width)) if width > 0 and math.isfinite(width) else 3
-    return f"{value:.{min(max(digits, 0), 6)}f}"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """``[low, high]``, or a dash."""
-    if low is None or high is None:
-        return "–"
-    return f"[{number(low, low, high)}, {number(high, low, high)}]"
-
-
-def probability(p: float) -> str:
-    """A p-value: never 0."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def cells_of(row: Row) -> tuple[str, ...]:
@@ -108,153 +89,30 @@ def absences(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def table() -> Callable[[Results], str]:
-    """For a terminal, drawn with rich."""
-
-    def render(results: Results) -> str:
-        import io
-
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.table import Table
-
-        console = Console(file=io.StringIO(), width=_width(), force_terminal=_colour(), record=False)
-        for name, rows, pairs in grouped(results):
-            main = _table(Table, f"{name}", HEAD)
-            shown = [row for row in rows if row.status == OK]
-            for i, row in enumerate(shown):
-                last = i + 1 == len(shown) or shown[i + 1].metric != row.metric
-                main.add_row(*map(escape, cells_of(row)), end_section=last, style="dim" if row.sanity else None)
-            console.print(main)
-            if pairs:
-                differences = _table(Table, f"{name}: paired differences, same prompts and seeds", PAIR_HEAD)
-                for pair in pairs:
-                    differences.add_row(*map(escape, cells_of_pair(pair)), style="bold" if pair.p_holm < 0.05 else None)
-                console.print(differences)
-        if results.flaws:
-            head, seen = flaw_table(results.flaws)
-            flaws = _table(Table, "which metric tells what apart (yes: the intervals do not overlap)", head)
-            for cells in seen:
-                flaws.add_row(*map(escape, cells))
-            console.print(flaws)
-        for line in (*absences(results.rows), *fronts(results), *results.notes):
-            console.print(f"· {line}", markup=False, highlight=False)
-        output = console.file
-        assert isinstance(output, io.StringIO)
-        return output.getvalue()
-
-    return render
-
-
-def _table(kind: Callable[..., object], title: str, head: Sequence[str]):  # type: ignore[no-untyped-def]
-    drawn = kind(title=title, title_justify="left", header_style="bold")
-    for name in head:
-        right = name in ("value", "difference", "n", "p (Holm)", "95 % interval")
-        drawn.add_column(name, justify="right" if right else "left", no_wrap=name in HEAD[:5] or right)  # type: ignore[attr-defined]
-    return drawn
-
-
-def _width() -> int:
-    import shutil
-
-    return max(80, shutil.get_terminal_size((110, 24)).columns)
-
-
-def _colour() -> bool:
-    import os
-    import sys
-
-    return sys.__stdout__ is not None and sys.__stdout__.isatty() and "NO_COLOR" not in os.environ
-
-
-def as_json() -> Callable[[Results], str]:
-    """One document: run, rows, comparisons."""
-    return lambda results: json.dumps(results.document(), indent=2, allow_nan=False) + "\n"
-
-
-def as_csv() -> Callable[[Results], str]:
-    """The rows, with a header."""
-    return lambda results: results.csv()
-
-
-def markdown() -> Callable[[Results], str]:
-    """Tables for a README or an issue."""
-
-    def render(results: Results) -> str:
-        parts = []
-        for name, rows, pairs in grouped(results):
-            parts += [
-                f"### {name}",
-                "",
-                *_markdown_table(HEAD, [cells_of(row) for row in rows if row.status == OK]),
-                "",
-            ]
-            if pairs:
-                parts += ["Paired differences, same prompts and seeds:", ""]
-                parts += [*_markdown_table(PAIR_HEAD, [cells_of_pair(pair) for pair in pairs]), ""]
-        if results.flaws:
-            parts += ["Which metric tells what apart (yes: the intervals do not overlap):", ""]
-            parts += [*_markdown_table(*flaw_table(results.flaws)), ""]
-        lines = [*absences(results.rows), *fronts(results), *results.notes]
-        return "\n".join([*parts, *(f"- {_plain_markdown(line)}" for line in lines)]).rstrip() + "\n"
-
-    return render
-
-
 def fronts(results: Results) -> list[str]:
     """Which cells are worth their seconds, a line a metric."""
-    from artv_eval.report.pareto import trades
-
     return [trade.line() for trade in trades(results)]
 
 
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [list(head), ["---"] * len(head), *([_plain_markdown(cell) for cell in row] for row in rows)]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+def sights(flaws: Sequence[Flaw]) -> list[str]:
+    """One line for each sanity method: which metrics tell it from the real clips, and which do not."""
+    lines = []
+    for flaw in dict.fromkeys(flaw.flaw for flaw in flaws):
+        its = [item for item in flaws if item.flaw == flaw and item.other == "real"]
+        seen = ", ".join(item.metric for item in its if item.seen) or "none"
+        unseen = ", ".join(item.metric for item in its if not item.seen)
+        if its:
+            lines.append(f"told from real clips at this n: {flaw} by {seen}" + (f"; not by {unseen}" if unseen else ""))
+    return lines
 
 
-def _plain_markdown(text: str) -> str:
-    for mark in "\\`*_|<>":
-        text = text.replace(mark, f"\\{mark}")
-    return text
-
-
-def latex() -> Callable[[Results], str]:
-    """A ``tabular`` an ablation, for booktabs: metrics across, cells down, value with its interval."""
-
-    def render(results: Results) -> str:
-        parts = []
-        for name, rows, _ in grouped(results):
-            metrics = list(dict.fromkeys(row.metric for row in rows))
-            cells = list(dict.fromkeys(row.cell for row in rows))
-            at = {(row.cell, row.metric): row for row in rows}
-            protocols = ", ".join(dict.fromkeys(f"{row.protocol} ({row.protocol_hash})" for row in rows))
-            body = [
-                " & ".join([_tex(cell), *(_tex_value(at.get((cell, m))) for m in metrics)]) + r" \\" for cell in cells
-            ]
-            head = " & ".join(["", *(_tex_metric(at, cells, m) for m in metrics)]) + r" \\"
-            parts += [f"% {name}; protocol {protocols}; n = {max(row.n for row in rows)}"]
-            parts += [rf"\begin{{tabular}}{{l{'r' * len(metrics)}}}", r"\toprule", head, r"\midrule", *body]
-            parts += [r"\bottomrule", r"\end{tabular}"]
-        return "\n".join(parts) + "\n"
-
-    return render
-
-
-def _tex_metric(at: dict[tuple[str, str], Row], cells: Sequence[str], metric: str) -> str:
-    better = next((at[cell, metric].higher_is_better for cell in cells if (cell, metric) in at), None)
-    return _tex(metric) + {True: r" $\uparrow$", False: r" $\downarrow$", None: ""}[better]
-
-
-def _tex_value(row: Row | None) -> str:
-    if row is None or row.status != OK:
-        return "--"
-    value = number(row.value, row.ci_low, row.ci_high)
-    if row.ci_low is None:
-        return f"${value}$"
-    return rf"${value}$ {{\scriptsize ${interval(row.ci_low, row.ci_high)}$}}"
-
-
-def _tex(text: str) -> str:
-    escapes = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(escapes.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+def protocols(rows: Sequence[Row]) -> str:
+    """The protocols of the rows of one ablation, with the metrics that have one of their own."""
+    of = {(row.protocol, row.protocol_hash[:HASH]): None for row in rows}
+    if len(of) == 1:
+        return " ".join(next(iter(of))).rstrip()
+    named = []
+    for name, key in of:
+        its = dict.fromkeys(row.metric for row in rows if (row.protocol, row.protocol_hash[:HASH]) == (name, key))
+        named.append(f"{name} {key} ({', '.join(its)})")
+    return ", ".join(named)

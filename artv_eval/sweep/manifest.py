@@ -86,9 +86,10 @@ def gallery(requests: Sequence[ClipRequest]) -> dict[str, Any]:
 
 def write_results(store: RunStore, results: Results) -> None:
     """``results.json``, ``results.csv``, ``report.html``."""
+    from artv_eval.report.findings import findings_of, plain
     from artv_eval.report.html import page
 
-    write_json(store.root / "results.json", results.to_dict())
+    write_json(store.root / "results.json", {**results.to_dict(), "findings": plain(findings_of(results))})
     write_text_atomically(store.root / "results.csv", results.csv())
     write_text_atomically(store.root / "report.html", page(results, store))
 

@@ -27,7 +27,7 @@ def test_json_is_the_only_thing_on_stdout_and_has_the_agreed_fields(toy):
     outcome = toy("--ablation", "noise", "--format", "json")
     assert outcome.code == 0, outcome.err
     document = json.loads(outcome.out)
-    assert set(document) == {"run", "rows", "comparisons"}
+    assert set(document) == {"run", "rows", "comparisons", "findings"}
     assert Path(document["run"]) == run_folder()
     assert all(set(row) >= ROW for row in document["rows"]) and all(set(p) >= PAIR for p in document["comparisons"])
     assert [(row["cell"], row["metric"]) for row in document["rows"][:3]] == [
@@ -248,14 +248,16 @@ def test_report_says_which_metric_sees_which_flaw(toy):
     assert "brightness separates wrong-prompt (the wrong text) from real: no (intervals overlap at n = 40)" in texts
     assert "distance separates copy-first (no motion) from noise=little: yes (intervals do not overlap)" in texts
     assert texts[0] in (run_folder() / "report.html").read_text()
-    assert "copy-first from real" in outcome.out and "which metric tells what apart" in outcome.out
+    assert "told from real clips at this n: copy-first by distance; not by brightness" in outcome.out
 
 
 def test_plan_is_shown_before_the_work(toy):
     outcome = toy("--ablation", "noise")
     assert outcome.err.index("protocol toy@1") < outcome.err.index("clips: 30/30")
     assert "noise · noise=little (noisy): 6 clips to make" in outcome.err
-    assert "noise=little" in outcome.out and "paired differences" in outcome.out
+    assert outcome.out.startswith("noise: brightness ")  # the finding first
+    assert "paired differences" not in outcome.out
+    assert "paired differences" in toy("--ablation", "noise", "--format", "long").out
 
 
 def test_a_metric_that_raises_is_a_status_and_exit_1(toy):
