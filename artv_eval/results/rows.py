@@ -17,7 +17,9 @@ OK = "ok"
 class Row:
     """One value with its interval. ``value`` is None when ``status`` is not ``ok``: it says why.
 
-    ``n`` clips are behind it; ``failed`` others could not be made.
+    ``n`` clips are behind it; ``failed`` others could not be made. ``seeds``: trainings behind it, None where nothing
+    was trained or the checkpoint is one; ``about``: what the interval speaks of, ``method`` (trainings too) or
+    ``checkpoints``.
     """
 
     ablation: str | None
@@ -34,6 +36,8 @@ class Row:
     higher_is_better: bool | None = None
     sanity: bool = False
     failed: int = 0
+    seeds: int | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class Comparison:
     """``difference`` = a − b over the same prompts and seeds; ``p_holm`` is corrected over the run's comparisons.
 
     ``standard_error`` of the difference, from which follows how many clips a difference of a given size takes.
+    ``seeds`` and ``about``: as of a :class:`Row`.
     """
 
     ablation: str
@@ -54,6 +59,8 @@ class Comparison:
     n: int
     p_holm: float
     standard_error: float | None = None
+    seeds: int | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
