@@ -36,6 +36,37 @@ def half_samples(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     return np.concatenate([one, one, rest]), np.concatenate([other, other, rest])
 
 
+def odd_and_even(
+    measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Half the difference and the mean of each pair of half-samples; ``measure``: indices (R, n) → (R,) or (R, M)."""
+    rng = np.random.default_rng(seed)
+    first, second = [], []
+    for start in range(0, resamples // 2, CHUNK):
+        pairs = [half_samples(n, rng) for _ in range(min(CHUNK, resamples // 2 - start))]
+        first.append(measure(np.array([pair[0] for pair in pairs])))
+        second.append(measure(np.array([pair[1] for pair in pairs])))
+    one, other = np.concatenate(first), np.concatenate(second)
+    return (one - other) / 2, (one + other) / 2
+
+
+def joint_covariance(
+    measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int, quadratic: bool = False
+) -> np.ndarray:
+    """(M, M): covariance over clips of M values that the same clips give; ``measure``: indices (R, n) → (R, M)."""
+    odd, even = odd_and_even(measure, n, resamples, seed)
+    linear = odd.T @ odd / len(odd)
+    taken = square_share(n, quadratic) * np.atleast_2d(np.cov(even.T))
+    # as for one value no variance falls below half of its odd part; one factor for all, so that contrasts add up
+    most = np.diag(linear) / np.maximum(2 * np.diag(taken), 1e-300)
+    return (linear - min(1.0, float(most.min())) * taken) * n / (2 * (n // 2))
+
+
+def square_share(n: int, quadratic: bool) -> float:
+    """How much of the even part's variance is the metric's own quadratic part."""
+    return 1.0 if quadratic else n / (n + BENT)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spread:
     """What the pairs of half-samples of n clips say: variances of the odd and the even part, and the curvature C."""
@@ -48,14 +79,7 @@ class Spread:
     @classmethod
     def of(cls, measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int) -> "Spread":
         """``measure``: indices (R, n) → values (R,)."""
-        rng = np.random.default_rng(seed)
-        first, second = [], []
-        for start in range(0, resamples // 2, CHUNK):
-            pairs = [half_samples(n, rng) for _ in range(min(CHUNK, resamples // 2 - start))]
-            first.append(measure(np.array([pair[0] for pair in pairs])))
-            second.append(measure(np.array([pair[1] for pair in pairs])))
-        one, other = np.concatenate(first), np.concatenate(second)
-        odd, even = (one - other) / 2, (one + other) / 2
+        odd, even = odd_and_even(measure, n, resamples, seed)
         # the odd part is symmetric by construction: its mean is zero
         linear, together = float(np.mean(odd**2)), float(np.cov(odd**2, even)[0, 1])
         return cls(
@@ -67,7 +91,7 @@ class Spread:
 
     def standard_error(self, quadratic: bool = False) -> float:
         """Of the metric; ``quadratic``: it is exactly that in the sample."""
-        share = 1.0 if quadratic else self.n / (self.n + BENT)
+        share = square_share(self.n, quadratic)
         # L + Q is at least half of L + 2Q: below that it is the noise of few resamples
         variance = max(self.odd - share * self.even, self.odd / 2)
         return float(np.sqrt(variance * self.n / (2 * (self.n // 2))))

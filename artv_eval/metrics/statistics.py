@@ -63,11 +63,11 @@ def bootstrap_interval(
     seed: int = 0,
 ) -> Interval:
     """Interval of a metric over clips ``rows`` (n, d). See the module's text for what it covers."""
-    _check(rows, resamples, level)
-    values = _per_clip(evaluator, rows)
+    check_rows(rows, resamples, level)
+    values = per_clip(evaluator, rows)
     if values is not None:
         values = values[~np.isnan(values)]
-        _check(values, resamples, level)
+        check_rows(values, resamples, level)
         low, high, error = _mean_interval(values, resamples, level, seed)
         return Interval(
             value=float(values.mean()),
@@ -79,7 +79,7 @@ def bootstrap_interval(
             method="percentile bootstrap",
         )
     value = float(evaluator.evaluate(rows, reference))
-    spread = Spread.of(lambda index: _resample(evaluator, rows, reference, index), len(rows), resamples, seed)
+    spread = Spread.of(lambda index: resample(evaluator, rows, reference, index), len(rows), resamples, seed)
     quadratic = getattr(evaluator, "quadratic", False)
     low, high = spread.limits(value, level, quadratic)
     return Interval(
@@ -106,13 +106,13 @@ def paired_test(
     """Two cells on the same prompts and seeds: row i of both comes from the same request."""
     if len(rows_a) != len(rows_b):
         raise UserError(f"a paired test needs the same clips in both cells; they have {len(rows_a)} and {len(rows_b)}")
-    _check(rows_a, resamples, level)
-    a, b = _per_clip(evaluator, rows_a), _per_clip(evaluator, rows_b)
+    check_rows(rows_a, resamples, level)
+    a, b = per_clip(evaluator, rows_a), per_clip(evaluator, rows_b)
     if a is not None and b is not None:
         return _paired_means(a - b, resamples, level, seed)
 
     def difference(index: np.ndarray) -> np.ndarray:
-        return _resample(evaluator, rows_a, reference, index) - _resample(evaluator, rows_b, reference, index)
+        return resample(evaluator, rows_a, reference, index) - resample(evaluator, rows_b, reference, index)
 
     value = float(evaluator.evaluate(rows_a, reference) - evaluator.evaluate(rows_b, reference))
     n = len(rows_a)
@@ -183,7 +183,7 @@ def _small_sample_tail(n: int, tail: float) -> float:
 
 def _paired_means(difference_n: np.ndarray, resamples: int, level: float, seed: int) -> Comparison:
     difference_n = difference_n[~np.isnan(difference_n)]
-    _check(difference_n, resamples, level)
+    check_rows(difference_n, resamples, level)
     low, high, error = _mean_interval(difference_n, resamples, level, seed)
     return Comparison(
         difference=float(difference_n.mean()),
@@ -211,18 +211,21 @@ def sign_flip_p(difference_n: np.ndarray, *, flips: int = 10_000, seed: int = 0)
     return (hits + 1) / (flips + 1)
 
 
-def _per_clip(evaluator: Evaluator, rows: np.ndarray) -> np.ndarray | None:
+def per_clip(evaluator: Evaluator, rows: np.ndarray) -> np.ndarray | None:
+    """(n,) values whose mean is the metric, or None for a metric of the whole set."""
     values = evaluator.per_clip(rows) if hasattr(evaluator, "per_clip") else None
     return None if values is None else np.asarray(values, np.float64)
 
 
-def _resample(evaluator: Evaluator, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+def resample(evaluator: Evaluator, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+    """(R,): the metric of ``rows[index]`` for each row of indices; of evaluators of any origin."""
     if hasattr(evaluator, "resample"):
         return evaluator.resample(rows, reference, index_Rn)
     return np.array([evaluator.evaluate(rows[index], reference) for index in index_Rn])
 
 
-def _check(rows: np.ndarray, resamples: int, level: float) -> None:
+def check_rows(rows: np.ndarray, resamples: int, level: float) -> None:
+    """Raises UserError for fewer than 2 rows, or for numbers that make no interval."""
     if len(rows) < 2:
         raise UserError(
             f"{len(rows)} clips: an interval or a test needs at least 2 clips on which the metric is defined"

@@ -1,0 +1,159 @@
+"""Values and differences over training seeds *and* clips: two sources of chance, crossed.
+
+S models, trained alike with other seeds, make clips for the same n prompts. What a seed gives varies between trainings,
+and each varies with the prompts and the noise of its clips, in part together with the others, for the prompts are
+shared. This is the reader × case design of Obuchowski and Rockette (1995), seeds in the readers' place: the variance of
+the mean over seeds is
+
+    V = MS / S + C        MS: variance of the S values;  C: mean covariance, over clips, of two seeds' values
+
+C is computed from the clips' own values, or by half-samples for metrics of a whole set. MS has S − 1 degrees of
+freedom and C has n − 1, so the quantile is that of Cochran and Cox (1957) for such a sum, (t₁·MS/S + t₂·C) / V: with
+C = 0 it is the t-test over seeds. Satterthwaite's degrees of freedom, which Hillis (2007) uses there, reject equal
+methods in up to 12 % of cases at two seeds and 9 % at three; this one in 2 to 6 (``benchmarks/training_seeds.py``).
+
+The test of the *checkpoints* asks less: whether these S models differ, with no other training in mind.
+
+Shape suffixes: n clips, M models, S seeds, P pairs of half-samples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit  # Student's t: its distribution and its quantile
+
+from artv.errors import UserError
+from artv_eval.api import Evaluator
+from artv_eval.metrics.half_samples import joint_covariance
+from artv_eval.metrics.statistics import check_rows, per_clip, resample
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverSeeds:
+    """A mean over ``seeds`` trainings and ``n`` clips; ``low`` to ``high`` covers both sources of chance.
+
+    ``p_value`` of no difference between the methods (two-sided); ``p_checkpoints``: between these models. The two
+    components: ``sd_trainings``, the standard deviation between trainings, clips' share taken out; ``se_clips``, the
+    standard error of one training's value over its clips.
+    """
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    seeds: int
+    n: int
+    level: float
+    p_value: float
+    p_checkpoints: float
+    sd_trainings: float
+    se_clips: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of M models on the same n clips: values (M,), and their covariance over clips (M, M)."""
+
+    values: np.ndarray
+    covariance: np.ndarray
+    n: int
+
+    def combined(self, weights_SM: np.ndarray) -> "Measured":
+        """Linear combinations, such as a difference for each seed."""
+        return Measured(weights_SM @ self.values, weights_SM @ self.covariance @ weights_SM.T, self.n)
+
+    def at(self, places: Sequence[int]) -> "Measured":
+        """The models at some places."""
+        return self.combined(np.eye(len(self.values))[list(places)])
+
+    def difference(self, a: Sequence[int], b: Sequence[int]) -> "Measured":
+        """``a`` − ``b``, seed by seed."""
+        eye = np.eye(len(self.values))
+        return self.combined(eye[list(a)] - eye[list(b)])
+
+
+def measured(
+    evaluator: Evaluator,
+    rows: Sequence[np.ndarray],
+    reference: np.ndarray | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Measured:
+    """A metric of models whose ``rows`` (n, d) belong to the same clips in the same order.
+
+    Clips on which a per-clip metric is undefined for one of the models count for none.
+    """
+    if len({len(part) for part in rows}) > 1:
+        raise UserError("values over training seeds need the same clips of every training")
+    check_rows(rows[0], resamples, 0.95)
+    values = [per_clip(evaluator, part) for part in rows]
+    if all(part is not None for part in values):
+        values_nM = np.stack(values, 1)  # type: ignore[arg-type]
+        values_nM = values_nM[~np.isnan(values_nM).any(1)]
+        check_rows(values_nM, resamples, 0.95)
+        n = len(values_nM)
+        return Measured(values_nM.mean(0), np.atleast_2d(np.cov(values_nM.T)) / n, n)
+    n = len(rows[0])
+
+    def measure(index: np.ndarray) -> np.ndarray:
+        return np.stack([resample(evaluator, part, reference, index) for part in rows], 1)
+
+    quadratic = getattr(evaluator, "quadratic", False)
+    covariance = joint_covariance(measure, n, resamples, seed, quadratic)
+    return Measured(np.array([evaluator.evaluate(part, reference) for part in rows]), covariance, n)
+
+
+def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:
+    """The mean of ``found``'s S values, one a training seed.
+
+    Raises:
+        UserError: fewer than 2 seeds: nothing can be said about trainings.
+    """
+    S, n = len(found.values), found.n
+    if S < 2:
+        raise UserError(f"{S} training seed: a statement about a method needs at least 2; give --train-seeds")
+    value = float(found.values.mean())
+    between = float(found.values.var(ddof=1))
+    own = float(np.diag(found.covariance).mean())
+    shared = float((found.covariance.sum() - np.trace(found.covariance)) / (S * (S - 1)))
+    seeds_part, clips_part = between / S, max(shared, 0.0)
+    error = float(np.sqrt(seeds_part + clips_part))
+    margin = error * _quantile((1 - level) / 2, seeds_part, clips_part, S, n)
+    fixed = float(np.sqrt(max(found.covariance.mean(), 0.0)))
+    return OverSeeds(
+        value=value,
+        low=value - margin,
+        high=value + margin,
+        standard_error=error,
+        seeds=S,
+        n=n,
+        level=level,
+        p_value=_p_value(abs(value), error, seeds_part, clips_part, S, n),
+        p_checkpoints=2 * float(stdtr(n - 1, -abs(value) / fixed)) if fixed > 0 else float(value == 0),
+        sd_trainings=float(np.sqrt(max(between - max(own - shared, 0.0), 0.0))),
+        se_clips=float(np.sqrt(max(own, 0.0))),
+    )
+
+
+def _quantile(tail: float, seeds_part: float, clips_part: float, S: int, n: int) -> float:
+    """Cochran and Cox's, for a tail's probability."""
+    total = seeds_part + clips_part
+    if total == 0:
+        return 0.0
+    return float((stdtrit(S - 1, 1 - tail) * seeds_part + stdtrit(n - 1, 1 - tail) * clips_part) / total)
+
+
+def _p_value(value: float, error: float, *parts: Any) -> float:
+    """Two-sided: the level at which the interval just reaches 0."""
+    if error == 0:
+        return float(value == 0)
+    smallest = 1e-9
+
+    def excess(p: float) -> float:
+        return _quantile(p / 2, *parts) - value / error
+
+    return smallest if excess(smallest) <= 0 else float(brentq(excess, smallest, 1.0))
