@@ -20,6 +20,7 @@ def shapes(
     split: Annotated[str, typer.Option(help="train or test; they share no background")] = "train",
     seed: Annotated[int, typer.Option(help="another seed is another world")] = 0,
     frames: Annotated[int, typer.Option(help="frames a clip, at 8 fps")] = 16,
+    world: Annotated[int, typer.Option(help="1, or 2 for long clips: pans, occlusion, objects that return")] = 1,
 ) -> None:
     """Write clips of the shapes world: mp4 files, captions.csv, and the motion region of each clip as png."""
     from artv.requests import SPLITS, check_count, check_name, check_seed, check_writable
@@ -27,11 +28,12 @@ def shapes(
     check_count("num", num)
     check_count("frames", frames)
     check_name("split", split, SPLITS)
+    check_name("world", str(world), ("1", "2"))
     check_seed(seed)
     check_writable(out / "captions.csv")
     from artv.data.clips import write_shapes
 
-    write_shapes(out, num, split, seed, frames)
+    write_shapes(out, num, split, seed, frames, world)
 
 
 @data.command()

@@ -23,6 +23,9 @@ def train(
     clips: Annotated[
         int | None, typer.Option(help="clips of the built-in world (default 65536 on a GPU, 2048 not)")
     ] = None,
+    world: Annotated[
+        int | None, typer.Option(help="the built-in world: 1, or 2 for long clips (48 frames; pans, occlusion)")
+    ] = None,
     ref_noise: Annotated[str | None, typer.Option(help="noise levels on the references, such as uniform:0:0.1")] = None,
     components: Annotated[
         str | None,
@@ -65,6 +68,7 @@ def train(
             "mask": False if no_mask else None,
             "anchor": False if no_anchor else None,
             "clips": clips,
+            "world": world,
             "ref_noise": ref_noise,
             "seed": seed,
             "reader": reader,

@@ -72,6 +72,8 @@ def _check_sources(config: TrainConfig, components: str | None, init: str | None
     check_device(device)
     check_count("clips", config.clips)
     check_seed(config.seed)
+    if config.world != 1 and config.data != "builtin":
+        raise UserError(f"world {config.world} is a built-in one, and data is {config.data!r}; give one of the two")
     if is_shards(config.data):
         read_index(config.data)
     elif config.data != "builtin":

@@ -18,7 +18,8 @@ from torch.utils.data import Dataset, Subset
 from artv.data.captions import CAPTIONS, COLUMNS, captioned_clips, read_captions
 from artv.data.loading import read_ahead
 from artv.data.readers import frames_at, open_video, read_frames
-from artv.data.shapes import ShapesWorld
+from artv.data.shapes import LABELS
+from artv.data.shapes_long import WORLDS
 from artv.errors import UserError
 from artv.files import write_text_atomically
 from artv.progress import progress_bar
@@ -120,41 +121,51 @@ def collate(samples: list[tuple[Tensor, str]]) -> tuple[Tensor, list[str]]:
     return torch.stack(frames), list(captions)
 
 
-def write_shapes(out: str | Path, num: int, split: str = "train", seed: int = 0, num_frames: int = 16) -> None:
-    """Writes clips of the shapes world: ``000000.mp4``, its motion region ``000000.motion.png``, ``captions.csv``.
+def write_shapes(
+    out: str | Path, num: int, split: str = "train", seed: int = 0, num_frames: int = 16, world: int = 1
+) -> None:
+    """Writes clips of a shapes world: ``000000.mp4``, its motion region ``000000.motion.png``, and two tables.
+
+    ``captions.csv``, and ``labels.csv``: whether the camera pans, a post stands before the objects, an object is
+    hidden by something, and one leaves and returns (1 or 0).
 
     The motion region is lossless: 1-bit png, the frames one below the other. Files that exist are kept, so an
     interrupted run continues; what it has made until then can be used. Lines are added to ``captions.csv``,
     none is lost.
 
     Raises:
-        UserError: the folder holds clips of another split or seed, or a ``captions.csv`` with other columns.
+        UserError: the folder holds clips of another world, split or seed, or a ``captions.csv`` with other columns.
     """
     check_count("num", num)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    world = ShapesWorld(split, seed, num_frames)
+    drawn, few = WORLDS[world](split, seed, num_frames), max(1, 1024 // num_frames)
     kept = _kept_captions(out / CAPTIONS)
+    labels: list[list[int]] = []
     # a line goes to disk behind its clip: on a full one, every clip that is whole has its caption
     with (
         progress_bar(f"shapes {split}", total=num) as bar,
         (out / CAPTIONS).open("a", 1, newline="", encoding="utf-8") as table,
     ):
         writer = csv.writer(table, lineterminator="\n")
-        for start in range(0, num, 64):
-            indices = range(start, min(start + 64, num))
-            batch = world.batch(indices)
+        for start in range(0, num, few):
+            indices = range(start, min(start + few, num))
+            batch = drawn.batch(indices)
             for i, frames, motion, caption in zip(indices, batch.frames, batch.motion, batch.captions, strict=True):
                 clip = out / f"{i:06d}.mp4"
                 if kept.get(clip.name, caption) != caption:
                     raise UserError(
                         f"{out} holds clips of another world: {clip.name} is captioned {kept[clip.name]!r} there and "
-                        f"{caption!r} with --split {split} --seed {seed}; give another folder with --out"
+                        f"{caption!r} with --world {world} --split {split} --seed {seed}; give another folder with --out"
                     )
-                _write_one(clip, frames.permute(0, 2, 3, 1).numpy(), motion.numpy(), world.fps)
+                _write_one(clip, frames.permute(0, 2, 3, 1).numpy(), motion.numpy(), drawn.fps)
                 if clip.name not in kept:
                     writer.writerow([clip.name, caption])
+            labels += torch.stack([getattr(batch, name) for name in LABELS], 1).int().tolist()
             bar.update(indices.stop)
+    if len(kept) <= num:
+        lines = [",".join(("file", *LABELS))] + [",".join(map(str, (f"{i:06d}.mp4", *x))) for i, x in enumerate(labels)]
+        write_text_atomically(out / "labels.csv", "\n".join(lines) + "\n")
 
 
 def _kept_captions(table: Path) -> dict[str, str]:

@@ -8,7 +8,8 @@ reference frames, so copying and drift are visible; the region that moves is kno
     clip = world.clip(3)            # .frames uint8 (T, H, W, 3), .caption, .motion bool (T, H, W), .objects
     batch = world.batch(range(256), device="cuda")
 
-A clip depends only on (split, seed, index): not on the batch it is made in.
+A clip depends only on (split, seed, index): not on the batch it is made in, and its beginning not on its length.
+:mod:`artv.data.shapes_long` is the second world, for long clips.
 
 Shape suffixes: B batch, O objects (2), T frames, C colour channels, H W pixels.
 """
@@ -28,10 +29,13 @@ from artv.errors import UserError
 from artv.requests import SPLITS, check_name, check_seed
 
 __all__ = ["COLOURS", "MOTIONS", "SHAPES", "SPEEDS", "TINTS", "ObjectSpec", "ShapesBatch", "ShapesClip", "ShapesWorld"]
+Plan = dict[str, Any]
+LABELS = ("pans", "post", "occluded", "returns")
+"""What may be in a clip of the second world, as :class:`ShapesBatch` has it."""
 
 COARSE, FINE = 5, 10  # grid points a side of the two noise textures
 DRAWS = 96 + 3 * (COARSE**2 + FINE**2)
-CHUNK = 64  # clips rendered at once: keeps the temporaries near 100 MB
+CHUNK, CHUNK_GPU = 1024, 16384  # frames rendered at once: the temporaries stay near 100 MB, on a GPU near 2 GB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +63,11 @@ class ShapesClip:
 class ShapesBatch:
     """``frames`` uint8 (B, T, 3, H, W); ``motion`` bool (B, T, H, W); labels int64 (B, 2), −1 = no second object.
 
-    ``background`` float32 (B, 48): the background alone, averaged to 4×4 cells, in [0, 1].
+    ``background`` float32 (B, 48): the background alone in the first frame, averaged to 4×4 cells, in [0, 1].
+    The truth over time, in pixels of a 64-pixel picture: ``camera`` (B, T, 2), the world's place of the picture's
+    corner; ``centre`` (B, 2, T, 2), of the objects in the picture; ``radius`` (B, 2, T); ``in_view`` and ``seen``
+    (B, 2, T), the share of an object that is in the picture, and that is also not hidden. ``post`` bool (B,): whether
+    something stands before the objects.
     """
 
     frames: Tensor
@@ -71,6 +79,29 @@ class ShapesBatch:
     speed: Tensor
     tint: Tensor
     background: Tensor
+    camera: Tensor
+    centre: Tensor
+    radius: Tensor
+    in_view: Tensor
+    seen: Tensor
+    post: Tensor
+
+    @property
+    def pans(self) -> Tensor:
+        """bool (B,): whether the camera moves."""
+        return (self.camera != self.camera[:, :1]).any(-1).any(-1)
+
+    @property
+    def occluded(self) -> Tensor:
+        """bool (B,): whether at some time half of an object is hidden behind something."""
+        return (self.in_view - self.seen > 0.5).flatten(1).any(1)
+
+    @property
+    def returns(self) -> Tensor:
+        """bool (B,): whether an object is seen, is out of the picture, and is seen again."""
+        half, gone = self.in_view > 0.5, self.in_view < 0.02
+        left = gone & (half.cumsum(-1) > 0)
+        return (half & (left.cumsum(-1) > 0)).flatten(1).any(1)
 
 
 class ShapesWorld:
@@ -93,6 +124,18 @@ class ShapesWorld:
             )
         self.split, self.seed, self.num_frames, self.size, self.fps = split, seed, num_frames, size, fps
 
+    def of_length(self, num_frames: int) -> "ShapesWorld":
+        """The same clips, longer or shorter."""
+        return type(self)(self.split, self.seed, num_frames, self.size, self.fps)
+
+    def starts(self, index: np.ndarray, horizon: int | None) -> np.ndarray:
+        """(B,): where a window of ``num_frames`` begins, drawn from all places in the first ``horizon`` frames.
+
+        None: where clips begin.
+        """
+        places = max((horizon or 0) - self.num_frames, 0) + 1
+        return (uniform(self.split, self.seed, index, 1, stream=2)[:, 0] * places).astype(np.int64).clip(max=places - 1)
+
     def clip(self, i: int) -> ShapesClip:
         """The i-th clip (i ≥ 0)."""
         batch = self.batch([i])
@@ -111,30 +154,72 @@ class ShapesWorld:
             tint=TINTS[int(batch.tint[0])],
         )
 
-    def batch(self, indices: Iterable[int], device: str | torch.device = "cpu") -> ShapesBatch:
-        """The clips of ``indices``, rendered on ``device``; the same clips whatever the batch."""
+    def batch(
+        self, indices: Iterable[int], device: str | torch.device = "cpu", start: int | Sequence[int] | np.ndarray = 0
+    ) -> ShapesBatch:
+        """The clips of ``indices``, rendered on ``device``; the same clips whatever the batch.
+
+        ``start``: the first frame, for all or for each; what is drawn is what a clip from 0 on shows there.
+        """
         index = np.fromiter(indices, dtype=np.uint64)
-        plan = _plan(_uniform(self.split, self.seed, index), held_out_allowed=self.split == "test")
-        parts = [self._render(plan, slice(k, k + CHUNK), device) for k in range(0, len(index), CHUNK)]
-        frames, motion, background = (torch.cat(column) for column in zip(*parts, strict=True))
+        plan = self.plan(index) | {"begin": np.broadcast_to(np.asarray(start, np.int64), len(index)).copy()}
+        few = max(1, (CHUNK if torch.device(device).type == "cpu" else CHUNK_GPU) // self.num_frames)
+        groups = [rows for rows in self.groups(plan) if len(rows)]
+        chunks = [rows[k : k + few] for rows in groups for k in range(0, len(rows), few)]
+        parts = [self._render({k: v[rows] for k, v in plan.items()}, device) for rows in chunks]
+        back = torch.from_numpy(np.concatenate(groups).argsort()).to(device)
+        tensors = {key: torch.cat([part[key] for part in parts])[back] for key in parts[0]}
         labels = {k: torch.from_numpy(plan[k]).to(device) for k in ("colour", "shape", "motion_label", "speed", "tint")}
-        return ShapesBatch(frames=frames, motion=motion, background=background, captions=_captions(plan), **labels)
+        return ShapesBatch(captions=_captions(plan), **labels, **tensors)
 
-    def _render(self, plan: dict[str, np.ndarray], rows: slice, device) -> tuple[Tensor, Tensor, Tensor]:
-        part = {k: torch.from_numpy(v[rows]).to(device) for k, v in plan.items()}
-        ground = render.background(part, self.size)
-        poses = render.poses(part, self.num_frames, self.fps)
-        frames, motion = render.composite(ground, part, poses, self.size)
-        cells = F.adaptive_avg_pool2d(ground, 4).flatten(1)
-        return frames, motion, cells
+    def plan(self, index: np.ndarray) -> Plan:
+        """Everything random about the clips, one row each."""
+        return base_plan(uniform(self.split, self.seed, index), held_out_allowed=self.split == "test")
+
+    def groups(self, plan: Plan) -> list[np.ndarray]:
+        """Rows of a plan that are drawn together."""
+        return [np.arange(len(plan["tint"]))]
+
+    def scene(self, plan: Plan, seconds: Tensor) -> render.Scene:
+        """What there is to draw of a plan (tensors of B rows) at (B, T) seconds."""
+        still = torch.zeros(*seconds.shape, 2, device=seconds.device)
+        ground = render.background(plan, self.size)[:, None]
+        return render.Scene(ground=ground, pose=render.poses(plan, seconds[:, None]), camera=still)
+
+    def drawn(self, plan: Plan, device: str | torch.device = "cpu") -> tuple[render.Scene, render.Layers]:
+        """The ``num_frames`` frames of a plan from its ``begin`` on, with all that is known of them."""
+        part = {k: torch.from_numpy(v).to(device) for k, v in plan.items()}
+        frames = part["begin"][:, None] + torch.arange(self.num_frames, device=device)
+        scene = self.scene(part, frames / self.fps)
+        return scene, render.composite(scene, part, self.size)
+
+    def _render(self, plan: Plan, device: str | torch.device) -> dict[str, Tensor]:
+        scene, layers = self.drawn(plan, device)
+        return {
+            "frames": layers.frames,
+            "motion": layers.motion,
+            "background": F.adaptive_avg_pool2d(scene.ground[:, 0], 4).flatten(1),
+            "camera": scene.camera,
+            "centre": torch.stack([scene.pose["x"], scene.pose["y"]], -1),
+            "radius": scene.pose["radius"],
+            "in_view": layers.in_view,
+            "seen": layers.seen,
+            "post": torch.zeros(len(scene.camera), dtype=torch.bool, device=device)
+            if scene.post is None
+            else scene.post.flatten(1).any(1),
+        }
 
 
-def _uniform(split: str, seed: int, index: np.ndarray) -> np.ndarray:
-    """(B, DRAWS) float32 in [0, 1) by counter (splitmix64), so that a clip does not depend on its neighbours."""
+def uniform(split: str, seed: int, index: np.ndarray, draws: int = DRAWS, stream: int = 0) -> np.ndarray:
+    """(B, draws) float32 in [0, 1) by counter (splitmix64), so that a clip does not depend on its neighbours.
+
+    ``stream``: another one is independent.
+    """
     with np.errstate(over="ignore"):
         start = _mix(np.uint64(seed * 2 + SPLITS.index(split) + 1) * np.uint64(0x9E3779B97F4A7C15))
+        start = start + np.uint64(stream) * np.uint64(0xBF58476D1CE4E5B9)
         rows = _mix(index * np.uint64(0xD1342543DE82EF95) + start)
-        counter = np.arange(1, DRAWS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        counter = np.arange(1, draws + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         return (_mix(rows[:, None] + counter) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
 
 
@@ -148,7 +233,7 @@ def _pick(u: np.ndarray, n: int) -> np.ndarray:
     return np.minimum((u * n).astype(np.int64), n - 1)
 
 
-def _plan(u: np.ndarray, held_out_allowed: bool) -> dict[str, np.ndarray]:
+def base_plan(u: np.ndarray, held_out_allowed: bool) -> dict[str, np.ndarray]:
     """Everything random about the clips as arrays of B rows: labels, poses, texture grids."""
     two = u[:, 0] < 0.4
     colour = np.stack([_pick(u[:, 1], 8), np.zeros(len(u), np.int64)], 1)
@@ -169,7 +254,7 @@ def _plan(u: np.ndarray, held_out_allowed: bool) -> dict[str, np.ndarray]:
     tries = 10 + 44 * u[:, 11:27].reshape(-1, 8, 2)
     far = np.linalg.norm(tries - first[:, None], axis=-1) > 21
     second = tries[np.arange(len(u)), far.argmax(1)]
-    noise = u[:, 96:]
+    noise = u[:, 96:DRAWS]
     return labels | {
         "tint": _pick(u[:, 27], len(TINTS)),
         "start": np.stack([first, second], 1).astype(np.float32),
@@ -185,7 +270,7 @@ def _plan(u: np.ndarray, held_out_allowed: bool) -> dict[str, np.ndarray]:
     }
 
 
-def _captions(plan: dict[str, np.ndarray]) -> list[str]:
+def _captions(plan: Plan) -> list[str]:
     labels: Sequence[np.ndarray] = [plan[k] for k in ("colour", "shape", "motion_label", "speed")]
     rows = zip(*(x.tolist() for x in labels), plan["tint"].tolist(), plan["words"].tolist(), strict=True)
     return [caption(*row) for row in rows]

@@ -1,9 +1,11 @@
-"""Pixels of the shapes world: backgrounds, poses over time, anti-aliased objects; batched, on any device.
+"""Pixels of the shapes worlds: backgrounds, poses over time, anti-aliased objects; batched, on any device.
 
-Shape suffixes: B batch, O objects (2), T frames, H W pixels. Plans hold one row a clip.
+Shape suffixes: B batch, O objects (2), T frames, H W pixels. Plans hold one row a clip. Where a picture does not change
+over time its T is 1.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,39 @@ TINT_RGB = ((0.50, 0.50, 0.50), (0.55, 0.45, 0.36), (0.36, 0.52, 0.54), (0.47, 0
 PIXELS_A_SECOND = (7.2, 13.6)  # slow, quick travel in a picture of 64 pixels
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A plan at some frames, in pixels of a 64-pixel picture, ready to be drawn.
+
+    Args:
+        ground: (B, T, 3, H, W) in [0, 1], everything but the objects.
+        pose: ``x``, ``y`` in the picture, ``radius`` and ``angle``, each (B, O, T).
+        camera: (B, T, 2), where the picture's corner is in the world: x, y.
+        post: (B, T, H, W), how much of a pixel belongs to what stands before the objects; None = nothing does.
+    """
+
+    ground: Tensor
+    pose: dict[str, Tensor]
+    camera: Tensor
+    post: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """What :func:`composite` drew.
+
+    ``frames`` uint8 (B, T, 3, H, W); ``motion`` bool (B, T, H, W); ``masks`` (B, O, T, H, W): each object's share of
+    a pixel; ``in_view`` and ``seen`` (B, O, T): the share of an object's area that is in the picture, and that is
+    also not hidden.
+    """
+
+    frames: Tensor
+    motion: Tensor
+    masks: Tensor
+    in_view: Tensor
+    seen: Tensor
+
+
 def background(plan: dict[str, Tensor], size: int) -> Tensor:
     """(B, 3, H, W) in [0, 1]: a tint, smooth noise at two scales and a grating, all drawn per clip."""
     u = plan["ground"]
@@ -43,17 +78,13 @@ def background(plan: dict[str, Tensor], size: int) -> Tensor:
     return (base[:, :, None, None] + noise + amount * grating[:, None]).clamp(0.08, 0.92)
 
 
-def poses(plan: dict[str, Tensor], num_frames: int, fps: float) -> dict[str, Tensor]:
-    """Centre ``x``, ``y``, ``radius`` (pixels of a 64-pixel picture) and ``angle`` over time, each (B, O, T)."""
-    motion, speed = plan["motion_label"].clamp_min(0)[..., None], plan["speed"].clamp_min(0)[..., None]
-    seconds = torch.arange(num_frames, device=motion.device) / fps
+def poses(plan: dict[str, Tensor], seconds: Tensor) -> dict[str, Tensor]:
+    """Centre ``x``, ``y``, ``radius`` (pixels of a 64-pixel picture) and ``angle``, each (B, O, T), at (B, 1, T)."""
+    motion = plan["motion_label"].clamp_min(0)[..., None]
     is_ = {name: (motion == i).float() for i, name in enumerate(MOTIONS)}
-    pace = torch.tensor(PIXELS_A_SECOND, device=motion.device)[speed] * (0.92 + 0.16 * plan["jitter"][..., None])
-    sign = plan["sign"][..., None]
-    travel = pace * seconds
+    sign, travel = plan["sign"][..., None], pace(plan) * seconds
     # a triangle wave of ±9 pixels, starting in the middle
-    phase = (travel / 36 + 0.25) % 1.0
-    swing = sign * 9 * (1 - 4 * (phase - 0.5).abs())
+    swing = sign * 9 * triangle(travel / 36)
     x = plan["start"][..., 0:1] + travel * (is_["right"] - is_["left"]) + swing * is_["sways"]
     y = plan["start"][..., 1:2] + travel * (is_["down"] - is_["up"]) + swing * is_["hops"]
     growth = 1 + travel / 22 * is_["grows"] * 0.75 - (1 - torch.exp(-travel / 20)) * 0.75 * is_["shrinks"]
@@ -61,26 +92,66 @@ def poses(plan: dict[str, Tensor], num_frames: int, fps: float) -> dict[str, Ten
     return {"x": x, "y": y, "radius": plan["radius"][..., None] * growth, "angle": angle.expand_as(x)}
 
 
-def composite(ground: Tensor, plan: dict[str, Tensor], pose: dict[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """Objects over the background: frames uint8 (B, T, 3, H, W), and the motion region bool (B, T, H, W)."""
+def pace(plan: dict[str, Tensor]) -> Tensor:
+    """Pixels a second of each object, (B, O, 1)."""
+    speed = plan["speed"].clamp_min(0)[..., None]
+    return torch.tensor(PIXELS_A_SECOND, device=speed.device)[speed] * (0.92 + 0.16 * plan["jitter"][..., None])
+
+
+def triangle(turns: Tensor) -> Tensor:
+    """A wave between −1 and 1 of period 1 that rises from 0."""
+    return 1 - 4 * ((turns + 0.25) % 1.0 - 0.5).abs()
+
+
+def composite(scene: Scene, plan: dict[str, Tensor], size: int) -> Layers:
+    """Objects over the background, the first of them lowest."""
+    pose, ground = scene.pose, scene.ground
     B, objects, T = pose["x"].shape
     colours = torch.tensor(PALETTE, device=ground.device)[plan["colour"].clamp_min(0)]
     colours = (colours + 0.08 * plan["colour_jitter"]).clamp(0, 1)
-    frames = ground[:, None].expand(B, T, *ground.shape[1:]).clone()
-    covered = torch.zeros(B, T, size, size, dtype=torch.bool, device=ground.device)
+    frames = ground.expand(B, T, *ground.shape[2:]).clone()
+    masks = torch.zeros(B, objects, T, size, size, device=ground.device)
+    in_view = torch.zeros(B, objects, T, device=ground.device)
     for o in range(objects):
         for s, name in enumerate(SHAPES):
             rows = (plan["shape"][:, o] == s).nonzero().squeeze(1)
             if len(rows) == 0:
                 continue
             alpha, shade = _draw(DISTANCE[name], {k: v[rows, o] for k, v in pose.items()}, size)
+            whole = AREA[name] * (pose["radius"][rows, o] * size / 64).square()
+            in_view[rows, o] = alpha.sum((-2, -1)) / whole
+            if scene.post is not None:
+                alpha = alpha * (1 - scene.post[rows])
             paint = (colours[rows, o][:, None, :, None, None] * shade[:, :, None]).clamp(0, 1)
             frames[rows] = torch.lerp(frames[rows], paint, alpha[:, :, None])
-            covered[rows] |= alpha > 0.1
-    before = torch.cat([covered[:, :1], covered[:, :-1]], dim=1)
-    motion = covered | before
+            masks[rows, o] = alpha
+    covered = (masks > 0.1).any(1)
+    _hide_lower(masks, plan["shape"] >= 0)
+    areas = torch.tensor([AREA[name] for name in SHAPES], device=ground.device)[plan["shape"].clamp_min(0)]
+    seen = masks.sum((-2, -1)) / (areas[..., None] * (pose["radius"] * size / 64).square())
+    return Layers(
+        frames=(frames * 255).round().to(torch.uint8),
+        motion=_motion(covered, scene.camera),
+        masks=masks,
+        in_view=in_view,
+        seen=seen,
+    )
+
+
+def _hide_lower(masks: Tensor, there: Tensor) -> None:
+    """In place: what an upper object covers, the lower one does not show."""
+    rows = there.all(1).nonzero().squeeze(1)
+    masks[rows, 0] = masks[rows, 0] * (1 - masks[rows, 1])
+
+
+def _motion(covered: Tensor, camera: Tensor) -> Tensor:
+    """(B, T, H, W): covered by an object now or one frame ago, or everything where the camera moved; not in frame 0."""
+    motion = covered | torch.cat([covered[:, :1], covered[:, :-1]], dim=1)
+    moved = (camera[:, 1:] != camera[:, :-1]).any(-1)
+    if bool(moved.any()):
+        motion[:, 1:] |= moved[..., None, None]
     motion[:, 0] = False
-    return (frames * 255).round().to(torch.uint8), motion
+    return motion
 
 
 def _draw(distance, pose: dict[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
@@ -117,13 +188,16 @@ def _cross(u: Tensor, v: Tensor) -> Tensor:
     return torch.minimum(torch.maximum(a - 0.34, b - 1), torch.maximum(a - 1, b - 0.34))
 
 
+NOTCH = 0.5  # of the star, whose tips are at 1.1
+
+
 def _star(u: Tensor, v: Tensor) -> Tensor:
-    # one of five equal sectors: a straight edge from the tip (radius 1.1) to the notch (radius 0.5)
+    # one of five equal sectors: a straight edge from the tip (radius 1.1) to the notch
     sector = 2 * math.pi / 5
     r = (u * u + v * v).sqrt()
     theta = ((torch.atan2(u, -v) + sector / 2) % sector - sector / 2).abs()
     x, y = r * theta.sin(), r * theta.cos()
-    nx, ny = 1.1 - 0.5 * math.cos(sector / 2), 0.5 * math.sin(sector / 2)
+    nx, ny = 1.1 - NOTCH * math.cos(sector / 2), NOTCH * math.sin(sector / 2)
     length = math.hypot(nx, ny)
     return (x * nx + (y - 1.1) * ny) / length
 
@@ -136,3 +210,12 @@ DISTANCE = {
     "star": _star,
     "cross": _cross,
 }
+AREA = {
+    "circle": math.pi * 0.95**2,
+    "ring": math.pi * (1 - 0.5**2),
+    "square": 1.64**2,
+    "triangle": 3 * math.sqrt(3) * 0.52**2,
+    "star": 5 * 1.1 * NOTCH * math.sin(math.pi / 5),
+    "cross": 2 * 2 * 0.68 - 0.68**2,
+}
+"""Of a shape of radius 1."""

@@ -56,6 +56,8 @@ class LoopConfig:
 class TrainConfig(BaseModel):
     """One run: data, ablation switches and the three stages.
 
+    ``world``: which of the built-in ones. 2 has long clips: of each, training sees a window of ``num_frames`` from any
+    place in its first ``horizon`` frames; unless said otherwise these become 48 and 144.
     ``clips``: how many clips of the built-in world; None = 65,536 on a GPU, 2,048 on a CPU.
     ``ref_noise``: distribution of the noise level on the references that the adapters see; what the mask copies stays
     clean. ``first_frame_share``: share of training targets that are first frames (no references, no anchor);
@@ -70,6 +72,8 @@ class TrainConfig(BaseModel):
 
     preset: Literal["shapes", "paper"]
     data: str = "builtin"
+    world: Literal[1, 2] = 1
+    horizon: int | None = None
     mask: bool = True
     anchor: bool = True
     clips: int | None = None
@@ -152,6 +156,8 @@ def paper() -> TrainConfig:
     )
 
 
+LONG = {"num_frames": 48, "horizon": 144}
+"""What ``world: 2`` brings, where nothing else is given."""
 PRESETS = {"shapes": shapes, "paper": paper}
 
 
@@ -160,6 +166,7 @@ def load_config(preset: str, file: str | Path | None = None, **changes: Any) -> 
     if preset not in PRESETS:
         raise UserError(f"preset is {preset!r}; {closest(preset, PRESETS)}")
     values = PRESETS[preset]().model_dump()
+    given: dict[str, Any] = {}
     if file is not None:
         try:
             given = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
@@ -168,7 +175,10 @@ def load_config(preset: str, file: str | Path | None = None, **changes: Any) -> 
         if not isinstance(given, dict):
             raise UserError(f"config {file} must be a mapping of settings to values")
         values = _merge(values, given, str(file))
+    given |= {k: v for k, v in changes.items() if v is not None}
     values |= {k: v for k, v in changes.items() if v is not None}
+    if values["world"] == 2:
+        values |= {k: v for k, v in LONG.items() if given.get(k) is None}
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from artv.autoencoder import encode_frames
 from artv.data.clips import ClipFiles, batches
 from artv.data.latents import LatentCache
-from artv.data.shapes import ShapesWorld
+from artv.data.shapes_long import WORLDS
 from artv.data.shard_index import ShardIndex, claim_shards, is_shards, read_index
 from artv.data.shards import LatentStream, digest, write_shards
 from artv.errors import UserError
@@ -112,9 +113,11 @@ class Clips:
             for frames, captions in batches(torch.utils.data.Subset(self.files, chosen), few):
                 yield frames.to(device), captions
             return
-        world = ShapesWorld("train", config.seed, config.num_frames, config.size, config.fps)
+        world = WORLDS[config.world]("train", config.seed, config.num_frames, config.size, config.fps)
         for k in range(0, len(chosen), CHUNK):
-            batch = world.batch(chosen[k : k + CHUNK], device=device)
+            some = chosen[k : k + CHUNK]
+            start = world.starts(np.array(some, np.uint64), config.horizon)
+            batch = world.batch(some, device=device, start=start)
             yield batch.frames, batch.captions
 
     def load(self, limit: int) -> tuple[Tensor, list[str]]:
@@ -144,7 +147,8 @@ def _claim(out: Path, config: TrainConfig) -> None:
     if file.exists():
         stored = json.loads(file.read_text(encoding="utf-8"))
         for key in settings:
-            ours, theirs = (_without_limits(x.get(key)) for x in (settings, stored))
+            default = TrainConfig.model_fields[key].default  # a run may be older than a setting
+            ours, theirs = (_without_limits(x.get(key, default)) for x in (settings, stored))
             if ours != theirs:
                 raise UserError(
                     f"{out} was trained with {key} = {theirs}, not {ours}; use the same settings, or another --out"
@@ -191,7 +195,7 @@ def make_latents(
 ) -> None:
     """Writes what is missing of the run's latents, or checks that those which it was given suit it."""
     index = ShardIndex(
-        data=Path(config.data).name,
+        data=Path(config.data).name + (f" {config.world} to {config.horizon}" if config.world != 1 else ""),
         clips=clips.count,
         num_frames=config.num_frames,
         size=config.size,

@@ -23,7 +23,7 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 from artv_eval.files.decoding import Window
 from artv_eval.protocols.msrvtt import read_msrvtt
-from artv_eval.protocols.shapes import ShapesSource
+from artv_eval.protocols.shapes import NUMBERS, ShapesSource
 from artv_eval.protocols.sources import Source
 from artv_eval.protocols.ucf101 import read_ucf101
 from artv_eval.protocols.videos import VideoSource
@@ -45,7 +45,7 @@ class Prompts(_Part):
     given as ``sentences``), ``random-caption`` (one a video, drawn with seed 0), ``all-captions``.
     """
 
-    dataset: Literal["shapes", "ucf101", "msrvtt"]
+    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt"]
     split: Literal["train", "test", "all"]
     text: Literal["caption", "class-name", "class-sentence", "random-caption", "all-captions"]
     number: int = Field(ge=1)
@@ -67,7 +67,7 @@ class Reference(_Part):
     ``first``: index of the first clip (shapes). ``digest``: of the list of files, if the card pins it.
     """
 
-    dataset: Literal["shapes", "ucf101", "msrvtt"]
+    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt"]
     split: Literal["train", "test", "all"]
     number: int | None = Field(default=None, ge=2)
     which: Which = "first"
@@ -210,8 +210,8 @@ class Protocol:
 
 
 def _source(card: Card, dataset: str, root: str | None, sentences: str | None) -> Source:
-    if dataset == "shapes":
-        return ShapesSource(card)
+    if dataset in NUMBERS:
+        return ShapesSource(card, dataset)
     read = {"ucf101": read_ucf101, "msrvtt": read_msrvtt}[dataset]
     return VideoSource(card, dataset, None if root is None else Path(root), sentences, read)
 
@@ -289,6 +289,11 @@ def from_yaml(path: str, *, root: str | None = None, sentences: str | None = Non
 def shapes_1() -> Protocol:
     """Factory of ``shapes@1``: the synthetic world, first frame given."""
     return load("shapes@1")
+
+
+def shapes_2() -> Protocol:
+    """Factory of ``shapes@2``: the synthetic world for long clips, first frame given."""
+    return load("shapes@2")
 
 
 def ucf101_videopoet(root: str | None = None, sentences: str | None = None) -> Protocol:

@@ -1,4 +1,4 @@
-"""The shapes world as a source: clips are rendered when they are asked for, and only the last few are kept.
+"""The shapes worlds as a source: clips are rendered when they are asked for, and only the last few are kept.
 
 Shape suffixes: T frames, H W pixels.
 """
@@ -11,15 +11,22 @@ from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.protocols.sources import Lazy, blank, request_seed
 
-CHUNK, KEPT = 64, 8  # clips rendered at once, and how many such chunks are kept
+FRAMES, KEPT = 1024, 8  # frames rendered at once, and how many such chunks are kept
+
+NUMBERS = {"shapes": 1, "shapes-long": 2}
+"""A card's ``dataset`` → number of the world."""
+
+
+def _at_once(frames: int) -> int:
+    return max(1, FRAMES // frames)
 
 
 class ShapesSource:
-    """The synthetic world: prompts are clips 0, 1, … of a split, references those from ``reference.first`` on."""
+    """A synthetic world: prompts are clips 0, 1, … of a split, references those from ``reference.first`` on."""
 
-    def __init__(self, card: Any):
-        self.card = card
-        if card.prompts.dataset == "shapes" and card.prompts.text != "caption":
+    def __init__(self, card: Any, dataset: str):
+        self.card, self.number = card, NUMBERS[dataset]
+        if card.prompts.dataset in NUMBERS and card.prompts.text != "caption":
             raise UserError(f"protocol {card.name}: prompts.text is {card.prompts.text!r}; shapes has captions only")
         if card.frames.height != card.frames.width:
             raise UserError(
@@ -33,16 +40,21 @@ class ShapesSource:
             )
         self._chunk = lru_cache(maxsize=KEPT)(self._render)
 
-    def _render(self, split: str, frames: int, chunk: int) -> Any:
-        from artv.data.shapes import ShapesWorld
+    def world(self, split: str, frames: int) -> Any:
+        """The card's world."""
+        from artv.data.shapes_long import WORLDS
 
         want = self.card.frames
         fps = (want.fps or 8.0) / want.stride
-        world = ShapesWorld(split, seed=0, num_frames=frames, size=want.height, fps=fps)
-        return world.batch(range(chunk * CHUNK, (chunk + 1) * CHUNK))
+        return WORLDS[self.number](split, seed=0, num_frames=frames, size=want.height, fps=fps)
+
+    def _render(self, split: str, frames: int, chunk: int) -> Any:
+        few = _at_once(frames)
+        return self.world(split, frames).batch(range(chunk * few, (chunk + 1) * few))
 
     def _clip(self, split: str, frames: int, index: int) -> tuple[Any, int]:
-        return self._chunk(split, frames, index // CHUNK), index % CHUNK
+        few = _at_once(frames)
+        return self._chunk(split, frames, index // few), index % few
 
     def requests(self, number: int, frames: int, seed: int) -> Sequence[ClipRequest]:
         """Caption, first frame, ground truth and labels of the first test clips."""
@@ -54,6 +66,9 @@ class ShapesSource:
         return Lazy(number, lambda i: self._request(i, frames, seed))
 
     def _request(self, index: int, frames: int, seed: int) -> ClipRequest:
+        from artv.data.shapes import LABELS
+        from artv.data.shapes_truth import ShapesTruth
+
         batch, row = self._clip(self.card.prompts.split, frames, index)
         real = batch.frames[row].permute(0, 2, 3, 1).contiguous().numpy()
         want = self.card.frames
@@ -67,11 +82,13 @@ class ShapesSource:
             fps=(want.fps or 8.0) / want.stride,
             first_frame=real[0] if self.card.first_frame else None,
             real=real,
-            labels={
+            labels={  # what is in the clip, and all that is known of every frame
                 "colour": batch.colour[row].numpy(),
                 "shape": batch.shape[row].numpy(),
                 "motion_label": batch.motion_label[row].numpy(),
                 "motion": batch.motion[row].numpy(),
+                "truth": ShapesTruth(self.world(self.card.prompts.split, frames), index),
+                **{name: bool(getattr(batch, name)[row]) for name in LABELS},
             },
         )
 

@@ -56,7 +56,7 @@ def blank(card: Any, frames: int) -> Callable[[int], ClipRequest]:
     want = card.frames
     fps = float(want.fps or 0)
     # the user's own files differ from machine to machine; clips that we make are known by their card
-    labels = {"reference": (card.hash, frames)} if card.reference.dataset == "shapes" else {}
+    labels = {"reference": (card.hash, frames)} if card.reference.dataset.startswith("shapes") else {}
     return lambda i: ClipRequest(
         index=i,
         prompt="",

@@ -15,7 +15,15 @@ from artv_eval.files.decoding import Window, read_window
 from artv_eval.protocols.cards import cards, load, read_card, shapes_1
 from artv_eval.protocols.videos import words_of
 
-NAMES = ("ucf101@videopoet", "ucf101@lavie", "ucf101@stylegan-v", "msrvtt@lavie", "msrvtt@videopoet", "shapes@1")
+NAMES = (
+    "ucf101@videopoet",
+    "ucf101@lavie",
+    "ucf101@stylegan-v",
+    "msrvtt@lavie",
+    "msrvtt@videopoet",
+    "shapes@1",
+    "shapes@2",
+)
 
 
 def video(path, frames=20, height=24, width=32, value=None, fps=25.0):
