@@ -156,7 +156,7 @@ def write_shapes(
                 if kept.get(clip.name, caption) != caption:
                     raise UserError(
                         f"{out} holds clips of another world: {clip.name} is captioned {kept[clip.name]!r} there and "
-                        f"{caption!r} with --world {world} --split {split} --seed {seed}; give another folder with --out"
+                        f"{caption!r} with --world {world} --split {split} --seed {seed}; give another --out"
                     )
                 _write_one(clip, frames.permute(0, 2, 3, 1).numpy(), motion.numpy(), drawn.fps)
                 if clip.name not in kept:
