@@ -1,6 +1,15 @@
-"""``python -m artv`` and ``accelerate launch -m artv train …``."""
+"""``artv``, ``python -m artv`` and ``accelerate launch -m artv train …``."""
 
-from artv.cli import main
+from artv.ending import one_line
+
+
+def main() -> None:
+    """Entry point: Ctrl-C is heard from here on, and everything else is imported then."""
+    with one_line("artv"):
+        from artv.cli import main as command
+
+        command()
+
 
 if __name__ == "__main__":
     main()

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from artv.ending import raise_if_asked
+
 
 class _Lines:
     """For logs: at most a line every ten seconds."""
@@ -13,6 +15,7 @@ class _Lines:
         self.name, self.total, self.last = name, total, 0.0
 
     def update(self, done: int, note: str = "") -> None:
+        raise_if_asked()
         if time.monotonic() - self.last > 10 or done >= self.total:
             self.last = time.monotonic()
             print(f"{self.name}: {done}/{self.total} {note}", file=sys.stderr, flush=True)
@@ -23,6 +26,7 @@ class _Bar:
         self.progress, self.task = progress, task
 
     def update(self, done: int, note: str = "") -> None:
+        raise_if_asked()
         self.progress.update(self.task, completed=done, note=note)
 
 

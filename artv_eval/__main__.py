@@ -1,6 +1,15 @@
-"""``python -m artv_eval``, the same as ``artv-eval``."""
+"""``artv-eval`` and ``python -m artv_eval``."""
 
-from artv_eval.cli import main
+from artv.ending import one_line
+
+
+def main() -> None:
+    """Entry point: Ctrl-C is heard from here on, and everything else is imported then."""
+    with one_line("artv-eval"):
+        from artv_eval.cli import main as command
+
+        command()
+
 
 if __name__ == "__main__":
     main()

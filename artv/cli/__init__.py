@@ -1,8 +1,6 @@
 """The command ``artv``: data, train, sample. Commands import torch when they run, so that ``--help`` is quick."""
 
-import errno
 import os
-import sys
 
 import typer
 
@@ -10,7 +8,7 @@ from artv.cli.application import lenient_output, run
 from artv.cli.data import data
 from artv.cli.sample import sample
 from artv.cli.train import train
-from artv.errors import UserError, WorkFailed
+from artv.ending import one_line
 
 SPIN = "20000"
 """Turns that an idle OpenMP thread spins: the default, forever, is ruinous when something else wants the core."""
@@ -32,19 +30,5 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     lenient_output()
-    try:
+    with one_line("artv"):
         run(app, name="artv")
-    except UserError as error:
-        _end(2, str(error))
-    except WorkFailed as error:
-        _end(1, str(error))
-    except OSError as error:
-        full = " (disk full)" if error.errno == errno.ENOSPC else ""
-        _end(1, f"{error.strerror or error}{full}: {error.filename or 'while writing'}; what was finished is kept")
-    except KeyboardInterrupt:
-        _end(130, "interrupted; run the same command again to continue")
-
-
-def _end(code: int, message: str) -> None:
-    print(f"artv: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)

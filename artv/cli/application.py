@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 import typer
 
+from artv.ending import printable
+
 CLICK_EXCEPTION: Any = typer.BadParameter.mro()[2]
 """click's base of all mistakes in options, which lives elsewhere in some versions of typer."""
 
@@ -34,7 +36,9 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str, 
     except CLICK_EXCEPTION as error:
         print(_in_one_line(error, name), file=sys.stderr)
         sys.exit(error.exit_code)
-    except typer.Abort:
+    except typer.Abort as error:
+        if isinstance(error.__cause__, EOFError):  # of a damaged file: nobody asked for an end
+            raise error.__cause__ from None
         raise KeyboardInterrupt from None
     if code == 130:
         raise KeyboardInterrupt
@@ -46,4 +50,4 @@ def _in_one_line(error: Any, name: str) -> str:
         return error.format_message()
     command = error.ctx.command_path if getattr(error, "ctx", None) else name
     message = " ".join(error.format_message().split()).rstrip(".?")
-    return f"{command}: {message[:1].lower()}{message[1:]}; see {command} --help"
+    return printable(f"{command}: {message[:1].lower()}{message[1:]}; see {command} --help")

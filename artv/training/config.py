@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artv.config import PRESETS as NETWORKS
 from artv.config import ModelConfig
 from artv.errors import UserError, closest
+from artv.yaml_files import read_yaml
 
 ENCODERS = ("autoencoder", "text_encoder")
 STAGES = (*ENCODERS, "model")
@@ -168,12 +168,7 @@ def load_config(preset: str, file: str | Path | None = None, **changes: Any) -> 
     values = PRESETS[preset]().model_dump()
     given: dict[str, Any] = {}
     if file is not None:
-        try:
-            given = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"config {file}: {str(error).splitlines()[0]}") from None
-        if not isinstance(given, dict):
-            raise UserError(f"config {file} must be a mapping of settings to values")
+        given = read_yaml(file, "config")
         values = _merge(values, given, str(file))
     given |= {k: v for k, v in changes.items() if v is not None}
     values |= {k: v for k, v in changes.items() if v is not None}

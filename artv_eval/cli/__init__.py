@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import typer
 
 from artv.cli.application import lenient_output, run
+from artv.ending import one_line
 from artv_eval.cli import doctor, efficiency, plugins, protocols, report, score, sensitivity, sweep
 from artv_eval.cli.completion import take_options
-from artv_eval.errors import Interrupted, UserError, WorkFailed, describe_os_error
+from artv_eval.errors import UserError
 from artv_eval.plugins.manager import PluginManager, PluginOptions
 
 COMPLETING = "_ARTV_EVAL_COMPLETE"  # set by the shell's completion script
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # whatever is not here is a status with the command that fetches it: nothing is downloaded in mid-run
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     lenient_output()
-    try:
+    with one_line("artv-eval"):
         if COMPLETING in os.environ:
             run(app, [], name="artv-eval", obj=take_options(os.environ, plugin_options))
         options, rest = plugin_options(sys.argv[1:] if arguments is None else arguments)
@@ -76,18 +77,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
             plugins.print_list(PluginManager(options), as_json="--json" in rest)
             return
         run(app, rest, name="artv-eval", obj=options)
-    except UserError as error:
-        _stop(2, str(error))
-    except WorkFailed as error:
-        _stop(1, str(error))
-    except Interrupted as error:
-        _stop(130, str(error))
-    except OSError as error:
-        _stop(1, describe_os_error(error))
-    except KeyboardInterrupt:
-        _stop(130, "interrupted; run the same command again")
-
-
-def _stop(code: int, message: str) -> None:
-    print(f"artv-eval: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)

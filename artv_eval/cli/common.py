@@ -4,11 +4,11 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import typer
 
+from artv.ending import printable
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.results.rows import Results
 
@@ -86,7 +86,7 @@ def quiet_stdout() -> Iterator[None]:
 
 def say(text: str) -> None:
     """A line for the user, on stderr."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 def read_settings(path: str | None, assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -96,20 +96,14 @@ def read_settings(path: str | None, assignments: Sequence[str]) -> dict[str, dic
         UserError: the file is missing, is no YAML, or has another form; a ``--set`` has another form.
     """
     from artv.errors import UserError
+    from artv.yaml_files import read_yaml
     from artv_eval.plugins.recipe import parse_assignments
 
     settings: dict[str, dict[str, Any]] = {}
     if path is not None:
-        import yaml
-
-        try:
-            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except FileNotFoundError:
-            raise UserError(f"settings file {path!r} does not exist") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"settings file {path!r} is no YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(loaded, Mapping) or not all(isinstance(fields, Mapping) for fields in loaded.values()):
-            raise UserError(f"settings file {path!r} must hold component: {{field: value}} and nothing else")
+        loaded = read_yaml(path, "settings file")
+        if not all(isinstance(fields, Mapping) for fields in loaded.values()):
+            raise UserError(f"settings file {path} must hold component: {{field: value}} and nothing else")
         settings = {str(component): dict(fields) for component, fields in loaded.items()}
     for component, fields in parse_assignments(assignments).items():
         settings.setdefault(component, {}).update(fields)

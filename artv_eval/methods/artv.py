@@ -87,6 +87,9 @@ class ArtV:
 
         A clip whose latent does not stay finite is a :class:`FailedClip`; the others are what they would be without it.
         """
+        if len(requests) == 1 and self.device == "cpu":
+            # a batch of one takes other products, which round otherwise: it would be another clip by a grey level
+            return self.generate([*requests, *requests])[:1]
         pipe, images = load_pipeline(self.checkpoint, self.device), self._images(requests)
         if not self._warm and self.device.partition(":")[0] in self.warmed_devices:
             steps = min(self.settings["steps"] or 4, 4)

@@ -128,6 +128,8 @@ def find_files(folders: Sequence[Path]) -> list[Plugin]:
         if not folder.is_dir():
             raise UserError(f"--plugins-dir is {str(folder)!r}, which is no folder; give one that holds *.py plugins")
         for path in sorted(folder.glob("[!_]*.py")):
+            if path.name.startswith(".") or not path.is_file():  # an editor's lock, a link to nothing, a folder
+                continue
             digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
             found.append(
                 Plugin(

@@ -144,9 +144,11 @@ class Typed(str):
         """The value as YAML reads it."""
         import yaml
 
+        from artv.yaml_files import parse_yaml
+
         try:
-            return yaml.safe_load(self)
-        except yaml.YAMLError:
+            return parse_yaml(str(self))
+        except (yaml.YAMLError, ValueError):
             return str(self)
 
 

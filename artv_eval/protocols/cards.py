@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artv.errors import UserError, closest
+from artv.yaml_files import read_yaml
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
@@ -224,18 +224,9 @@ def cards() -> dict[str, Path]:
 def read_card(path: str | Path) -> Card:
     """Reads a card. Raises UserError with the file and the field that is wrong."""
     path = Path(path)
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError:
-        raise UserError(f"protocol card {path} does not exist") from None
-    except OSError as error:
-        raise UserError(f"protocol card {path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"protocol card {path} is no YAML: {' '.join(str(error).split())[:160]}") from None
-    if values is None:
+    values = read_yaml(path, "protocol card")
+    if not values:
         raise UserError(f"protocol card {path} is empty; begin with: artv-eval protocols show shapes@1 > {path.name}")
-    if not isinstance(values, dict):
-        raise UserError(f"protocol card {path} holds a {type(values).__name__}; it must be fields and values")
     try:
         card = Card.model_validate(values)
     except ValidationError as error:
@@ -247,17 +238,6 @@ def read_card(path: str | Path) -> Card:
             "larger transform.shorter_side, or a smaller crop"
         )
     return card
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a field is given once: of two, PyYAML takes the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if names.count(key.value) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def _explain(error: ValidationError) -> str:
