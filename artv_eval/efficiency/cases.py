@@ -8,7 +8,7 @@ Shape suffixes: B frames × branches, T frames, C latent channels, h w latent si
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,21 @@ from artv_eval.efficiency.paper import TABLE_2, TRAINING, Published, Training
 
 STEP = 500  # the timestep of every measured evaluation; cost does not depend on it
 Inputs = Callable[[nn.Module, int, int, int], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsPublished:
+    """How the published speed and memory of a method most plausibly were taken (docs/paper.md): ``--setting paper``.
+
+    Args:
+        attention: ``written`` out as diffusers 0.15 did it, or ``efficient``, which never holds its matrix.
+        frames_together: whether memory is that of all frames at once, though the method takes them one by one.
+        companions: whether the text encoder and the autoencoder are in memory too.
+    """
+
+    attention: Literal["written", "efficient"] = "written"
+    frames_together: bool = True
+    companions: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +55,7 @@ class Case:
         companions: the text encoder and the autoencoder that a clip needs too.
         published: the paper's values by resolution.
         training: the paper's training columns.
+        as_published: how the paper's speed and memory were taken.
     """
 
     name: str
@@ -52,6 +68,7 @@ class Case:
     companions: "Companions | None" = None
     published: dict[int, Published] = field(default_factory=dict)
     training: Training | None = None
+    as_published: AsPublished = AsPublished()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +127,7 @@ def artv_inputs(module: nn.Module, resolution: int, frames: int, branches: int) 
     with torch.no_grad():
         maps = [[m.expand(B, -1, -1, -1).contiguous() for m in network.adapter(anchor)] for network in networks]
     z = like(module, B, 4, side, side)
-    alpha = torch.full((), float(model.schedule.alphas_cumprod[STEP]), device=z.device)
+    alpha = model.schedule.alphas_cumprod[STEP].float().to(z.device)
     text = like(module, B, 77, model.sizes.dynamic.text_dim)
     refs = like(module, B, model.sizes.num_refs, 4, side, side)
     return z, torch.full((B,), STEP, device=z.device), text, refs, maps, alpha.sqrt(), (1 - alpha).sqrt()
@@ -178,6 +195,7 @@ def artv() -> Case:
         companions=STABLE_DIFFUSION,
         published=TABLE_2["artv"],
         training=TRAINING["artv"],
+        as_published=AsPublished(attention="efficient", companions=True),
     )
 
 

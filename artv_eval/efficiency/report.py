@@ -38,6 +38,7 @@ _COLUMNS: dict[str, tuple[Callable[[Row], Any], int]] = {
     "ratio batch/s": (lambda row: row["throughput_batch_s_ratio"], 2),
     "GiB/forward": (lambda row: row["memory_gb"], 2),
     "GB held": (lambda row: in_gb(row["memory_reserved_gb"]), 2),
+    "simulated GB": (lambda row: row["memory_simulated_gb"], 2),
     "paper GB": (_paper("memory_gb"), 2),
     "ratio GB": (lambda row: row["memory_gb_ratio"], 2),
     "ms/evaluation": (lambda row: row["evaluation_ms"], 1),

@@ -13,7 +13,8 @@ from artv.progress import quiet_loading
 from artv_eval.efficiency.cases import Case, Companions
 from artv_eval.efficiency.cuda import Peak, Timing, clocks, in_gb, release, time_calls, unless_out_of_memory
 from artv_eval.efficiency.flops import Macs, count_macs
-from artv_eval.efficiency.settings import DTYPES, attention_of, prepare, runner
+from artv_eval.efficiency.live_bytes import peak_bytes
+from artv_eval.efficiency.settings import prepare, runner, running, weights_of
 from artv_eval.efficiency.training import measure_training
 
 GIGA, PETA = 1e9, 1e15
@@ -45,7 +46,7 @@ def _measure_case(case: Case, plan: Plan) -> Iterator[dict[str, Any]]:
     with torch.device("meta"):
         skeleton = case.build().eval()
     parameters = sum(p.numel() for p in skeleton.parameters()) / 1e6
-    module = unless_out_of_memory(lambda: _on_gpu(case.build, plan)) if plan.device == "cuda" else None
+    parts = unless_out_of_memory(lambda: _parts(case, plan)) if plan.device == "cuda" else None
     for resolution in plan.resolutions:
         row = {
             "method": case.name,
@@ -57,15 +58,16 @@ def _measure_case(case: Case, plan: Plan) -> Iterator[dict[str, Any]]:
             "params_m": round(parameters, 3),
             **_counts(case, skeleton, resolution, plan.frames),
             **_EMPTY,
+            "memory_simulated_gb": simulated_gb(case, resolution, plan.frames) if plan.setting == "paper" else None,
             **_published(case, resolution, plan.frames),
             "status": "needs a GPU" if plan.device != "cuda" else "ok",
             **versions(plan.device),
         }
         if plan.device == "cuda":
-            row |= _speeds(case, module, resolution, plan)
+            row |= _speeds(case, parts[0] if parts else None, resolution, plan)
         row |= _ratios(row)
         yield row
-    del module
+    del parts
     if plan.device == "cuda":
         release()
 
@@ -91,9 +93,28 @@ _EMPTY = dict.fromkeys(
 )
 
 
-def _on_gpu(build: Callable[[], Any], plan: Plan) -> Any:
+def _parts(case: Case, plan: Plan) -> list[Any]:
+    """The networks of one evaluation, and after them what lies beside them in memory."""
+    beside = case.companions if plan.setting == "paper" and case.as_published.companions else None
+    builds = [case.build, *([beside.text_encoder, beside.autoencoder] if beside else [])]
+    return [_on_gpu(build, plan, case.as_published.attention) for build in builds]
+
+
+def _on_gpu(build: Callable[[], Any], plan: Plan, attention: str) -> Any:
     with torch.device("cuda"), quiet_loading():
-        return prepare(build().to(DTYPES[plan.dtype]).eval().requires_grad_(False), plan.setting)
+        return prepare(build().to(weights_of(plan.setting, plan.dtype)).eval(), plan.setting, attention)
+
+
+def simulated_gb(case: Case, resolution: int, frames: int) -> float:
+    """10⁹ bytes that are alive at the peak of one forward of setting ``paper``, counted without a device."""
+    how = case.as_published
+    together = frames if how.frames_together else case.frames_per_forward or frames
+    peak = peak_bytes(case.build, lambda it: case.inputs(it, resolution, together, 1), attention=how.attention)
+    if how.companions and case.companions is not None:
+        with torch.device("meta"):
+            beside = [case.companions.text_encoder(), case.companions.autoencoder()]
+        peak += sum(p.numel() * 4 for network in beside for p in network.parameters())
+    return peak / GIGA
 
 
 def forward_macs(case: Case, skeleton: Any, resolution: int, frames: int) -> Macs:
@@ -141,10 +162,11 @@ def _speeds(case: Case, module: Any, resolution: int, plan: Plan) -> dict[str, A
     if module is None:
         return {"status": "out of memory: the weights alone"}
     at_once = case.frames_per_forward or plan.frames
+    together = plan.frames if plan.setting == "paper" and case.as_published.frames_together else at_once
 
     def forward(frames: int, branches: int, repeats: int = plan.repeats) -> tuple[Timing | None, Peak] | None:
         def work() -> tuple[Timing | None, Peak]:
-            with torch.no_grad(), attention_of(plan.setting):
+            with running(plan.setting, case.as_published.attention):
                 run = runner(module, case.inputs(module, resolution, frames, branches), plan.setting)
                 return time_calls(run.call, repeats) if repeats else None, run.peak()
 
@@ -154,7 +176,7 @@ def _speeds(case: Case, module: Any, resolution: int, plan: Plan) -> dict[str, A
 
     values: dict[str, Any] = {}
     batch = forward(plan.frames, 1)
-    single = batch if at_once == plan.frames else forward(at_once, 1, repeats=0)
+    single = batch if together == plan.frames else forward(together, 1, repeats=0)
     evaluation = forward(at_once, case.branches)
     if batch and batch[0]:
         timing = batch[0]
@@ -194,11 +216,12 @@ def _companion_seconds(case: Case, resolution: int, plan: Plan) -> tuple[float, 
     """(the text encoder for prompt and empty prompt, the decoder for one frame), eager."""
     if case.companions is None:
         return 0.0, 0.0
-    text_encoder = _on_gpu(case.companions.text_encoder, plan)
-    autoencoder = _on_gpu(case.companions.autoencoder, plan)
+    attention = case.as_published.attention
+    text_encoder = _on_gpu(case.companions.text_encoder, plan, attention)
+    autoencoder = _on_gpu(case.companions.autoencoder, plan, attention)
     ids = case.companions.text_inputs(text_encoder)
     latent = case.companions.latent(autoencoder, resolution)
-    with torch.no_grad(), attention_of(plan.setting):
+    with running(plan.setting, attention):
         text = time_calls(lambda: text_encoder(*ids), plan.repeats)
         decode = time_calls(lambda: autoencoder.decode(latent), plan.repeats)
     return text.median_s, decode.median_s

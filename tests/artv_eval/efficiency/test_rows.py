@@ -16,11 +16,11 @@ from artv.errors import UserError
 from artv_eval.cli.efficiency import choose_device, efficiency, parse_resolutions
 from artv_eval.efficiency import cuda
 from artv_eval.efficiency import rows as efficiency_rows
-from artv_eval.efficiency.cases import CASES, Case, find_cases, like
+from artv_eval.efficiency.cases import CASES, AsPublished, Case, Companions, find_cases, like
 from artv_eval.efficiency.paper import Published
 from artv_eval.efficiency.report import FORMATS, grid, render
 from artv_eval.efficiency.rows import Plan, measure
-from artv_eval.efficiency.settings import Run, check_setting
+from artv_eval.efficiency.settings import Run, check_setting, prepare, weights_of
 
 INTERFACE = {
     *("method", "resolution", "frames", "device", "dtype", "setting", "params_m", "flops_g", "flops_full_g"),
@@ -102,7 +102,7 @@ def test_command_prints_one_json_document():
         (["--method", "modelscop"], "not installed; did you mean modelscope"),
         (["--dtype", "int3"], "dtype is 'int3'"),
         (["--setting", "turned"], "did you mean tuned"),
-        (["--setting", "paper", "--dtype", "bf16"], "float32"),
+        (["--setting", "paper", "--dtype", "bf16"], "float16 autocast"),
         (["--format", "jsn"], "did you mean json"),
         (["--device", "tpu"], "'tpu'; it must be one of cuda, cpu, meta"),
         (["--repeats", "3"], "at least 20"),
@@ -130,8 +130,11 @@ def test_resolutions():
         parse_resolutions("-64")
 
 
-def test_paper_setting_is_float32():
-    assert check_setting("paper", None) == "fp32"
+def test_paper_setting_is_float16_autocast_of_float32_weights():
+    assert check_setting("paper", None) == check_setting("paper", "fp16") == "fp16"
+    assert weights_of("paper", "fp16") == torch.float32 and weights_of("eager", "fp16") == torch.float16
+    layer = prepare(nn.Linear(2, 2), "paper", "efficient")
+    assert layer.weight.requires_grad and not prepare(layer, "eager").weight.requires_grad
     assert check_setting("eager", None) == "bf16"
 
 
@@ -163,7 +166,7 @@ def toy_case():
 @pytest.fixture
 def pretend_gpu(monkeypatch):
     """Runs the GPU's path on the CPU: 2 ms a call, 3 GiB, and no room for more than ``room`` pixels of input."""
-    state = {"room": math.inf, "calls": 0}
+    state = {"room": math.inf, "calls": 0, "built": []}
 
     def runner(module, inputs, setting):
         if inputs[0].numel() > state["room"]:
@@ -175,7 +178,11 @@ def pretend_gpu(monkeypatch):
     def time_calls(call, repeats):
         return cuda.Timing(median_s=2e-3, low_s=1e-3, high_s=4e-3, repeats=repeats)
 
-    monkeypatch.setattr(efficiency_rows, "_on_gpu", lambda build, plan: build())
+    def on_gpu(build, plan, attention):
+        state["built"].append(build)
+        return build()
+
+    monkeypatch.setattr(efficiency_rows, "_on_gpu", on_gpu)
     monkeypatch.setattr(efficiency_rows, "runner", runner)
     monkeypatch.setattr(efficiency_rows, "time_calls", time_calls)
     monkeypatch.setattr(efficiency_rows, "clocks", lambda: {"clock_mhz": 1980.0, "max_clock_mhz": 1980.0})
@@ -208,6 +215,40 @@ def test_speeds_of_a_forward_and_of_a_clip(pretend_gpu):
     assert row["clip_s"] == pytest.approx(3 * 10 * 2e-3) and row["first_frame_s"] == pytest.approx(10 * 2e-3)
     (video,) = measure([toy_case()], Plan(resolutions=(64,), frames=4, device="cuda"))
     assert video["clip_s"] == video["first_frame_s"] == pytest.approx(10 * 2e-3)
+
+
+class Decoder(nn.Linear):
+    """Of latents (1, 4, 8, 8)."""
+
+    def __init__(self):
+        super().__init__(8, 8)
+
+    decode = nn.Linear.forward
+
+
+def test_setting_paper_measures_all_frames_and_what_lies_beside_them(pretend_gpu):
+    """ART-V's memory column holds the text encoder, the autoencoder and 16 frames at once; a step is one frame."""
+    shapes = []
+
+    def encoder():
+        return nn.Embedding(8, 4)
+
+    def inputs(module, *sizes):
+        shapes.append(sizes)
+        return frame_case().inputs(module, *sizes)
+
+    beside = Companions(
+        text_encoder=encoder,
+        text_inputs=lambda module: (torch.zeros(1, dtype=torch.long, device=module.weight.device),),
+        autoencoder=Decoder,
+    )
+    how = AsPublished(attention="efficient", companions=True)
+    case = replace(frame_case(), inputs=inputs, companions=beside, as_published=how)
+    (row,) = measure([case], Plan(resolutions=(64,), frames=4, device="cuda", setting="paper", dtype="fp16"))
+    assert pretend_gpu["built"][:3] == [case.build, encoder, Decoder]
+    assert (64, 4, 1) in shapes and (64, 1, 4) in shapes  # a batch, whose memory it is; four branches of one frame
+    weights = 4 * (4 * 4 * 9 + 4) + 4 * (8 * 4 + 8 * 8 + 8)
+    assert row["memory_simulated_gb"] * 1e9 > weights and row["memory_gb"] == 3.0 and row["setting"] == "paper"
 
 
 def test_what_does_not_fit_is_a_row_and_the_smaller_ones_still_run(pretend_gpu):
