@@ -7,6 +7,7 @@ import platform
 from typing import Any
 
 from artv.errors import UserError
+from artv_eval.api import MethodExtras, optional
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe, settings_of
@@ -90,7 +91,7 @@ def _method(manager: PluginManager, name: str) -> dict[str, Any]:
     found = _works(manager, "methods", name)
     if found["works"]:
         method = build(manager, recipe(manager, "methods", name))
-        reason = method.unavailable() if hasattr(method, "unavailable") else None
+        reason = optional(method, MethodExtras, "unavailable")()
         found |= {"works": reason is None, "reason": reason}
     return found
 

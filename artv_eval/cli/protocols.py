@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from artv_eval.api import ProtocolExtras, optional
 from artv_eval.cli.common import complete, quiet_stdout, read_settings
 from artv_eval.plugins.manager import PluginManager
 
@@ -65,9 +66,9 @@ def show(
         protocol = build(manager, protocol_recipe(manager, name, assignments.take("protocol")))
         assignments.finish()
         _check_metrics(manager, protocol)
-        card = getattr(protocol, "card", None)
+        card = optional(protocol, ProtocolExtras, "card")
         fields = card.model_dump(mode="json") if card is not None else {"name": protocol.name}
-        known = {"hash": protocol.hash, "reference_digest": getattr(protocol, "reference_digest", None)}
+        known = {"hash": protocol.hash, "reference_digest": optional(protocol, ProtocolExtras, "reference_digest")}
     if as_json:
         typer.echo(json.dumps({**fields, **known}, indent=2))
         return
@@ -85,7 +86,7 @@ def _check_metrics(manager: PluginManager, protocol: Any) -> None:
 
     fixed = Conventions.of(protocol)
     # of those not asked for, FVD and CLIPSIM stand for the metrics that take the card's extractors
-    for name in dict.fromkeys([*getattr(protocol, "metrics", ()), *fixed.by_name, "fvd", "clipsim"]):
+    for name in dict.fromkeys([*optional(protocol, ProtocolExtras, "metrics"), *fixed.by_name, "fvd", "clipsim"]):
         metric_recipe(manager, name, fixed, Assignments({}))
 
 

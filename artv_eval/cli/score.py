@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from artv_eval.api import ProtocolExtras, optional
 from artv_eval.cli.common import (
     check_above_zero,
     check_least,
@@ -148,13 +149,14 @@ def _score(
     assignments.finish()
     label, key = _label(card, changes)
     keys = {name: digest([key, settings])[:12] for name, settings in changed.items()}
-    own = _field(card, "bad_files", 0.01)
+    own = optional(card, ProtocolExtras, "bad_files")
+    fields = optional(card, ProtocolExtras, "card")
     return score_folders(
         real, fake, [metric.evaluator for metric in made if metric.status == OK], _window(card, changes, reader),
         absent={metric.name: metric.status for metric in made if metric.status != OK}, captions=texts,
         bad_files=own if changes["bad_files"] is None else changes["bad_files"], protocol=label,
         protocol_hash=key, hashes=keys,
-        real_which=getattr(_field(card, "reference", None), "which", None),
+        real_which=fields.reference.which if fields else None,
         cache=default_cache() if cache else None, workers=WORKERS if workers is None else workers, timeout=timeout,
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
@@ -187,14 +189,11 @@ def _metrics(
     return card, made, {name: change for name, change in zip(names, changes, strict=True) if change is not None}
 
 
-def _field(card: Any, name: str, default: Any) -> Any:
-    return getattr(getattr(card, "card", None), name, default)
-
-
 def _window(card: Any, changes: dict[str, Any], reader: str) -> Any:
     from artv_eval.files.decoding import Window
 
-    own = _field(card, "frames", None)
+    fields = optional(card, ProtocolExtras, "card")
+    own = fields.frames if fields else None
     first = None if own is not None else card.requests(num=1)[0]
     return Window(
         frames=changes["frames"] or (own.number if own else first.num_frames if first else 16),

@@ -18,6 +18,7 @@ from artv.errors import UserError, closest
 from artv.networks import ArtVModel
 from artv.networks.conditional_unet import Features
 from artv.samplers import SAMPLERS, count_evaluations
+from artv_eval.api import MethodExtras, optional
 from artv_eval.efficiency.paper import TABLE_2, TRAINING, Published, Training
 
 STEP = 500  # the timestep of every measured evaluation; cost does not depend on it
@@ -234,7 +235,7 @@ def _registered(name: str, manager: Any) -> Case:
     methods = list(manager.names("methods")) if manager is not None else []
     if name not in methods and "/" not in name:
         raise UserError(f"method {name!r} is not installed; {closest(name, {*CASES, *methods})}")
-    make = getattr(manager.target(manager.find("methods", name)), "efficiency_case", None)
+    make = optional(manager.target(manager.find("methods", name)), MethodExtras, "efficiency_case")
     if make is None:
         raise UserError(
             f"method {name!r} has no efficiency_case(), so it cannot be measured; choose {', '.join(CASES)}"

@@ -28,6 +28,7 @@ from typing import IO, Any
 import numpy as np
 
 from artv.errors import UserError
+from artv_eval.api import ReaderExtras, optional
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm")
 WORKER = [sys.executable, "-m", "artv_eval.files.decoding"]
@@ -83,7 +84,7 @@ def read_window(path: Path, window: Window, seed: int = 0) -> Decoded:
     place = {"first": 0, "centre": spare // 2, "random": int(np.random.default_rng(seed).integers(spare + 1))}
     start = place[window.which]
     frames = read_frames(path, video, available[start : start + span : window.stride])
-    used = getattr(video, "used", window.reader)
+    used = optional(video, ReaderExtras, "used") or window.reader
     return Decoded(path=path, frames=_transformed(frames, window), fps=video.fps, reader=used)
 
 

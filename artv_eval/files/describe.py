@@ -26,7 +26,7 @@ import numpy as np
 from artv.data.readers import VERSION
 from artv.errors import UserError, WorkFailed
 from artv.files import check_regular
-from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
+from artv_eval.api import ClipRequest, ClipSet, Evaluator, EvaluatorExtras, ExtractorExtras, GeneratedClip, optional
 from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
@@ -307,8 +307,8 @@ def _content(file: Path) -> str:
 
 
 def _on_gpu(evaluator: Evaluator) -> bool:
-    features = getattr(evaluator, "features", None)
-    return str(getattr(features, "device", "cpu")).startswith("cuda")
+    features = optional(evaluator, EvaluatorExtras, "features")
+    return str(optional(features, ExtractorExtras, "device")).startswith("cuda")
 
 
 def _facts(clip: Decoded) -> tuple[float, float, float, float]:
@@ -326,7 +326,7 @@ def check_rates(window: Window, rates: Mapping[float, Path]) -> None:
 
 def check_sizes(evaluators: Sequence[Evaluator], sizes: Mapping[tuple[int, int], Path]) -> None:
     """Raises UserError when files differ in size and a metric's transform does not make them equal."""
-    for transform in {getattr(evaluator, "transform", None) for evaluator in evaluators}:
+    for transform in {optional(evaluator, EvaluatorExtras, "transform") for evaluator in evaluators}:
         seen: dict[tuple[int, int], tuple[int, int]] = {}
         for size in sizes:
             seen.setdefault(transform.output_size(*size) if transform is not None else size, size)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
-from artv_eval.api import ClipRequest, FailedClip, GeneratedClip
+from artv_eval.api import ClipRequest, FailedClip, GeneratedClip, SettingExtras, optional
 from artv_eval.methods import checkpoints
 
 
@@ -75,8 +75,8 @@ class ArtV:
 
     def digest(self) -> str:
         """Of the weights and configurations, and of the files that components in the settings read."""
-        parts = [part.digest() for part in (self.first_frame, *self.settings.values()) if hasattr(part, "digest")]
-        return "-".join([checkpoints.digest(self.checkpoint), *parts])
+        parts = [optional(part, SettingExtras, "digest")() for part in (self.first_frame, *self.settings.values())]
+        return "-".join([checkpoints.digest(self.checkpoint), *filter(None, parts)])
 
     def preset(self) -> str:
         """``shapes`` or ``paper``, by the size of the model."""

@@ -3,14 +3,13 @@
     rows = evaluator.describe(clips)              # (n, d), one row a clip: evaluators of equal digest share cached rows
     value = evaluator.evaluate(rows, reference)   # so intervals and tests are resampling over rows
 
-The contract is :class:`artv_eval.api.Evaluator`; the classes here add what statistics and reports can use beside it.
+The contract is :class:`artv_eval.api.Evaluator`.
 
 Shape suffixes: n clips, m reference clips, d numbers a clip, R resamples, T frames, C channels, H W pixels, B batch.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -19,30 +18,18 @@ import torch
 from torch import Tensor
 
 from artv.errors import UserError
-from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.api import ClipRequest, ClipSet, Evaluator, EvaluatorExtras, GeneratedClip, optional
 
 BATCH = 16  # clips described at once
 
 
-@dataclass(frozen=True, kw_only=True)
-class MetricResult:
-    """A value over n clips, with its per-clip parts (n,) and its curve over the frame index where it has them."""
-
-    value: float
-    n: int
-    per_clip: np.ndarray | None
-    curve: np.ndarray | None
-    higher_is_better: bool | None
-
-
-class Evaluator(ABC):
-    """A metric as the harness sees it. ``digest`` names all that :meth:`describe` depends on beside the clips."""
+class BuiltIn(EvaluatorExtras, Evaluator):
+    """A metric of the package: the contract of :class:`artv_eval.api.Evaluator` with the defaults of its extras."""
 
     name: str
     digest: str
     higher_is_better: bool | None = None
     needs: frozenset[str] = frozenset()
-    quadratic: bool = False  # a metric of the whole set that is exactly a square in it: metrics/half_samples.py
 
     @abstractmethod
     def describe(self, clips: ClipSet) -> np.ndarray:
@@ -52,28 +39,6 @@ class Evaluator(ABC):
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
         """The metric of ``rows`` (n, d), against ``reference`` (m, d) if it needs one."""
 
-    def per_clip(self, rows: np.ndarray) -> np.ndarray | None:
-        """(n,) values whose mean is the metric, or None for a metric of the whole set."""
-        return None
-
-    def curve(self, rows: np.ndarray) -> np.ndarray | None:
-        """The metric against the frame index, or None."""
-        return None
-
-    def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
-        """(R,): the metric of ``rows[index]`` for each row of indices; overridden where there is a faster way."""
-        return np.array([self.evaluate(rows[index], reference) for index in index_Rn])
-
-    def result(self, rows: np.ndarray, reference: np.ndarray | None = None) -> MetricResult:
-        """Everything about one set of clips except its interval."""
-        return MetricResult(
-            value=self.evaluate(rows, reference),
-            n=len(rows),
-            per_clip=self.per_clip(rows),
-            curve=self.curve(rows),
-            higher_is_better=self.higher_is_better,
-        )
-
     def lacks(self, what: str) -> UserError:
         """The error to raise when clips come without something this metric needs."""
         return UserError(
@@ -82,7 +47,7 @@ class Evaluator(ABC):
         )
 
 
-class SetEvaluator(Evaluator):
+class SetEvaluator(BuiltIn):
     """A metric of a whole set against a reference set: it has no per-clip parts."""
 
     needs = frozenset({"reference"})
@@ -96,7 +61,7 @@ class SetEvaluator(Evaluator):
         return reference
 
 
-class MeanEvaluator(Evaluator):
+class MeanEvaluator(BuiltIn):
     """A metric that is the mean of one value a clip. NaN marks a clip on which it is undefined; those are left out."""
 
     @abstractmethod
@@ -115,10 +80,9 @@ class MeanEvaluator(Evaluator):
 
 def curve_of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> tuple[float, ...] | None:
     """The metric against the frame index (of a window: its place), or None; of evaluators of any origin."""
-    if reference is not None and hasattr(evaluator, "curve_against"):
-        curve = evaluator.curve_against(rows, reference)
-    else:
-        curve = evaluator.curve(rows) if hasattr(evaluator, "curve") else None
+    curve = None if reference is None else optional(evaluator, EvaluatorExtras, "curve_against")(rows, reference)
+    if curve is None:
+        curve = optional(evaluator, EvaluatorExtras, "curve")(rows)
     return None if curve is None else tuple(float(value) for value in curve)
 
 

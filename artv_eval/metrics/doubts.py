@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from artv_eval.api import EvaluatorExtras, ExtractorExtras, optional
+
 ENOUGH = 20  # clips from which on intervals of means cover too; those of set metrics do so earlier: docs/metrics.md
 SHOWN = 60  # letters of a caption
 
@@ -19,7 +21,7 @@ def doubts(found: Iterable[tuple[Any, np.ndarray | None, np.ndarray | None]]) ->
     """
     lines: dict[str, dict[str, None]] = {}
     for evaluator, rows, reference in found:
-        if rows is not None and not getattr(evaluator, "is_cost", False):
+        if rows is not None and not optional(evaluator, EvaluatorExtras, "is_cost"):
             for line in _of(evaluator, rows, reference):
                 lines.setdefault(line, {})[evaluator.name] = None
     return [f"{', '.join(names)}: {line}" for line, names in lines.items()]
@@ -29,12 +31,13 @@ def caption_doubts(evaluators: Iterable[Any], captions: Iterable[str]) -> list[s
     """Lines about captions that a metric's text encoder does not see whole; metrics of one encoder share a line."""
     names: dict[Any, dict[str, None]] = {}
     for evaluator in evaluators:
-        encoder = getattr(evaluator, "clip", None)
-        if "captions" in evaluator.needs and hasattr(encoder, "unread"):
+        encoder = optional(evaluator, EvaluatorExtras, "clip")
+        if "captions" in evaluator.needs and encoder is not None:
             names.setdefault(encoder, {})[evaluator.name] = None
     lines, captions = [], list(captions) if names else []
     for encoder, metrics in names.items():
-        why = {text: unread for text in dict.fromkeys(captions) if (unread := encoder.unread(text)) is not None}
+        unread = optional(encoder, ExtractorExtras, "unread")
+        why = {text: end for text in dict.fromkeys(captions) if (end := unread(text)) is not None}
         if why:
             number, text = sum(text in why for text in captions), next(iter(why))
             shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
@@ -45,15 +48,13 @@ def caption_doubts(evaluators: Iterable[Any], captions: Iterable[str]) -> list[s
 
 def _of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> list[str]:
     lines = []
-    values = evaluator.per_clip(rows) if hasattr(evaluator, "per_clip") else None
+    values = optional(evaluator, EvaluatorExtras, "per_clip")(rows)
     n = len(rows) if values is None else int((~np.isnan(np.asarray(values, np.float64))).sum())
     if n < ENOUGH:
         lines.append(f"{n} clips are too few for the 95 % interval to be relied on; take {ENOUGH} or more")
-    if hasattr(evaluator, "covariance_samples"):
-        for side, its in (("", rows), ("reference ", reference)):
-            if its is not None:
-                number, what, dimensions = evaluator.covariance_samples(its)
-                if number < dimensions:
-                    few = f"{number} {side}{what} describe a covariance of {dimensions} dimensions"
-                    lines.append(f"{few}; compare only with the same n")
+    for side, its in (("", rows), ("reference ", reference)):
+        samples = None if its is None else optional(evaluator, EvaluatorExtras, "covariance_samples")(its)
+        if samples is not None and samples[0] < samples[2]:
+            few = f"{samples[0]} {side}{samples[1]} describe a covariance of {samples[2]} dimensions"
+            lines.append(f"{few}; compare only with the same n")
     return lines

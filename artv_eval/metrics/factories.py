@@ -7,10 +7,10 @@ card or ``--features`` says of clips, one of pictures what the card says of pict
 from typing import Any
 
 from artv.errors import UserError
+from artv_eval.api import Evaluator
 from artv_eval.features.base import AttributeClassifier, ClipClassifier, FeatureExtractor, TextImageExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.features.registry import feature as find
-from artv_eval.metrics.base import Evaluator
 
 
 def _transform(values: dict[str, Any] | None) -> Transform | None:

@@ -11,7 +11,7 @@ from scipy.special import entr, softmax
 from artv_eval.api import ClipSet
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
-from artv_eval.metrics.base import BATCH, Evaluator, batched, frames_of
+from artv_eval.metrics.base import BATCH, BuiltIn, batched, frames_of
 
 
 def inception_score(probability_nK: np.ndarray) -> float:
@@ -19,7 +19,7 @@ def inception_score(probability_nK: np.ndarray) -> float:
     return float(np.exp(entr(probability_nK.mean(0)).sum() - entr(probability_nK).sum(1).mean()))
 
 
-class InceptionScoreEvaluator(Evaluator):
+class InceptionScoreEvaluator(BuiltIn):
     """Inception Score in the harness; rows are class probabilities, (n, K)."""
 
     higher_is_better = True

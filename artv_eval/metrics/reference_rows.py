@@ -34,15 +34,11 @@ def _read(path: Path) -> np.ndarray | None:
 
 
 def shipped(clips: ClipSet, digest: str) -> np.ndarray | None:
-    """Rows (m, d) of reference clips under a metric of this ``digest``, or None if these are other clips or metrics.
-
-    Reference clips say in their request's label ``reference`` which protocol and how many frames they are.
-    """
-    # the first alone decides most cases: requests of large protocols are made when they are looked at
-    mark = clips.requests[0].labels.get("reference") if len(clips) else None
-    if mark is None or any(request.labels.get("reference") != mark for request in clips.requests):
+    """Rows (m, d) of reference clips under a metric of this ``digest``, or None if these are other clips or metrics."""
+    if clips.origin is None:
         return None
-    rows = _read(file_of(mark[0], digest, mark[1]))
+    protocol_hash, frames = clips.origin
+    rows = _read(file_of(protocol_hash, digest, frames))
     return None if rows is None else rows[[request.index for request in clips.requests]]
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t: its distribution and its quantile
 
 from artv.errors import UserError
-from artv_eval.api import Evaluator
+from artv_eval.api import Evaluator, EvaluatorExtras, optional
 from artv_eval.metrics.half_samples import CHUNK, Spread, student_t
 
 
@@ -80,7 +80,7 @@ def bootstrap_interval(
         )
     value = float(evaluator.evaluate(rows, reference))
     spread = Spread.of(lambda index: resample(evaluator, rows, reference, index), len(rows), resamples, seed)
-    quadratic = getattr(evaluator, "quadratic", False)
+    quadratic = optional(evaluator, EvaluatorExtras, "quadratic")
     low, high = spread.limits(value, level, quadratic)
     return Interval(
         value=value,
@@ -116,7 +116,7 @@ def paired_test(
 
     value = float(evaluator.evaluate(rows_a, reference) - evaluator.evaluate(rows_b, reference))
     n = len(rows_a)
-    error = Spread.of(difference, n, resamples, seed).standard_error(getattr(evaluator, "quadratic", False))
+    error = Spread.of(difference, n, resamples, seed).standard_error(optional(evaluator, EvaluatorExtras, "quadratic"))
     margin = student_t(n, level) * error
     return Comparison(
         difference=value,
@@ -213,15 +213,13 @@ def sign_flip_p(difference_n: np.ndarray, *, flips: int = 10_000, seed: int = 0)
 
 def per_clip(evaluator: Evaluator, rows: np.ndarray) -> np.ndarray | None:
     """(n,) values whose mean is the metric, or None for a metric of the whole set."""
-    values = evaluator.per_clip(rows) if hasattr(evaluator, "per_clip") else None
+    values = optional(evaluator, EvaluatorExtras, "per_clip")(rows)
     return None if values is None else np.asarray(values, np.float64)
 
 
 def resample(evaluator: Evaluator, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
     """(R,): the metric of ``rows[index]`` for each row of indices; of evaluators of any origin."""
-    if hasattr(evaluator, "resample"):
-        return evaluator.resample(rows, reference, index_Rn)
-    return np.array([evaluator.evaluate(rows[index], reference) for index in index_Rn])
+    return optional(evaluator, EvaluatorExtras, "resample")(rows, reference, index_Rn)
 
 
 def check_rows(rows: np.ndarray, resamples: int, level: float) -> None:

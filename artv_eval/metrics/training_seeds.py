@@ -26,7 +26,7 @@ from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit  # Student's t: its distribution and its quantile
 
 from artv.errors import UserError
-from artv_eval.api import Evaluator
+from artv_eval.api import Evaluator, EvaluatorExtras, optional
 from artv_eval.metrics.half_samples import joint_covariance
 from artv_eval.metrics.statistics import check_rows, per_clip, resample
 
@@ -102,7 +102,7 @@ def measured(
     def measure(index: np.ndarray) -> np.ndarray:
         return np.stack([resample(evaluator, part, reference, index) for part in rows], 1)
 
-    quadratic = getattr(evaluator, "quadratic", False)
+    quadratic = optional(evaluator, EvaluatorExtras, "quadratic")
     covariance = joint_covariance(measure, n, resamples, seed, quadratic)
     return Measured(np.array([evaluator.evaluate(part, reference) for part in rows]), covariance, n)
 

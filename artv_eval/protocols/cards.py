@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artv.errors import UserError, closest
 from artv.yaml_files import read_yaml
-from artv_eval.api import ClipRequest, ClipSet
+from artv_eval.api import ClipRequest, ClipSet, ProtocolExtras
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 from artv_eval.files.decoding import Window
@@ -130,40 +130,28 @@ class Card(_Part):
         return digest_of([json.dumps(values, sort_keys=True)])[:12]
 
 
-class Protocol:
+class Protocol(ProtocolExtras):
     """A card with its data at hand: what the harness asks a protocol for.
 
     Args:
         card: the fields.
         root: folder of the data set, where it is not made by us.
         sentences: file of "class,sentence" lines, where the card's prompts are class sentences.
+        frames: length of all clips; None: the card's.
     """
 
-    def __init__(self, card: Card, *, root: str | None = None, sentences: str | None = None):
-        self.card = card
+    def __init__(self, card: Card, *, root: str | None = None, sentences: str | None = None, frames: int | None = None):
+        self.card, self.root, self.sentences = card, root, sentences
         self._prompts = _source(card, card.prompts.dataset, root, sentences)
         self._reference = _source(card, card.reference.dataset, root, sentences)
-        self._frames = card.frames.number
+        self.frames = frames or card.frames.number
+        self.name, self.metrics = card.name, card.metrics
+        self.bad_files, self.published = card.bad_files, card.published
+        self.extractor_settings = _extractor_settings(card)
 
-    @property
-    def name(self) -> str:
-        """As shown with every row."""
-        return self.card.name
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics that the card asks for."""
-        return self.card.metrics
-
-    @property
-    def bad_files(self) -> float:
-        """Share of unreadable files above which metrics are withheld."""
-        return self.card.bad_files
-
-    @property
-    def published(self) -> tuple[Published, ...]:
-        """Values to show beside ours."""
-        return self.card.published
+    def with_frames(self, frames: int) -> "Protocol":
+        """The same with clips of another length."""
+        return Protocol(self.card, root=self.root, sentences=self.sentences, frames=frames)
 
     @cached_property
     def hash(self) -> str:
@@ -181,32 +169,30 @@ class Protocol:
         """Of the list of reference files; None where the card alone fixes the clips, and without the data."""
         return self._reference.digest()
 
-    @property
-    def extractor_settings(self) -> dict[str, dict[str, Any]]:
-        """Settings that the card fixes, by what the extractor of a metric describes: each metric takes those it has."""
-        card = self.card
-        clips: dict[str, Any] = {"feature": {"name": card.features.extractor, **card.features.settings}}
-        if transform := card.transform.model_dump(exclude_defaults=True):
-            clips["transform"] = transform
-        clips["ddof"] = 1 if card.features.covariance == "n-1" else 0
-        if card.features.subset:
-            clips |= {"subset": card.features.subset, "repeats": card.features.repeats}
-        if card.clip is None:
-            return {"clips": clips}
-        return {"clips": clips, "pictures": {"feature": {"name": card.clip.extractor, **card.clip.settings}}}
-
     def requests(self, num: int | None = None, frames: int | None = None, seed: int = 0) -> Sequence[ClipRequest]:
         """What to generate: the first ``num`` prompts of the card, each with a random seed of its own."""
-        self._frames = frames or self.card.frames.number
-        return self._prompts.requests(num or self.card.prompts.number, self._frames, seed)
+        return self._prompts.requests(num or self.card.prompts.number, frames or self.frames, seed)
 
     def reference(self, frames: int | None = None) -> ClipSet:
-        """The real clips, decoded when asked for; by default as long as those of the last :meth:`requests`."""
-        return self._reference.reference(frames or self._frames)
+        """The real clips, made or decoded when asked for."""
+        return self._reference.reference(frames or self.frames)
 
     def reference_files(self) -> tuple[list[Path], Window] | None:
         """The files behind :meth:`reference` and which frames of them; None where the clips are rendered."""
-        return self._reference.files(self._frames)
+        return self._reference.files(self.frames)
+
+
+def _extractor_settings(card: Card) -> dict[str, dict[str, Any]]:
+    """Settings that the card fixes, by what the extractor of a metric describes: each metric takes those it has."""
+    clips: dict[str, Any] = {"feature": {"name": card.features.extractor, **card.features.settings}}
+    if transform := card.transform.model_dump(exclude_defaults=True):
+        clips["transform"] = transform
+    clips["ddof"] = 1 if card.features.covariance == "n-1" else 0
+    if card.features.subset:
+        clips |= {"subset": card.features.subset, "repeats": card.features.repeats}
+    if card.clip is None:
+        return {"clips": clips}
+    return {"clips": clips, "pictures": {"feature": {"name": card.clip.extractor, **card.clip.settings}}}
 
 
 def _source(card: Card, dataset: str, root: str | None, sentences: str | None) -> Source:

@@ -103,7 +103,7 @@ class ShapesSource:
             return GeneratedClip(batch.frames[row].permute(0, 2, 3, 1).contiguous().numpy())
 
         requests = Lazy(card.reference.number, blank(card, frames))
-        return ClipSet(requests, load)
+        return ClipSet(requests, load, origin=(card.hash, frames))
 
     def files(self, frames: int) -> None:
         """None: clips are rendered."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
-from artv_eval.api import ClipRequest, Executor, FailedClip, GeneratedClip, Task
+from artv_eval.api import ClipRequest, Executor, FailedClip, GeneratedClip, MethodExtras, Task, optional
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.results.store import RunStore
@@ -131,7 +131,7 @@ class GenerationWork:
         share: float | None = None,
     ) -> int | Failure:
         """Stores the clips one by one. ``share``: seconds that each took, where they were made together before."""
-        timed = getattr(self._method[1], "timed", True)
+        timed = optional(self._method[1], MethodExtras, "timed")
         for made, request in enumerate(requests):
             started = time.perf_counter()
             try:
@@ -159,8 +159,7 @@ class GenerationWork:
         if self._method[0] != task.cell:
             self._method = ("", None)
             method = build(self.manager, recipe_from(self.manager, "methods", task.method), self.runtime)
-            if hasattr(method, "prepare"):
-                method.prepare(self.requests)
+            optional(method, MethodExtras, "prepare")(self.requests)
             self._method = (task.cell, method)
         return self._method[1]
 

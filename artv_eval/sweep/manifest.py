@@ -58,7 +58,11 @@ def manifest(
             for cell in (cells or prepared.cells)
         ],
         "metrics": [
-            {"name": metric.name, "digest": getattr(metric.evaluator, "digest", None), "status": metric.status}
+            {
+                "name": metric.name,
+                "digest": metric.evaluator.digest if metric.evaluator else None,
+                "status": metric.status,
+            }
             for metric in prepared.metrics
         ],
         "components": list(used.values()),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from artv.errors import UserError
+from artv_eval.api import ProtocolExtras, optional
 from artv_eval.features.base import described_by
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
@@ -39,8 +40,8 @@ class Conventions:
     def of(cls, card: Any, features: str | None = None) -> "Conventions":
         """Those of a protocol card."""
         return cls(
-            by_name=getattr(card, "metric_settings", {}),
-            by_extractor=getattr(card, "extractor_settings", {}),
+            by_name=optional(card, ProtocolExtras, "metric_settings"),
+            by_extractor=optional(card, ProtocolExtras, "extractor_settings"),
             features=features,
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from artv.errors import UserError
 from artv.requests import check_seed
-from artv_eval.api import ClipRequest, ProtocolCard
+from artv_eval.api import AblationExtras, ClipRequest, MethodExtras, ProtocolCard, ProtocolExtras, optional
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, build, recipe
 from artv_eval.sweep.devices import check_device
@@ -78,6 +78,8 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     name = options.protocol or PROTOCOLS[options.request.preset]
     card_recipe = protocol_recipe(manager, name, assignments.take("protocol"))
     card = build(manager, card_recipe)
+    if options.frames is not None:
+        card = optional(card, ProtocolExtras, "with_frames")(options.frames)
     protocol = ProtocolRef(name=card.name, hash=card.hash, frames=options.frames, seed=options.seed)
     cells = plan_cells(manager, options.request, protocol, assignments)
     metric_recipes = _metric_recipes(manager, options, card, assignments)
@@ -121,14 +123,14 @@ def _check_numbers(options: SweepOptions) -> None:
 def _metric_recipes(
     manager: PluginManager, options: SweepOptions, card: ProtocolCard, assignments: Assignments
 ) -> list[Recipe]:
-    names = options.metrics if options.metrics is not None else getattr(card, "metrics", None)
+    names = options.metrics if options.metrics is not None else optional(card, ProtocolExtras, "metrics")
     if not names:
         raise UserError(
             f"protocol {card.name!r} names no metrics; choose with --metrics: {', '.join(manager.names('metrics'))}"
         )
     fixed = Conventions.of(card)
     targets = [manager.target(manager.find("ablations", name)) for name in options.request.ablations]
-    asked = [name for target in targets for name in getattr(target, "metrics", ())]
+    asked = [name for target in targets for name in optional(target, AblationExtras, "metrics")]
     return [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys([*names, *asked])]
 
 
@@ -137,16 +139,16 @@ def _checked(manager: PluginManager, cell: Cell, runtime: dict[str, Any], preset
     if cell.method is None:
         return cell
     method = build(manager, cell.method, runtime)
-    reason = method.unavailable() if hasattr(method, "unavailable") else None
+    reason = optional(method, MethodExtras, "unavailable")()
     if reason:
         return replace(cell, status=f"not available: {reason}", method=None)
-    own = method.preset() if hasattr(method, "preset") else None
+    own = optional(method, MethodExtras, "preset")()
     if own is not None and own != preset:
         raise UserError(
             f"cell {cell.name}: the checkpoint is of preset {own!r} and the sweep of {preset!r}; give --preset "
             f"{own}, or another --checkpoint"
         )
-    return replace(cell, checkpoint=method.digest() if hasattr(method, "digest") else None)
+    return replace(cell, checkpoint=optional(method, MethodExtras, "digest")())
 
 
 def default_run(request: SweepRequest, cells: Sequence[Cell]) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 
 from artv.errors import WorkFailed
 from artv.progress import progress_bar
-from artv_eval.api import Task
+from artv_eval.api import ProtocolExtras, Task, optional
 from artv_eval.files.decoding import Window
 from artv_eval.files.describe import Described, check_sizes
 from artv_eval.files.score import bad_files_of, notes_of
@@ -177,7 +177,7 @@ def published(prepared: Prepared) -> list[str]:
     names = {metric.name for metric in prepared.metrics}
     return [
         f"published: {item.metric} of {item.method} {item.value:g} ({item.source})"
-        for item in getattr(prepared.card, "published", ())
+        for item in optional(prepared.card, ProtocolExtras, "published")
         if item.metric in names
     ]
 
@@ -192,7 +192,7 @@ def _reference(
     if metric.status != OK or "reference" not in metric.evaluator.needs:
         return metric, None
     try:
-        files = prepared.card.reference_files() if hasattr(prepared.card, "reference_files") else None
+        files = optional(prepared.card, ProtocolExtras, "reference_files")()
         if files is not None:
             paths, window = files
             return _reference_files(prepared, store, metric, paths, window, described)
@@ -216,7 +216,7 @@ def _reference_files(
     described["reference"] = found  # the same files for every metric
     first = prepared.requests[0]
     check_sizes([metric.evaluator], {**found.sizes, (first.height, first.width): Path("a generated clip")})
-    status = found.withheld(getattr(prepared.card, "bad_files", 0.0), "reference")
+    status = found.withheld(optional(prepared.card, ProtocolExtras, "bad_files"), "reference")
     if status is None and len(found.files) < 2:
         status = f"absent: {len(found.files)} reference clips; at least 2 are needed"
     status = status or found.failed.get(metric.evaluator.digest)

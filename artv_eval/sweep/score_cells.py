@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
-from artv_eval.api import ClipRequest, ClipSet
+from artv_eval.api import ClipRequest, ClipSet, EvaluatorExtras, optional
 from artv_eval.files.decoding import Window
 from artv_eval.files.describe import Described, describe_files
 from artv_eval.metrics import statistics
@@ -97,11 +97,7 @@ def describe_cell(
 def describe_reference(store: RunStore, protocol_key: str, clips: ClipSet, evaluator: Any) -> np.ndarray:
     """Rows (m, d) of the protocol's reference clips, kept under the protocol's key."""
     keys = [str(i) for i in range(len(clips))]
-
-    def subset(part: list[int]) -> ClipSet:
-        return ClipSet([clips.requests[i] for i in part], lambda i: clips[part[i]][1])
-
-    return describe_cached(store, f"reference-{protocol_key}", keys, evaluator, subset)
+    return describe_cached(store, f"reference-{protocol_key}", keys, evaluator, clips.at)
 
 
 def describe_reference_files(
@@ -220,7 +216,7 @@ def row_of(scored: Scored, protocol: str, protocol_hash: str) -> Row:
 
 def _is_cost(scored: Scored) -> bool:
     """A cost says how clips were made, not what they are: it has no interval over clips and is not tested."""
-    return bool(getattr(scored.evaluator, "is_cost", False))
+    return bool(optional(scored.evaluator, EvaluatorExtras, "is_cost"))
 
 
 def curves_of(scored: Sequence[Scored]) -> list[Curve]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from artv_eval.api import AblationContext, CellSpec, ClipRequest, GeneratedClip, Task
+from artv_eval.api import AblationContext, CellSpec, ClipRequest, GeneratedClip, MethodExtras, Task, optional
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.recipe import plain
 from artv_eval.sweep.generate import check_clip
@@ -27,16 +27,14 @@ def check_method(
     """
     maker = made(method, "methods", "generate", settings or {})
     asked = list(requests) if requests is not None else toy_requests(3, frames=4)
-    if hasattr(maker, "unavailable"):
-        reason = maker.unavailable()
-        assert reason is None or isinstance(reason, str), "unavailable() must give None, or the reason as text"
-        assert reason is None, f"the method cannot be checked here: {reason}"
-    if hasattr(maker, "digest"):
-        assert isinstance(maker.digest(), str) and maker.digest() == maker.digest(), (
-            "digest() must be a text, always one"
-        )
-    if hasattr(maker, "prepare"):
-        maker.prepare(asked)
+    unavailable, digest, prepare = (
+        optional(maker, MethodExtras, name) for name in ("unavailable", "digest", "prepare")
+    )
+    reason = unavailable()
+    assert reason is None or isinstance(reason, str), "unavailable() must give None, or the reason as text"
+    assert reason is None, f"the method cannot be checked here: {reason}"
+    assert isinstance(digest(), str | None) and digest() == digest(), "digest() must be a text, always one"
+    prepare(asked)
     kept = [(request.first_frame.copy() if request.first_frame is not None else None) for request in asked]
     clips = list(maker.generate(asked))
     assert len(clips) == len(asked), f"{len(clips)} clips for {len(asked)} requests"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from artv_eval.api import ClipSet
+from artv_eval.api import ClipSet, EvaluatorExtras, optional
 from artv_eval.results.rows import Comparison, Flaw, Results, Row
 from artv_eval.testing.clips import toy_clips
 from artv_eval.testing.settings import check_settings, made, refuses_unknown_settings, same
@@ -73,7 +73,7 @@ def check_metric(metric: Any, *, settings: Mapping[str, Any] | None = None, clip
     same(rows, before, "the rows before and after evaluate(): they must not be written to")
     shuffled = evaluator.evaluate(rows[::-1].copy(), None if reference is None else reference[::-1].copy())
     same(shuffled, value, "the value of the clips in another order", 1e-6 * max(abs(value), 1.0))
-    per_clip = evaluator.per_clip(rows) if hasattr(evaluator, "per_clip") else None
+    per_clip = optional(evaluator, EvaluatorExtras, "per_clip")(rows)
     if per_clip is not None:
         assert np.shape(per_clip) == (n,), f"per_clip() gives {np.shape(per_clip)}; it must be ({n},)"
         same(np.nanmean(per_clip), value, "evaluate() and the mean of per_clip()", 1e-6 * max(abs(value), 1.0))

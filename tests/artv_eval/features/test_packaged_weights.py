@@ -97,7 +97,7 @@ def test_shipped_reference_rows_are_those_of_these_weights(features, monkeypatch
         pytest.skip("no rows for these weights; make them: python -m artv_eval.feature_training.reference_rows")
     assert rows.shape == (512, 64)
     np.testing.assert_array_equal(evaluator.describe(reference), rows)
-    some = ClipSet([reference.requests[i] for i in (3, 5)], lambda i: reference[(3, 5)[i]][1])
+    some = reference.at((3, 5))
     np.testing.assert_array_equal(evaluator.describe(some), rows[[3, 5]])
     monkeypatch.setattr(reference_rows, "FOLDER", tmp_path)
     np.testing.assert_allclose(rows[[3, 5]], evaluator.describe(some), atol=2e-3)

@@ -129,10 +129,12 @@ def test_shapes_reference_shares_no_clip_with_the_requests():
         protocol.requests(num=1_000_001)
 
 
-def test_reference_is_as_long_as_the_requests():
-    protocol = shapes_1()
+def test_the_length_of_clips_is_the_protocols_and_no_call_changes_it():
+    protocol, short = shapes_1(), shapes_1().with_frames(5)
+    assert short.requests(num=2)[1].real.shape[0] == short.reference()[0][1].frames.shape[0] == 5
     assert protocol.requests(num=2, frames=5)[1].real.shape[0] == 5
-    assert protocol.reference()[0][1].frames.shape[0] == 5
+    assert protocol.reference()[0][1].frames.shape[0] == 16
+    assert short.hash == protocol.hash
 
 
 def test_overlap_of_prompts_and_reference_is_refused(tmp_path):
