@@ -12,26 +12,63 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv.errors import UserError
+from artv.requests import check_name
 from artv_eval.features.base import digest_of
+from artv_eval.features.pillow import pillow_resize
 from artv_eval.features.precision import inference
-from artv_eval.features.preprocess import centre_crop, resize
 from artv_eval.features.weights import sha256_of
+
+TRANSFORM = "2"
+"""Changes whenever a model sees other pictures than before: part of the digest."""
+
+
+class Pictures:
+    """Pictures as a CLIP model wants them, to the bit of open_clip's own transform for evaluation.
+
+    Args:
+        size: pixels of the square that comes out.
+        mean, std: of a channel, 0 … 1.
+        mode: ``shortest`` scales the shorter side to ``size`` and crops the centre, ``squash`` scales both.
+        filter: Pillow's.
+    """
+
+    def __init__(
+        self, size: int, mean: Sequence[float], std: Sequence[float], mode: str = "shortest", filter: str = "bicubic"
+    ):
+        check_name("clip's resize mode", mode, ("shortest", "squash"))
+        self.size, self.mode, self.filter = size, mode, filter
+        self.mean, self.std = (torch.tensor(tuple(value)).view(1, 3, 1, 1) for value in (mean, std))
+
+    def __call__(self, image_NCHW: Tensor) -> Tensor:
+        """uint8 (N, 3, H, W) → float (N, 3, size, size), normalised, on the same device."""
+        H, W = image_NCHW.shape[-2:]
+        size = self.size
+        # torchvision's rules: the longer side is cut off to whole pixels, the crop's place is rounded
+        tall, wide = (size * side // min(H, W) for side in (H, W))
+        if self.mode == "squash":
+            tall = wide = size
+        x = pillow_resize(image_NCHW, (tall, wide), self.filter)
+        top, left = (round((side - size) / 2) for side in (tall, wide))
+        x = x[..., top : top + size, left : left + size]
+        return (x.float() / 255 - self.mean.to(x.device)) / self.std.to(x.device)
 
 
 class OpenClip:
     """A CLIP model: pictures and sentences in one space.
 
-    Pictures are resized to the model's size on their shorter side (bicubic, antialiased), cropped and normalised, as
-    open_clip's own transform does; one sentence is one text, without templates.
+    Pictures go through open_clip's own transform (:class:`Pictures`); one sentence is one text, without templates.
     """
 
     def __init__(self, network: Any, tokenize: Any, name: str, digest: str, device: str = "cpu"):
         self.network, self.tokenize, self.device = network.to(device).eval(), tokenize, device
         visual = network.visual
-        self.size = visual.image_size if isinstance(visual.image_size, int) else visual.image_size[0]
-        shape = (1, 3, 1, 1)
-        self.mean, self.std = (
-            torch.tensor(v, device=device).view(shape) for v in (visual.image_mean, visual.image_std)
+        given = getattr(visual, "preprocess_cfg", {})
+        self.pictures = Pictures(
+            visual.image_size if isinstance(visual.image_size, int) else visual.image_size[0],
+            visual.image_mean,
+            visual.image_std,
+            given.get("resize_mode", "shortest"),
+            given.get("interpolation", "bicubic"),
         )
         self.name, self.digest = name, digest
         self.dim = int(self.texts(["a"]).shape[1])
@@ -39,10 +76,7 @@ class OpenClip:
     @inference()
     def images(self, image_NCHW: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) → (N, D) float32 of unit length on the CPU."""
-        H, W = image_NCHW.shape[-2:]
-        scale = self.size / min(H, W)
-        x = resize(image_NCHW.to(self.device), (round(H * scale), round(W * scale)), "bicubic-antialias")
-        x = (centre_crop(x, self.size).float() / 255 - self.mean) / self.std
+        x = self.pictures(image_NCHW.to(self.device))
         return F.normalize(self.network.encode_image(x).float(), dim=-1).cpu()
 
     @inference()
@@ -84,7 +118,7 @@ def clip(
         network = open_clip.create_model(model, pretrained=str(path), force_quick_gelu=gelu)
     except Exception as error:
         raise UserError(f"{path} does not hold the weights of {model}: {str(error).splitlines()[0][:160]}") from None
-    digest = digest_of([sha256_of(path), model, str(gelu)])
+    digest = digest_of([sha256_of(path), model, str(gelu), TRANSFORM])
     return OpenClip(network, open_clip.get_tokenizer(model), f"clip-{model}", digest, device)
 
 

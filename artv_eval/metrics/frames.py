@@ -19,6 +19,11 @@ from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_featu
 
 PSNR_CAP = 100.0  # of equal frames, whose PSNR is infinite
 
+WINDOW = 11  # pixels a side, of SSIM
+
+VERSIONS = {"ssim": "2"}
+"""Changes whenever a measure gives other values than before: part of the digest."""
+
 Similarity = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -31,12 +36,22 @@ def psnr(x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
 
 
 def ssim(x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
-    """(N,) of pictures 0 … 255 (Wang et al. 2004; Gaussian window of 11 pixels)."""
+    """(N,) of pictures 0 … 255 (Wang et al. 2004, section III.C; Gaussian window of 11 pixels), mean over channels.
+
+    Over windows that lie inside the picture, as in Wang's program; torchmetrics' mean includes reflected borders.
+
+    Raises:
+        UserError: a picture that no window fits into.
+    """
     from torchmetrics.functional.image import structural_similarity_index_measure  # slow to import
 
-    value = structural_similarity_index_measure(x_NCHW, y_NCHW, data_range=255.0, reduction="none")
-    assert isinstance(value, Tensor)
-    return value
+    if min(x_NCHW.shape[-2:]) < WINDOW:
+        raise UserError(f"SSIM's window has {WINDOW} pixels a side and the pictures {tuple(x_NCHW.shape[-2:])}")
+    _, map_NCHW = structural_similarity_index_measure(
+        x_NCHW, y_NCHW, data_range=255.0, reduction="none", return_full_image=True
+    )
+    edge = WINDOW // 2
+    return map_NCHW[..., edge:-edge, edge:-edge].mean((1, 2, 3))
 
 
 class Lpips:
@@ -96,7 +111,7 @@ class FrameSimilarityEvaluator(MeanEvaluator):
 
     def __init__(self, name: str = "psnr", measure: Similarity | None = None):
         self.name, self.measure, self.higher_is_better = name, measure or similarity(name), HIGHER.get(name)
-        self.digest = f"frames-{name}-{getattr(self.measure, 'digest', '1')}"
+        self.digest = f"frames-{name}-{getattr(self.measure, 'digest', VERSIONS.get(name, '1'))}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): similarity to the ground truth."""

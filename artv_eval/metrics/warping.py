@@ -32,11 +32,21 @@ def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def visible(forward_B2HW: Tensor, backward_B2HW: Tensor) -> Tensor:
-    """(B, H, W): where forward and backward flow agree (Ruder et al. 2016, eq. 5), so that nothing is hidden."""
+    """(B, H, W): where forward and backward flow agree, so that nothing is hidden, and off the edges of motion.
+
+    Ruder et al. 2016, eq. 5 and 6, as in the program of Lai et al.; a pixel that leaves the picture is hidden too.
+    """
     back, inside = warp(backward_B2HW, forward_B2HW)
     gap = ((forward_B2HW + back) ** 2).sum(1)
     size = (forward_B2HW**2).sum(1) + (back**2).sum(1)
-    return inside & (gap < 0.01 * size + 0.5)
+    return inside & (gap < 0.01 * size + 0.5) & ~on_motion_boundary(forward_B2HW)
+
+
+def on_motion_boundary(flow_B2HW: Tensor) -> Tensor:
+    """(B, H, W): where the flow changes from a pixel to the next, right or below (Ruder et al. 2016, eq. 6)."""
+    across = F.pad(flow_B2HW.diff(dim=3), (0, 1))
+    down = F.pad(flow_B2HW.diff(dim=2), (0, 0, 0, 1))
+    return (across**2 + down**2).sum(1) > 0.01 * (flow_B2HW**2).sum(1) + 0.002
 
 
 def warping_curve(flow: Flow, clips_BTCHW: Tensor) -> Tensor:
@@ -83,7 +93,7 @@ class WarpingErrorEvaluator(MeanEvaluator):
 
     def __init__(self, flow: Flow | None = None, *, name: str = "warping_error"):
         self.flow, self.name = flow or Raft(), name
-        self.digest = f"warping-{getattr(self.flow, 'digest', '1')}"
+        self.digest = f"warping-2-{getattr(self.flow, 'digest', '1')}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T − 1): error from each frame to the next."""

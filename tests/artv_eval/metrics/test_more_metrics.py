@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.signal import convolve2d
 from torchmetrics.image.kid import poly_mmd
 from torchvision.models import alexnet
 from torchvision.models.optical_flow import raft_small
@@ -25,7 +26,7 @@ from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.metrics.inception import InceptionScoreEvaluator, inception_score
 from artv_eval.metrics.kvd import KvdEvaluator, unbiased_mmd
 from artv_eval.metrics.statistics import bootstrap_interval
-from artv_eval.metrics.warping import Raft, WarpingErrorEvaluator, visible, warp
+from artv_eval.metrics.warping import Raft, WarpingErrorEvaluator, on_motion_boundary, visible, warp
 from artv_eval.metrics.windows import WindowFvdDrift, WindowFvdEvaluator, window_starts
 
 
@@ -125,6 +126,30 @@ def test_psnr_and_ssim_of_known_pictures():
     texture = torch.rand(1, 3, 32, 32) * 255
     assert ssim(texture, texture).item() == pytest.approx(1, abs=1e-5)
     assert ssim(texture, texture.flip(3)).item() < 0.3
+
+
+def wangs_ssim(x, y):
+    """Wang et al. 2004, eq. 13 with section III.C, a picture of one channel: only windows inside it."""
+    offset = np.arange(11) - 5
+    window = np.exp(-(offset[:, None] ** 2 + offset**2) / (2 * 1.5**2))
+    window /= window.sum()
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    mx, my, xx, yy, xy = (convolve2d(z, window, mode="valid") for z in (x, y, x * x, y * y, x * y))
+    vx, vy, cov = xx - mx * mx, yy - my * my, xy - mx * my
+    return (((2 * mx * my + c1) * (2 * cov + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean()
+
+
+@pytest.mark.parametrize(("height", "width"), [(11, 11), (16, 40), (33, 20)])
+def test_ssim_is_wangs_over_windows_inside_the_picture(height, width):
+    rng = np.random.default_rng(height)
+    x = rng.integers(0, 256, (2, 3, height, width)).astype(float)
+    y = (x + rng.normal(0, 25, x.shape)).clip(0, 255)
+    expected = [
+        np.mean([wangs_ssim(a, b) for a, b in zip(one, other, strict=True)]) for one, other in zip(x, y, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(torch.from_numpy(x), torch.from_numpy(y)), expected, rtol=1e-9)
+    with pytest.raises(UserError, match="window has 11 pixels"):
+        ssim(torch.zeros(1, 3, 10, 40), torch.zeros(1, 3, 10, 40))
 
 
 def test_frame_similarity_leaves_the_given_frame_out(world, clip_set):
@@ -251,6 +276,45 @@ def test_warp_looks_up_and_marks_what_left_the_picture():
     torch.testing.assert_close(moved[0, 0, 0], torch.tensor([1.5, 2.5, 3.5, 4.0, 4.0]))
     assert inside[0, 0].tolist() == [True, True, True, False, False]
     assert not visible(flow, flow).any()  # the way back must be the opposite
+
+
+def ruders_masks(forward, backward):
+    """Ruder et al. 2016, eq. 5 and 6, a pixel at a time; whole pixels of flow, so that nothing is interpolated."""
+    _, H, W = forward.shape
+    seen = np.zeros((H, W), bool)
+    for y in range(H):
+        for x in range(W):
+            to_x, to_y = x + int(forward[0, y, x]), y + int(forward[1, y, x])
+            if not (0 <= to_x < W and 0 <= to_y < H):
+                continue
+            ahead, back = forward[:, y, x], backward[:, to_y, to_x]
+            hidden = ((ahead + back) ** 2).sum() >= 0.01 * ((ahead**2).sum() + (back**2).sum()) + 0.5
+            right = forward[:, y, x + 1] - ahead if x + 1 < W else np.zeros(2)
+            below = forward[:, y + 1, x] - ahead if y + 1 < H else np.zeros(2)
+            edge = (right**2).sum() + (below**2).sum() > 0.01 * (ahead**2).sum() + 0.002
+            seen[y, x] = not hidden and not edge
+    return seen
+
+
+def test_what_is_visible_is_what_ruder_says():
+    rng = np.random.default_rng(0)
+    forward = np.zeros((2, 20, 24))
+    forward[:, 5:12, 6:16] = np.array([2, -1]).reshape(2, 1, 1)  # an object that moves, and its edges
+    forward[:, 15:18, 2:9] = rng.integers(-3, 4, (2, 3, 7))
+    backward = np.zeros_like(forward)
+    backward[:, 4:11, 8:18] = np.array([-2, 1]).reshape(2, 1, 1)
+    found = visible(*(torch.from_numpy(flow)[None] for flow in (forward, backward)))[0].numpy()
+    np.testing.assert_array_equal(found, ruders_masks(forward, backward))
+    assert found[8, 10] and not found[8, 15] and not found[8, 5] and found[0, 0]
+
+
+def test_a_small_change_of_a_fast_flow_is_no_edge():
+    """Relative to the flow: a step of 0.5 is an edge at 1 pixel a frame and none at 10."""
+    for speed, edge in ((1.0, True), (10.0, False)):
+        flow = torch.zeros(1, 2, 4, 6)
+        flow[:, 0] = speed
+        flow[:, 0, :, 3:] += 0.5
+        assert on_motion_boundary(flow)[0, 0].tolist() == [False, False, edge, False, False, False]
 
 
 def test_raft_loads_a_file_and_keeps_the_size(tmp_path, monkeypatch):
