@@ -1,12 +1,15 @@
-"""The page of a run: tables, what each metric sees, curves, and clips side by side at the same prompt and seed.
+"""The page of a run: what was found, tables, plots, and clips side by side at the same prompt and seed, in step.
 
-One file without links to anything: it can be mailed.
+One file that works without a network. Its clips are pictures beside it or, for a page to be mailed, within it. Whatever
+comes from prompts or plugins is text: the page's own script is the only one that its security policy lets run.
 """
 
 import base64
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,67 +18,154 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from artv.errors import UserError, WorkFailed
-from artv.video import write_video
 from artv_eval.report import tables
+from artv_eval.report.findings import findings_of
+from artv_eval.report.latex import latex
 from artv_eval.report.pareto import trades
-from artv_eval.report.plots import curves_svg, trade_svg
+from artv_eval.report.plots import curves_svg, forest_svg, trade_svg
+from artv_eval.report.previews import Keep, previews, within
+from artv_eval.report.wide import wide
 from artv_eval.results.documents import Gallery, GalleryItem, Manifest, read_json
+from artv_eval.results.per_clip import finite, read_csv
 from artv_eval.results.rows import OK, Results
 from artv_eval.results.store import RunStore
 
-PROMPTS = 6  # shown with their clips
+CLIPS, WITHIN = 640, 60  # previews of a page: beside it, and within it
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """The clips made for one request: cell → data address of an mp4."""
+def page(results: Results, store: RunStore | None = None, keep: Keep | None = None) -> str:
+    """The page as text.
 
-    prompt: str
-    seed: int
-    clips: Mapping[str, str]
-
-
-def page(results: Results, store: RunStore | None = None) -> str:
-    """The page as text. Without a store there are no clips."""
+    Args:
+        store: of the run, for clips and how they were made; without, there are none.
+        keep: where previews go; None puts them into the page, fewer of them.
+    """
     environment = Environment(loader=PackageLoader("artv_eval.report"), autoescape=True, trim_blocks=True)
     manifest = read_json(store.root / "manifest.json", Manifest) if store else {}
     flaw_head, flaw_rows = tables.flaw_table(results.flaws)
+    script = _asset("page.js")
+    groups, shown = _groups(results), _shown(manifest, store, keep)
+    lists = {"absences": tables.absences(results.rows), "trades": _trades(results), "plots": _plots(results)}
     return environment.get_template("page.html").render(
         title=", ".join(name for name, _, _ in tables.grouped(results)) or "scores",
+        style=Markup(_asset("page.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=_data(results, shown),
         results=results,
-        groups=_groups(results),
-        head=tables.HEAD,
+        findings=findings_of(results),
+        groups=groups,
         pair_head=tables.PAIR_HEAD,
-        absences=tables.absences(results.rows),
         flaw_head=flaw_head,
         flaw_rows=flaw_rows,
-        plots=_plots(results),
-        trades=[Markup(trade_svg(trade)) for trade in trades(results)],  # matplotlib escapes the labels itself
-        shown=_shown(manifest, store) if store else [],
+        shown=shown,
         facts=_facts(manifest),
+        cells=_cells(manifest, store),
+        cell_ids={cell["cell"]: f"cell-{cell['id']}" for cell in manifest.get("cells", [])},
         components=manifest.get("components", []),
         metrics=manifest.get("metrics", []),
-        protocols=sorted({(row.protocol, row.protocol_hash) for row in results.rows}),
+        sections=_sections(
+            groups,
+            {
+                ("clips", "Clips"): shown["prompts"],
+                ("cost", "Quality against cost"): lists["trades"],
+                ("curves", "Over the frames"): lists["plots"],
+                ("flaws", "What metrics see"): flaw_rows,
+                ("notes", "What to mind"): lists["absences"] or results.notes,
+                ("made", "How it was made"): manifest,
+            },
+        ),
+        **lists,
     )
 
 
+def _asset(name: str) -> str:
+    return files("artv_eval.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
 def _groups(results: Results) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "rows": [(row, tables.cells_of(row)) for row in rows if row.status == OK],
-            "pairs": [(pair, tables.cells_of_pair(pair)) for pair in pairs],
-        }
-        for name, rows, pairs in tables.grouped(results)
-    ]
+    groups = []
+    for i, (name, rows, pairs) in enumerate(tables.grouped(results)):
+        table = wide(rows, pairs)
+        heads = [m + tables.ARROWS[d] for m, d in zip(table.metrics, table.directions, strict=True)]
+        groups.append(
+            {
+                "id": f"values-{i}", "name": name, "wide": table, "heads": heads, "protocols": tables.protocols(rows),
+                "forest": Markup(forest_svg(rows, pairs)) if pairs else None,
+                "pairs": [(pair, tables.cells_of_pair(pair)) for pair in pairs],
+            }
+        )  # fmt: skip
+    return groups
+
+
+def _trades(results: Results) -> list[Markup]:
+    return [Markup(trade_svg(trade)) for trade in trades(results)]  # matplotlib escapes the labels itself
 
 
 def _plots(results: Results) -> list[Markup]:
     def key(curve: Any) -> tuple[str, str]:
         return (curve.ablation or "", curve.metric)
 
-    # matplotlib escapes the labels itself
     return [Markup(curves_svg(list(group))) for _, group in groupby(sorted(results.curves, key=key), key=key)]
+
+
+def _sections(groups: Sequence[Mapping[str, Any]], others: Mapping[tuple[str, str], Any]) -> list[tuple[str, str]]:
+    """(anchor, name) of what the page has."""
+    return [*((group["id"], group["name"]) for group in groups), *(name for name, has in others.items() if has)]
+
+
+def _data(results: Results, shown: Mapping[str, Any]) -> Markup:
+    """What the page's script reads; no text in it can end the element that holds it."""
+    values: dict[str, dict[str, dict[int, float]]] = {}
+    here = {prompt["index"] for prompt in shown["prompts"]}
+    for item in results.per_clip:
+        its = {index: value for index, value in finite(item.values).items() if index in here}
+        values.setdefault(item.metric, {})[item.cell] = its
+    document = {
+        "shown": shown,
+        "values": values,
+        "directions": {row.metric: row.higher_is_better for row in results.rows},
+        "latex": {name: latex()(replace(results, rows=rows, comparisons=pairs))
+                  for name, rows, pairs in tables.grouped(results)},
+    }  # fmt: skip
+    text = json.dumps(document, separators=(",", ":"))
+    for mark in "<>&\u2028\u2029":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return Markup(text)
+
+
+def _shown(manifest: Mapping[str, Any], store: RunStore | None, keep: Keep | None) -> dict[str, Any]:
+    """The first requests, the cells, and the previews of their clips."""
+    path = store.root / "gallery.json" if store else None
+    if store is None or path is None or not path.exists():
+        return {"prompts": [], "cells": [], "previews": {}}
+    found = read_json(path, Gallery | list[GalleryItem])
+    every = found["requests"] if isinstance(found, dict) else found
+    cells = {cell["cell"]: cell["id"] for cell in manifest["cells"] if cell["status"] == OK}
+    requests = every[: max((WITHIN if keep is None else CLIPS) // max(len(cells), 1), 6)]
+    made = previews(store, cells, requests, keep or within)
+    sheets = [sheets for of_cell in made.values() for sheets in of_cell.values()]
+    return {
+        "prompts": requests if sheets else [],
+        "cells": list(cells),
+        "previews": made,
+        "fps": requests[0]["fps"] if requests else 0,
+        "frames": max((item["clip"]["frames"] for item in sheets), default=1),
+        "masks": any("mask" in item for item in sheets),
+        "size": max((min(max(item["clip"]["width"], 128), 224) for item in sheets), default=128),
+        "note": f"{len(requests)} of {manifest['num_videos']} prompts. Space plays, ← and → move by a frame, a click "
+        "enlarges. Previews are for looking; scores are of the exact frames in the run folder.",
+    }
+
+
+def _cells(manifest: Mapping[str, Any], store: RunStore | None) -> list[dict[str, str]]:
+    """Each cell with what its id is the hash of."""
+    found = []
+    for cell in manifest.get("cells", []):
+        path = store.root / "cells" / f"{cell['id']}.json" if store else None
+        text = json.dumps(read_json(path), indent=2) if path is not None and path.is_file() else cell["status"]
+        found.append({"cell": cell["cell"], "text": f"id {cell['id']}\n{text}"})
+    return found
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -93,31 +183,6 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _shown(manifest: Mapping[str, Any], store: RunStore) -> list[Shown]:
-    """The first requests with the clips of every cell that has them."""
-    path = store.root / "gallery.json"
-    found = read_json(path, Gallery | list[GalleryItem]) if path.exists() else []
-    requests = (found["requests"] if isinstance(found, dict) else found)[:PROMPTS]
-    cells = {cell["cell"]: cell["id"] for cell in manifest.get("cells", []) if cell["status"] == OK}
-    rows = []
-    for request in requests:
-        clips = {name: _movie(store, cell, request["index"], request["fps"]) for name, cell in cells.items()}
-        found = {name: movie for name, movie in clips.items() if movie}
-        rows.append(Shown(prompt=request["prompt"], seed=request["seed"], clips=found))
-    return rows
-
-
-def _movie(store: RunStore, cell: str, index: int, fps: float) -> str | None:
-    """An mp4 as a data address: lossy, for looking only."""
-    if store.fingerprint(cell, index) is None:
-        return None
-    clip = store.load_clip(cell, index)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
-        write_video(path, clip.frames, fps=fps)
-        return "data:video/mp4;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
 def load_run(run: Path) -> tuple[Results, RunStore]:
     """The results of a finished run.
 
@@ -130,4 +195,5 @@ def load_run(run: Path) -> tuple[Results, RunStore]:
     if not (run / "results.json").exists() and (run / "manifest.json").exists():
         command = " ".join(read_json(run / "manifest.json", Manifest)["command"])
         raise WorkFailed(f"run {run} is not finished; run its command again: {command}")
-    return Results.from_dict(read_json(run / "results.json")), store
+    results = Results.from_dict(read_json(run / "results.json"))
+    return replace(results, per_clip=read_csv(run / "per_clip.csv")), store

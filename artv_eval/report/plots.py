@@ -1,54 +1,123 @@
-"""Pictures as SVG that stands in the page itself: curves over the frame index, and quality against seconds."""
+"""Pictures as SVG that stands in the page itself: differences, curves over the frame index, quality against seconds.
+
+Ink is ``currentColor`` and the ground is clear, so that they suit a dark page; colours are Okabe and Ito's (2008).
+"""
 
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from artv_eval.report.findings import better, told_apart
 from artv_eval.report.pareto import Trade
-from artv_eval.results.rows import Curve
+from artv_eval.results.rows import Comparison, Curve, Row
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#7f7f7f")
+STYLES = ("-", "--", ":")
+INK = "#010203"  # stands for the page's ink until the picture is done
+
+
+def forest_svg(rows: Sequence[Row], pairs: Sequence[Comparison]) -> str:
+    """Differences with their intervals, a panel a metric and a line a pair; filled: told apart."""
+    metrics = list(dict.fromkeys(pair.metric for pair in pairs))
+    names = list(dict.fromkeys((pair.a, pair.b) for pair in pairs))
+    across = min(len(metrics), 3)
+    down = -(-len(metrics) // across)
+    label = 0.07 * max(len(_short(f"{a} − {b}")) for a, b in names)  # inches
+    with _picture(2.5 * across + label, (0.6 + 0.26 * len(names)) * down + 0.3, down, across) as (grid, svg):
+        for axes in grid.flat[len(metrics) :]:
+            axes.set_axis_off()
+        for k, (axes, metric) in enumerate(zip(grid.flat, metrics, strict=False)):
+            axes.axvline(0, color=INK, linewidth=0.8)
+            for pair in (pair for pair in pairs if pair.metric == metric):
+                y, told = -names.index((pair.a, pair.b)), told_apart(pair)
+                colour = COLOURS[{"better": 0, "worse": 1}.get(better(pair, rows), 7)] if told else COLOURS[7]
+                axes.plot([pair.ci_low, pair.ci_high], [y, y], color=colour, linewidth=1.6)
+                face = colour if told else "none"
+                axes.plot([pair.difference], [y], "o", color=colour, mfc=face, markersize=5)
+            axes.set_ylim(-len(names) + 0.4, 0.6)
+            lines = [_short(f"{a} − {b}") if k % across == 0 else "" for a, b in names]
+            axes.set_yticks([-i for i in range(len(names))], lines)
+            axes.tick_params(axis="y", length=0)
+            axes.set_title(_text(metric), fontsize=9, loc="left")
+            axes.spines["left"].set_visible(False)
+    return svg()
 
 
 def curves_svg(curves: Sequence[Curve]) -> str:
     """A line a cell. The curves are of one metric and one ablation."""
-    with _picture() as (axes, svg):
-        for curve in curves:
-            axes.plot(range(1, len(curve.values) + 1), curve.values, label=curve.cell, linewidth=1.4)
+    with _picture() as (grid, svg):
+        axes = grid[0, 0]
+        for k, curve in enumerate(curves):
+            line = {"color": COLOURS[k % len(COLOURS)], "linestyle": STYLES[k // len(COLOURS) % len(STYLES)]}
+            axes.plot(range(1, len(curve.values) + 1), curve.values, label=_short(curve.cell), linewidth=1.4, **line)
         axes.set_xlabel("frame")
-        axes.set_ylabel(curves[0].metric)
+        axes.set_ylabel(_text(curves[0].metric))
         axes.legend(frameon=False, fontsize=8)
     return svg()
 
 
 def trade_svg(trade: Trade) -> str:
     """A point a cell with its interval, the Pareto front as a line."""
-    with _picture() as (axes, svg):
-        at = {}
+    with _picture() as (grid, svg):
+        axes, at = grid[0, 0], {}
         for cost, quality in zip(trade.cost, trade.quality, strict=True):
             x, y = cost.value or 0.0, quality.value or 0.0
             low, high = quality.ci_low, quality.ci_high
             spread = None if low is None or high is None else [[max(y - low, 0.0)], [max(high - y, 0.0)]]
-            colour = "C0" if quality.cell in trade.front else "0.6"
-            axes.errorbar([x], [y], yerr=spread, fmt="o", markersize=4, linewidth=1, color=colour)
-            axes.annotate(quality.cell, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+            front = quality.cell in trade.front
+            face = COLOURS[0] if front else "none"
+            axes.errorbar([x], [y], yerr=spread, fmt="o", markersize=5, linewidth=1, color=COLOURS[0], mfc=face)
             at[quality.cell] = (x, y)
-        axes.step(*zip(*(at[name] for name in trade.front), strict=True), where="post", color="C0", linewidth=0.8)
+        axes.step(*zip(*(at[name] for name in trade.front), strict=True), where="post", color=COLOURS[0], linewidth=0.8)
+        _label(axes, at)
         axes.set_xlabel("seconds a clip")
-        axes.set_ylabel(trade.metric)
+        axes.set_ylabel(_text(trade.metric))
     return svg()
 
 
+def _label(axes: Any, at: dict[str, tuple[float, float]]) -> None:
+    """Names beside their points, moved apart where they would overprint."""
+    axes.figure.canvas.draw()
+    placed: list[tuple[float, float]] = []
+    for name, point in sorted(at.items(), key=lambda item: item[1]):
+        x, y = axes.transData.transform(point)
+        shift = 4.0
+        while any(abs(y + shift - other_y) < 9 and abs(x - other_x) < 90 for other_x, other_y in placed):
+            shift += 9
+        placed.append((x, y + shift))
+        axes.annotate(_short(name), point, xytext=(5, shift * 0.72), textcoords="offset points", fontsize=7)
+
+
+def _text(text: str) -> str:
+    """A name without what would not print."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _short(text: str, most: int = 40) -> str:
+    """A name that leaves room for the picture."""
+    text = _text(text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 @contextmanager
-def _picture() -> Iterator[tuple[Any, Any]]:
-    """Axes to draw on, and a function that gives the SVG when they are done."""
+def _picture(width: float = 5.2, height: float = 3.0, down: int = 1, across: int = 1) -> Iterator[tuple[Any, Any]]:
+    """Axes to draw on, an array, and a function that gives the SVG when they are done."""
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     # text as text, and no random ids or dates: the same results give the same page
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "artv", "font.size": 9}):
-        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
-        axes = figure.subplots()
-        axes.spines[["top", "right"]].set_visible(False)
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "artv", "font.size": 9}
+    settings |= {"text.usetex": False, "text.parse_math": False}  # a name is never mathematics
+    settings |= {f"{part}.color": INK for part in ("text", "xtick", "ytick")}
+    with matplotlib.rc_context({**settings, "axes.labelcolor": INK, "axes.edgecolor": INK}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        grid = figure.subplots(down, across, squeeze=False)
+        for axes in grid.flat:
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.set_facecolor("none")
         buffer = io.StringIO()
-        yield axes, lambda: buffer.getvalue()[buffer.getvalue().index("<svg") :]
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        yield grid, lambda: buffer.getvalue()[buffer.getvalue().index("<svg") :].replace(INK, "currentColor")
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)

@@ -88,6 +88,16 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClipValues:
+    """The values of a metric that is a mean over clips: index of the request → value; NaN where it has none."""
+
+    ablation: str | None
+    cell: str
+    metric: str
+    values: Mapping[int, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BadFile:
     """A video file that could not be read. ``side``: fake, real, reference; ``reason``: one line."""
 
@@ -100,7 +110,8 @@ class BadFile:
 class Results:
     """Everything that tables and reports show. ``run`` is the folder, or None for a scoring without one.
 
-    ``bad_files``: all that were left out; a note names the first of them.
+    ``bad_files``: all that were left out; a note names the first of them. ``per_clip`` is in ``per_clip.csv``, not in
+    the document.
     """
 
     run: str | None
@@ -110,6 +121,7 @@ class Results:
     curves: Sequence[Curve] = ()
     notes: Sequence[str] = field(default_factory=tuple)
     bad_files: Sequence[BadFile] = ()
+    per_clip: Sequence[ClipValues] = ()
 
     def document(self) -> dict[str, Any]:
         """What ``--format json`` prints."""

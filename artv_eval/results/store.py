@@ -4,7 +4,8 @@
     clips/<cell id>/<index>.failed  why there is no such clip, in one line
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    one row a clip, with the fingerprint of the clip it describes
-    manifest.json results.json results.csv report.html gallery.json
+    manifest.json results.json results.csv per_clip.csv report.html gallery.json
+    previews/                       of the report: lossy, for looking
 
 Several processes may write to one folder: nobody writes a file that somebody reads half of. Whatever is read is read
 whole and checked: damaged clips and rows are made again, damaged documents are named.
@@ -27,7 +28,7 @@ from artv_eval.results.documents import read_json, write_json
 
 SCHEMA = 1
 FOLDERS = ("clips", "features", "cells")
-FILES = ("manifest.json", "results.json", "results.csv", "report.html", "gallery.json")
+FILES = ("manifest.json", "results.json", "results.csv", "per_clip.csv", "report.html", "gallery.json")
 
 
 class DamagedClip(WorkFailed):

@@ -9,10 +9,13 @@ from typing import Any
 from artv.files import write_text_atomically
 from artv_eval.api import ClipRequest
 from artv_eval.results.documents import write_json
+from artv_eval.results.per_clip import as_csv
 from artv_eval.results.rows import Results
 from artv_eval.results.store import SCHEMA, RunStore
 from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.prepare import Prepared
+
+SHOWN = 64  # requests whose clips the report can show
 
 
 def manifest(
@@ -83,19 +86,21 @@ def gallery(requests: Sequence[ClipRequest]) -> dict[str, Any]:
     """The first requests, whose clips the report shows."""
     items = [
         {"index": request.index, "prompt": request.prompt, "seed": request.seed, "fps": request.fps}
-        for request in requests[:8]
+        for request in requests[:SHOWN]
     ]
     return {"requests": items}
 
 
 def write_results(store: RunStore, results: Results) -> None:
-    """``results.json``, ``results.csv``, ``report.html``."""
+    """``results.json``, ``results.csv``, ``per_clip.csv``, and ``report.html`` with ``previews/``."""
     from artv_eval.report.findings import findings_of, plain
     from artv_eval.report.html import page
+    from artv_eval.report.previews import beside
 
     write_json(store.root / "results.json", {**results.to_dict(), "findings": plain(findings_of(results))})
     write_text_atomically(store.root / "results.csv", results.csv())
-    write_text_atomically(store.root / "report.html", page(results, store))
+    write_text_atomically(store.root / "per_clip.csv", as_csv(results.per_clip))
+    write_text_atomically(store.root / "report.html", page(results, store, beside(store.root)))
 
 
 def versions() -> dict[str, str]:

@@ -38,6 +38,7 @@ from artv_eval.sweep.score_cells import (
     describe_reference_files,
     failed_clips,
     flaws_of,
+    per_clip_of,
     row_of,
     score_cell,
 )
@@ -154,6 +155,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
         comparisons=comparisons,
         flaws=flaws_of(rows),
         curves=curves_of(scored),
+        per_clip=per_clip_of(scored, prepared.indices),
         notes=[
             *published(prepared),
             *notes_of(described),

@@ -17,8 +17,8 @@ from artv_eval.files.decoding import Window
 from artv_eval.files.describe import Described, describe_files
 from artv_eval.metrics import statistics
 from artv_eval.metrics.base import curve_of
-from artv_eval.metrics.statistics import bootstrap_interval, holm
-from artv_eval.results.rows import OK, Comparison, Curve, Flaw, Row, reason
+from artv_eval.metrics.statistics import bootstrap_interval, holm, per_clip
+from artv_eval.results.rows import OK, ClipValues, Comparison, Curve, Flaw, Row, reason
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.plan import READY, Cell, digest
 
@@ -227,6 +227,19 @@ def curves_of(scored: Sequence[Scored]) -> list[Curve]:
         if curve is not None:
             found.append(
                 Curve(ablation=item.cell.ablation, cell=item.cell.name, metric=item.evaluator.name, values=curve)
+            )
+    return found
+
+
+def per_clip_of(scored: Sequence[Scored], indices: Sequence[int]) -> list[ClipValues]:
+    """The values of single clips, of the metrics that have them; ``indices``: of all requests."""
+    found = []
+    for item in scored:
+        values = None if item.rows is None else per_clip(item.evaluator, item.rows)
+        if values is not None:
+            at = {indices[position]: float(value) for position, value in zip(item.positions, values, strict=True)}
+            found.append(
+                ClipValues(ablation=item.cell.ablation, cell=item.cell.name, metric=item.evaluator.name, values=at)
             )
     return found
 

@@ -1,0 +1,43 @@
+"""``per_clip.csv``: every value of every clip, for whoever tests something else than we do."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from artv.errors import UserError
+from artv_eval.results.rows import ClipValues
+
+COLUMNS = ("ablation", "cell", "metric", "index", "value")
+
+
+def as_csv(per_clip: Sequence[ClipValues]) -> str:
+    """A line a value; ``index`` is the request's, under which the clip is kept."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for item in per_clip:
+        lead = (item.ablation or "", item.cell, item.metric)
+        writer.writerows((*lead, index, repr(value)) for index, value in item.values.items())
+    return buffer.getvalue()
+
+
+def read_csv(path: Path) -> list[ClipValues]:
+    """Inverse of :func:`as_csv`; nothing where there is no file. Raises UserError for what is no such file."""
+    if not path.is_file():
+        return []
+    found: dict[tuple[str, str, str], dict[int, float]] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file):
+                key = (line["ablation"], line["cell"], line["metric"])
+                found.setdefault(key, {})[int(line["index"])] = float(line["value"])
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and run the sweep again") from None
+    return [ClipValues(ablation=a or None, cell=c, metric=m, values=values) for (a, c, m), values in found.items()]
+
+
+def finite(values: Mapping[int, float]) -> dict[int, float]:
+    """Those that are numbers."""
+    return {index: value for index, value in values.items() if math.isfinite(value)}
