@@ -1,0 +1,139 @@
+"""One optimiser step: draw, forward, backward, clip, AdamW, average. On one GPU it can be captured as a CUDA graph.
+
+A global batch that is larger than what the processes hold at once is gathered from several micro-batches: micro-batch
+k of a step draws the same clips, noise and timesteps whatever process it falls to, so one process that accumulates
+four and four processes train alike.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from artv.training import processes
+from artv.training.config import LoopConfig
+from artv.training.ema import Ema
+
+Prepare = Callable[[nn.Module], nn.Module]
+
+
+class Objective(nn.Module):
+    """The loss as a module: a data-parallel wrapper of it sees every parameter that the loss reads, and when."""
+
+    def __init__(self, model: nn.Module, draw_loss: Callable[[], Tensor]) -> None:
+        super().__init__()
+        self.model, self.draw_loss = model, draw_loss
+
+    def forward(self, nothing: None) -> Tensor:
+        # wrappers expect an argument
+        return self.draw_loss()
+
+
+class Step:
+    """Called with the number of the step (0-based), does it and returns its loss, detached.
+
+    Attributes:
+        optimizer, ema: what a checkpoint holds beside the model.
+
+    Args:
+        draw_loss: draws a batch of this process and returns its scalar loss; called inside autocast.
+        prepare: wraps a module so that its gradients are averaged over the processes (accelerate's).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        draw_loss: Callable[[], Tensor],
+        config: LoopConfig,
+        device: torch.device,
+        prepare: Prepare | None = None,
+    ) -> None:
+        objective = Objective(model, draw_loss)
+        self.model, self.config, self.device = model, config, device
+        self.objective = prepare(objective) if prepare is not None else objective
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = _adamw(self.parameters, config, device)
+        self.ema = Ema(model, config.ema_decay)
+        self.micro_batches = config.micro_batches(processes.world())
+        self._weight = torch.zeros((), device=device)
+        self._captures = device.type == "cuda" and config.graph and prepare is None and self.micro_batches == 1
+        self._graph: Callable[[], Tensor] | None = None
+        self._done = 0
+
+    def __call__(self, step: int) -> Tensor:
+        """Does step number ``step``, the first eight of a process always eagerly."""
+        self._set_rates(step)
+        if self._captures and self._done == 8:  # optimiser state and library handles exist by now
+            self._graph = capture(self._run)
+        self._done += 1
+        return self._graph() if self._graph is not None else self._run(step)
+
+    def _set_rates(self, step: int) -> None:
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(self.config.lr_at(step))
+            else:
+                group["lr"] = self.config.lr_at(step)
+        self._weight.fill_(self.ema.weight(step))
+
+    def _run(self, step: int = 0) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._backward(step)
+        if self.config.grad_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
+        self.optimizer.step()
+        self.ema.update(self._weight if self._captures else self.ema.weight(step))
+        return loss
+
+    def _backward(self, step: int) -> Tensor:
+        count, losses = self.micro_batches, []
+        for k in range(count):
+            if self.config.global_batch is not None:
+                torch.manual_seed(_key(self.config.seed, step, k * processes.world() + processes.rank()))
+            with self._alone(k + 1 < count), self._autocast():
+                loss = self.objective(None) / count
+            with self._alone(k + 1 < count):
+                loss.backward()
+            losses.append(loss.detach())
+        return losses[0] if count == 1 else torch.stack(losses).sum()
+
+    def _autocast(self) -> AbstractContextManager:
+        if self.config.precision != "bf16":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
+    def _alone(self, alone: bool) -> AbstractContextManager:
+        # the processes exchange gradients once a step, with the last micro-batch
+        return self.objective.no_sync() if alone and hasattr(self.objective, "no_sync") else nullcontext()
+
+
+def _adamw(parameters: list[nn.Parameter], config: LoopConfig, device: torch.device) -> torch.optim.AdamW:
+    cuda = device.type == "cuda"
+    return torch.optim.AdamW(
+        parameters,
+        lr=torch.tensor(config.lr, device=device) if cuda else config.lr,
+        betas=(0.9, 0.999),
+        weight_decay=config.weight_decay,
+        capturable=cuda,
+        fused=cuda,
+    )
+
+
+def _key(seed: int, step: int, place: int) -> int:
+    # distinct for up to 4,096 micro-batches a step and a million of steps a seed
+    return (seed << 40) + (step << 12) + place
+
+
+def capture(one_step: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """The step as a CUDA graph: replayed, it reads and writes the same tensors. Capturing does not run it."""
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+        loss = one_step()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return loss
+
+    return replay
