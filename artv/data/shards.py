@@ -122,23 +122,33 @@ class LatentStream:
         self.index, self.device, self.workers = read_index(folder), device, workers
         self._stream = ShardStream(folder, self.index, seed, batch_size, rank, world)
         self._batches: Iterator[list[Tensor]] | None = None
+        self._held: Batch | None = None
 
     def start(self, step: int) -> None:
         """Goes on as if ``step`` batches had been drawn."""
         self._stream.first_batch, self._batches = step, None
 
-    def sample(self, batch_size: int) -> Batch:
-        """The next clips, on the device, in float32."""
+    def fetch(self) -> None:
+        """Puts the next clips into the tensors that :meth:`sample` reads, always the same ones."""
         if self._batches is None:
             self._batches = read_ahead(
                 self._stream,
-                batch_size=batch_size,
+                batch_size=self._stream.batch_size,
                 num_workers=self.workers,
                 pin_memory=self.device.type == "cuda",
                 generator=torch.Generator(),  # or starting the workers would draw from the training's own numbers
             )
-        latents, text = (x.to(self.device, non_blocking=True).float() for x in next(self._batches))
-        return Batch(latents, text)
+        batch = next(self._batches)
+        if self._held is None:
+            self._held = Batch(*(x.to(self.device) for x in batch))
+        for held, new in zip(self._held, batch, strict=True):
+            held.copy_(new, non_blocking=True)
+
+    def sample(self, batch_size: int) -> Batch:
+        """The fetched clips, on the device, in float32."""
+        if self._held is None:
+            raise ValueError("fetch a batch first")
+        return Batch(*(x.float() for x in self._held))
 
 
 def _half(x: Tensor) -> np.ndarray:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from artv.autoencoder import shapes_autoencoder, to_unit
 from artv.training import processes
-from artv.training.loop import LoopConfig, Outcome, Prepare, optimise
+from artv.training.loop import LoopConfig, Outcome, optimise
+from artv.training.step import Prepare
 
 KL_WEIGHT = 1e-6
 

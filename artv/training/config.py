@@ -23,9 +23,12 @@ class LoopConfig:
 
     Args:
         steps: optimiser steps in all, over all resumptions.
-        batch_size: samples a step and process.
+        batch_size: samples that a process holds at once.
+        global_batch: samples a step over all processes, gathered from several batches where need be; None = one
+            batch of each process.
         lr: peak learning rate; ``schedule`` is ``constant`` (Table 4) or ``cosine`` to zero, after ``warmup`` steps.
         ema_decay: decay of the weights' average.
+        grad_clip: largest norm of a step's gradient; None = as it is.
         precision: ``fp32`` or ``bf16`` (autocast).
         minutes: stop (and save) after this time even if steps remain; None = no limit.
         save_minutes: time between checkpoints.
@@ -35,16 +38,25 @@ class LoopConfig:
     steps: int
     batch_size: int
     lr: float
+    global_batch: int | None = None
     warmup: int = 100
     schedule: str = "constant"
     ema_decay: float = 0.9999
-    grad_clip: float = 1.0
+    grad_clip: float | None = 1.0
     weight_decay: float = 0.01
     precision: str = "fp32"
     seed: int = 0
     minutes: float | None = None
     save_minutes: float = 2.0
     graph: bool = True
+
+    def micro_batches(self, world: int) -> int:
+        """How many batches each of ``world`` processes draws for a step."""
+        return 1 if self.global_batch is None else self.global_batch // (self.batch_size * world)
+
+    def samples(self, world: int) -> int:
+        """Samples a step over ``world`` processes."""
+        return self.global_batch or self.batch_size * world
 
     def lr_at(self, step: int) -> float:
         """Learning rate of a step (0-based)."""
@@ -61,11 +73,12 @@ class TrainConfig(BaseModel):
     ``clips``: how many clips of the built-in world; None = 65,536 on a GPU, 2,048 on a CPU.
     ``ref_noise``: distribution of the noise level on the references that the adapters see; what the mask copies stays
     clean. ``first_frame_share``: share of training targets that are first frames (no references, no anchor);
-    ``start_share``: share whose references all repeat one frame, as at the start of a clip. ``weight_cap``: 1 is the
-    paper's plain squared error, see :func:`artv.training.loss.noise_prediction_loss`. ``overlap``: the two networks
-    on two CUDA streams. ``networks``: other sizes than the preset's. ``recompute``: less memory for more time, see
-    :mod:`artv.training.recompute`. ``stream``: latents come from shards on disk, written once, instead of from memory;
-    ``workers`` processes read them. ``reader``: of video files (:mod:`artv.data.readers`); both give the same frames.
+    ``start_share``: share whose references all repeat one frame, as at the start of a clip. ``weight_cap``: 1 is
+    the paper's plain squared error, see :func:`artv.training.loss.noise_prediction_loss`. ``overlap``: the two
+    networks on two CUDA streams. ``networks``: other sizes than the preset's. ``recompute``: less memory for more
+    time, see :mod:`artv.training.recompute`. ``fused``: on a GPU, fused operations, see :mod:`artv.training.fast`.
+    ``stream``: latents come from shards on disk, written once, instead of from memory; ``workers`` processes read
+    them. ``reader``: of video files (:mod:`artv.data.readers`); both give the same frames.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,6 +105,7 @@ class TrainConfig(BaseModel):
     overlap: bool = True
     networks: ModelConfig | None = None
     recompute: bool = False
+    fused: bool = True
     stream: bool = False
     workers: int = 2
     reader: Literal["decord", "pyav"] = "decord"
@@ -139,8 +153,6 @@ def paper() -> TrainConfig:
         autoencoder=given,
         text_encoder=given,
         ref_noise="uniform:0:0.1",
-        overlap=False,  # at this batch the large network leaves no gaps
-        recompute=True,
         stream=True,
         workers=4,
         model=LoopConfig(
@@ -150,8 +162,8 @@ def paper() -> TrainConfig:
             warmup=1,
             ema_decay=0.9999,
             precision="bf16",
+            grad_clip=None,  # none in the paper
             save_minutes=30,
-            graph=False,
         ),
     )
 

@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class Ema:
@@ -19,10 +19,7 @@ class Ema:
         return 1 - min(self.decay, (1 + step) / (10 + step))
 
     @torch.no_grad()
-    def update(self, weight: Tensor) -> None:
-        """Moves the average towards the model by ``weight`` (a scalar tensor, so that a CUDA graph can change it)."""
+    def update(self, weight: float) -> None:
+        """Moves the average towards the model by ``weight``, in one pass over both."""
         averages, values = [list(x) for x in zip(*self._pairs, strict=True)]
-        # lerp_ with a tensor weight reads it on the host, which a CUDA graph cannot do
-        steps = torch._foreach_sub([v.detach() for v in values], averages)
-        torch._foreach_mul_(steps, weight)
-        torch._foreach_add_(averages, steps)
+        torch._foreach_lerp_(averages, [v.detach() for v in values], weight)

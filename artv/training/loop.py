@@ -11,7 +11,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,20 +24,7 @@ from artv.training import processes
 from artv.training.checkpoint import load_state, save_state
 from artv.training.config import LoopConfig
 from artv.training.ema import Ema
-
-Prepare = Callable[[nn.Module], nn.Module]
-
-
-class Objective(nn.Module):
-    """The loss as a module: a data-parallel wrapper of it sees every parameter that the loss reads, and when."""
-
-    def __init__(self, model: nn.Module, draw_loss: Callable[[], Tensor]) -> None:
-        super().__init__()
-        self.model, self.draw_loss = model, draw_loss
-
-    def forward(self, nothing: None) -> Tensor:
-        # wrappers expect an argument
-        return self.draw_loss()
+from artv.training.step import Prepare, Step
 
 
 @dataclass(frozen=True)
@@ -60,6 +46,7 @@ def optimise(
     name: str,
     device: torch.device,
     prepare: Prepare | None = None,
+    fetch: Callable[[], None] | None = None,
     on_save: Callable[[nn.Module, int], None] | None = None,
 ) -> tuple[Ema, Outcome]:
     """Trains ``model`` until ``config.steps``, continuing whatever ``out/state`` holds.
@@ -68,62 +55,27 @@ def optimise(
         draw_loss: draws a batch and returns its scalar loss; called inside autocast.
         name: shown in the progress bar and the log.
         prepare: wraps a module so that its gradients are averaged over the processes (accelerate's).
+        fetch: called ahead of each ``draw_loss``, see :class:`~artv.training.step.Step`.
         on_save: called with the averaged model and the step after each checkpoint, in the main process.
     """
     check_count("steps", config.steps)
     cuda, main = device.type == "cuda", processes.is_main()
-    objective = prepare(Objective(model, draw_loss)) if prepare is not None else Objective(model, draw_loss)
-    lr = torch.tensor(config.lr, device=device) if cuda else config.lr
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad],
-        lr=lr,
-        betas=(0.9, 0.999),
-        weight_decay=config.weight_decay,
-        capturable=cuda,
-        fused=cuda,
-    )
-    ema = Ema(model, config.ema_decay)
-    first = step = load_state(out / "state", model, ema, optimizer)
-    ema_weight = torch.zeros((), device=device)
-    autocast = (
-        torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
-        if config.precision == "bf16"
-        else nullcontext()
-    )
-
-    def one_step() -> Tensor:
-        optimizer.zero_grad(set_to_none=True)
-        with autocast:
-            loss = objective(None)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip, foreach=True)
-        optimizer.step()
-        ema.update(ema_weight)
-        return loss.detach()
-
-    def set_rate(step: int) -> None:
-        for group in optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(config.lr_at(step))
-            else:
-                group["lr"] = config.lr_at(step)
-        ema_weight.fill_(ema.weight(step))
+    one_step = Step(model, draw_loss, config, device, prepare, fetch)
+    step = load_state(out / "state", model, one_step.ema, one_step.optimizer)
 
     def save(step: int) -> None:
-        save_state(out / "state", model, ema, optimizer, step)
+        save_state(out / "state", model, one_step.ema, one_step.optimizer, step)
         if main and on_save is not None:
-            on_save(ema.model, step)
+            on_save(one_step.ema.model, step)
         processes.wait()
 
     if cuda:
         torch.backends.cudnn.benchmark = True
         # capture needs gradients to have been accumulated on the capturing stream from the start
         torch.cuda.set_stream(torch.cuda.Stream())
-    run = one_step
     started = saved = logged = time.monotonic()
     recent = torch.zeros((), device=device)
     loss_value, since = math.nan, 0
-    captured = cuda and config.graph and prepare is None
     out.mkdir(parents=True, exist_ok=True)
     log_file = out / "log.jsonl" if main else Path(os.devnull)
     with (
@@ -131,11 +83,7 @@ def optimise(
         log_file.open("a", encoding="utf-8") as log,
     ):
         while step < config.steps:
-            set_rate(step)
-            if captured and step == first + 8:  # optimiser state and library handles exist by now
-                run = capture(one_step)
-            loss = run()
-            recent += loss
+            recent += one_step(step)
             step, since = step + 1, since + 1
             now = time.monotonic()
             over = config.minutes is not None and now - started > 60 * config.minutes
@@ -149,7 +97,7 @@ def optimise(
                 recent.zero_()
                 if not math.isfinite(loss_value):
                     raise WorkFailed(f"{name}: the loss became {loss_value} before step {step}; kept: {out / 'state'}")
-                rate = since * config.batch_size * processes.world() / (time.monotonic() - logged)
+                rate = since * config.samples(processes.world()) / (time.monotonic() - logged)
                 row = {"step": step, "loss": loss_value, "samples_per_s": round(rate, 1), "lr": config.lr_at(step - 1)}
                 log.write(json.dumps({"stage": name, **row}) + "\n")
                 log.flush()
@@ -161,18 +109,4 @@ def optimise(
             if over:
                 break
     save(step)
-    return ema, Outcome(step, loss_value, time.monotonic() - started, step >= config.steps)
-
-
-def capture(one_step: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """The step as a CUDA graph: replayed, it reads and writes the same tensors. Capturing does not run it."""
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
-        loss = one_step()
-
-    def replay() -> Tensor:
-        graph.replay()
-        return loss
-
-    return replay
+    return one_step.ema, Outcome(step, loss_value, time.monotonic() - started, step >= config.steps)

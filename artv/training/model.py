@@ -13,9 +13,11 @@ from artv.conditioning import ConditionDropout, noise_levels
 from artv.data.latents import Batch
 from artv.networks import ArtVModel
 from artv.training.config import TrainConfig
-from artv.training.loop import Outcome, Prepare, optimise
+from artv.training.fast import use_fast_blocks
+from artv.training.loop import Outcome, optimise
 from artv.training.loss import noise_prediction_loss
 from artv.training.recompute import recompute_blocks
+from artv.training.step import Prepare
 
 
 def train_model(
@@ -26,16 +28,45 @@ def train_model(
     out: Path,
     *,
     prepare: Prepare | None = None,
+    fetch: Callable[[], None] | None = None,
     on_save: Callable[[nn.Module, int], None] | None = None,
 ) -> tuple[ArtVModel, Outcome]:
     """Trains ``model`` in place; returns the averaged copy."""
     device = null_text_LD.device
+    prepare_networks(model, config, device)
+    draw_loss = loss_drawer(model, draw_batch, null_text_LD, config)
+    ema, outcome = optimise(
+        model,
+        draw_loss,
+        config.model,
+        out,
+        name="model",
+        device=device,
+        prepare=prepare,
+        fetch=fetch,
+        on_save=on_save,
+    )
+    averaged = ema.model
+    assert isinstance(averaged, ArtVModel)
+    return averaged, outcome
+
+
+def prepare_networks(model: ArtVModel, config: TrainConfig, device: torch.device) -> None:
+    """Memory layout, fused operations and recomputation, as the settings ask, in place."""
     model.to(memory_format=torch.channels_last).train()
-    dropout = ConditionDropout(text=config.drop_text, ref=config.drop_ref, anchor=config.drop_anchor)
-    levels = noise_levels(config.ref_noise)
+    if config.fused and device.type == "cuda":
+        use_fast_blocks(model)
     if config.recompute:
         recompute_blocks(model)
     model.side_stream.on = config.overlap
+
+
+def loss_drawer(
+    model: ArtVModel, draw_batch: Callable[[int], Batch], null_text_LD: Tensor, config: TrainConfig
+) -> Callable[[], Tensor]:
+    """Draws a batch and returns its loss, with the settings' conditions."""
+    dropout = ConditionDropout(text=config.drop_text, ref=config.drop_ref, anchor=config.drop_anchor)
+    levels = noise_levels(config.ref_noise)
 
     def draw_loss() -> Tensor:
         return noise_prediction_loss(
@@ -50,9 +81,4 @@ def train_model(
             weight_cap=config.weight_cap,
         )
 
-    ema, outcome = optimise(
-        model, draw_loss, config.model, out, name="model", device=device, prepare=prepare, on_save=on_save
-    )
-    averaged = ema.model
-    assert isinstance(averaged, ArtVModel)
-    return averaged, outcome
+    return draw_loss

@@ -12,5 +12,10 @@ _BLOCKS = ("ResnetBlock2D", "Transformer2DModel", "AnchorBlock", "TransformerTem
 def recompute_blocks(module: nn.Module) -> None:
     """Keeps only the inputs of residual and attention blocks for the backward pass, in place; the same gradients."""
     for block in module.modules():
-        if type(block).__name__ in _BLOCKS:
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+        if any(kind.__name__ in _BLOCKS for kind in type(block).__mro__):
+            block.forward = partial(  # type: ignore[method-assign]
+                checkpoint,
+                block.forward,
+                use_reentrant=False,
+                preserve_rng_state=False,  # nothing in them is random
+            )

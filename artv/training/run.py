@@ -34,8 +34,9 @@ from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
 from artv.training.checkpoint import replacing, saved_step
 from artv.training.config import STAGES, TrainConfig
-from artv.training.loop import Outcome, Prepare
+from artv.training.loop import Outcome
 from artv.training.model import train_model
+from artv.training.step import Prepare
 from artv.training.text_encoder import train_text_encoder
 
 CHUNK = 256
@@ -250,7 +251,10 @@ def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome
         with replacing(out / "pipeline") as fresh:
             pipeline.save_pretrained(fresh, safe_serialization=True)
 
-    _, outcome = train_model(model, source.sample, null_text, config, out / "model", prepare=prepare, on_save=save)
+    fetch = source.fetch if isinstance(source, LatentStream) else None
+    _, outcome = train_model(
+        model, source.sample, null_text, config, out / "model", prepare=prepare, fetch=fetch, on_save=save
+    )
     if worker.is_main:
         (out / "outcome.json").write_text(
             json.dumps({**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size}), encoding="utf-8"

@@ -1,4 +1,4 @@
-"""One optimiser step: draw, forward, backward, clip, AdamW, average. On one GPU it can be captured as a CUDA graph.
+"""One optimiser step: draw, forward, backward, clip, AdamW, average. On one GPU it is captured as a CUDA graph.
 
 A global batch that is larger than what the processes hold at once is gathered from several micro-batches: micro-batch
 k of a step draws the same clips, noise and timesteps whatever process it falls to, so one process that accumulates
@@ -8,6 +8,7 @@ four and four processes train alike.
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +39,8 @@ class Step:
 
     Args:
         draw_loss: draws a batch of this process and returns its scalar loss; called inside autocast.
+        fetch: called ahead of each ``draw_loss``, also ahead of a captured one: puts the next batch where that finds
+            it.
         prepare: wraps a module so that its gradients are averaged over the processes (accelerate's).
     """
 
@@ -48,6 +51,7 @@ class Step:
         config: LoopConfig,
         device: torch.device,
         prepare: Prepare | None = None,
+        fetch: Callable[[], None] | None = None,
     ) -> None:
         objective = Objective(model, draw_loss)
         self.model, self.config, self.device = model, config, device
@@ -56,44 +60,47 @@ class Step:
         self.optimizer = _adamw(self.parameters, config, device)
         self.ema = Ema(model, config.ema_decay)
         self.micro_batches = config.micro_batches(processes.world())
-        self._weight = torch.zeros((), device=device)
+        self._fetch = fetch or (lambda: None)
         self._captures = device.type == "cuda" and config.graph and prepare is None and self.micro_batches == 1
         self._graph: Callable[[], Tensor] | None = None
         self._done = 0
 
     def __call__(self, step: int) -> Tensor:
         """Does step number ``step``, the first eight of a process always eagerly."""
-        self._set_rates(step)
+        self._set_rate(step)
         if self._captures and self._done == 8:  # optimiser state and library handles exist by now
-            self._graph = capture(self._run)
+            self._graph = capture(lambda: self._run(step, fetch=lambda: None), self.optimizer)
         self._done += 1
-        return self._graph() if self._graph is not None else self._run(step)
+        if self._graph is not None:
+            self._fetch()
+        loss = self._graph() if self._graph is not None else self._run(step, self._fetch)
+        self.ema.update(self.ema.weight(step))  # not captured: its weight is a number
+        return loss
 
-    def _set_rates(self, step: int) -> None:
+    def _set_rate(self, step: int) -> None:
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(self.config.lr_at(step))
             else:
                 group["lr"] = self.config.lr_at(step)
-        self._weight.fill_(self.ema.weight(step))
 
-    def _run(self, step: int = 0) -> Tensor:
+    def _run(self, step: int, fetch: Callable[[], None]) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._backward(step)
+        loss = self._backward(step, fetch)
         if self.config.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
         self.optimizer.step()
-        self.ema.update(self._weight if self._captures else self.ema.weight(step))
         return loss
 
-    def _backward(self, step: int) -> Tensor:
+    def _backward(self, step: int, fetch: Callable[[], None]) -> Tensor:
         count, losses = self.micro_batches, []
         for k in range(count):
             if self.config.global_batch is not None:
                 torch.manual_seed(_key(self.config.seed, step, k * processes.world() + processes.rank()))
-            with self._alone(k + 1 < count), self._autocast():
-                loss = self.objective(None) / count
+            fetch()
             with self._alone(k + 1 < count):
+                with self._autocast():
+                    loss = self.objective(None) / count
                 loss.backward()
             losses.append(loss.detach())
         return losses[0] if count == 1 else torch.stack(losses).sum()
@@ -105,7 +112,8 @@ class Step:
 
     def _alone(self, alone: bool) -> AbstractContextManager:
         # the processes exchange gradients once a step, with the last micro-batch
-        return self.objective.no_sync() if alone and hasattr(self.objective, "no_sync") else nullcontext()
+        no_sync: Callable[[], AbstractContextManager] | None = getattr(self.objective, "no_sync", None)
+        return no_sync() if alone and no_sync is not None else nullcontext()
 
 
 def _adamw(parameters: list[nn.Parameter], config: LoopConfig, device: torch.device) -> torch.optim.AdamW:
@@ -120,14 +128,15 @@ def _adamw(parameters: list[nn.Parameter], config: LoopConfig, device: torch.dev
     )
 
 
-def _key(seed: int, step: int, place: int) -> int:
-    # distinct for up to 4,096 micro-batches a step and a million of steps a seed
-    return (seed << 40) + (step << 12) + place
+def _key(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def capture(one_step: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def capture(one_step: Callable[[], Tensor], optimizer: torch.optim.Optimizer) -> Callable[[], Tensor]:
     """The step as a CUDA graph: replayed, it reads and writes the same tensors. Capturing does not run it."""
     torch.cuda.synchronize()
+    optimizer.zero_grad(set_to_none=True)
+    torch.cuda.empty_cache()  # the graph has memory of its own; that of the steps before it would not fit beside it
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
         loss = one_step()

@@ -18,7 +18,8 @@ from artv.autoencoder import to_unit
 from artv.text_encoder import OpenClipTextEncoder
 from artv.tokenizer import PromptTokenizer, build_vocabulary
 from artv.training import processes
-from artv.training.loop import LoopConfig, Outcome, Prepare, optimise
+from artv.training.loop import LoopConfig, Outcome, optimise
+from artv.training.step import Prepare
 
 WIDTH, LAYERS, HEADS, CONTEXT = 96, 4, 4, 32
 

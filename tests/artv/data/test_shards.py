@@ -48,6 +48,7 @@ def drawn(folder, batches, start=0, **settings):
     stream.start(start)
     result = []
     for _ in range(batches):
+        stream.fetch()
         batch = stream.sample(5)
         assert torch.equal(batch.latents_BTChw[:, 1, 2, 0, 1], batch.text_BLD[:, 0, 0])  # text stays with its clip
         result.append(batch.text_BLD.flatten().int().tolist())
@@ -103,10 +104,10 @@ def test_memory_does_not_grow_with_the_set(tmp_path):
     for clips in (100, 800):  # 1.2 and 9.8 MB
         folder = toy_shards(tmp_path / str(clips), clips, clips_a_shard=20, side=32)
         stream = LatentStream(folder, batch_size=5, device=CPU, workers=0)
-        stream.sample(5)  # imports
+        stream.fetch()  # imports
         tracemalloc.start()
         for _ in range(clips // 5):
-            stream.sample(5)
+            stream.fetch()
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0] and peaks[1] < 2e6

@@ -117,7 +117,7 @@ def test_ema_follows_its_formula():
             model.weight.fill_(step + 1.0)
         weight = ema.weight(step)
         assert weight == 1 - min(0.5, (1 + step) / (10 + step))
-        ema.update(torch.tensor(weight))
+        ema.update(weight)
         expected += weight * (step + 1.0 - expected)
     assert ema.model.weight.item() == pytest.approx(expected)
 

@@ -1,0 +1,157 @@
+"""The blocks of a network over the fused operations: the same modules and weights, another walk through them.
+
+A block is turned into its fast twin by its class alone, so that whatever holds it notices nothing.
+
+Shape suffixes: B batch, C channels, H W feature size, N positions, L text tokens, D text width.
+"""
+
+from typing import Any
+
+import torch.nn.functional as F
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from torch import Tensor, nn
+
+from artv.networks.anchor_block import AnchorBlock
+from artv.networks.fast.kernels.launching import runs_on
+from artv.training.fast.maps import group_norm
+from artv.training.fast.tokens import add_layer_norm, feed_forward, linears, residual
+
+
+def use_fast_blocks(model: nn.Module) -> bool:
+    """Turns a network's blocks into their fast twins, in place, where kernels run; says whether it did."""
+    if not runs_on(next(model.parameters())):
+        return False
+    for module in model.modules():
+        twin = _TWINS.get(type(module))
+        if twin is not None and twin.suits(module):
+            module.__class__ = twin
+    return True
+
+
+class FastGroupNorm(nn.GroupNorm):
+    """A group norm on its own."""
+
+    suits = staticmethod(lambda norm: norm.affine)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) to the same, channels-last, in the dtype that it comes in."""
+        return _norm(x_BCHW, self)[1]
+
+
+class FastResnet(ResnetBlock2D):
+    """Biases are added where a kernel passes anyway: the first one with the timestep's shift, the others at the end."""
+
+    @staticmethod
+    def suits(block: Any) -> bool:
+        """Whether it is one of SD-2.1's kind."""
+        plain = block.time_embedding_norm == "default" and block.output_scale_factor == 1 and not block.skip_time_act
+        return plain and block.upsample is None and block.downsample is None and block.dropout.p == 0
+
+    def forward(self, x_BCHW: Tensor, time_BD: Tensor) -> Tensor:
+        """As :class:`ResnetBlock2D`."""
+        x_BCHW, h_BCHW = _norm(x_BCHW, self.norm1, silu=True)
+        h_BCHW = F.conv2d(h_BCHW, self.conv1.weight, padding=self.conv1.padding)
+        shift_BC = self.time_emb_proj(F.silu(time_BD)).float() + self.conv1.bias
+        _, h_BCHW = _norm(h_BCHW, self.norm2, silu=True, shift_BC=shift_BC)
+        h_BCHW = F.conv2d(h_BCHW, self.conv2.weight, padding=self.conv2.padding)
+        bias_C = self.conv2.bias
+        if self.conv_shortcut is not None:
+            x_BCHW = F.conv2d(x_BCHW, self.conv_shortcut.weight)
+            bias_C = bias_C + self.conv_shortcut.bias
+        return _map(residual(_tokens(x_BCHW), _tokens(h_BCHW), bias_C), x_BCHW)
+
+
+class FastTransformer(Transformer2DModel):
+    """Self-attention, attention to the text and GEGLU, as SD-2.1 has them."""
+
+    @staticmethod
+    def suits(block: Any) -> bool:
+        """Whether its layers are SD-2.1's."""
+        layers = block.transformer_blocks
+        return block.is_input_continuous and block.use_linear_projection and all(_plain(layer) for layer in layers)
+
+    def forward(self, x_BCHW: Tensor, encoder_hidden_states: Tensor, return_dict: bool = False) -> tuple[Tensor]:
+        """As :class:`Transformer2DModel`, which returns a tuple of one."""
+        x_BCHW, normed = _norm(x_BCHW, self.norm)
+        h_BNC = self.proj_in(_tokens(normed))
+        for layer in self.transformer_blocks:
+            h_BNC, y_BNC = _add_norm(h_BNC, None, None, layer.norm1)
+            a_BNC = _attend(layer.attn1, y_BNC, y_BNC)
+            h_BNC, y_BNC = _add_norm(h_BNC, a_BNC, layer.attn1.to_out[0].bias, layer.norm2)
+            a_BNC = _attend(layer.attn2, y_BNC, encoder_hidden_states.to(y_BNC.dtype))
+            h_BNC, y_BNC = _add_norm(h_BNC, a_BNC, layer.attn2.to_out[0].bias, layer.norm3)
+            h_BNC = residual(h_BNC, *_geglu(layer.ff, y_BNC))
+        delta = F.linear(h_BNC, self.proj_out.weight)
+        return (_map(residual(_tokens(x_BCHW), delta, self.proj_out.bias), x_BCHW),)
+
+
+class FastAnchorBlock(AnchorBlock):
+    """An anchor block."""
+
+    suits = staticmethod(lambda block: True)
+
+    def keys_values(self, anchor_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`AnchorBlock.keys_values`."""
+        _, y_BMC = _add_norm(_tokens(anchor_BCHW), None, None, self.norm_anchor)
+        k, v = linears(y_BMC, self.to_k.weight, self.to_v.weight)
+        return self._heads(k), self._heads(v)
+
+    def forward(self, x_BCHW: Tensor, keys_values: tuple[Tensor, Tensor], keep_B: Tensor) -> Tensor:
+        """As :meth:`AnchorBlock.forward`."""
+        x_BCHW, normed = _norm(x_BCHW, self.norm)
+        h_BNC, y_BNC = _add_norm(self.proj_in(_tokens(normed)), None, None, self.norm_attention)
+        a_BHND = F.scaled_dot_product_attention(self._heads(F.linear(y_BNC, self.to_q.weight)), *keys_values)
+        a_BNC = F.linear(a_BHND.transpose(1, 2).flatten(2), self.to_out.weight)
+        h_BNC, y_BNC = _add_norm(h_BNC, a_BNC, self.to_out.bias, self.norm_feed_forward)
+        h_BNC = residual(h_BNC, *_geglu(self.feed_forward, y_BNC))
+        delta = F.linear(h_BNC, self.proj_out.weight)
+        return _map(residual(_tokens(x_BCHW), delta, self.proj_out.bias, keep_B), x_BCHW)
+
+
+_TWINS: dict[type, Any] = {
+    nn.GroupNorm: FastGroupNorm,
+    ResnetBlock2D: FastResnet,
+    Transformer2DModel: FastTransformer,
+    AnchorBlock: FastAnchorBlock,
+}
+
+
+def _norm(x_BCHW: Tensor, norm: Any, **options: Any) -> tuple[Tensor, Tensor]:
+    return group_norm(x_BCHW, norm.num_groups, norm.weight, norm.bias, norm.eps, **options)
+
+
+def _add_norm(x_BNC: Tensor, delta: Tensor | None, shift_C: Tensor | None, norm: Any) -> tuple[Tensor, Tensor]:
+    return add_layer_norm(x_BNC, delta, shift_C, norm.weight, norm.bias, norm.eps)
+
+
+def _geglu(block: Any, x_BNC: Tensor) -> tuple[Tensor, Tensor]:
+    """A feed-forward's value without its last bias, and that bias."""
+    first, last = block.net[0].proj, block.net[2]
+    return feed_forward(x_BNC, first.weight, first.bias, last.weight), last.bias
+
+
+def _attend(attention: Any, x_BNC: Tensor, context_BLD: Tensor) -> Tensor:
+    """Attention without the bias of its last layer."""
+    if context_BLD is x_BNC:
+        q, k, v = linears(x_BNC, attention.to_q.weight, attention.to_k.weight, attention.to_v.weight)
+    else:
+        q = F.linear(x_BNC, attention.to_q.weight)
+        k, v = linears(context_BLD, attention.to_k.weight, attention.to_v.weight)
+    heads = (t.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for t in (q, k, v))
+    return F.linear(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2), attention.to_out[0].weight)
+
+
+def _plain(layer: Any) -> bool:
+    attentions = (layer.attn1, layer.attn2)
+    biased = any(a.to_q.bias is not None or a.rescale_output_factor != 1 or a.residual_connection for a in attentions)
+    dropout = any(m.p for m in layer.modules() if isinstance(m, nn.Dropout))
+    return type(layer.ff.net[0]).__name__ == "GEGLU" and not biased and not dropout
+
+
+def _tokens(x_BCHW: Tensor) -> Tensor:
+    return x_BCHW.permute(0, 2, 3, 1).flatten(1, 2).contiguous()  # of a channels-last map: no copy
+
+
+def _map(x_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
+    return x_BNC.unflatten(1, like_BCHW.shape[2:]).permute(0, 3, 1, 2)

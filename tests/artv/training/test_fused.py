@@ -1,0 +1,130 @@
+"""The fused operations of training: their gradients against float64 autograd, in Triton's interpreter or on a GPU."""
+
+import copy
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from artv.config import ModelConfig, NetworkConfig
+from artv.networks import ArtVModel, Conditions
+
+ON_GPU = torch.cuda.is_available()
+DEVICE = "cuda" if ON_GPU else "cpu"
+pytest.importorskip("triton")
+
+
+def run(code: str) -> None:
+    """In a process of its own, because Triton reads the switch for its interpreter when it is imported."""
+    environment = os.environ | ({} if ON_GPU else {"TRITON_INTERPRET": "1"})
+    preamble = "from tests.artv.training.test_fused import *\n"
+    done = subprocess.run([sys.executable, "-c", preamble + code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def check(ours, reference, *shapes: tuple[int, ...] | None) -> None:
+    """Values and gradients of two functions of random tensors (None: no tensor), the second in float64."""
+    torch.manual_seed(0)
+    inputs = [None if shape is None else torch.randn(shape) + 0.5 for shape in shapes]
+    results = []
+    for function, dtype in ((ours, torch.float32), (reference, torch.float64)):
+        given = [None if x is None else x.to(DEVICE, dtype, copy=True).requires_grad_() for x in inputs]
+        outputs = function(*given)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        torch.manual_seed(1)
+        sum((y * torch.randn(y.shape).to(y)).sum() for y in outputs).backward()
+        results.append([*outputs, *(x.grad for x in given if x is not None)])
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual.double(), expected, atol=2e-4, rtol=2e-4)
+
+
+def plain_group_norm(x, weight, bias, shift, silu):
+    y = x if shift is None else x + shift[:, :, None, None]
+    y = F.group_norm(y, 3, weight, bias, 1e-5)
+    return x, F.silu(y) if silu else y
+
+
+def check_group_norm(shape: tuple[int, ...], silu: bool, shifted: bool) -> None:
+    from artv.training.fast.maps import group_norm
+
+    B, C = shape[:2]
+    check(
+        lambda x, w, b, s: group_norm(x, 3, w, b, 1e-5, silu=silu, shift_BC=s),
+        lambda x, w, b, s: plain_group_norm(x, w, b, s, silu),
+        *(shape, (C,), (C,), (B, C) if shifted else None),
+    )
+
+
+def check_tokens() -> None:
+    from artv.training.fast import tokens
+
+    def plain_norm(x, delta, shift, weight, bias):
+        total = x if delta is None else x + delta + shift
+        return total, F.layer_norm(total, weight.shape, weight, bias, 1e-5)
+
+    rows = (2, 7, 24)
+    for added in ((rows, (24,)), (None, None)):
+        check(lambda *x: tokens.add_layer_norm(*x, 1e-5), plain_norm, rows, *added, (24,), (24,))
+
+    def plain_feed_forward(x, weight_in, bias_in, weight_out):
+        value, gate = F.linear(x, weight_in, bias_in).chunk(2, -1)
+        return F.linear(value * F.gelu(gate), weight_out)
+
+    check(tokens.feed_forward, plain_feed_forward, rows, (2 * 40, 24), (2 * 40,), (24, 40))
+    check(tokens.linears, lambda x, *w: tuple(F.linear(x, each) for each in w), rows, (8, 24), (16, 24))
+    keep = torch.tensor([0.0, 1.0])
+    for kept in (None, keep.to(DEVICE)):
+        factor = 1 if kept is None else keep.view(-1, 1, 1).to(DEVICE).double()
+        check(
+            lambda x, d, b, kept=kept: tokens.residual(x, d, b, kept),
+            lambda x, d, b, factor=factor: x + factor * (d + b),
+            *(rows, rows, (24,)),
+        )
+
+
+def check_networks() -> None:
+    """Both networks whole: every parameter's gradient."""
+    from artv.training.fast import use_fast_blocks
+
+    torch.manual_seed(0)
+    common = {"attention": (True,), "heads": (1,), "layers": 1, "text_dim": 8, "norm_groups": 4, "sample_size": 4}
+    sizes = ModelConfig(
+        dynamic=NetworkConfig(channels=(16,), out_channels=4, **common),
+        mask=NetworkConfig(channels=(8,), out_channels=1, **common),
+    )
+    model = ArtVModel.from_config(sizes).to(DEVICE, memory_format=torch.channels_last)
+    for name, parameter in model.named_parameters():
+        if "norm" in name or "proj_out" in name:  # which start as ones and zeros
+            torch.nn.init.normal_(parameter, float("norm" in name and "weight" in name), 0.3)
+    reference = copy.deepcopy(model).double()
+    assert use_fast_blocks(model)
+    changed = {type(module).__name__ for module in model.modules()}
+    assert {"FastResnet", "FastTransformer", "FastAnchorBlock", "FastGroupNorm"} <= changed
+
+    def gradients(model, dtype):
+        generator = torch.Generator().manual_seed(1)
+
+        def random(*shape):
+            return torch.randn(shape, generator=generator).to(DEVICE, dtype)
+
+        keep = torch.tensor([1.0, 0.0]).to(DEVICE, dtype)
+        conditions = Conditions(random(2, 2, 4, 4, 4), random(2, 4, 4, 4), random(2, 4, 4, 4), keep, keep,
+                                random(2, 3, 8))  # fmt: skip
+        model(random(2, 4, 4, 4), torch.tensor([3, 700], device=DEVICE), conditions).eps_BCHW.square().mean().backward()
+        return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+    expected, actual = gradients(reference, torch.float64), gradients(model, torch.float32)
+    assert expected.keys() == actual.keys() and len(expected) > 100
+    for name, value in expected.items():
+        error = (actual[name].double() - value).norm() / (value.norm() + 1e-9)
+        assert error < (1e-2 if ON_GPU else 1e-4), (name, error)
+
+
+def test_gradients_of_every_operation_and_of_the_networks():
+    run(
+        "check_group_norm((2, 12, 3, 5), False, False); check_group_norm((1, 48, 6, 9), True, True); "
+        "check_tokens(); check_networks()"
+    )
