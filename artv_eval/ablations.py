@@ -1,6 +1,7 @@
 """The built-in ablations: a name for the cells to compare."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from artv.errors import UserError
 from artv.presets import DEFAULTS
@@ -18,11 +19,7 @@ def mask(*, twin: str | None = None) -> Ablation:
         twin: the checkpoint trained with ``artv train --no-mask``; for a preset, its own twin.
     """
 
-    def cells(context: AblationContext) -> list[CellSpec]:
-        off = twin or _twin(context.checkpoint, "mask")
-        return [_artv("mask=on", context.checkpoint), _artv("mask=off", off), *SANITY]
-
-    return cells
+    return _twins("mask", twin)
 
 
 def anchor(*, twin: str | None = None) -> Ablation:
@@ -32,11 +29,7 @@ def anchor(*, twin: str | None = None) -> Ablation:
         twin: the checkpoint trained with ``artv train --no-anchor``; for a preset, its own twin.
     """
 
-    def cells(context: AblationContext) -> list[CellSpec]:
-        off = twin or _twin(context.checkpoint, "anchor")
-        return [_artv("anchor=on", context.checkpoint), _artv("anchor=off", off), *SANITY]
-
-    return cells
+    return _twins("anchor", twin)
 
 
 def mask_switched() -> Ablation:
@@ -85,13 +78,24 @@ def anchor_strategy(*, names: Sequence[str] | None = None) -> Ablation:
     return _installed("anchors", "anchor", names)
 
 
-def ref_noise(*, names: Sequence[str] | None = None) -> Ablation:
-    """The distributions of noise on the references in one model, those of plugins included.
+def ref_noise(
+    *, names: Sequence[str] | None = None, trained: Sequence[str] = ("constant:0", "uniform:0:0.3")
+) -> Ablation:
+    """The distributions of noise on the references in one model, those of plugins included; or in training.
 
     Args:
         names: which; None for all that are installed. The first is compared with the others.
+        trained: with ``--train``, the distributions to train with beside the preset's.
     """
-    return _installed("noise_levels", "ref_noise", names)
+    in_one_model = _installed("noise_levels", "ref_noise", names)
+
+    def cells(context: AblationContext) -> Sequence[CellSpec]:
+        if not context.train:
+            return in_one_model(context)
+        others = [replace(_artv(f"ref_noise={n}", context.checkpoint), training={"ref_noise": n}) for n in trained]
+        return [_artv("ref_noise=preset", context.checkpoint), *others, *SANITY]
+
+    return cells
 
 
 def steps(*, values: Sequence[int] = (50, 25, 10, 5)) -> Ablation:
@@ -180,7 +184,19 @@ def _installed(kind: str, setting: str, names: Sequence[str] | None) -> Ablation
 
 
 def _artv(name: str, checkpoint: str, **settings: object) -> CellSpec:
-    return CellSpec(name=name, method="artv", settings={"checkpoint": checkpoint, **settings})
+    """A cell of the base model, which ``--train`` trains."""
+    return CellSpec(name=name, method="artv", settings={"checkpoint": checkpoint, **settings}, training={})
+
+
+def _twins(switch: str, twin: str | None) -> Ablation:
+    """The base model against the one trained with a switch off."""
+
+    def cells(context: AblationContext) -> list[CellSpec]:
+        given = context.checkpoint if context.train else twin or _twin(context.checkpoint, switch)
+        off = replace(_artv(f"{switch}=off", given), training={switch: False})
+        return [_artv(f"{switch}=on", context.checkpoint), off, *SANITY]
+
+    return cells
 
 
 def _twin(checkpoint: str, switch: str) -> str:
@@ -189,5 +205,5 @@ def _twin(checkpoint: str, switch: str) -> str:
         return f"{checkpoint}:no-{switch}"
     raise UserError(
         f"ablation {switch!r} compares two trained models, and the twin of {checkpoint!r} is not known; train "
-        f"it with artv train --no-{switch} and give it with --set {switch}.twin=FOLDER"
+        f"it with artv train --no-{switch} and give it with --set {switch}.twin=FOLDER, or train both with --train"
     )

@@ -315,6 +315,10 @@ class CellSpec:
         sanity: a trivial method that shows which metric sees which flaw; it is in the table and in no comparison.
         install: for a method that another distribution brings: how to get it. Such a cell becomes a row with that as
             its status when the method is missing.
+        training: in what the training of this cell's model differs from the base's (``{}``: in nothing): fields of the
+            trainer's settings, for example ``{"mask": False}``. A sweep with ``--train`` then trains a model for the
+            cell under every training seed and gives it to the method as ``checkpoint``. None: nothing to train.
+        trainer: ``[distribution/]name`` of the ``trainers`` component that does.
     """
 
     name: str
@@ -322,6 +326,8 @@ class CellSpec:
     settings: Mapping[str, Any] = field(default_factory=dict)
     sanity: bool = False
     install: str | None = None
+    training: Mapping[str, Any] | None = None
+    trainer: str = "artv-train"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,11 +338,13 @@ class AblationContext:
         preset: ``shapes`` or ``paper``.
         checkpoint: a preset's name, a folder or a hub id.
         names: kind → names of all installed components of it that need no argument (as ``image:FILE`` does).
+        train: whether the sweep trains: twins need not be there yet.
     """
 
     preset: str
     checkpoint: str
     names: Callable[[str], Sequence[str]]
+    train: bool = False
 
 
 Ablation = Callable[[AblationContext], Sequence[CellSpec]]
@@ -352,11 +360,50 @@ class AblationExtras:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A batch of clips of one cell: plain values, so that it can be sent to another machine."""
+    """A batch of clips of one cell, or a training: plain values, so that it can be sent to another machine.
+
+    Of a training ``cell`` is the id, ``method`` the trainer, and there are no ``indices``.
+    """
 
     cell: str
     method: Mapping[str, Any]
     indices: tuple[int, ...]
+
+
+class Trainer(Protocol):
+    """What a ``trainers`` component's factory returns: it makes the checkpoints of cells that are trained.
+
+    A trained model is kept under the hash of :meth:`settings`, so they hold all that it depends on: data and what it
+    starts from by their digests, the device where that matters, a version of the training code. Optional members:
+    :class:`TrainerExtras`.
+    """
+
+    def settings(self, changes: Mapping[str, Any], *, seed: int, steps: int | None) -> Mapping[str, Any]:
+        """Plain values that determine the model, for the trainer's own settings with ``changes``.
+
+        Raises:
+            UserError: a setting that does not exist or does not fit.
+        """
+        ...
+
+    def train(self, settings: Mapping[str, Any], folder: Path) -> None:
+        """Leaves the checkpoint in ``folder / "pipeline"``; called again after an interruption, it continues.
+
+        An exception costs this training; an OSError (a full disk) stops the sweep.
+        """
+        ...
+
+
+class TrainerExtras:
+    """Optional members of a trainer."""
+
+    def cost(self, settings: Mapping[str, Any]) -> tuple[float | None, int | None]:
+        """Minutes on one device and bytes on disk, as far as they can be told ahead: shown in the plan."""
+        return None, None
+
+    def steps(self, folder: Path) -> int:
+        """Steps done so far, for the progress."""
+        return 0
 
 
 class Executor(Protocol):

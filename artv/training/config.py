@@ -1,6 +1,7 @@
 """What a training run is made of. Users write it as YAML or options; each preset is a function that returns one."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,9 @@ from artv.yaml_files import read_yaml
 ENCODERS = ("autoencoder", "text_encoder")
 STAGES = (*ENCODERS, "model")
 """What a run trains, in this order."""
+
+CODE_VERSION = 1
+"""Raised when the same settings and seed come to train another model: models are kept under a hash that holds it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +190,19 @@ def load_config(preset: str, file: str | Path | None = None, **changes: Any) -> 
     values |= {k: v for k, v in changes.items() if v is not None}
     if values["world"] == 2:
         values |= {k: v for k, v in LONG.items() if given.get(k) is None}
+    return _validated(values)
+
+
+def with_changes(config: TrainConfig, changes: Mapping[str, Any], where: str) -> TrainConfig:
+    """``config`` with nested changes, such as ``{"mask": False, "model": {"lr": 1e-3}}``.
+
+    Raises:
+        UserError: a setting that does not exist, with the closest one, or does not fit. ``where``: whose they are.
+    """
+    return _validated(_merge(config.model_dump(), changes, where))
+
+
+def _validated(values: Mapping[str, Any]) -> TrainConfig:
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
@@ -210,7 +227,7 @@ def for_cpu(config: TrainConfig) -> TrainConfig:
     return config
 
 
-def _merge(base: dict[str, Any], given: dict[str, Any], where: str) -> dict[str, Any]:
+def _merge(base: dict[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key, value in given.items():
         if key not in base:
             raise UserError(f"config {where}: unknown setting {key!r}; {closest(key, base)}")

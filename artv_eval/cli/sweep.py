@@ -10,6 +10,7 @@ import typer
 
 from artv.errors import WorkFailed
 from artv_eval.cli.common import complete, quiet_stdout, read_settings, reporter, say, words
+from artv_eval.cli.training import train_options, training_grid
 from artv_eval.errors import Interrupted
 from artv_eval.plugins.manager import PluginManager
 
@@ -41,9 +42,23 @@ def sweep(
         str | None,
         typer.Option(help="Comma-separated. Default: the protocol's.", autocompletion=complete("metrics")),
     ] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train the cells' models, unless they are there.")] = False,
+    train_seeds: Annotated[int, typer.Option(help="Train each under the seeds 1 to this number.")] = 1,
+    train_steps: Annotated[
+        str | None, typer.Option(metavar="N[,N…]", help="Lengths of training. Default: the preset's.")
+    ] = None,
+    twins: Annotated[str, typer.Option(help="Folder of trained models, shared by sweeps.")] = "runs/twins",
+    grid: Annotated[
+        list[str],
+        typer.Option(metavar="training.FIELD=A,B", help="Train with every combination of these values."),
+    ] = [],  # noqa: B006
     executor: Annotated[
-        str, typer.Option(help="serial, ray, or a plugin's.", autocompletion=complete("executors"))
-    ] = "serial",
+        str | None,
+        typer.Option(
+            help="serial, gpus, ray, or a plugin's. Default: gpus where --device is cuda and there are several.",
+            autocompletion=complete("executors"),
+        ),
+    ] = None,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Make only this part of the clips, in the same run folder.")
     ] = None,
@@ -71,16 +86,19 @@ def sweep(
     try:
         with quiet_stdout():
             from artv_eval.report.tables import absences
+            from artv_eval.sweep.devices import default_executor
             from artv_eval.sweep.plan import SweepRequest
             from artv_eval.sweep.prepare import SweepOptions, prepare
             from artv_eval.sweep.run import run_sweep
 
+            given = read_settings(settings, set_)
             request = SweepRequest(
-                ablations=tuple(ablation),
+                ablations=(*ablation, *(("training-grid",) if grid else ())),
                 preset=preset,
                 checkpoint=checkpoint,
                 steps=steps,
-                settings=read_settings(settings, set_),
+                settings={**given, **training_grid(grid)},
+                train=train,
             )
             options = SweepOptions(
                 request=request,
@@ -89,11 +107,12 @@ def sweep(
                 frames=frames,
                 seed=seed,
                 metrics=words(metrics),
-                executor=executor,
+                executor=executor or default_executor(device),
                 shard=shard,
                 batch_size=batch_size,
                 device=device,
                 out=Path(out) if out else None,
+                train=train_options(train_seeds, train_steps, twins) if train else None,
             )
             prepared = prepare(manager, options)
             run = prepared.run
@@ -115,6 +134,11 @@ def sweep(
     say(f"run folder {run}: report.html, results.json, results.csv, manifest.json")
     failed = absences([row for row in results.rows if row.status.startswith("failed")])
     lost = [f"{row.cell}: {row.failed} of {row.n + row.failed} clips failed" for row in results.rows if row.failed]
+    lost += [
+        f"{row.cell}: {row.failed_seeds} of {row.seeds + row.failed_seeds} trainings failed"
+        for row in results.rows
+        if row.failed_seeds and row.seeds
+    ]
     failed += dict.fromkeys(lost)
     if failed:
         raise WorkFailed(f"{'; '.join(failed)}; the rest is in {run}")
@@ -143,8 +167,22 @@ def plan_document(prepared: "Prepared") -> dict[str, Any]:
                 "status": cell.status,
                 "checkpoint": cell.checkpoint,
                 "finished": done[cell.id],
+                "seed": cell.seed,
+                "training": cell.training.id if cell.training else None,
             }
             for cell in prepared.cells
+        ],
+        "trainings": [
+            {
+                "id": item.training.id,
+                "cells": item.cells,
+                "seed": item.training.seed,
+                "steps": item.training.steps,
+                "finished": item.finished,
+                "minutes": item.minutes,
+                "bytes": item.bytes,
+            }
+            for item in trainings_of(prepared)
         ],
     }
 
@@ -160,18 +198,33 @@ def finished(prepared: "Prepared") -> dict[str, int]:
     return {cell.id: total - len(store.missing(cell.id, prepared.indices)) for cell in prepared.cells}
 
 
+def trainings_of(prepared: "Prepared") -> list[Any]:
+    """The trainings of a plan."""
+    options = prepared.options.train
+    if options is None:
+        return []
+    from artv_eval.sweep.trainings import planned
+    from artv_eval.twins.store import TwinStore
+
+    return planned(prepared.manager, prepared.cells, TwinStore(options.store), prepared.options.device)
+
+
 def plan_text(prepared: "Prepared") -> str:
     """The plan in words."""
+    from artv_eval.sweep.trainings import training_lines
+
     total, first = len(prepared.requests), prepared.requests[0]
     done = finished(prepared)
     lines = [
         f"protocol {prepared.protocol.label} ({prepared.protocol.key}): {total} clips a cell of {first.num_frames} "
         f"frames, {first.width}×{first.height} at {first.fps:g} fps; run folder {prepared.run}"
     ]
+    lines += training_lines(trainings_of(prepared))
     for cell in prepared.cells:
         state = f"{total - done[cell.id]} clips to make" if done[cell.id] < total else "finished"
         state = state if cell.status == "ok" else cell.status
-        lines.append(f"  {cell.ablation} · {cell.name} ({cell.label}): {state}")
+        seed = f", seed {cell.seed}" if cell.seed is not None else ""
+        lines.append(f"  {cell.ablation} · {cell.name} ({cell.label}{seed}): {state}")
     absent = [f"{metric.name} ({metric.status})" for metric in prepared.metrics if metric.status != "ok"]
     there = [metric.name for metric in prepared.metrics if metric.status == "ok"]
     lines.append(f"  metrics: {', '.join([*there, *absent])}")

@@ -68,14 +68,25 @@ def register_ablations() -> list[Component]:
         Component("guidance-rule", "artv_eval.ablations:guidance_rule", "all guidance rules, plugins' included"),
         Component("anchor-strategy", "artv_eval.ablations:anchor_strategy", "all anchor strategies, plugins' included"),
         Component("ref-noise", "artv_eval.ablations:ref_noise", "all noise levels of references, plugins' included"),
+        Component("copy-noised", "artv_eval.twins.ablations:copy_noised", "trained: the mask copies noised references"),
+        Component("drop-rates", "artv_eval.twins.ablations:drop_rates", "trained: how often conditions are left out"),
+        Component("start-share", "artv_eval.twins.ablations:start_share", "trained: samples like the start of a clip"),
+        Component("weight-cap", "artv_eval.twins.ablations:weight_cap", "trained: weight of errors at high noise"),
+        Component("training-grid", "artv_eval.twins.ablations:training_grid", "trained: any fields, with --grid"),
         Component("baselines", "artv_eval.ablations:baselines", "ART-V beside ModelScope, I2VGen-XL, or yours"),
     ]
+
+
+@hookimpl
+def register_trainers() -> list[Component]:
+    return [Component("artv-train", "artv_eval.twins.artv:ArtVTrainer", "artv train, in a process of its own")]
 
 
 @hookimpl
 def register_executors() -> list[Component]:
     return [
         Component("serial", "artv_eval.executors.serial:SerialExecutor", "one task after the other, here"),
+        Component("gpus", "artv_eval.executors.gpus:GpuExecutor", "a process a GPU of this machine"),
         Component("ray", "artv_eval.executors.ray:RayExecutor", "Ray tasks, on one machine or many"),
     ]
 

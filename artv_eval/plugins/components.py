@@ -132,6 +132,11 @@ _KINDS = (
         contract="factory(**settings) -> function(context) -> the cells to compare",
     ),
     Kind(
+        name="trainers",
+        role="trainer",
+        contract="factory(**settings) -> trainer: settings(changes, seed, steps) name a model, train() makes it",
+    ),
+    Kind(
         name="executors",
         role="executor",
         contract="factory(**settings) -> executor: runs tasks and yields their results as they finish",

@@ -144,6 +144,16 @@ def register_ablations() -> list[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_trainers() -> list[Component]:  # type: ignore[empty-body]
+    """Ways to make the checkpoints of cells that are trained.
+
+    >>> @hookimpl
+    ... def register_trainers():
+    ...     return [Component("my-train", "my_package:MyTrainer", "trains my model")]
+    """
+
+
+@hookspec
 def register_executors() -> list[Component]:  # type: ignore[empty-body]
     """Ways to run the tasks of a sweep.
 

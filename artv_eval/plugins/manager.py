@@ -4,7 +4,7 @@ import importlib
 import importlib.metadata
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,11 @@ class PluginOptions:
     def selection(self) -> Selection:
         """With what the environment variable ``ARTV_EVAL_PLUGINS`` says (comma-separated)."""
         return Selection.parse([*os.environ.get(ENVIRONMENT, "").split(","), *self.select])
+
+    def elsewhere(self) -> "PluginOptions":
+        """For a worker process: what plugins do wrong was judged when the work was planned, and stops no worker."""
+        folders = tuple(str(Path(folder).absolute()) for folder in self.folders)
+        return replace(self, folders=folders, strict=False, lenient=True)
 
 
 class PluginManager:

@@ -141,7 +141,9 @@ def _shown(manifest: Mapping[str, Any], store: RunStore | None, keep: Keep | Non
         return {"prompts": [], "cells": [], "previews": {}}
     found = read_json(path, Gallery | list[GalleryItem])
     every = found["requests"] if isinstance(found, dict) else found
-    cells = {cell["cell"]: cell["id"] for cell in manifest["cells"] if cell["status"] == OK}
+    # of several trainings the first: the later ones are overwritten
+    cells = {cell["cell"]: cell["id"] for cell in reversed(manifest["cells"]) if cell["status"] == OK}
+    cells = dict(reversed(cells.items()))
     requests = every[: max((WITHIN if keep is None else CLIPS) // max(len(cells), 1), 6)]
     made = previews(store, cells, requests, keep or within)
     sheets = [sheets for of_cell in made.values() for sheets in of_cell.values()]

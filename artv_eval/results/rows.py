@@ -19,7 +19,9 @@ class Row:
 
     ``n`` clips are behind it; ``failed`` others could not be made. ``seeds``: trainings behind it, None where nothing
     was trained or the checkpoint is one; ``about``: what the interval speaks of, ``method`` (trainings too) or
-    ``checkpoints``.
+    ``checkpoints``. ``sd_trainings``: standard deviation between trainings, clips' share taken out; ``se_clips``:
+    standard error of one training's value over its clips. ``train_steps``: of a cell's training, where the sweep says;
+    ``failed_seeds``: trainings that failed.
     """
 
     ablation: str | None
@@ -38,6 +40,10 @@ class Row:
     failed: int = 0
     seeds: int | None = None
     about: str | None = None
+    sd_trainings: float | None = None
+    se_clips: float | None = None
+    train_steps: int | None = None
+    failed_seeds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,8 @@ class Comparison:
     """``difference`` = a − b over the same prompts and seeds; ``p_holm`` is corrected over the run's comparisons.
 
     ``standard_error`` of the difference, from which follows how many clips a difference of a given size takes.
-    ``seeds`` and ``about``: as of a :class:`Row`.
+    ``seeds``, ``about`` and the two components: as of a :class:`Row`; ``p_value`` speaks of ``about``,
+    ``p_checkpoints`` of these models only, with no other training in mind.
     """
 
     ablation: str
@@ -61,6 +68,9 @@ class Comparison:
     standard_error: float | None = None
     seeds: int | None = None
     about: str | None = None
+    p_checkpoints: float | None = None
+    sd_trainings: float | None = None
+    se_clips: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

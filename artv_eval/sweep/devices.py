@@ -20,3 +20,10 @@ def check_device(device: str) -> None:
         raise UserError(
             f"--device is {device!r} and this machine has {torch.cuda.device_count()} GPUs; use --device cpu"
         )
+
+
+def default_executor(device: str) -> str:
+    """``gpus`` where ``cuda`` was asked for and there are several, else ``serial``."""
+    import torch
+
+    return "gpus" if device == "cuda" and torch.cuda.device_count() > 1 else "serial"

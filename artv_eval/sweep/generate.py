@@ -20,7 +20,7 @@ from artv_eval.api import ClipRequest, Executor, FailedClip, GeneratedClip, Meth
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.results.store import RunStore
-from artv_eval.sweep.plan import Cell
+from artv_eval.sweep.plan import READY, Cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +84,9 @@ class GenerationWork:
         self._method: tuple[str, Any] = ("", None)
 
     def __getstate__(self) -> dict[str, Any]:
-        options = self.manager.options
-        folders = tuple(str(Path(folder).absolute()) for folder in options.folders)
         return {
             **self.__dict__,
-            # what plugins do wrong was judged when the work was planned: a worker that imports slowly does not stop it
-            "manager": replace(options, folders=folders, strict=False, lenient=True),
+            "manager": self.manager.options.elsewhere(),
             "run": self.run.absolute(),
             "on_clip": None,
             "runtime": {**self.runtime, "progress": False},
@@ -209,7 +206,7 @@ def pending(
     """
     tasks = []
     position = {index: i for i, index in enumerate(indices)}
-    for cell in {cell.id: cell for cell in cells if cell.method is not None}.values():
+    for cell in {cell.id: cell for cell in cells if cell.method is not None and cell.status == READY}.values():
         assert cell.method is not None
         left = [position[index] for index in store.missing(cell.id, shard.part(indices))]
         for start in range(0, len(left), batch_size):

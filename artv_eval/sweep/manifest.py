@@ -8,12 +8,14 @@ from typing import Any
 
 from artv.files import write_text_atomically
 from artv_eval.api import ClipRequest
+from artv_eval.plugins.recipe import plain
 from artv_eval.results.documents import write_json
 from artv_eval.results.per_clip import as_csv
 from artv_eval.results.rows import Results
 from artv_eval.results.store import SCHEMA, RunStore
 from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.prepare import Prepared
+from artv_eval.twins.store import TwinStore
 
 SHOWN = 64  # requests whose clips the report can show
 
@@ -56,6 +58,7 @@ def manifest(
                 "cell": cell.name,
                 "status": cell.status,
                 "sanity": cell.sanity,
+                "training": _training(cell, prepared),
                 **cell.identity(),
             }
             for cell in (cells or prepared.cells)
@@ -79,6 +82,22 @@ def manifest(
             }
             for plugin in prepared.manager.plugins
         ],
+    }
+
+
+def _training(cell: Cell, prepared: Prepared) -> dict[str, Any] | None:
+    """How the cell's model was made: by whom, from which settings, how long it took and on what."""
+    options = prepared.options.train
+    if cell.training is None or options is None:
+        return None
+    training = cell.training
+    return {
+        "id": training.id,
+        "seed": training.seed,
+        "steps": training.steps,
+        "trainer": training.trainer.to_dict(),
+        "settings": plain(training.settings),
+        **(TwinStore(options.store).finished(training.id) or {}),
     }
 
 

@@ -4,9 +4,7 @@ A cell is a method with its settings, a protocol and a checkpoint digest; its id
 everything on disk is keyed by it. The number of videos is no part of it, so a larger sweep continues a smaller one.
 """
 
-import hashlib
 import inspect
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +12,11 @@ from typing import Any
 from artv.errors import UserError, closest
 from artv_eval.api import AblationContext, CellSpec
 from artv_eval.plugins.components import KINDS, ROLES
+from artv_eval.plugins.digests import digest
 from artv_eval.plugins.discovery import PluginFault
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, Setting, build, recipe, settings_of
+from artv_eval.twins.training import Training
 
 READY = "ok"
 
@@ -47,7 +47,12 @@ class ProtocolRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One row group of the table. ``method`` is None, and ``status`` says why, when it cannot run."""
+    """One row group of the table. ``method`` is None, and ``status`` says why, when it cannot run.
+
+    Of a cell that is trained under several seeds there are several, which share ablation and name and are one row.
+    ``wanted`` and ``trainer``: what the ablation says of its training; ``training``: what the sweep made of it;
+    ``seed`` and ``length``: the training's seed and steps.
+    """
 
     ablation: str
     name: str
@@ -57,24 +62,37 @@ class Cell:
     checkpoint: str | None = None
     sanity: bool = False
     status: str = READY
+    wanted: Mapping[str, Any] | None = None
+    trainer: str = ""
+    training: Training | None = None
+    seed: int | None = None
+    length: int | None = None
 
     def identity(self) -> dict[str, Any]:
         """What the clips depend on."""
+        method: Any = self.method.to_dict() if self.method else self.label
+        if self.method and self.training:  # wherever it is kept
+            method["settings"]["checkpoint"] = f"training {self.training.id}"
         return {
-            "method": self.method.to_dict() if self.method else self.label,
+            "method": method,
             "protocol": {"hash": self.protocol.hash, "frames": self.protocol.frames, "seed": self.protocol.seed},
             "checkpoint": self.checkpoint,
         }
 
     @property
+    def title(self) -> str:
+        """Its name, and of trainings which one."""
+        return self.name if self.seed is None else f"{self.name}, seed {self.seed}"
+
+    @property
+    def family(self) -> str:
+        """The same for all trainings of a cell: more seeds, or other lengths, belong into the same run."""
+        return digest([self.ablation, self.name.partition(" @")[0], self.training.family]) if self.training else self.id
+
+    @property
     def id(self) -> str:
         """16 hex digits: the hash of :meth:`identity`."""
         return digest(self.identity())[:16]
-
-
-def digest(value: Any) -> str:
-    """sha256 of a plain value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class Assignments:
@@ -121,6 +139,7 @@ class SweepRequest:
     checkpoint: str | None = None
     steps: int | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    train: bool = False
 
 
 def plan_cells(
@@ -134,7 +153,10 @@ def plan_cells(
     if not request.ablations:
         raise UserError(f"no ablation given; choose with --ablation: {', '.join(manager.names('ablations'))}")
     context = AblationContext(
-        preset=request.preset, checkpoint=request.checkpoint or request.preset, names=manager.complete
+        preset=request.preset,
+        checkpoint=request.checkpoint or request.preset,
+        names=manager.complete,
+        train=request.train,
     )
     cells = []
     for reference in dict.fromkeys(request.ablations):
@@ -172,6 +194,8 @@ def _cell(
         "label": spec.method,
         "protocol": protocol,
         "sanity": spec.sanity,
+        "wanted": spec.training,
+        "trainer": spec.trainer,
     }
     try:
         method = manager.find("methods", spec.method)

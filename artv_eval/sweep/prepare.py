@@ -8,13 +8,15 @@ from typing import Any
 from artv.errors import UserError
 from artv.requests import check_seed
 from artv_eval.api import AblationExtras, ClipRequest, MethodExtras, ProtocolCard, ProtocolExtras, optional
+from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, build, recipe
 from artv_eval.sweep.devices import check_device
 from artv_eval.sweep.generate import Shard
 from artv_eval.sweep.metric_recipes import Conventions, metric_of, metric_recipe, protocol_recipe
-from artv_eval.sweep.plan import Assignments, Cell, ProtocolRef, SweepRequest, digest, plan_cells
+from artv_eval.sweep.plan import Assignments, Cell, ProtocolRef, SweepRequest, plan_cells
 from artv_eval.sweep.score_cells import Metric
+from artv_eval.sweep.trainings import TrainOptions, check_untrained, trained_cells
 
 PROTOCOLS = {"shapes": "shapes@1", "paper": "msrvtt@lavie"}
 NUM_VIDEOS = {"shapes": 20}
@@ -35,6 +37,7 @@ class SweepOptions:
     batch_size: int | None = None
     device: str = "cpu"
     out: Path | None = None
+    train: TrainOptions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,10 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         card = optional(card, ProtocolExtras, "with_frames")(options.frames)
     protocol = ProtocolRef(name=card.name, hash=card.hash, frames=options.frames, seed=options.seed)
     cells = plan_cells(manager, options.request, protocol, assignments)
+    if options.train is not None:
+        cells = trained_cells(manager, cells, options.train, options.request.preset, assignments, options.device)
+    else:
+        check_untrained(cells, options.request)
     metric_recipes = _metric_recipes(manager, options, card, assignments)
     executor_recipe = recipe(manager, "executors", options.executor, assignments.take("executor"))
     assignments.finish()
@@ -136,7 +143,7 @@ def _metric_recipes(
 
 def _checked(manager: PluginManager, cell: Cell, runtime: dict[str, Any], preset: str) -> Cell:
     """The cell with its checkpoint's digest, or with the reason why it cannot run."""
-    if cell.method is None:
+    if cell.method is None or cell.training is not None:  # a twin need not be there yet
         return cell
     method = build(manager, cell.method, runtime)
     reason = optional(method, MethodExtras, "unavailable")()
@@ -154,4 +161,4 @@ def _checked(manager: PluginManager, cell: Cell, runtime: dict[str, Any], preset
 def default_run(request: SweepRequest, cells: Sequence[Cell]) -> Path:
     """``runs/<ablations>-<hash>``: the same command finds its own folder again."""
     names = "+".join(name.rpartition("/")[2].partition(":")[0] for name in dict.fromkeys(request.ablations))
-    return Path("runs") / f"{names}-{digest([cell.id for cell in cells])[:8]}"
+    return Path("runs") / f"{names}-{digest(list(dict.fromkeys(cell.family for cell in cells)))[:8]}"

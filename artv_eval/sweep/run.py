@@ -19,6 +19,7 @@ from artv_eval.files.decoding import Window
 from artv_eval.files.describe import Described, check_sizes
 from artv_eval.files.score import bad_files_of, notes_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
+from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import Recipe
 from artv_eval.results.documents import write_json
 from artv_eval.results.rows import OK, Results, reason
@@ -27,21 +28,19 @@ from artv_eval.sweep.devices import BATCH_SIZE
 from artv_eval.sweep.generate import GenerationWork, generate, pending, with_status
 from artv_eval.sweep.manifest import gallery, manifest, write_results
 from artv_eval.sweep.metric_recipes import Conventions, changed_convention
-from artv_eval.sweep.plan import READY, Cell, digest
+from artv_eval.sweep.over_seeds import lost_seeds, replicates
+from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.score_cells import (
     Metric,
     Scored,
-    comparisons_of,
-    curves_of,
     describe_reference,
     describe_reference_files,
     failed_clips,
-    flaws_of,
-    per_clip_of,
-    row_of,
     score_cell,
 )
+from artv_eval.sweep.summaries import comparisons_of, curves_of, flaws_of, per_clip_of, row_of
+from artv_eval.sweep.trainings import claim_twin, train
 
 
 def run_sweep(prepared: Prepared, command: Sequence[str] = ()) -> Results | None:
@@ -57,6 +56,7 @@ def run_sweep(prepared: Prepared, command: Sequence[str] = ()) -> Results | None
     for cell in prepared.cells:
         store.save_cell(cell.id, cell.identity())
     write_json(store.root / "gallery.json", gallery(prepared.requests))
+    prepared = _trained(prepared, store)
     cells, results = _results(prepared, store)
     if results is not None:
         finished = manifest(prepared, command, started=started, state="finished", cells=cells)
@@ -80,6 +80,18 @@ def _results(prepared: Prepared, store: RunStore, *, heal: bool = True) -> tuple
             store.set_aside_damaged(cell.id, prepared.indices)
         return _results(prepared, store, heal=False)
     return cells, results
+
+
+def _trained(prepared: Prepared, store: RunStore) -> Prepared:
+    """With the twins that its cells need; a cell whose training failed is marked so."""
+    options = prepared.options.train
+    if options is None:
+        return prepared
+    cells = train(prepared.manager, prepared.executor, prepared.cells, options, prepared.options.device)
+    for cell in cells:
+        if cell.training is not None and cell.status == READY:
+            claim_twin(store, cell, options)
+    return replace(prepared, cells=cells)
 
 
 def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> bool:
@@ -140,26 +152,35 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
             for cell in cells:
                 scored.append(score_cell(store, cell, prepared.requests, prepared.indices, metric, reference))
                 bar.update(len(scored), f"{metric.name} {cell.name}")
-    keys = [key for made in prepared.metric_recipes for key in [_key(prepared, made)] * len(cells)]
-    with progress_bar("intervals", total=len(scored)) as bar:
+    keys = [_key(prepared, made) for made in prepared.metric_recipes for _ in cells]
+    key_of = {item.evaluator.name: key for item, key in zip(scored, keys, strict=True)}
+    groups = replicates(scored)
+    with progress_bar("intervals", total=len(groups)) as bar:
         rows = []
-        for item, key in zip(scored, keys, strict=True):
-            rows.append(row_of(item, prepared.protocol.label, key))
-            bar.update(len(rows), f"{item.evaluator.name} {item.cell.name}")
-    valued = [(s.evaluator, s.rows, s.reference) for s, row in zip(scored, rows, strict=True) if row.status == OK]
-    comparisons, untested = comparisons_of(scored)
+        for group in groups:
+            name = group.first.evaluator.name
+            rows.append(row_of(group, prepared.protocol.label, key_of[name]))
+            bar.update(len(rows), f"{name} {group.first.cell.name}")
+    valued = [
+        (item.evaluator, item.rows, item.reference)
+        for group, row in zip(groups, rows, strict=True)
+        for item in group.there
+        if row.status == OK
+    ]
+    comparisons, untested = comparisons_of(groups)
     prompts = (request.prompt for request in prepared.requests)
     return Results(
         run=str(prepared.run),
         rows=rows,
         comparisons=comparisons,
         flaws=flaws_of(rows),
-        curves=curves_of(scored),
+        curves=curves_of(groups),
         per_clip=per_clip_of(scored, prepared.indices),
         notes=[
             *published(prepared),
             *notes_of(described),
             *untested,
+            *lost_seeds(groups),
             *failed_clips(store, cells, prepared.indices),
             *caption_doubts([evaluator for evaluator, _, _ in valued], prompts),
             *doubts(valued),

@@ -14,6 +14,11 @@ FRAMES, SIZE = 4, 8
 
 
 @hookimpl
+def register_trainers():
+    return [Component("toy-train", f"{__name__}:ToyTrainer", "a number of noise, drawn from the seed")]
+
+
+@hookimpl
 def register_protocols():
     return [Component("toy@1", f"{__name__}:Card", "the toy world")]
 
@@ -23,6 +28,7 @@ def register_methods():
     return [
         Component("noisy", f"{__name__}:Noisy", "the real clip with noise"),
         Component("breaks", f"{__name__}:Breaks", "raises at clip 3"),
+        Component("learnt", f"{__name__}:Learnt", "noise of a strength that was trained"),
         Component("loses", f"{__name__}:Loses", "gives all clips but some"),
     ]
 
@@ -41,6 +47,7 @@ def register_metrics():
 def register_ablations():
     return [
         Component("noise", f"{__name__}:noise", "little against much"),
+        Component("learning", f"{__name__}:learning", "trained on clean data against noisy data"),
         Component("breaking", f"{__name__}:breaking", "a method that fails beside one that works"),
         Component("losing", f"{__name__}:losing", "a method that loses clips beside one that works"),
         Component("absent", f"{__name__}:absent", "a method that nobody installed"),
@@ -116,6 +123,53 @@ class Noisy:
             noise = rng.normal(self.strength, self.strength, request.real.shape)
             mask = np.zeros((request.num_frames - 1, 2, 2), np.float32) if self.masked else None
             yield GeneratedClip((request.real + noise).clip(0, 255).astype(np.uint8), mask)
+
+
+class Learnt(Noisy):
+    """As noisy, of the strength in a checkpoint."""
+
+    def __init__(self, *, checkpoint: str = "none"):
+        super().__init__(strength=float((Path(checkpoint) / "strength").read_text()))
+
+
+class ToyTrainer:
+    """Draws a strength around a mean, a line a step; it is interrupted or fails where the environment says so.
+
+    Args:
+        spread: between trainings.
+    """
+
+    def __init__(self, *, spread: float = 2.0):
+        self.spread = spread
+
+    def settings(self, changes, *, seed, steps):
+        known = {"mean": 10.0, "data": "clean"}
+        if unknown := set(changes) - set(known):
+            from artv.errors import UserError, closest
+
+            raise UserError(f"training has no setting {min(unknown)!r}; {closest(min(unknown), known)}")
+        return {**known, **changes, "seed": seed, "steps": steps or 3, "code": 1}
+
+    def train(self, settings, folder):
+        done = folder / "steps"
+        for step in range(self.steps(folder), settings["steps"]):
+            log(f"train {settings['mean']:g} {settings['seed']} {step}")
+            if os.environ.get("TOY_TRAINING_STOPS_AT") == f"{settings['mean']:g} {settings['seed']} {step}":
+                raise KeyboardInterrupt
+            if os.environ.get("TOY_TRAINING_FAILS") == f"{settings['mean']:g} {settings['seed']}":
+                raise ValueError("the loss became\nnan")
+            done.write_text(str(step + 1))
+        (folder / "pipeline").mkdir(exist_ok=True)
+        rng = np.random.default_rng([settings["seed"], int(settings["mean"])])
+        strength = settings["mean"] * (1 + 1 / settings["steps"]) + self.spread * rng.normal()
+        (folder / "pipeline" / "strength").write_text(str(max(strength, 0.0)))
+
+    def steps(self, folder):
+        done = folder / "steps"
+        return int(done.read_text()) if done.exists() else 0
+
+    def cost(self, settings):
+        return settings["steps"] * 2.0, int(os.environ.get("TOY_BYTES", "1000"))
 
 
 class Breaks:
@@ -203,6 +257,18 @@ def noise(*, much: float = 40.0):
             spec("noise=much", "noisy", strength=much),
             *(spec(name, name, sanity=True) for name in ("real", "copy-first", "wrong-prompt")),
         ]
+
+    return cells
+
+
+def learning(*, mean: float = 30.0):
+    from artv_eval.api import CellSpec
+
+    def cells(context):
+        return [
+            CellSpec(name=f"data={name}", method="learnt", trainer="toy-train", training=training)
+            for name, training in (("clean", {}), ("noisy", {"mean": mean}))
+        ] + [spec("real", "real", sanity=True)]
 
     return cells
 

@@ -1,0 +1,99 @@
+"""Tasks on all GPUs of this machine, or on several processes of it: one process a GPU, each with a task at a time."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from typing import Any
+
+from artv.errors import UserError, WorkFailed
+from artv_eval.api import Task
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+class GpuExecutor:
+    """Runs every task in a process that sees one GPU, as ``cuda:0``.
+
+    Args:
+        processes: how many; None for one a GPU. Processes share the GPUs in turn; without a GPU they are plain
+            processes.
+    """
+
+    def __init__(self, *, processes: int | None = None) -> None:
+        if processes is not None and processes < 1:
+            raise UserError(f"gpus.processes is {processes}; it must be at least 1")
+        self.processes = processes
+
+    def run(self, work: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
+        """Yields tasks with their results as they finish; a process keeps to a cell while that has tasks left."""
+        if not tasks:
+            return
+        gpus = visible()
+        count = min(self.processes or max(len(gpus), 1), len(tasks))
+        left = list(tasks)
+        with ExitStack() as stack:
+            pools = [stack.enter_context(_pool(work, gpus[i % len(gpus)] if gpus else None)) for i in range(count)]
+            running: dict[Future, tuple[ProcessPoolExecutor, Task]] = {}
+            for i, pool in enumerate(pools):
+                task = left.pop(_next(left, None, i))
+                running[pool.submit(_call, task)] = pool, task
+            while running:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    pool, task = running.pop(future)
+                    result = _result(future)
+                    if left:
+                        following = left.pop(_next(left, task.cell))
+                        running[pool.submit(_call, following)] = pool, following
+                    yield task, result
+
+
+def visible() -> list[str]:
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    if os.environ.get(VISIBLE):
+        return [name.strip() for name in os.environ[VISIBLE].split(",")]
+    import torch
+
+    return [str(i) for i in range(torch.cuda.device_count())]
+
+
+def _next(left: Sequence[Task], cell: str | None, start: int = 0) -> int:
+    """A task of the same cell, so that its model stays loaded; else of another one than the other processes have."""
+    same = (i for i, task in enumerate(left) if task.cell == cell)
+    cells = list(dict.fromkeys(task.cell for task in left))
+    other = next(i for i, task in enumerate(left) if task.cell == cells[start % len(cells)])
+    return next(same, other)
+
+
+_work: Any = None  # of a worker process
+
+
+def _pool(work: Callable[[Task], Any], gpu: str | None) -> ProcessPoolExecutor:
+    # a process that has begun to use CUDA cannot be forked
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (work, gpu, os.getpid()))
+
+
+def _begin(work: Callable[[Task], Any], gpu: str | None, parent: int) -> None:
+    global _work
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu
+    _work = work
+    from artv_eval.executors.orphans import end_with
+
+    end_with(parent)
+
+
+def _call(task: Task) -> Any:
+    return _work(task)
+
+
+def _result(future: Future) -> Any:
+    try:
+        return future.result()
+    except OSError:  # a full disk is full for every task
+        raise
+    except BrokenProcessPool:
+        raise WorkFailed("a worker process was killed; what was finished is kept: run the same command again") from None

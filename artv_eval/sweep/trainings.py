@@ -1,0 +1,256 @@
+"""The trainings of a plan: which models its cells need, what they will cost, and making those that are not there.
+
+A cell that is trained becomes several, one for each training seed and length; they share its name and are one row.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError, WorkFailed
+from artv.progress import progress_bar
+from artv_eval.api import Executor, Task, TrainerExtras, optional
+from artv_eval.plugins.components import KINDS
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.plugins.recipe import Recipe, Typed, build, recipe, settings_of
+from artv_eval.results.documents import read_json, write_json
+from artv_eval.results.store import RunStore
+from artv_eval.sweep.plan import READY, Assignments, Cell, SweepRequest
+from artv_eval.twins.store import TwinStore
+from artv_eval.twins.training import Training
+from artv_eval.twins.work import TrainingWork
+
+STORE = Path("runs") / "twins"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What a sweep trains.
+
+    Args:
+        seeds: training seeds 1 to this number, for every cell that is trained.
+        steps: lengths of training; empty for the trainer's own.
+        store: folder of the twins, shared by sweeps.
+    """
+
+    seeds: int = 1
+    steps: tuple[int, ...] = ()
+    store: Path = STORE
+
+    def check(self) -> None:
+        """Raises UserError for what cannot be trained."""
+        if self.seeds < 1:
+            raise UserError(f"--train-seeds is {self.seeds}; it must be at least 1, and 2 or more to test a method")
+        if any(steps < 1 for steps in self.steps) or len(set(self.steps)) < len(self.steps):
+            shown = ",".join(map(str, self.steps))
+            raise UserError(f"--train-steps is {shown}; give different numbers of at least 1, for example 1000,2000")
+
+
+def trained_cells(
+    manager: PluginManager,
+    cells: Sequence[Cell],
+    options: TrainOptions,
+    preset: str,
+    assignments: Assignments,
+    device: str,
+) -> list[Cell]:
+    """The cells, those that are trained once for each length and seed.
+
+    Raises:
+        UserError: a training setting that does not exist or does not fit.
+    """
+    options.check()
+    base = training_settings(assignments)
+    found = []
+    for cell in cells:
+        if cell.wanted is None or cell.method is None:
+            found.append(cell)
+            continue
+        made = _trainer(manager, cell.trainer, preset, assignments)
+        trainer, changes = build(manager, made, {"device": device}), merged(base, cell.wanted)
+        for steps in options.steps or (None,):
+            for seed in range(1, options.seeds + 1):
+                settings = trainer.settings(changes, seed=seed, steps=steps)
+                training = Training(trainer=made, changes=changes, settings=settings, seed=seed, steps=steps)
+                found.append(_with_model(cell, training, options, several=len(options.steps) > 1))
+    if not any(cell.training for cell in found):
+        raise UserError("--train: no cell of these ablations is trained; leave --train out, or choose mask or anchor")
+    return found
+
+
+def check_untrained(cells: Sequence[Cell], request: SweepRequest) -> None:
+    """Raises UserError for a cell that only a training can make, where nothing is to be trained."""
+    base = request.checkpoint or request.preset
+    for cell in cells:
+        if cell.wanted and cell.method and cell.method.settings.get("checkpoint") == base:
+            changed = ", ".join(f"{key}={value}" for key, value in cell.wanted.items())
+            raise UserError(
+                f"ablation {cell.ablation!r} compares models trained in other ways (cell {cell.name}: {changed}); add "
+                "--train, and --train-seeds 3 or more to say something about the method"
+            )
+
+
+def _trainer(manager: PluginManager, name: str, preset: str, assignments: Assignments) -> Recipe:
+    known, _ = settings_of(manager.target(manager.find("trainers", name)), KINDS["trainers"])
+    settings = {"preset": preset} if "preset" in known else {}
+    return recipe(manager, "trainers", name, {**settings, **assignments.take("trainer", known)})
+
+
+def _with_model(cell: Cell, training: Training, options: TrainOptions, *, several: bool) -> Cell:
+    assert cell.method is not None
+    checkpoint = str(TwinStore(options.store).checkpoint(training.id))
+    method = replace(cell.method, settings={**cell.method.settings, "checkpoint": checkpoint})
+    name = f"{cell.name} @{training.steps}" if several else cell.name
+    return replace(cell, name=name, method=method, training=training, seed=training.seed, length=training.steps)
+
+
+def training_settings(assignments: Assignments) -> dict[str, Any]:
+    """What ``--set training.FIELD`` and ``--set training.model.FIELD`` say."""
+    found: dict[str, Any] = {}
+    for component in ("training", "training.model"):
+        fields = {k: v.read() if isinstance(v, Typed) else v for k, v in assignments.take(component).items()}
+        found = merged(found, fields if component == "training" else {"model": fields} if fields else {})
+    return found
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes`` over it, mappings field by field."""
+    result = dict(base)
+    for key, value in changes.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A training as the plan shows it. ``minutes``: estimated, on one device; None: not known."""
+
+    training: Training
+    cells: tuple[str, ...]
+    finished: bool
+    minutes: float | None
+    bytes: int | None
+
+
+def planned(manager: PluginManager, cells: Sequence[Cell], store: TwinStore, device: str) -> list[Planned]:
+    """The trainings of the cells, each once."""
+    names: dict[str, list[str]] = {}
+    trainings = {cell.training.id: cell.training for cell in cells if cell.training is not None}
+    for cell in cells:
+        if cell.training is not None:
+            names.setdefault(cell.training.id, []).append(cell.name)
+    found = []
+    for key, training in trainings.items():
+        trainer = build(manager, training.trainer, {"device": device})
+        minutes, size = optional(trainer, TrainerExtras, "cost")(training.settings)
+        done = store.finished(key) is not None
+        shown = tuple(dict.fromkeys(names[key]))
+        found.append(Planned(training=training, cells=shown, finished=done, minutes=minutes, bytes=size))
+    return found
+
+
+def train(
+    manager: PluginManager, executor: Executor, cells: Sequence[Cell], options: TrainOptions, device: str
+) -> list[Cell]:
+    """Makes the twins that are not there. Returns the cells, those whose training failed marked so.
+
+    Raises:
+        UserError: no room for the trainings. WorkFailed: not one cell could be trained.
+    """
+    store = TwinStore(options.store)
+    left = [item for item in planned(manager, cells, store, device) if not item.finished]
+    if not left:
+        return list(cells)
+    check_room(left, store)
+    tasks = []
+    for item in left:
+        store.begin(item.training)
+        method = {**item.training.trainer.reference(), "training": item.training.settings}
+        tasks.append(Task(cell=item.training.id, method=method, indices=()))
+    work = TrainingWork(manager=manager, store=options.store, runtime={"device": device})
+    with _progress(manager, left, store, device):
+        failures = {task.cell: error for task, error in executor.run(work, tasks) if error}
+    cells = [_marked(cell, failures) for cell in cells]
+    if failures and not any(cell.status == READY and cell.training for cell in cells):
+        raise WorkFailed(f"no training ended: {next(iter(failures.values()))}; its log is in {store.root}")
+    return cells
+
+
+def _marked(cell: Cell, failures: Mapping[str, str]) -> Cell:
+    if cell.training is None or cell.training.id not in failures:
+        return cell
+    return replace(cell, status=f"failed: training with seed {cell.seed}: {failures[cell.training.id]}")
+
+
+def claim_twin(run: RunStore, cell: Cell, options: TrainOptions) -> None:
+    """Notes which weights a cell's clips are of.
+
+    Raises:
+        UserError: clips of the run are of a twin that was trained again since, and training need not repeat itself.
+    """
+    assert cell.training is not None
+    weights = (TwinStore(options.store).finished(cell.training.id) or {}).get("digest")
+    note = run.root / "cells" / f"{cell.id}.twin.json"
+    if note.exists() and (kept := read_json(note)["digest"]) != weights:
+        raise UserError(
+            f"the clips of {cell.name}, seed {cell.seed}, in {run.root} are of other weights ({kept}) than the twin in "
+            f"{options.store} has now ({weights}); give another --out, or the store that they came from with --twins"
+        )
+    write_json(note, {"digest": weights, "training": cell.training.id})
+
+
+def check_room(left: Sequence[Planned], store: TwinStore) -> None:
+    """Raises UserError when the trainings need more room than there is."""
+    needed, free = sum(item.bytes or 0 for item in left), store.free()
+    if needed > free:
+        raise UserError(
+            f"{len(left)} trainings need about {needed / 1e9:.1f} GB in {store.root}, where {free / 1e9:.1f} GB are "
+            "free; make room, or give a folder elsewhere with --twins"
+        )
+
+
+@contextmanager
+def _progress(manager: PluginManager, left: Sequence[Planned], store: TwinStore, device: str) -> Iterator[None]:
+    """A bar over the steps of all trainings, read from their folders while an executor runs them."""
+    trainers = [build(manager, item.training.trainer, {"device": device}) for item in left]
+    total = sum(item.training.steps or 1 for item in left)
+    ended = threading.Event()
+    with progress_bar("trainings", total=total) as bar:
+
+        def follow() -> None:
+            while not ended.wait(1.0):
+                done = 0
+                for trainer, item in zip(trainers, left, strict=True):
+                    most = item.training.steps or 1
+                    there = optional(trainer, TrainerExtras, "steps")(store.folder(item.training.id))
+                    done += most if store.finished(item.training.id) else min(there, most)
+                bar.update(done, f"{len(left)} models")
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def training_lines(found: Sequence[Planned]) -> list[str]:
+    """The trainings of a plan in words."""
+    if not found:
+        return []
+    left = [item for item in found if not item.finished]
+    minutes = [item.minutes for item in left]
+    known = sum(m for m in minutes if m is not None)
+    room = sum(item.bytes or 0 for item in left) / 1e9
+    price = f"; about {known:.0f} device minutes and {room:.2f} GB in all" if left and None not in minutes else ""
+    lines = [f"  trainings: {len(left)} to do, {len(found) - len(left)} there{price}"]
+    for item in found:
+        state = "there" if item.finished else f"about {item.minutes:.0f} min" if item.minutes is not None else "to do"
+        steps = f", {item.training.steps} steps" if item.training.steps else ""
+        lines.append(f"    {' = '.join(item.cells)}, seed {item.training.seed}{steps} ({item.training.id}): {state}")
+    return lines

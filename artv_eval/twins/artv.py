@@ -1,0 +1,113 @@
+"""The built-in trainer: ``artv train`` in a process of its own, from the same settings and with the same resumption."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError, WorkFailed
+from artv.files import write_atomically
+from artv.presets import check_components
+from artv.requests import check_init
+from artv.training.config import CODE_VERSION, TrainConfig, for_cpu, load_config, with_changes, with_loop
+from artv_eval.twins.costs import cost_of
+from artv_eval.twins.sources import data_digest, start_digest
+
+CLIPS = {"cpu": 2_048, "cuda": 65_536}
+KEPT = ("pipeline", "twin.json", "train.log", "lock", "config.json", "outcome.json", "model")
+
+
+class ArtVTrainer:
+    """``artv train --stages model``: the two networks, on a given autoencoder and text encoder.
+
+    Args:
+        preset: whose settings a training starts from: ``shapes`` or ``paper``.
+        components: where the autoencoder and the text encoder come from: ``shapes``, or a pipeline's folder.
+        init: where the networks start: a pipeline's folder, or SD-2.1-base; None: from nothing.
+        device: where it runs. Another device is another model: batch, precision and rounding differ.
+    """
+
+    def __init__(
+        self, *, preset: str = "shapes", components: str | None = None, init: str | None = None, device: str = "cpu"
+    ) -> None:
+        if preset == "paper" and init is None:
+            raise UserError("the paper preset starts from pretrained weights; give --set trainer.init=SD-2.1-base")
+        self.preset, self.init, self.device = preset, init, device
+        self.components = components or ("shapes" if init is None else None)
+        if self.components is not None:
+            check_components(self.components)
+        if init is not None:
+            check_init(init)
+
+    def settings(self, changes: Mapping[str, Any], *, seed: int, steps: int | None) -> dict[str, Any]:
+        """The settings file of ``artv train``, with digests of the data and of what it starts from."""
+        config = load_config(self.preset, world=changes.get("world"))  # a world brings its length of clips
+        config = with_changes(config, {**changes, "seed": seed}, "training")
+        config = with_loop(config, "model", steps=steps)
+        kind = self.device.partition(":")[0]
+        if kind == "cpu":
+            config = for_cpu(config)
+        if config.data == "builtin" and config.clips is None:
+            config = config.model_copy(update={"clips": CLIPS[kind]})
+        return {
+            "config": json.loads(config.model_dump_json()),
+            "data": data_digest(config.data),
+            "start": start_digest(self.components, self.init),
+            "device": kind,
+            "code": CODE_VERSION,
+        }
+
+    def train(self, settings: Mapping[str, Any], folder: Path) -> None:
+        """Runs ``artv train`` to its end.
+
+        Raises:
+            WorkFailed: it failed; the last line of what it said.
+        """
+        config = folder / "settings.yaml"
+        write_atomically(config, (json.dumps(settings["config"], indent=1) + "\n").encode())
+        command = ["--preset", self.preset, "--config", str(config), "--out", str(folder), "--stages", "model"]
+        command += ["--components", self.components] if self.components else []
+        command += ["--init", self.init] if self.init else []
+        watched = [sys.executable, "-m", "artv_eval.twins.child", str(os.getpid()), "train"]
+        with (folder / "train.log").open("a", encoding="utf-8") as log:
+            # with the lock of the folder open, so that nobody else trains there while it lives
+            code = subprocess.call(
+                [*watched, *command, "--device", self.device], stdout=log, stderr=log, close_fds=False
+            )
+        if code in (130, -signal.SIGINT):
+            raise KeyboardInterrupt
+        if code:
+            raise WorkFailed(last_line(folder / "train.log") or f"artv train ended with {code}")
+        self._tidy(folder)
+
+    def steps(self, folder: Path) -> int:
+        """Steps done so far, as its log has them."""
+        try:
+            lines = (folder / "model" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+            return int(json.loads(lines[-1])["step"])
+        except (OSError, ValueError, IndexError, KeyError):
+            return 0
+
+    def cost(self, settings: Mapping[str, Any]) -> tuple[float | None, int]:
+        """Estimated minutes on one device, and bytes on disk while it trains."""
+        return cost_of(TrainConfig.model_validate(settings["config"]), settings["device"])
+
+    def _tidy(self, folder: Path) -> None:
+        """Leaves the pipeline, the settings and the log: what continues a training is of no use after its end."""
+        for path in folder.iterdir():
+            if path.name not in KEPT and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+        for path in (folder / "model").iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def last_line(file: Path) -> str:
+    """What a log ends with."""
+    lines = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1].removeprefix("artv: ").removeprefix("error: ") if lines else ""

@@ -1,0 +1,35 @@
+"""Digests of what a training reads: its clips, and the weights that it starts from."""
+
+from pathlib import Path
+from typing import Any
+
+from artv.data.captions import read_captions
+from artv.data.shard_index import is_shards, read_index
+from artv.presets import check_components
+from artv_eval.plugins.digests import digest
+from artv_eval.twins.store import folder_digest
+
+
+def data_digest(data: str) -> str:
+    """Of a folder: names and sizes of its clips and their captions; of shards: their index; ``builtin`` is itself.
+
+    Raises:
+        UserError: there is no such data.
+    """
+    if data == "builtin":
+        return data
+    if is_shards(data):
+        return digest(vars(read_index(data)))[:16]
+    clips = [[str(c.path.relative_to(data)), c.path.stat().st_size, c.caption] for c in read_captions(data)]
+    return digest(clips)[:16]
+
+
+def start_digest(components: str | None, init: str | None) -> dict[str, Any]:
+    """Of the autoencoder and the text encoder, and of the networks' first weights; a hub's id stands for itself."""
+    found: dict[str, Any] = {}
+    if components is not None:
+        folder = check_components(components)
+        found = {name: folder_digest(folder / name) for name in ("autoencoder", "text_encoder")}
+    if init is not None:
+        found["init"] = folder_digest(Path(init)) if Path(init).is_dir() else init
+    return found

@@ -1,0 +1,86 @@
+"""Where trained twins are kept, under names that say what they are, for every sweep to find.
+
+STORE/<id>/twin.json      what the id is the hash of
+STORE/<id>/pipeline/      the checkpoint
+STORE/<id>/finished.json  seconds, device, digest of the checkpoint: the training is done
+STORE/<id>/train.log      what the training said
+STORE/<id>/lock           held by the process that trains
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError
+from artv.files import write_atomically
+from artv_eval.plugins.recipe import plain
+from artv_eval.twins.training import Training
+
+
+class TwinStore:
+    """A folder of twins. Nothing is written until one is trained."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        if root.exists() and not root.is_dir():
+            raise UserError(f"--twins is {str(root)!r}, which is a file; give a folder")
+
+    def folder(self, training: str) -> Path:
+        """Of a training's id."""
+        return self.root / training
+
+    def checkpoint(self, training: str) -> Path:
+        """What the method is given."""
+        return self.folder(training) / "pipeline"
+
+    def finished(self, training: str) -> dict[str, Any] | None:
+        """What was noted at the end of a training, or None while there is none."""
+        try:
+            return json.loads((self.folder(training) / "finished.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def begin(self, training: Training) -> Path:
+        """The folder, with what its name is the hash of."""
+        folder = self.folder(training.id)
+        note = {"trainer": training.trainer.to_dict(), "settings": plain(training.settings), "seed": training.seed}
+        write_atomically(folder / "twin.json", (json.dumps(note, indent=1, sort_keys=True) + "\n").encode())
+        return folder
+
+    def finish(self, training: str, facts: dict[str, Any]) -> None:
+        """Notes that the checkpoint is whole."""
+        facts = {**facts, "digest": folder_digest(self.checkpoint(training))}
+        write_atomically(self.folder(training) / "finished.json", (json.dumps(facts, indent=1) + "\n").encode())
+
+    @contextmanager
+    def locked(self, training: str) -> Iterator[None]:
+        """Waits until no other process trains this twin. A process that inherits open files holds the lock too."""
+        folder = self.folder(training)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w", encoding="utf-8") as file:
+            os.set_inheritable(file.fileno(), True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def free(self) -> int:
+        """Bytes that can still be written where the store is, or will be."""
+        place = self.root.absolute()
+        while not place.exists():
+            place = place.parent
+        return shutil.disk_usage(place).free
+
+
+def folder_digest(folder: Path) -> str:
+    """16 hex digits of every file below a folder: names and bytes."""
+    sha = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        sha.update(f"{file.relative_to(folder)}\0".encode())
+        with file.open("rb") as stream:
+            sha.update(hashlib.file_digest(stream, "sha256").digest())
+    return sha.hexdigest()[:16]

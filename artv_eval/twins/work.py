@@ -1,0 +1,64 @@
+"""Training a twin as a task of an executor: whoever runs it, wherever, leaves it in the store."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError
+from artv_eval.api import Task
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.plugins.recipe import build, recipe_from
+from artv_eval.twins.store import TwinStore
+
+
+class TrainingWork:
+    """Trains what a task names, unless it is there by now.
+
+    It can be pickled: the other process loads the same plugins.
+
+    Args:
+        manager: with the plugins.
+        store: folder of the twins.
+        runtime: for example ``{"device": "cuda"}``.
+    """
+
+    def __init__(self, *, manager: PluginManager, store: Path, runtime: Mapping[str, Any]) -> None:
+        self.manager, self.store, self.runtime = manager, store, dict(runtime)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "manager": self.manager.options.elsewhere(), "store": self.store.absolute()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, manager=PluginManager(state["manager"]))
+
+    def __call__(self, task: Task) -> str | None:
+        """Why it failed, in one line, or None. A full disk is an OSError."""
+        store = TwinStore(self.store)
+        with store.locked(task.cell):
+            if store.finished(task.cell) is not None:
+                return None
+            reference = {key: value for key, value in task.method.items() if key != "training"}
+            trainer = build(self.manager, recipe_from(self.manager, "trainers", reference), self.runtime)
+            started = time.monotonic()
+            try:
+                trainer.train(task.method["training"], store.folder(task.cell))
+                if not store.checkpoint(task.cell).is_dir():
+                    raise UserError(f"the trainer left no {store.checkpoint(task.cell).name}")
+            except OSError:
+                raise
+            except Exception as error:
+                text = " ".join(str(error).split())
+                return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+            seconds = round(time.monotonic() - started, 1)
+            store.finish(task.cell, {"seconds": seconds, "device": device_name(self.runtime.get("device", "cpu"))})
+        return None
+
+
+def device_name(device: str) -> str:
+    """The GPU's name, or ``cpu``."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return torch.cuda.get_device_name(device)

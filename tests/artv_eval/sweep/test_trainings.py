@@ -1,0 +1,162 @@
+"""Trainings as part of a plan, by a toy trainer of milliseconds: planned, shared, continued, counted when they fail."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+TRAIN = ("--ablation", "learning", "--train", "--metrics", "brightness", "--num-videos", 8)
+
+
+def trained(made):
+    return [line for line in made() if line.startswith("train ")]
+
+
+def rows_of(outcome, metric="brightness"):
+    return {row["cell"]: row for row in json.loads(outcome.out)["rows"] if row["metric"] == metric}
+
+
+def test_a_row_is_a_cell_over_its_trainings(toy, made):
+    outcome = toy(*TRAIN, "--train-seeds", 4, "--format", "json", "--out", "run")
+    assert outcome.code == 0, outcome.err
+    rows, (pair,) = rows_of(outcome), json.loads(outcome.out)["comparisons"]
+    assert [(rows[c]["seeds"], rows[c]["about"]) for c in rows] == [(4, "method"), (4, "method"), (None, None)]
+    cells = json.loads(Path("run/manifest.json").read_text())["cells"]
+    means = {}
+    for cell in cells:
+        clips = [np.load(path)["frames"].mean() for path in sorted(Path("run/clips", cell["id"]).glob("*.npz"))]
+        means.setdefault(cell["cell"], []).append(np.mean(clips))
+    assert rows["data=clean"]["value"] == pytest.approx(np.mean(means["data=clean"]))
+    assert (pair["about"], pair["seeds"], pair["n"]) == ("method", 4, 8)
+    assert pair["difference"] == pytest.approx(np.mean(np.subtract(means["data=clean"], means["data=noisy"])))
+    # little chance is in the clips: nearly the t-test over seeds
+    oracle = stats.ttest_rel(means["data=clean"], means["data=noisy"]).pvalue
+    assert oracle / 3 < pair["p_value"] < 3 * oracle and pair["p_checkpoints"] < pair["p_value"]
+    assert cells[0]["training"]["settings"]["seed"] == 1 and cells[0]["training"]["digest"]
+    assert len(trained(made)) == 2 * 4 * 3
+
+
+def test_one_seed_speaks_of_checkpoints(toy):
+    outcome = toy(*TRAIN, "--format", "json")
+    (pair,) = json.loads(outcome.out)["comparisons"]
+    assert (pair["about"], pair["seeds"]) == ("checkpoints", 1) and pair["p_value"] == pair["p_checkpoints"]
+    assert {row["about"] for row in rows_of(outcome).values()} == {"checkpoints", None}
+
+
+def test_more_seeds_and_another_ablation_use_the_twins_that_are_there(toy, made):
+    toy(*TRAIN, "--train-seeds", 2)
+    before = len(trained(made))
+    toy(*TRAIN, "--train-seeds", 3)
+    assert trained(made)[before:] == [f"train {mean} 3 {step}" for mean in (10, 30) for step in range(3)]
+    toy(*TRAIN, "--train-seeds", 3, "--set", "learning.mean=40")
+    assert {line.split()[1] for line in trained(made)[before + 6 :]} == {"40"}
+    assert len(list(Path("runs/twins").iterdir())) == 9 and len(list(Path("runs").glob("learning-*"))) == 2
+
+
+def test_interrupted_it_continues_inside_a_training(toy, made, monkeypatch):
+    whole = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "whole")
+    Path("run").rename("before")
+    Path("made.log").unlink()
+    for moment in ("10 1 1", "30 2 2"):
+        monkeypatch.setenv("TOY_TRAINING_STOPS_AT", moment)
+        stopped = toy(*TRAIN, "--train-seeds", 2, "--out", "run", "--twins", "again")
+        assert stopped.code == 130 and "the same command continues" in stopped.err
+    monkeypatch.delenv("TOY_TRAINING_STOPS_AT")
+    resumed = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "again")
+    assert len(trained(made)) == 2 * 2 * 3 + 2  # the step that was being done is done again, and no other
+    assert json.loads(resumed.out) == json.loads(whole.out)
+
+
+def test_a_training_that_fails_costs_its_seed_and_is_named(toy, monkeypatch):
+    monkeypatch.setenv("TOY_TRAINING_FAILS", "30 2")
+    outcome = toy(*TRAIN, "--train-seeds", 4, "--format", "json", "--out", "run")
+    rows, (pair,) = rows_of(outcome), json.loads(outcome.out)["comparisons"]
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    assert (rows["data=clean"]["seeds"], rows["data=noisy"]["seeds"], pair["seeds"]) == (4, 3, 3)
+    why = "training with seed 2: ValueError: the loss became nan"
+    assert "data=noisy: 1 of 4 trainings failed" in outcome.err.splitlines()[-1]
+    notes = json.loads(Path("run/results.json").read_text())["notes"]
+    assert f"data=noisy: {why}; its values are over 3 other trainings" in notes
+    monkeypatch.delenv("TOY_TRAINING_FAILS")
+    assert {row["seeds"] for row in rows_of(toy(*TRAIN, "--train-seeds", 4, "--format", "json")).values()} == {4, None}
+
+
+def test_no_training_at_all_ends_in_one_line(toy, monkeypatch):
+    monkeypatch.setenv("TOY_TRAINING_FAILS", "10 1")
+    outcome = toy(*TRAIN, "--set", "learning.mean=10")
+    assert outcome.code == 1 and "no training ended: ValueError: the loss became nan" in outcome.err
+
+
+def test_the_plan_shows_trainings_with_their_costs(toy, made):
+    plan = json.loads(toy(*TRAIN, "--train-seeds", 2, "--dry-run", "--format", "json").out)
+    assert [(t["cells"], t["seed"], t["minutes"], t["bytes"]) for t in plan["trainings"]] == [
+        (["data=clean"], 1, 6, 1000), (["data=clean"], 2, 6, 1000),
+        (["data=noisy"], 1, 6, 1000), (["data=noisy"], 2, 6, 1000),
+    ]  # fmt: skip
+    assert made() == [] and not Path("runs").exists()
+    toy(*TRAIN)
+    text = toy(*TRAIN, "--train-seeds", 2, "--dry-run").out
+    assert "trainings: 2 to do, 2 there; about 12 device minutes" in text and "data=noisy, seed 2" in text
+
+
+def test_lengths_are_cells_of_their_own_compared_at_the_same_length(toy):
+    document = json.loads(toy(*TRAIN, "--train-seeds", 2, "--train-steps", "3,6", "--format", "json").out)
+    assert [(row["cell"], row["train_steps"]) for row in document["rows"]] == [
+        ("data=clean @3", 3), ("data=clean @6", 6), ("data=noisy @3", 3), ("data=noisy @6", 6), ("real", None)
+    ]  # fmt: skip
+    assert [(p["a"], p["b"]) for p in document["comparisons"]] == [
+        ("data=clean @3", "data=noisy @3"),
+        ("data=clean @6", "data=noisy @6"),
+    ]
+
+
+def test_trainings_and_clips_spread_over_processes(toy):
+    alone = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "a")
+    Path("run").rename("before")
+    spread = toy(
+        *TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "b",
+        "--executor", "gpus", "--set", "executor.processes=2",
+    )  # fmt: skip
+    assert spread.code == 0, spread.err
+    assert json.loads(spread.out) == json.loads(alone.out)
+
+
+def test_clips_of_other_weights_are_not_mixed(toy):
+    assert toy(*TRAIN, "--out", "run").code == 0
+    (twin,) = [path.parent for path in Path("runs/twins").glob("*/twin.json") if '"mean": 10.0' in path.read_text()]
+    (twin / "pipeline" / "strength").write_text("99")
+    facts = json.loads((twin / "finished.json").read_text())
+    (twin / "finished.json").write_text(json.dumps({**facts, "digest": "another"}))
+    outcome = toy(*TRAIN, "--out", "run")
+    assert outcome.code == 2 and "are of other weights" in outcome.err and "--out" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--train-seeds", 0), "--train-seeds is 0; it must be at least 1"),
+        (("--train-steps", "3,x"), "--train-steps is '3,x'; it must be numbers between commas"),
+        (("--train-steps", "3,3"), "--train-steps is 3,3; give different numbers"),
+        (("--set", "training.meen=3"), "training has no setting 'meen'; did you mean mean?"),
+        (("--set", "trainer.spred=3"), "did you mean spread?"),
+        (("--grid", "weight_cap=1,2"), "--grid is 'weight_cap=1,2'; it must be training.FIELD=A,B"),
+    ],
+)
+def test_bad_input_ends_in_one_line(toy, arguments, message):
+    outcome = toy(*TRAIN, *arguments)
+    assert outcome.code == 2 and message in outcome.err and len(outcome.err.splitlines()) == 1
+    assert not Path("runs").exists()
+
+
+def test_no_room_is_found_before_the_first_training(toy, made, monkeypatch):
+    monkeypatch.setenv("TOY_BYTES", str(10**18))
+    outcome = toy(*TRAIN)
+    assert outcome.code == 2 and "2 trainings need about 2000000000.0 GB" in outcome.err and "--twins" in outcome.err
+    assert trained(made) == []
+
+
+def test_nothing_to_train_is_said(toy):
+    outcome = toy("--ablation", "noise", "--train")
+    assert outcome.code == 2 and "no cell of these ablations is trained" in outcome.err
