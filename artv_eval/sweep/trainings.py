@@ -222,13 +222,16 @@ def _progress(manager: PluginManager, left: Sequence[Planned], store: TwinStore,
     with progress_bar("trainings", total=total) as bar:
 
         def follow() -> None:
+            shown = 0
             while not ended.wait(1.0):
                 done = 0
                 for trainer, item in zip(trainers, left, strict=True):
                     most = item.training.steps or 1
                     there = optional(trainer, TrainerExtras, "steps")(store.folder(item.training.id))
                     done += most if store.finished(item.training.id) else min(there, most)
-                bar.update(done, f"{len(left)} models")
+                if done != shown:
+                    bar.update(done, f"{len(left)} models")
+                shown = done
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()

@@ -20,8 +20,8 @@ def data_digest(data: str) -> str:
         return data
     if is_shards(data):
         return digest(vars(read_index(data)))[:16]
-    clips = [[str(c.path.relative_to(data)), c.path.stat().st_size, c.caption] for c in read_captions(data)]
-    return digest(clips)[:16]
+    lines = [[file, (Path(data) / file).stat().st_size, caption] for file, caption in read_captions(data).lines]
+    return digest(lines)[:16]
 
 
 def start_digest(components: str | None, init: str | None) -> dict[str, Any]:
