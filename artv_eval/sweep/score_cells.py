@@ -15,6 +15,8 @@ from artv.errors import UserError, WorkFailed
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.files.decoding import Window
 from artv_eval.files.describe import Described, describe_files
+from artv_eval.plugins.digests import digest
+from artv_eval.results.rows import OK, reason
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.plan import READY, Cell
 

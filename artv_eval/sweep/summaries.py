@@ -11,7 +11,7 @@ from artv_eval.metrics import statistics
 from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.statistics import bootstrap_interval, holm, per_clip
 from artv_eval.metrics.training_seeds import OverSeeds
-from artv_eval.results.rows import Comparison, Curve, Flaw, Row, reason
+from artv_eval.results.rows import ClipValues, Comparison, Curve, Flaw, Row, reason
 from artv_eval.sweep.over_seeds import (
     CHECKPOINTS,
     METHOD,
