@@ -84,14 +84,14 @@ def read_bytes(path: Path) -> bytes:
         return file.read()
 
 
-def check_regular(path: Path, what: str) -> None:
+def check_regular(path: str | Path, what: str) -> None:
     """A file that has an end, itself or behind links: whoever reads a FIFO or a device may wait for ever.
 
     Raises:
         UserError: ``what`` it should be does not exist or is something else.
     """
     try:
-        mode = path.stat().st_mode
+        mode = Path(path).stat().st_mode
     except (OSError, ValueError):
         raise UserError(f"{what} {path} does not exist") from None
     if stat.S_ISDIR(mode):

@@ -40,7 +40,7 @@ def on_white(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def open_image(path: Path) -> Image.Image:
+def open_image(path: str | Path) -> Image.Image:
     """Decoded. Raises :class:`UserError` where there is none, or none that Pillow reads."""
     check_regular(path, "image")
     try:

@@ -36,7 +36,7 @@ def right(open_: Callable[[Path], Any], path: Path, recipe: Recipe) -> bool:
     if len(open_(path)) != len(expected):
         return False
     for indices in asked(len(expected)):
-        shown = [number(frame, recipe.turns) for frame in open_(path).frames(indices)]
+        shown = [number(recipe.upright(frame)) for frame in open_(path).frames(indices)]
         if shown != [expected[i] for i in indices]:
             return False
     return True

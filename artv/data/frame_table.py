@@ -7,6 +7,8 @@ keyframes; every other file is decoded from its beginning, and its frames are co
 Legend: T frames; pts is the time at which a frame is shown, in units of ``time_base`` seconds.
 """
 
+import math
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ ENTRY_UNITS = {"h264": (4, 0, 0x1F, range(5, 6)), "hevc": (21, 1, 0x3F, range(16
 """Codec → the configuration's byte with the length's size, and shift, mask and values of the type of a NAL unit after
 which nothing before it is needed: IDR pictures (ITU-T H.264, table 7-1), random access points (H.265, table 7-1)."""
 
+DEFAULT, ATTACHED = 1, 1 << 10  # FFmpeg's AV_DISPOSITION_…: the stream to show, the picture of a cover
+
 ONE_FRAME_A_PACKET = {*ENTRY_UNITS, "vp9", "av1", "mpeg4", "mjpeg", "ffv1"}
 
 
@@ -37,7 +41,7 @@ class FrameTable:
 
     ``rate``: frames a second, on average where ``times``, seconds (T,) from the first frame on, says that they do not
     come at one rate. ``pts`` None: the file has no times that increase. ``starts``: frames at which decoding may begin,
-    always with the first. ``doubt``: why it may not begin anywhere else, or None.
+    always with the first. ``doubt``: why a reader that only jumps may give other frames, or None.
     """
 
     length: int
@@ -73,12 +77,18 @@ def read_table(path: Path) -> FrameTable:
             shown = sorted(packet.pts for packet in packets if packet.pts is not None)
             place = {pts: i for i, pts in enumerate(shown)}
             starts = tuple(place[packet.pts] for packet in packets if packet.is_keyframe and packet.pts is not None)
-            return FrameTable.of(shown, rate, base, starts=starts)
+            return FrameTable.of(shown, rate, base, starts=starts, doubt=_mirrored(path))
     with open_container(path) as (container, stream):
         decoded = [frame.pts for frame in container.decode(stream)]
     # without times of its own, a frame is shown when the chunk in its turn comes
     by_turn = not timed and len(in_turn) == len(decoded)
     return FrameTable.of(in_turn if by_turn else decoded, rate, base, doubt=doubt)
+
+
+def _mirrored(path: Path) -> str | None:
+    with open_container(path) as (container, stream):
+        first = next(container.decode(stream), None)
+        return "its pictures are mirrored" if first is not None and orientation(first)[1] else None
 
 
 def _is_timed(container: "InputContainer") -> bool:
@@ -146,10 +156,19 @@ def open_container(path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]"
 
 
 def _rank(stream: "VideoStream") -> tuple[bool, bool, int]:
-    from av.stream import Disposition
+    flags = int(getattr(stream, "disposition", 0))  # PyAV has it since 14.2
+    return not flags & ATTACHED, bool(flags & DEFAULT), stream.codec_context.width * stream.codec_context.height
 
-    still, default = Disposition.attached_pic in stream.disposition, Disposition.default in stream.disposition
-    return not still, default, stream.codec_context.width * stream.codec_context.height
+
+def orientation(frame: "VideoFrame") -> tuple[int, bool]:
+    """Quarters by which a frame is to be turned, clockwise, and whether mirrored before that, as its file says."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    mirrored = a * d < b * c
+    turn = math.atan2(-b, -a) if mirrored else math.atan2(b, a)
+    return round(turn / (math.pi / 2)) % 4, mirrored
 
 
 def frames_from(path: Path, table: FrameTable, first: int) -> "Iterator[tuple[int, VideoFrame]]":

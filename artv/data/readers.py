@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from artv.data.cut_off import is_cut_off
-from artv.data.frame_table import FrameTable, frames_from, read_table
+from artv.data.frame_table import FrameTable, frames_from, orientation, read_table
 from artv.errors import UserError
 from artv.files import check_regular
 from artv.images import on_white
@@ -85,8 +85,9 @@ class PyAvReader:
         found = {}
         for i, frame in frames_from(self._path, table, min(wanted)):
             if i in wanted:
-                turns = round(getattr(frame, "rotation", 0) / 90)  # as the camera was held
-                found[i] = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+                turns, mirrored = orientation(frame)
+                picture = frame.to_ndarray(format="rgb24")
+                found[i] = np.rot90(np.fliplr(picture) if mirrored else picture, -turns)
             if len(found) == len(wanted):
                 return found
         missing = min(wanted - set(found))

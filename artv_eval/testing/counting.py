@@ -30,7 +30,8 @@ class Recipe:
 
     ``shift``: frames by which all are moved in time; those before 0 are hidden by an edit list. ``slow``: from this
     frame on only 5 come a second. ``second``: whether another, smaller stream comes first. ``turns``: quarters of a
-    turn, clockwise, by which the file says to turn it. ``cut``: share of its bytes that is kept.
+    turn, clockwise, by which the file says to turn it, and ``mirrored``: left for right before that. ``cut``: share of
+    its bytes that is kept.
     """
 
     codec: str = "libx264"
@@ -41,12 +42,18 @@ class Recipe:
     slow: int | None = None
     second: bool = False
     turns: int = 0
+    mirrored: bool = False
     cut: float = 1.0
 
     @property
     def numbers(self) -> list[int]:
         """What the frames of a whole file show, in order."""
         return list(range(max(-self.shift, 0), FRAMES))
+
+    def upright(self, frame_HWC: np.ndarray) -> np.ndarray:
+        """A frame as it was before the file said to turn it."""
+        frame = np.rot90(frame_HWC, self.turns)
+        return np.fliplr(frame) if self.mirrored else frame
 
     @property
     def seconds(self) -> list[Fraction]:
@@ -88,6 +95,8 @@ FILES = {
     "H.264, turned by 90": Recipe(options=H264, turns=1, containers=MOV),
     "H.264, turned by 180": Recipe(options=H264, turns=2, containers=MOV),
     "H.264, turned by 270": Recipe(options=H264, turns=3, containers=MOV),
+    "H.264, mirrored": Recipe(options=H264, mirrored=True, containers=MOV),
+    "H.264, mirrored and turned by 90": Recipe(options=H264, mirrored=True, turns=1, containers=MOV),
     "H.264, two streams": Recipe(options=H264, second=True),
     **{f"H.264, cut to {share} %": Recipe(options=H264, cut=share / 100) for share in (50, 85, 98)},
     "H.264, fragments cut to 85 %": Recipe(
@@ -132,8 +141,8 @@ def write_counting(path: Path, recipe: Recipe) -> Path:
         for stream in streams:
             _mux(container, stream.encode(), recipe.shift)
     data = path.read_bytes()
-    if recipe.turns:
-        data = _turned(data, recipe.turns)
+    if recipe.turns or recipe.mirrored:
+        data = _turned(data, recipe.turns, recipe.mirrored)
     path.write_bytes(data[: int(len(data) * recipe.cut)])
     return path
 
@@ -144,10 +153,11 @@ def _mux(container: Any, packets: list, shift: int) -> None:
         container.mux(packet)
 
 
-def _turned(data: bytes, turns: int) -> bytes:
+def _turned(data: bytes, turns: int, mirrored: bool) -> bytes:
     """A file of the MP4 family whose track header says how to turn it (ISO/IEC 14496-12, 8.3.2: 16.16 numbers)."""
     cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[turns]
-    matrix = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
+    side = -1 if mirrored else 1
+    matrix = struct.pack(">9i", side * cos << 16, side * sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
     at = data.index(b"tkhd") + 4 + 40
     return data[:at] + matrix + data[at + len(matrix) :]
 
@@ -164,9 +174,9 @@ def counting_clip(frames: int = FRAMES, height: int = HEIGHT, width: int = WIDTH
     return clip_THWC
 
 
-def number(frame_HWC: np.ndarray, turns: int = 0) -> int:
-    """What a frame shows that was turned by so many quarters, clockwise; −1 if its red corner is elsewhere."""
-    frame = np.rot90(frame_HWC, turns).astype(int)
+def number(frame_HWC: np.ndarray) -> int:
+    """What a frame shows; −1 if its red corner is elsewhere."""
+    frame = frame_HWC.astype(int)
     height, width = frame.shape[:2]
     corner = frame[-(height // 8) :, : width // 8].mean((0, 1))
     if corner[0] < 150 or corner[1:].max() > 110:

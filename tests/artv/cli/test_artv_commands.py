@@ -197,3 +197,34 @@ def test_an_error_of_a_worker_is_the_line_that_it_was_there(tmp_path):
         list(batches(ClipFiles(tmp_path), 1))
     assert str(caught.value).startswith(f"video {tmp_path / 'a.mp4'} cannot be read")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "fps", "reason"),
+    [
+        ("x.mp4", "nan", "fps is nan"),
+        ("x.mp4", "inf", "fps is inf"),
+        ("x.mp4", "-1", "fps is -1"),
+        ("x.mp4", "0", "fps is 0"),
+        ("x.gif", "1e9", "fps is 1e+09; of a .gif file it must be at least 0.01 and at most 100"),
+        ("x" * 247 + ".mp4", "8", "its name has 251 bytes; give it at most 240"),
+        ("é" * 120 + ".mp4", "8", "its name has 244 bytes"),
+    ],
+)
+def test_what_can_be_known_of_the_clip_is_checked_before_it_is_made(tmp_path, capsys, monkeypatch, name, fps, reason):
+    monkeypatch.setattr("artv.cli.sample_command._load", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(sys, "argv", ["artv", "sample", "--prompt", "x", "--out", str(tmp_path / name), "--fps", fps])
+    with pytest.raises(SystemExit) as end:
+        main()
+    code, error = end.value.code, capsys.readouterr().err
+    assert code == 2 and reason in error and error.count("\n") == 1 and not any(tmp_path.iterdir())
+
+
+def test_a_pipe_as_the_first_frame_is_not_waited_for(tmp_path, capsys, monkeypatch):
+    os.mkfifo(tmp_path / "first.png")
+    for option in (["--image", str(tmp_path / "first.png")], ["--anchor", f"image:{tmp_path / 'first.png'}"]):
+        monkeypatch.setattr(sys, "argv", ["artv", "sample", "--prompt", "x", "--out", str(tmp_path / "x.mp4"), *option])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+        assert "first.png is a pipe or a device; give a file" in capsys.readouterr().err

@@ -157,11 +157,11 @@ def test_a_metric_whose_weights_are_absent_says_what_to_fetch(score, monkeypatch
     assert "weights fetch i3d" in status["fvd"] and "weights fetch lpips-alex" in status["lpips"]
 
 
-def test_scores_that_nobody_can_have_are_refused_and_those_that_come_to_nothing_fail(cli, folders, tmp_path):
+def test_scores_that_nobody_can_have_are_refused(cli, folders):
     missing = cli("score", "--fake", folders / "fake", "--metrics", "fvd")
     assert missing.code == 2 and missing.out == "" and "fvd: it needs --real DIR" in missing.err
     timed = cli("score", "--fake", folders / "fake", "--metrics", "seconds", "--frames", 6, "--no-cache")
-    assert timed.code == 1 and "needs the time that it took" in timed.err.splitlines()[-1]
+    assert timed.code == 2 and "seconds: it needs the time that making a clip took" in timed.err.splitlines()[-1]
 
 
 def test_protocols_are_listed_with_hashes_and_shown_whole(cli):
