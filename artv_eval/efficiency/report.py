@@ -36,7 +36,7 @@ _COLUMNS: dict[str, tuple[Callable[[Row], Any], int]] = {
     "batch/s": (lambda row: row["throughput_batch_s"], 2),
     "paper batch/s": (_paper("throughput_batch_s"), 2),
     "ratio batch/s": (lambda row: row["throughput_batch_s_ratio"], 2),
-    "GiB/forward": (lambda row: row["memory_gb"], 2),
+    "GB/forward": (lambda row: in_gb(row["memory_gb"]), 2),
     "GB held": (lambda row: in_gb(row["memory_reserved_gb"]), 2),
     "simulated GB": (lambda row: row["memory_simulated_gb"], 2),
     "paper GB": (_paper("memory_gb"), 2),

@@ -237,9 +237,9 @@ def _published(case: Case, resolution: int, frames: int) -> dict[str, Any]:
 
 
 def _ratios(row: dict[str, Any]) -> dict[str, Any]:
-    """Measured over published, for each of Table 2's three columns; of memory what was held, as drivers report it."""
-    paper, held = row["paper"] or {}, in_gb(row["memory_reserved_gb"])
-    measured = {name: row[name] for name in ("flops_g", "throughput_batch_s")} | {"memory_gb": held}
+    """Measured over published, for each of Table 2's three columns; memory in tensors, in 10⁹ bytes as there."""
+    paper, memory = row["paper"] or {}, in_gb(row["memory_gb"])
+    measured = {name: row[name] for name in ("flops_g", "throughput_batch_s")} | {"memory_gb": memory}
     return {
         f"{name}_ratio": value / paper[name] if paper and value is not None else None
         for name, value in measured.items()
