@@ -19,7 +19,7 @@ def mask(*, twin: str | None = None) -> Ablation:
         twin: the checkpoint trained with ``artv train --no-mask``; for a preset, its own twin.
     """
 
-    return _twins("mask", twin)
+    return _twins("mask", twin, frozenset({"use_mask"}))
 
 
 def anchor(*, twin: str | None = None) -> Ablation:
@@ -36,7 +36,7 @@ def mask_switched() -> Ablation:
     """The mask turned off in a model that was trained with it: what the network relies on, not what the mask brings."""
 
     def cells(context: AblationContext) -> list[CellSpec]:
-        on = _artv("mask=on", context.checkpoint)
+        on = replace(_artv("mask=on", context.checkpoint), fixed=frozenset({"use_mask"}))
         return [on, _artv("mask=switched-off", context.checkpoint, use_mask=False), *SANITY]
 
     return cells
@@ -122,7 +122,7 @@ def speed(*, names: Sequence[str] | None = None) -> Ablation:
 
     def cells(context: AblationContext) -> list[CellSpec]:
         defaults = DEFAULTS[context.preset]
-        half = max(defaults.steps // 2, 1)
+        half = max((context.steps or defaults.steps) // 2, 1)
         # in the middle of the noise levels guidance matters most (Kynkäänniemi et al. 2024)
         interval = {"name": "interval", "low": 0.3, "high": 5.0, **vars(defaults.guidance)}
         chosen = context.names("accelerations") if names is None else names
@@ -142,16 +142,32 @@ def speed(*, names: Sequence[str] | None = None) -> Ablation:
 speed.metrics = ("seconds",)  # type: ignore[attr-defined]
 
 
-def guidance() -> Ablation:
-    """Equation 1 against itself with each of its three terms left out, and against no guidance."""
+def guidance(*, ref: float | None = None, anchor: float | None = None, text: float | None = None) -> Ablation:
+    """Equation 1 against itself without each of its terms, and against no guidance.
+
+    Args:
+        ref: scale of the full rule; None for the preset's, as with the others. A term of scale 0 is no cell, nor is
+            leaving out the only one: that is no guidance.
+        anchor: as ``ref``.
+        text: as ``ref``.
+    """
+    given = {term: scale for term, scale in (("ref", ref), ("anchor", anchor), ("text", text)) if scale is not None}
+
+    def rule(**changed: float) -> dict[str, object]:
+        return {"name": "three_term", **given, **changed}
 
     def cells(context: AblationContext) -> list[CellSpec]:
-        terms = [
-            _artv(f"guidance=no-{term}", context.checkpoint, guidance={"name": "three_term", term: 0.0})
-            for term in ("ref", "anchor", "text")
+        scales = {**vars(DEFAULTS[context.preset].guidance), **given}
+        terms = [term for term, scale in scales.items() if scale]
+        if not terms:
+            raise UserError("ablation guidance has scales 0 alone; give one that is not, with --set guidance.text=2")
+        without = [_artv(f"guidance=no-{term}", context.checkpoint, guidance=rule(**{term: 0.0})) for term in terms]
+        return [
+            _artv("guidance=full", context.checkpoint, guidance=rule() if given else "three_term"),
+            *(without if len(terms) > 1 else []),
+            _artv("guidance=none", context.checkpoint, guidance="none"),
+            *SANITY,
         ]
-        none = _artv("guidance=none", context.checkpoint, guidance="none")
-        return [_artv("guidance=full", context.checkpoint, guidance="three_term"), *terms, none, *SANITY]
 
     return cells
 
@@ -188,13 +204,14 @@ def _artv(name: str, checkpoint: str, **settings: object) -> CellSpec:
     return CellSpec(name=name, method="artv", settings={"checkpoint": checkpoint, **settings}, training={})
 
 
-def _twins(switch: str, twin: str | None) -> Ablation:
-    """The base model against the one trained with a switch off."""
+def _twins(switch: str, twin: str | None, fixed: frozenset[str] = frozenset()) -> Ablation:
+    """The base model against the one trained with a switch off; nobody changes the ``fixed`` settings."""
 
     def cells(context: AblationContext) -> list[CellSpec]:
         given = context.checkpoint if context.train else twin or _twin(context.checkpoint, switch)
         off = replace(_artv(f"{switch}=off", given), training={switch: False})
-        return [_artv(f"{switch}=on", context.checkpoint), off, *SANITY]
+        on = _artv(f"{switch}=on", context.checkpoint)
+        return [*(replace(cell, fixed=fixed) for cell in (on, off)), *SANITY]
 
     return cells
 

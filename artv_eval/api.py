@@ -116,6 +116,10 @@ class MethodExtras:
         """``shapes`` or ``paper`` where the weights are of one: a sweep of the other is refused."""
         return None
 
+    def defaults(self, preset: str) -> Mapping[str, Any]:
+        """Static. Setting → what None stands for; a component chosen for that role starts from the values there."""
+        return {}
+
     def prepare(self, requests: Sequence[ClipRequest]) -> None:
         """Sees all requests of the run before the first batch."""
 
@@ -319,6 +323,8 @@ class CellSpec:
             trainer's settings, for example ``{"mask": False}``. A sweep with ``--train`` then trains a model for the
             cell under every training seed and gives it to the method as ``checkpoint``. None: nothing to train.
         trainer: ``[distribution/]name`` of the ``trainers`` component that does.
+        fixed: settings that nobody may change because the name speaks of them. Those that the ablation gives its cells
+            different values of are so without being named here.
     """
 
     name: str
@@ -328,6 +334,7 @@ class CellSpec:
     install: str | None = None
     training: Mapping[str, Any] | None = None
     trainer: str = "artv-train"
+    fixed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,14 +344,16 @@ class AblationContext:
     Args:
         preset: ``shapes`` or ``paper``.
         checkpoint: a preset's name, a folder or a hub id.
-        names: kind → names of all installed components of it that need no argument (as ``image:FILE`` does).
+        names: kind → names of all installed components of it that work without a setting (``image`` needs a FILE).
         train: whether the sweep trains: twins need not be there yet.
+        steps: sampling steps that the user asks of all cells; None: the preset's.
     """
 
     preset: str
     checkpoint: str
     names: Callable[[str], Sequence[str]]
     train: bool = False
+    steps: int | None = None
 
 
 Ablation = Callable[[AblationContext], Sequence[CellSpec]]

@@ -59,12 +59,12 @@ def show(
     manager = PluginManager(context.obj)
     with quiet_stdout():
         from artv_eval.plugins.recipe import build
+        from artv_eval.sweep.assignments import Assignments
         from artv_eval.sweep.metric_recipes import protocol_recipe
-        from artv_eval.sweep.plan import Assignments
 
         assignments = Assignments(read_settings(None, set_))
         protocol = build(manager, protocol_recipe(manager, name, assignments.take("protocol")))
-        assignments.finish()
+        assignments.finish(manager)
         _check_metrics(manager, protocol)
         card = optional(protocol, ProtocolExtras, "card")
         fields = card.model_dump(mode="json") if card is not None else {"name": protocol.name}
@@ -81,8 +81,8 @@ def show(
 
 def _check_metrics(manager: PluginManager, protocol: Any) -> None:
     """Raises UserError where a metric, an extractor or a setting that the protocol names does not exist."""
+    from artv_eval.sweep.assignments import Assignments
     from artv_eval.sweep.metric_recipes import Conventions, metric_recipe
-    from artv_eval.sweep.plan import Assignments
 
     fixed = Conventions.of(protocol)
     # of those not asked for, FVD and CLIPSIM stand for the metrics that take the card's extractors

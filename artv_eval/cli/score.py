@@ -129,8 +129,9 @@ def _score(
     from artv_eval.files.describe import WORKERS, default_cache, video_files
     from artv_eval.files.score import score_folders
     from artv_eval.results.rows import OK
+    from artv_eval.sweep.assignments import Assignments
     from artv_eval.sweep.devices import check_device
-    from artv_eval.sweep.plan import Assignments, digest
+    from artv_eval.sweep.plan import digest
 
     check_device(device)
     if not metrics:
@@ -146,7 +147,7 @@ def _score(
     texts = read_captions(file) if file else None
     assignments = Assignments(settings)
     card, made, changed = _metrics(manager, protocol, metrics, changes["features"], assignments, device)
-    assignments.finish()
+    assignments.finish(manager)
     label, key = _label(card, changes)
     keys = {name: digest([key, settings])[:12] for name, settings in changed.items()}
     own = optional(card, ProtocolExtras, "bad_files")

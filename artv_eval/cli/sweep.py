@@ -166,6 +166,7 @@ def plan_document(prepared: "Prepared") -> dict[str, Any]:
                 "method": cell.label,
                 "status": cell.status,
                 "checkpoint": cell.checkpoint,
+                "ran": dict(cell.ran),
                 "finished": done[cell.id],
                 "seed": cell.seed,
                 "training": cell.training.id if cell.training else None,
@@ -211,6 +212,7 @@ def trainings_of(prepared: "Prepared") -> list[Any]:
 
 def plan_text(prepared: "Prepared") -> str:
     """The plan in words."""
+    from artv_eval.sweep.ran import lines as what_ran
     from artv_eval.sweep.trainings import training_lines
 
     total, first = len(prepared.requests), prepared.requests[0]
@@ -225,6 +227,7 @@ def plan_text(prepared: "Prepared") -> str:
         state = state if cell.status == "ok" else cell.status
         seed = f", seed {cell.seed}" if cell.seed is not None else ""
         lines.append(f"  {cell.ablation} · {cell.name} ({cell.label}{seed}): {state}")
+    lines += [f"  {line}" for line in what_ran(prepared.cells)]
     absent = [f"{metric.name} ({metric.status})" for metric in prepared.metrics if metric.status != "ok"]
     there = [metric.name for metric in prepared.metrics if metric.status == "ok"]
     lines.append(f"  metrics: {', '.join([*there, *absent])}")

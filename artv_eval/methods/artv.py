@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
+from artv.presets import DEFAULTS
 from artv_eval.api import ClipRequest, FailedClip, GeneratedClip, SettingExtras, optional
 from artv_eval.methods import checkpoints
 
@@ -68,6 +69,18 @@ class ArtV:
             "progress": progress,
         }
         self._warm = False
+
+    @staticmethod
+    def defaults(preset: str) -> dict[str, Any]:
+        """Setting → what None stands for. A guidance rule starts from the scales there; ``joint`` has another one."""
+        chosen = DEFAULTS[preset]
+        scales = vars(chosen.guidance)
+        return {
+            "steps": chosen.steps,
+            "guidance": {"name": "three_term", **scales},
+            "joint": {"scale": scales["text"]},
+            "ref_noise": chosen.ref_noise,
+        }
 
     def unavailable(self) -> str | None:
         """Why the weights are not here, or None."""

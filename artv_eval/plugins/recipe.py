@@ -11,12 +11,13 @@ import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from artv.errors import UserError
 from artv_eval.plugins.components import KINDS, ROLES, Kind
 from artv_eval.plugins.manager import Entry, PluginManager
 
+NUMBERS = (int, float, bool, type(None))
 RUNTIME = frozenset({"device", "progress"})
 """Settings that say where and how visibly to compute: filled in by the harness, and no part of a cell's id."""
 
@@ -28,6 +29,17 @@ class Setting:
     name: str
     annotation: Any
     default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def takes_component(self) -> bool:
+        """Whether it is named after a role and takes a component of it; a number of that name does not."""
+        kinds = get_args(self.annotation) or (self.annotation,)
+        return self.name in ROLES and not all(kind in NUMBERS for kind in kinds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +72,22 @@ class Recipe:
         """``{"name": distribution/name, its settings}``: what :func:`recipe_from` makes a recipe of elsewhere."""
         settings = {k: v.reference() if isinstance(v, Recipe) else v for k, v in self.settings.items()}
         return {"name": self.entry.qualified, **settings}
+
+
+def bare(reference: str) -> str:
+    """The name in ``[distribution/]name[:argument]``."""
+    return reference.partition(":")[0].rpartition("/")[2]
+
+
+def named_component(value: Any) -> tuple[str, dict[str, Any]] | None:
+    """Reference and settings of the component that ``value`` names: a text, or ``{"name": …, its settings}``."""
+    if isinstance(value, Typed) and isinstance(value.read(), Mapping):
+        value = value.read()
+    if isinstance(value, str):
+        return value, {}
+    if isinstance(value, Mapping) and "name" in value:
+        return value["name"], {key: item for key, item in value.items() if key != "name"}
+    return None
 
 
 def plain(value: Any) -> Any:
@@ -111,10 +139,13 @@ def recipe(
     if argument:
         if entry.component.argument is None:
             raise UserError(f"{KINDS[kind].role} {entry.component.name!r} takes nothing after a colon: {reference!r}")
-        given[entry.component.argument] = argument
+        name = entry.component.argument
+        if str(given.get(name, argument)) != argument:
+            raise UserError(f"{where}.{name} is {str(given[name])!r} and {reference!r} says {argument!r}; give it once")
+        given[name] = argument
     known, open_ended = settings_of(manager.target(entry), KINDS[kind])
     checked = {name: _checked(manager, known, open_ended, name, value, where) for name, value in given.items()}
-    missing = [s.name for s in known.values() if s.default is inspect.Parameter.empty and s.name not in checked]
+    missing = [s.name for s in known.values() if s.required and s.name not in checked]
     if missing:
         raise UserError(f"{where} needs {', '.join(missing)}; give it with --set {where}.{missing[0]}=VALUE")
     return Recipe(entry=entry, settings=checked)
@@ -127,13 +158,10 @@ def _checked(
         from artv.errors import closest
 
         raise UserError(f"{where} has no setting {name!r}; {closest(name, known)}")
-    if name in ROLES and isinstance(value, Typed) and isinstance(value.read(), Mapping):
-        value = value.read()
-    if name in ROLES and isinstance(value, str):
-        return recipe(manager, ROLES[name].name, value)
-    if name in ROLES and isinstance(value, Mapping) and "name" in value:
-        inner = {key: item for key, item in value.items() if key != "name"}
-        return recipe(manager, ROLES[name].name, value["name"], inner, where=f"{where}.{name}")
+    takes = known[name].takes_component if name in known else name in ROLES
+    if takes and (chosen := named_component(value)) is not None:
+        reference, inner = chosen
+        return recipe(manager, ROLES[name].name, reference, inner, where=f"{where}.{name}" if inner else "")
     return convert(value, known[name].annotation if name in known else Any, f"{where}.{name}")
 
 

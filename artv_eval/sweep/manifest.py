@@ -59,6 +59,7 @@ def manifest(
                 "status": cell.status,
                 "sanity": cell.sanity,
                 "training": _training(cell, prepared),
+                "ran": dict(cell.ran),
                 **cell.identity(),
             }
             for cell in (cells or prepared.cells)

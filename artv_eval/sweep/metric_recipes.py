@@ -11,7 +11,8 @@ from artv_eval.features.base import described_by
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, Setting, build, recipe, settings_of
-from artv_eval.sweep.plan import Assignments, with_components
+from artv_eval.sweep.assignments import Assignments
+from artv_eval.sweep.plan import with_components
 from artv_eval.sweep.score_cells import Metric
 
 
@@ -58,7 +59,7 @@ def metric_recipe(manager: PluginManager, name: str, fixed: Conventions, assignm
     entry = manager.find("metrics", name)
     known, _ = settings_of(manager.target(entry), KINDS["metrics"])
     settings = {**fixed.settings(entry.component.name, known), **assignments.take(entry.component.name)}
-    return recipe(manager, "metrics", name, with_components(settings, known, assignments))
+    return recipe(manager, "metrics", name, with_components(manager, settings, known, assignments))
 
 
 def changed_convention(manager: PluginManager, made: Recipe, fixed: Conventions) -> Mapping[str, Any] | None:

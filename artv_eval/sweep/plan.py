@@ -7,15 +7,19 @@ everything on disk is keyed by it. The number of videos is no part of it, so a l
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from artv.errors import UserError, closest
-from artv_eval.api import AblationContext, CellSpec
+from artv.errors import UserError
+from artv_eval.api import AblationContext, CellSpec, MethodExtras, optional
 from artv_eval.plugins.components import KINDS, ROLES
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.discovery import PluginFault
 from artv_eval.plugins.manager import PluginManager
-from artv_eval.plugins.recipe import Recipe, Setting, build, recipe, settings_of
+from artv_eval.plugins.recipe import Recipe, Setting, bare, build, named_component, recipe, settings_of
+from artv_eval.sweep.assignments import STEPS, Assignments
+from artv_eval.sweep.ran import settings_ran
+from artv_eval.sweep.swept import Path, Swept
 from artv_eval.twins.training import Training
 
 READY = "ok"
@@ -51,7 +55,8 @@ class Cell:
 
     Of a cell that is trained under several seeds there are several, which share ablation and name and are one row.
     ``wanted`` and ``trainer``: what the ablation says of its training; ``training``: what the sweep made of it;
-    ``seed`` and ``length``: the training's seed and steps.
+    ``seed`` and ``length``: the training's seed and steps. ``ran``: all settings of the method, those that nobody set
+    included, as :func:`artv_eval.sweep.ran.settings_ran` gives them; no part of the id.
     """
 
     ablation: str
@@ -67,6 +72,7 @@ class Cell:
     training: Training | None = None
     seed: int | None = None
     length: int | None = None
+    ran: Mapping[str, Any] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """What the clips depend on."""
@@ -95,41 +101,6 @@ class Cell:
         return digest(self.identity())[:16]
 
 
-class Assignments:
-    """The values of ``--set`` and of the settings file; knows which of them nobody asked for."""
-
-    def __init__(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        self._values = {component: dict(fields) for component, fields in values.items()}
-        self._unused = {(component, name) for component, fields in values.items() for name in fields}
-        self._asked: dict[str, set[str]] = {}
-
-    def take(self, component: str, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The values for ``component``; with ``known``, only of those fields."""
-        self._asked.setdefault(component, set()).update(known or ())
-        fields = self._values.get(component, {})
-        taken = {name: value for name, value in fields.items() if known is None or name in known}
-        self._unused -= {(component, name) for name in taken}
-        return taken
-
-    def claim(self, component: str, known: Mapping[str, Any]) -> dict[str, Any]:
-        """As :meth:`take`, and nobody else gets them: an ablation may have the name of a role (``sampler``)."""
-        taken = self.take(component, known)
-        for name in taken:
-            del self._values[component][name]
-        return taken
-
-    def finish(self) -> None:
-        """Raises UserError for a value that nothing in the sweep takes."""
-        for component, name in sorted(self._unused):
-            if component in self._asked:
-                hint = closest(name, self._asked[component])
-                raise UserError(f"--set {component}.{name}: no {component} here has the setting {name!r}; {hint}")
-            raise UserError(
-                f"--set {component}.{name}: nothing of this run is named {component!r}; "
-                f"{closest(component, self._asked)}"
-            )
-
-
 @dataclass(frozen=True, kw_only=True)
 class SweepRequest:
     """What a user asked for."""
@@ -155,19 +126,33 @@ def plan_cells(
     context = AblationContext(
         preset=request.preset,
         checkpoint=request.checkpoint or request.preset,
-        names=manager.complete,
+        names=partial(usable, manager),
         train=request.train,
+        steps=request.steps,
     )
     cells = []
     for reference in dict.fromkeys(request.ablations):
-        specs = _specs(manager, reference, context, assignments)
-        cells += [_cell(manager, reference, spec, request, protocol, assignments) for spec in specs]
+        specs, swept = _specs(manager, reference, context, assignments)
+        cells += [_cell(manager, reference, spec, request.preset, protocol, assignments, swept) for spec in specs]
     return cells
+
+
+def usable(manager: PluginManager, kind: str) -> list[str]:
+    """Names of the components of a kind that work without a setting; a broken plugin's stay, to be told of."""
+    found = []
+    for name in manager.names(kind):
+        try:
+            known, _ = settings_of(manager.target(manager.find(kind, name)), KINDS[kind])
+        except UserError:
+            known = {}
+        if not any(setting.required for setting in known.values()):
+            found.append(name)
+    return found
 
 
 def _specs(
     manager: PluginManager, reference: str, context: AblationContext, assignments: Assignments
-) -> Sequence[CellSpec]:
+) -> tuple[Sequence[CellSpec], Swept]:
     entry = manager.find("ablations", reference)
     known, _ = settings_of(manager.target(entry), KINDS["ablations"])
     settings = assignments.claim(entry.component.name, known)
@@ -177,16 +162,18 @@ def _specs(
     if doubled or not names:
         what = f"two cells named {sorted(doubled)[0]!r}" if doubled else "no cell"
         raise UserError(f"ablation {reference!r} gives {what}; every cell needs a name of its own")
-    return specs
+    arguments = {entry.component.name: entry.component.argument for entry in manager.entries if entry.kind == "methods"}
+    return specs, Swept(reference, specs, tuple(known), arguments)
 
 
 def _cell(
     manager: PluginManager,
     ablation: str,
     spec: CellSpec,
-    request: SweepRequest,
+    preset: str,
     protocol: ProtocolRef,
     assignments: Assignments,
+    swept: Swept,
 ) -> Cell:
     common: dict[str, Any] = {
         "ablation": ablation,
@@ -199,40 +186,76 @@ def _cell(
     }
     try:
         method = manager.find("methods", spec.method)
-        known, _ = settings_of(manager.target(method), KINDS["methods"])
+        target = manager.target(method)
+        known, _ = settings_of(target, KINDS["methods"])
     except PluginFault:  # it is installed, and the user can say that it will do
         raise
     except UserError as error:
         if spec.install is None:
             raise
         return Cell(**common, status=f"not installed: {spec.install} ({error})")
-    settings = dict(spec.settings)
-    if request.steps is not None and "steps" in known:
-        settings.setdefault("steps", request.steps)
-    settings |= assignments.take("method", known) | assignments.take(method.component.name)
-    settings = with_components(settings, known, assignments)
-    return Cell(**common, method=recipe(manager, "methods", spec.method, settings))
+    held, name = swept.held(spec), method.component.name
+    own = {path[0]: why for path, why in held.items() if len(path) == 1}
+    why = swept.set_by(spec, "steps")
+    steps = assignments.take(STEPS, known, held={"steps": why} if why else None)
+    given = assignments.take("method", known, held=own) | assignments.take(name, held=own)
+    if steps and "steps" in given and str(given["steps"]) != str(steps["steps"]):
+        raise UserError(f"{STEPS} is {steps['steps']} and --set {name}.steps is {given['steps']}; give one of them")
+    defaults = optional(target, MethodExtras, "defaults")(preset)
+    settings = {**spec.settings, **steps, **given}
+    settings = with_components(manager, settings, known, assignments, held=held, defaults=defaults)
+    made = recipe(manager, "methods", spec.method, settings)
+    return Cell(**common, method=made, ran=settings_ran(manager, made, defaults))
 
 
 def with_components(
-    settings: Mapping[str, Any], known: Mapping[str, Setting], assignments: Assignments
+    manager: PluginManager,
+    settings: Mapping[str, Any],
+    known: Mapping[str, Setting],
+    assignments: Assignments,
+    *,
+    held: Mapping[Path, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``settings`` with those that name components filled in from the defaults and from ``--set``."""
+    """``settings`` with those that name components filled in from the defaults and from ``--set``.
+
+    Args:
+        held: paths that no ``--set`` changes, with the reason.
+        defaults: setting → what None stands for; a component chosen for that role starts from the values there, or
+            from those under its own name.
+    """
     filled = dict(settings)
-    for role in ROLES.keys() & known.keys():
-        chosen = _component(settings.get(role, known[role].default), role, assignments)
+    for role in sorted(name for name, setting in known.items() if setting.takes_component):
+        value = settings.get(role, known[role].default)
+        chosen = _component(manager, role, value, assignments, held or {}, defaults or {})
         if chosen is not None and chosen is not inspect.Parameter.empty:
             filled[role] = chosen
     return filled
 
 
-def _component(value: Any, role: str, assignments: Assignments) -> Any:
+def _component(
+    manager: PluginManager,
+    role: str,
+    value: Any,
+    assignments: Assignments,
+    held: Mapping[Path, str],
+    defaults: Mapping[str, Any],
+) -> Any:
     """A setting that names a component, with what ``--set <role>.…`` and ``--set <its name>.…`` say of it."""
-    name = value.get("name") if isinstance(value, Mapping) else value
-    if not isinstance(name, str):
-        if chosen := assignments.take(role):
-            raise UserError(f"--set {role}.{next(iter(chosen))}: say first which one, with --set method.{role}=NAME")
+    standard = named_component(defaults.get(role))
+    if value is None and standard and (assignments.has(role) or assignments.has(bare(standard[0]))):
+        value = standard[0]
+    chosen = named_component(value)
+    assignments.role(role, chosen=chosen is not None)
+    if chosen is None:
         return value
-    inner = {key: item for key, item in value.items() if key != "name"} if isinstance(value, Mapping) else {}
-    inner |= assignments.take(role) | assignments.take(str(name).rpartition("/")[2])
-    return {"name": name, **inner} if inner else name
+    reference, inner = chosen
+    entry = manager.find(ROLES[role].name, reference)
+    own, open_ended = settings_of(manager.target(entry), ROLES[role])
+    name = entry.component.name
+    kept = {path[2]: why for path, why in held.items() if path[:2] == (role, name)}
+    start = {**(standard[1] if standard else {}), **defaults.get(name, {})}
+    start = {key: item for key, item in start.items() if key in own and item != own[key].default}
+    inner = start | inner | assignments.take(role, None if open_ended else own, held=kept)
+    inner |= assignments.take(name, held=kept)
+    return {"name": reference, **inner} if inner else reference

@@ -11,10 +11,12 @@ from artv_eval.api import AblationExtras, ClipRequest, MethodExtras, ProtocolCar
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, build, recipe
+from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.devices import check_device
 from artv_eval.sweep.generate import Shard
 from artv_eval.sweep.metric_recipes import Conventions, metric_of, metric_recipe, protocol_recipe
-from artv_eval.sweep.plan import Assignments, Cell, ProtocolRef, SweepRequest, plan_cells
+from artv_eval.sweep.plan import Cell, ProtocolRef, SweepRequest, plan_cells
+from artv_eval.sweep.ran import check_distinct
 from artv_eval.sweep.score_cells import Metric
 from artv_eval.sweep.trainings import TrainOptions, check_untrained, trained_cells
 
@@ -73,7 +75,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     """
     _check_numbers(options)
     check_device(options.device)
-    assignments = Assignments(options.request.settings)
+    assignments = Assignments(options.request.settings, steps=options.request.steps)
     shard = Shard.parse(options.shard)
     runtime = {"device": options.device}
     if options.request.preset not in PROTOCOLS:
@@ -91,11 +93,12 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         check_untrained(cells, options.request)
     metric_recipes = _metric_recipes(manager, options, card, assignments)
     executor_recipe = recipe(manager, "executors", options.executor, assignments.take("executor"))
-    assignments.finish()
+    assignments.finish(manager)
     executor = build(manager, executor_recipe)
     num = options.num_videos or NUM_VIDEOS.get(options.request.preset)
     requests = card.requests(num=num, frames=options.frames, seed=options.seed)
     cells = [_checked(manager, cell, runtime, options.request.preset) for cell in cells]
+    check_distinct(cells)
     return Prepared(
         manager=manager,
         options=options,

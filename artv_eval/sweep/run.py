@@ -31,6 +31,8 @@ from artv_eval.sweep.metric_recipes import Conventions, changed_convention
 from artv_eval.sweep.over_seeds import lost_seeds, replicates
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
+from artv_eval.sweep.ran import lines as what_ran
+from artv_eval.sweep.ran import same_clips
 from artv_eval.sweep.score_cells import (
     Metric,
     Scored,
@@ -177,6 +179,8 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
         curves=curves_of(groups),
         per_clip=per_clip_of(scored, prepared.indices),
         notes=[
+            *what_ran(cells),
+            *same_clips(store, cells, prepared.indices),
             *published(prepared),
             *notes_of(described),
             *untested,

@@ -18,7 +18,8 @@ from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, Typed, build, recipe, settings_of
 from artv_eval.results.documents import read_json, write_json
 from artv_eval.results.store import RunStore
-from artv_eval.sweep.plan import READY, Assignments, Cell, SweepRequest
+from artv_eval.sweep.assignments import Assignments
+from artv_eval.sweep.plan import READY, Cell, SweepRequest
 from artv_eval.twins.store import TwinStore
 from artv_eval.twins.training import Training
 from artv_eval.twins.work import TrainingWork
@@ -104,7 +105,16 @@ def _with_model(cell: Cell, training: Training, options: TrainOptions, *, severa
     checkpoint = str(TwinStore(options.store).checkpoint(training.id))
     method = replace(cell.method, settings={**cell.method.settings, "checkpoint": checkpoint})
     name = f"{cell.name} @{training.steps}" if several else cell.name
-    return replace(cell, name=name, method=method, training=training, seed=training.seed, length=training.steps)
+    changes = ", ".join(f"{key}={value}" for key, value in (cell.wanted or {}).items())
+    return replace(
+        cell,
+        name=name,
+        method=method,
+        training=training,
+        seed=training.seed,
+        length=training.steps,
+        ran={**cell.ran, "checkpoint": f"trained with {changes}" if changes else "trained as the preset says"},
+    )
 
 
 def training_settings(assignments: Assignments) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import pytest
 
 from artv_eval.plugins.manager import PluginManager, PluginOptions
 from artv_eval.protocols.cards import load
+from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.metric_recipes import Conventions, changed_convention, metric_recipe
-from artv_eval.sweep.plan import Assignments
 
 PLUGIN = """
 from artv_eval import Component, hookimpl

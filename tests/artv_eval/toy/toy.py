@@ -51,6 +51,7 @@ def register_ablations():
         Component("breaking", f"{__name__}:breaking", "a method that fails beside one that works"),
         Component("losing", f"{__name__}:losing", "a method that loses clips beside one that works"),
         Component("absent", f"{__name__}:absent", "a method that nobody installed"),
+        Component("idle", f"{__name__}:idle", "a setting that changes nothing"),
     ]
 
 
@@ -283,3 +284,7 @@ def losing():
 
 def absent():
     return lambda context: [spec("works", "noisy"), spec("other", "nobodys", install="pip install somebodys")]
+
+
+def idle():
+    return lambda context: [spec(f"steps={steps}", "noisy", steps=steps) for steps in (3, 4)]

@@ -1,0 +1,108 @@
+"""What each cell really ran: all its settings, those that nobody set included, for plan, table and report."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from artv.errors import UserError
+from artv_eval.plugins.components import KINDS, ROLES
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.plugins.recipe import RUNTIME, Recipe, named_component, plain, recipe, settings_of
+from artv_eval.results.store import RunStore
+
+if TYPE_CHECKING:
+    from artv_eval.sweep.plan import Cell
+
+
+def settings_ran(manager: PluginManager, made: Recipe, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """setting → value, and role → the component's name with ``role.setting`` → value for its own.
+
+    Args:
+        defaults: what None stands for, by setting.
+    """
+    known, _ = settings_of(manager.target(made.entry), KINDS[made.entry.kind])
+    signature = {name: setting.default for name, setting in known.items() if not setting.required}
+    found: dict[str, Any] = {}
+    for name, value in {**signature, **made.settings}.items():
+        if name in RUNTIME:
+            continue
+        value = defaults.get(name) if value is None else value
+        if name in ROLES and (chosen := named_component(value)) is not None:
+            value = recipe(manager, ROLES[name].name, chosen[0], chosen[1])
+        if isinstance(value, Recipe):
+            found[name] = value.name
+            found |= {f"{name}.{key}": item for key, item in settings_ran(manager, value, {}).items()}
+        else:
+            found[name] = plain(value)
+    return found
+
+
+def check_distinct(cells: Sequence["Cell"]) -> None:
+    """Raises UserError if two cells of one ablation are the same method with the same settings and weights."""
+    for a, b in combinations(cells, 2):
+        both = a.ablation == b.ablation and a.name != b.name and a.method and b.method
+        if both and _identity(a) == _identity(b):
+            what = ", ".join(texts(a.ran).values()) or "no settings"
+            raise UserError(
+                f"cells {a.name} and {b.name} of ablation {a.ablation!r} are one and the same, {a.label} with {what}; "
+                "leave out what makes them so (--set, --checkpoint)"
+            )
+
+
+def _identity(cell: "Cell") -> Any:
+    """Weights count by their digest, not by the place where they are."""
+    assert cell.method is not None
+    weights = cell.training.id if cell.training else cell.checkpoint
+    place = cell.method.entry.component.argument if weights else None
+    return cell.method.entry.qualified, weights, {k: v for k, v in cell.ran.items() if k != place}
+
+
+def texts(ran: Mapping[str, Any]) -> dict[str, str]:
+    """setting → ``setting=value``, a component with its own settings in brackets; what is None is left out."""
+    found = {}
+    for name, value in ran.items():
+        if "." in name or value is None:
+            continue
+        own = {key.partition(".")[2]: item for key, item in ran.items() if key.startswith(f"{name}.")}
+        inner = ", ".join(texts(own).values())
+        found[name] = f"{name}={_shown(value)}" + (f" ({inner})" if inner else "")
+    return found
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def lines(cells: Sequence["Cell"]) -> list[str]:
+    """One line an ablation and method: all settings of its first cell, then what the others have otherwise."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in {(cell.ablation, cell.name): cell for cell in cells}.values():  # of several trainings one
+        if cell.method and not cell.sanity:
+            groups.setdefault((cell.ablation, cell.method.name), []).append(cell)
+    return [_line(*named, group) for named, group in groups.items()]
+
+
+def _line(ablation: str, method: str, cells: Sequence["Cell"]) -> str:
+    first, *others = ((cell.name, texts(cell.ran)) for cell in cells)
+    parts = [f"{ablation} ran {method}: {first[0]} with {', '.join(first[1].values()) or 'no settings'}"]
+    for name, its in others:
+        own = [
+            its.get(key, f"no {key}") for key in dict.fromkeys([*first[1], *its]) if its.get(key) != first[1].get(key)
+        ]
+        parts += [f"{name} with {', '.join(own)}"] if own != [name] else []
+    return "; ".join(parts) + (f"; the rest as {first[0]}" if others else "")
+
+
+def same_clips(store: RunStore, cells: Sequence["Cell"], indices: Sequence[int]) -> list[str]:
+    """A line for each two cells of an ablation whose clips are the same, whatever their settings say."""
+    ready = [cell for cell in cells if cell.method and not cell.sanity]
+    return [
+        f"{a.ablation}: {b.title} made the same clips as {a.title}, bit for bit"
+        for a, b in combinations(ready, 2)
+        if a.ablation == b.ablation and a.id != b.id and _alike(store, a.id, b.id, indices)
+    ]
+
+
+def _alike(store: RunStore, a: str, b: str, indices: Sequence[int]) -> bool:
+    pairs = ((store.fingerprint(a, index), store.fingerprint(b, index)) for index in indices)
+    return all(one is not None and one == other for one, other in pairs)
