@@ -62,12 +62,6 @@ def check_name(what: str, name: str, known: Collection[str]) -> None:
         raise UserError(f"{what} is {name!r}; {closest(name, known)}")
 
 
-def check_device(name: str | None) -> None:
-    """``cuda``, ``cuda:1``, ``cpu`` or None. Whether it is there, torch knows."""
-    if name is not None and name.split(":")[0] not in ("cpu", "cuda"):
-        raise UserError(f"device is {name!r}; it must be cuda or cpu")
-
-
 def check_openvino(device: str | None = None) -> None:
     """OpenVINO is installed, and ``device`` (None: not said) is the CPU."""
     if find_spec("openvino") is None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from artv import presets
 from artv.anchors import UserImage, anchor_strategy
+from artv.devices import chosen_device
 from artv.errors import UserError
 from artv.guidance import parse as parse_guidance
 from artv.images import open_image
 from artv.requests import (
     SAMPLER_NAMES,
     check_count,
-    check_device,
     check_name,
     check_openvino,
     check_seed,
@@ -72,7 +72,8 @@ def _check(
     if isinstance(anchor, UserImage):
         open_image(anchor.picture)
     parse_guidance(settings["guidance"])
-    check_device(device)
+    if device is not None:
+        chosen_device(device)
     presets.check_source(checkpoint)
     if settings["image"] is not None:
         open_image(settings["image"])
@@ -89,12 +90,7 @@ def _check(
 
 
 def _load(checkpoint: str, revision: str | None, device: str | None) -> ArtVPipeline:
-    import torch
-
-    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("device is cuda, but no CUDA device is visible; use --device cpu")
     from artv.pipeline import ArtVPipeline
 
     extra = {"revision": revision} if revision else {}
-    return ArtVPipeline.from_pretrained(checkpoint, **extra).to(name)
+    return ArtVPipeline.from_pretrained(checkpoint, **extra).to(chosen_device(device))

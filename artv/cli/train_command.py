@@ -5,9 +5,10 @@ from typing import Any
 
 from artv.data.captions import captioned_clips
 from artv.data.shard_index import is_shards, read_index
+from artv.devices import chosen_device
 from artv.errors import UserError
 from artv.presets import check_components
-from artv.requests import check_count, check_device, check_init, check_name, check_seed, check_writable
+from artv.requests import check_count, check_init, check_name, check_seed, check_writable
 from artv.training.config import ENCODERS, STAGES, TrainConfig, load_config, with_loop
 
 
@@ -69,7 +70,8 @@ def latents_command(
 
 
 def _check_sources(config: TrainConfig, components: str | None, init: str | None, device: str | None) -> None:
-    check_device(device)
+    if device is not None:
+        chosen_device(device)
     check_count("clips", config.clips)
     check_seed(config.seed)
     if config.world != 1 and config.data != "builtin":

@@ -10,13 +10,15 @@ from torch import nn
 
 from artv.conditioning import noise_levels
 from artv.convert import encoders_of, fetch, from_stable_diffusion
+from artv.devices import chosen_device
 from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.presets import load_components
 from artv.training import processes
 from artv.training.config import ENCODERS, TrainConfig, for_cpu
-from artv.training.run import Clips, Worker, make_latents, run
+from artv.training.loop import Prepare
+from artv.training.run import Clips, make_latents, run
 
 
 @processes.leaving()
@@ -32,8 +34,8 @@ def launch_training(
 ) -> None:
     """Trains, and says how it ended."""
     noise_levels(config.ref_noise)
-    worker, prepare = _worker(device)
-    if worker.device.type == "cpu":
+    own, prepare = _own_device(device)
+    if own.type == "cpu":
         config = for_cpu(config)
     torch.manual_seed(config.seed)  # what --init lacks (adapters, mask network) starts at random
     start_model, given = _start(config, init, revision)
@@ -41,8 +43,8 @@ def launch_training(
     missing = [name for name in ENCODERS if name not in given and name not in stages]
     if "model" in stages and missing:
         raise UserError(f"the stage model needs {missing[0]}: add it to --stages, or give --components")
-    outcome = run(config, out, worker, components=given, init=start_model, stages=stages, prepare=prepare)
-    if worker.is_main:
+    outcome = run(config, out, own, components=given, init=start_model, stages=stages, prepare=prepare)
+    if processes.is_main():
         state = "finished" if outcome.finished else "stopped at its time limit; run the same command to continue"
         loss = "" if math.isnan(outcome.loss) else f", loss {outcome.loss:.4f}, {outcome.seconds:.0f} s"
         print(f"{outcome.steps} steps{loss}: {state}", file=sys.stderr)
@@ -64,14 +66,14 @@ def launch_latents(
     device: str | None,
 ) -> None:
     """Writes shards, in every process its part."""
-    worker, _ = _worker(device)
-    clips = Clips(config, worker)
+    own, _ = _own_device(device)
+    clips = Clips(config, own)
     if init is not None:
         autoencoder, text_encoder = encoders_of(fetch(init, revision=revision))
     else:
         autoencoder, text_encoder = load_components(components or "").values()
-    make_latents(config, out, clips, autoencoder.to(worker.device), text_encoder.to(worker.device))
-    if worker.is_main:
+    make_latents(config, out, clips, autoencoder.to(own), text_encoder.to(own))
+    if processes.is_main():
         train = f"artv train --preset {config.preset} --data {out} …"
         print(f"{clips.count} clips in {out}; train with: {train}", file=sys.stderr)
 
@@ -102,8 +104,8 @@ def _pipeline(config: TrainConfig, init: str, revision: str | None) -> ArtVPipel
 _WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
-def _worker(device: str | None):
-    """This process; under ``accelerate launch`` or ``torchrun`` also the function that wraps what is trained."""
+def _own_device(device: str | None) -> tuple[torch.device, Prepare | None]:
+    """This process's device; under ``accelerate launch`` or ``torchrun`` also what wraps the modules to be trained."""
     sizes = [int(os.environ[name]) for name in _WORLD_SIZES if name in os.environ]
     if not sizes and os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ:
         raise UserError(
@@ -114,12 +116,5 @@ def _worker(device: str | None):
         from accelerate import Accelerator
 
         accelerator = Accelerator(cpu=device == "cpu")
-        worker = Worker(accelerator.device, accelerator.process_index, accelerator.num_processes)
-        return worker, accelerator.prepare_model
-    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("device is cuda, but no CUDA device is visible; use --device cpu")
-    try:
-        return Worker(torch.device(name)), None
-    except RuntimeError:
-        raise UserError(f"device is {name!r}; it must be cuda or cpu") from None
+        return accelerator.device, accelerator.prepare_model
+    return torch.device(chosen_device(device)), None

@@ -9,7 +9,7 @@ RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,23 +43,10 @@ CHUNK = 256
 FRAMES_AT_ONCE = 512  # of 64 × 64 pixels, fewer of larger ones: what an autoencoder is given
 
 
-@dataclass(frozen=True)
-class Worker:
-    """This process among those that train together."""
-
-    device: torch.device
-    rank: int = 0
-    world: int = 1
-
-    @property
-    def is_main(self) -> bool:
-        return self.rank == 0
-
-
 def run(
     config: TrainConfig,
     out: Path,
-    worker: Worker,
+    device: torch.device,
     *,
     components: Mapping[str, nn.Module] | None = None,
     init: ArtVModel | None = None,
@@ -75,12 +62,12 @@ def run(
         prepare: wraps what is trained for several processes (accelerate).
     """
     _claim(out, config)
-    torch.manual_seed(config.seed * 1000 + worker.rank)
-    clips = Clips(config, worker)
-    parts = {name: module.to(worker.device) for name, module in (components or {}).items()}
+    torch.manual_seed(config.seed * 1000 + processes.rank())
+    clips = Clips(config, device)
+    parts = {name: module.to(device) for name, module in (components or {}).items()}
     for stage in stages:
         if stage == "model":
-            outcome = _train_networks(config, out, worker, clips, parts, init, prepare)
+            outcome = _train_networks(config, out, device, clips, parts, init, prepare)
         elif stage not in parts:
             parts[stage], outcome = _pretrain(stage, config, out, clips, prepare)
     return outcome
@@ -89,8 +76,8 @@ def run(
 class Clips:
     """The run's clips, in batches of uint8 frames on the device; all of them at once where a stage asks."""
 
-    def __init__(self, config: TrainConfig, worker: Worker) -> None:
-        self.config, self.worker = config, worker
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
         self.files, self.encoded = None, is_shards(config.data)
         if self.encoded:
             self.count = read_index(config.data).clips
@@ -99,14 +86,14 @@ class Clips:
             _leave_out_unreadable(self.files)
             self.count = len(self.files)
         else:
-            self.count = config.clips or (65_536 if worker.device.type == "cuda" else 2_048)
-        if self.count < worker.world:
-            raise UserError(f"{self.count} clips for {worker.world} processes; give at least one clip for each")
+            self.count = config.clips or (65_536 if device.type == "cuda" else 2_048)
+        if self.count < processes.world():
+            raise UserError(f"{self.count} clips for {processes.world()} processes; give at least one clip for each")
 
     def batches(self, chosen: Sequence[int] | None = None) -> Iterator[tuple[Tensor, list[str]]]:
         """The chosen clips, or each clip of this process, once and in order."""
-        device, config = self.worker.device, self.config
-        chosen = range(self.worker.rank, self.count, self.worker.world) if chosen is None else chosen
+        device, config = self.device, self.config
+        chosen = range(processes.rank(), self.count, processes.world()) if chosen is None else chosen
         if self.encoded:
             raise UserError(f"{config.data} holds latents, which only the stage model can use; give --data with clips")
         if self.files is not None:
@@ -184,8 +171,8 @@ def _pretrain(
     else:
         # every wording should be in the vocabulary, whatever the number of clips
         module, outcome = train_text_encoder(frames, captions, loop, folder, prepare)
-    module.to(clips.worker.device)
-    if clips.worker.is_main:
+    module.to(clips.device)
+    if processes.is_main():
         with replacing(folder / "weights") as fresh:
             module.save_pretrained(fresh)
     return module.eval(), outcome
@@ -211,40 +198,41 @@ def make_latents(
     processes.wait()
     if not clips.encoded:
         encode = partial(encode_frames, autoencoder)
-        rank, world = clips.worker.rank, clips.worker.world
+        rank, world = processes.rank(), processes.world()
         write_shards(folder, index, clips.batches, encode, text_encoder.encode, rank=rank, world=world)
         processes.wait()
 
 
-def _stream(config: TrainConfig, folder: Path, worker: Worker, step: int) -> LatentStream:
+def _stream(config: TrainConfig, folder: Path, device: torch.device, step: int) -> LatentStream:
     stream = LatentStream(
         folder,
         batch_size=config.model.batch_size,
-        device=worker.device,
+        device=device,
         seed=config.seed,
-        rank=worker.rank,
-        world=worker.world,
+        rank=processes.rank(),
+        world=processes.world(),
         workers=config.workers,
     )
     stream.start(step)
     return stream
 
 
-def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome:
+def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome:
     autoencoder, text_encoder = parts["autoencoder"], parts["text_encoder"]
     assert isinstance(autoencoder, AutoencoderKL) and isinstance(text_encoder, OpenClipTextEncoder)
     null_text = text_encoder.encode([""])[0]
     if config.stream or clips.encoded:
         folder = Path(config.data) if clips.encoded else out / "latents"
         make_latents(config, folder, clips, autoencoder, text_encoder)
-        source: LatentCache | LatentStream = _stream(config, folder, worker, saved_step(out / "model" / "state"))
+        source: LatentCache | LatentStream = _stream(config, folder, device, saved_step(out / "model" / "state"))
     else:
-        ours = len(range(worker.rank, clips.count, worker.world))
+        ours = len(range(processes.rank(), clips.count, processes.world()))
         encode = partial(encode_frames, autoencoder)
-        with progress_bar("latents", total=ours, shown=worker.is_main) as bar:
+        with progress_bar("latents", total=ours, shown=processes.is_main()) as bar:
             source = LatentCache.build(clips.batches(), encode, text_encoder.encode, bar.update)
-    torch.manual_seed(config.seed * 1000 + worker.rank)  # the draws of training do not depend on the earlier stages
-    model = (ArtVModel.from_config(config.sizes()) if init is None else init).to(worker.device)
+    # the draws of training do not depend on the earlier stages
+    torch.manual_seed(config.seed * 1000 + processes.rank())
+    model = (ArtVModel.from_config(config.sizes()) if init is None else init).to(device)
 
     def save(averaged: Any, step: int) -> None:
         pipeline = ArtVPipeline(model=averaged, autoencoder=autoencoder, text_encoder=text_encoder)
@@ -255,7 +243,7 @@ def _train_networks(config, out, worker, clips, parts, init, prepare) -> Outcome
     _, outcome = train_model(
         model, source.sample, null_text, config, out / "model", prepare=prepare, fetch=fetch, on_save=save
     )
-    if worker.is_main:
+    if processes.is_main():
         (out / "outcome.json").write_text(
             json.dumps({**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size}), encoding="utf-8"
         )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from artv.networks.fast.graphs import CapturedGraph
 from artv.training import processes
 from artv.training.config import LoopConfig
 from artv.training.ema import Ema
@@ -137,12 +138,4 @@ def capture(one_step: Callable[[], Tensor], optimizer: torch.optim.Optimizer) ->
     torch.cuda.synchronize()
     optimizer.zero_grad(set_to_none=True)
     torch.cuda.empty_cache()  # the graph has memory of its own; that of the steps before it would not fit beside it
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
-        loss = one_step()
-
-    def replay() -> Tensor:
-        graph.replay()
-        return loss
-
-    return replay
+    return CapturedGraph(one_step, warm_up=0, stream=torch.cuda.current_stream()).replay

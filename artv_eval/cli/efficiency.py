@@ -10,8 +10,6 @@ import typer
 from artv.errors import UserError
 from artv_eval.cli.common import complete
 
-DEVICES = ("cuda", "cpu", "meta")
-
 
 def efficiency(
     context: typer.Context,
@@ -94,15 +92,11 @@ def parse_resolutions(text: str) -> tuple[int, ...]:
 
 def choose_device(device: str | None) -> str:
     """``device`` if this machine has it; by default a GPU if there is one, else meta."""
-    import torch
+    from artv.devices import chosen_device
 
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "meta"
-    if device not in DEVICES:
-        raise UserError(f"--device is {device!r}; it must be one of {', '.join(DEVICES)}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device is cuda, but torch sees no GPU here; use --device meta for parameters and FLOPs")
-    return device
+    if device is not None and ":" in device:
+        raise UserError(f"--device is {device!r}; the current GPU is measured: give cuda (and CUDA_VISIBLE_DEVICES)")
+    return chosen_device(device, meta=True)
 
 
 def _manager(context: typer.Context):

@@ -125,15 +125,15 @@ def _score(
     cache: bool,
 ) -> "Results":
     from artv.data.captions import read_captions
+    from artv.devices import chosen_device
     from artv.errors import UserError
     from artv_eval.files.describe import WORKERS, default_cache, video_files
     from artv_eval.files.score import score_folders
     from artv_eval.results.rows import OK
     from artv_eval.sweep.assignments import Assignments
-    from artv_eval.sweep.devices import check_device
     from artv_eval.sweep.plan import digest
 
-    check_device(device)
+    chosen_device(device)
     if not metrics:
         raise UserError(f"no metric given; choose with --metrics: {', '.join(manager.names('metrics'))}")
     check_least(1, frames=changes["frames"], stride=changes["stride"], size=changes["size"])

@@ -50,14 +50,14 @@ def sensitivity(
     manager = PluginManager(context.obj)
     notes: list[str] = []
     with quiet_stdout():
+        from artv.devices import chosen_device
         from artv_eval.files.decoding import Window
         from artv_eval.files.describe import WORKERS, default_cache
         from artv_eval.files.sensitivity import sensitivity as run
         from artv_eval.plugins.recipe import build, recipe
         from artv_eval.results.rows import BadFile, plain_row
-        from artv_eval.sweep.devices import check_device
 
-        check_device(device)
+        chosen_device(device)
         bad: list[BadFile] = []
         window = Window(frames=frames, fps=fps, reader=video_reader(manager, reader))
         evaluator = build(manager, recipe(manager, "metrics", "fvd", {"feature": features}), {"device": device})

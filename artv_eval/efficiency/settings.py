@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from artv.errors import UserError, closest
+from artv.networks.fast.graphs import CapturedGraph
 from artv_eval.efficiency.cuda import Peak, peak_memory
 
 SETTINGS = {
@@ -109,13 +110,7 @@ def _captured(module: nn.Module, inputs: tuple[Any, ...]) -> Run:
         for _ in range(3):  # compiles, and lets libraries allocate their workspaces before the capture
             compiled(*inputs)
     torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    outputs: list[Any] = []
-
-    def capture() -> None:
-        with torch.cuda.graph(graph):
-            outputs.append(compiled(*inputs))
-
+    graphs: list[CapturedGraph] = []
     # a replay allocates nothing, so the memory that it needs shows only while it is captured
-    peak = peak_memory(capture)
-    return Run(graph.replay, lambda: peak)
+    peak = peak_memory(lambda: graphs.append(CapturedGraph(lambda: compiled(*inputs), warm_up=0)))
+    return Run(graphs[0].replay, lambda: peak)

@@ -31,14 +31,13 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
 from artv_eval.files.decoding import VIDEO_SUFFIXES, Decoded, Decoders, Window
-from artv_eval.results.arrays import Damaged, read_arrays, write_arrays
+from artv_eval.results.row_cache import SAVE_SECONDS, RowCache
 from artv_eval.results.rows import reason
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
 BATCH = 16
 FACTS = "facts-2"
 READERS = ("", "decord", "pyav", "pillow")  # as facts name them by number; "" is a plugin's
-SAVE_SECONDS = 30.0  # between two writes of the rows: what a kill costs; an interruption costs a batch
 WORKERS = min(os.cpu_count() or 2, 16)  # decoding processes
 
 
@@ -63,33 +62,6 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
             if path.is_dir():
                 yield from _walk(path, seen)
             yield path
-
-
-class RowCache:
-    """Rows by a digest of all that they depend on, one file for each metric and window.
-
-    Args:
-        folder: where they are kept; None keeps nothing.
-    """
-
-    def __init__(self, folder: Path | None):
-        self.folder = folder
-
-    def load(self, key: str) -> dict[str, np.ndarray]:
-        """file digest → row. A damaged file counts as absent."""
-        if self.folder is None:
-            return {}
-        try:
-            kept = read_arrays(self.folder / f"{key}.npz", key)
-            return dict(zip(kept["keys"].tolist(), kept["rows"], strict=True))
-        except (FileNotFoundError, Damaged, KeyError, ValueError):
-            return {}
-
-    def save(self, key: str, rows: Mapping[str, np.ndarray]) -> None:
-        """Replaces the file in one step."""
-        if self.folder is not None and rows:
-            arrays = {"keys": np.array(list(rows)), "rows": np.stack(list(rows.values()))}
-            write_arrays(self.folder / f"{key}.npz", key, arrays)
 
 
 def default_cache() -> Path:

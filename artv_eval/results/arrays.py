@@ -20,11 +20,18 @@ class Damaged(Exception):
     """A file does not hold what was written to it. Says why, in one line."""
 
 
+def cleared(path: Path) -> Path:
+    """``path`` for a file to be written, after a folder that stands there was set aside."""
+    if path.is_dir():
+        path.replace(path.with_suffix(".damaged"))
+    return path
+
+
 def write_arrays(path: Path, of: str, arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> None:
     """Keeps arrays exactly. ``of``: what they are of, such as a cell and an index."""
     buffer = io.BytesIO()
     (np.savez_compressed if compress else np.savez)(buffer, **{OF: np.array(of)}, **arrays)  # type: ignore[arg-type]
-    write_atomically(path, buffer.getvalue())
+    write_atomically(cleared(path), buffer.getvalue())
 
 
 def read_arrays(path: Path, of: str) -> dict[str, np.ndarray]:

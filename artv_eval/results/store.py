@@ -23,8 +23,9 @@ import numpy as np
 from artv.errors import UserError, WorkFailed
 from artv.files import read_bytes, remove_leftovers, write_atomically, write_text_atomically
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
-from artv_eval.results.arrays import OF, Damaged, checksums, read_arrays, write_arrays
+from artv_eval.results.arrays import OF, Damaged, checksums, cleared, read_arrays, write_arrays
 from artv_eval.results.documents import read_json, write_json
+from artv_eval.results.row_cache import RowCache
 
 SCHEMA = 1
 FOLDERS = ("clips", "features", "cells")
@@ -101,11 +102,11 @@ class RunStore:
             arrays["mask"] = np.asarray(clip.mask, np.float32)
         if clip.seconds is not None:
             arrays["seconds"] = np.array(clip.seconds)
-        write_arrays(_cleared(self.clip_path(cell, index)), f"{cell}/{index}", arrays, compress=True)
+        write_arrays(self.clip_path(cell, index), f"{cell}/{index}", arrays, compress=True)
 
     def save_failure(self, cell: str, index: int, reason: str) -> None:
         """Keeps why a clip could not be made, for whoever scores the cell; the next run tries again."""
-        write_text_atomically(_cleared(self._failure_path(cell, index)), " ".join(reason.split()))
+        write_text_atomically(cleared(self._failure_path(cell, index)), " ".join(reason.split()))
 
     def failures(self, cell: str, indices: Iterable[int]) -> dict[int, str]:
         """Index → why, for those of ``indices`` that were tried and are not there."""
@@ -169,31 +170,12 @@ class RunStore:
         if not path.exists():
             write_json(path, identity)
 
-    def load_rows(self, group: str, key: str) -> dict[str, np.ndarray]:
-        """Fingerprint → row, as far as rows were kept; a damaged file counts as none, for rows can be made again."""
-        try:
-            kept = read_arrays(self._rows_path(group, key), f"{group}/{key}")
-            return dict(zip(kept["fingerprints"].tolist(), kept["rows"], strict=True))
-        except (FileNotFoundError, Damaged, KeyError, ValueError):
-            return {}
-
-    def save_rows(self, group: str, key: str, rows: Mapping[str, np.ndarray]) -> None:
-        """Keeps rows by the fingerprints of what they describe."""
-        arrays = {"fingerprints": np.array(list(rows)), "rows": np.stack(list(rows.values()))}
-        write_arrays(_cleared(self._rows_path(group, key)), f"{group}/{key}", arrays)
+    def rows(self, group: str) -> RowCache:
+        """The kept rows of a cell, or of the reference clips."""
+        return RowCache(self.root / "features" / group, group)
 
     def _failure_path(self, cell: str, index: int) -> Path:
         return self.clip_path(cell, index).with_suffix(".failed")
-
-    def _rows_path(self, group: str, key: str) -> Path:
-        return self.root / "features" / group / f"{key}.npz"
-
-
-def _cleared(path: Path) -> Path:
-    """``path`` for a file to be written, after a folder that stands there was set aside."""
-    if path.is_dir():
-        path.replace(path.with_suffix(".damaged"))
-    return path
 
 
 def _clip(arrays: Mapping[str, np.ndarray]) -> GeneratedClip:

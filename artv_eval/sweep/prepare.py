@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from artv.devices import chosen_device
 from artv.errors import UserError
 from artv.requests import check_seed
 from artv_eval.api import AblationExtras, ClipRequest, MethodExtras, ProtocolCard, ProtocolExtras, optional
@@ -12,7 +13,6 @@ from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, build, recipe
 from artv_eval.sweep.assignments import Assignments
-from artv_eval.sweep.devices import check_device
 from artv_eval.sweep.generate import Shard
 from artv_eval.sweep.metric_recipes import Conventions, metric_of, metric_recipe, protocol_recipe
 from artv_eval.sweep.plan import Cell, ProtocolRef, SweepRequest, plan_cells
@@ -74,7 +74,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         UserError: whatever is wrong with the request.
     """
     _check_numbers(options)
-    check_device(options.device)
+    chosen_device(options.device)
     assignments = Assignments(options.request.settings, steps=options.request.steps)
     shard = Shard.parse(options.shard)
     runtime = {"device": options.device}

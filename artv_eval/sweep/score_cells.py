@@ -16,12 +16,12 @@ from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.files.decoding import Window
 from artv_eval.files.describe import Described, describe_files
 from artv_eval.plugins.digests import digest
+from artv_eval.results.row_cache import SAVE_SECONDS
 from artv_eval.results.rows import OK, reason
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.plan import READY, Cell
 
 CHUNK = 64  # clips described at once
-SAVE_SECONDS = 5.0  # between two writes of the rows: what an interruption can cost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def describe_cached(
         subset: positions → their clips.
     """
     file = digest(evaluator.digest)[:16]
-    kept = store.load_rows(group, file)
+    kept = store.rows(group).load(file)
     missing = [i for i, key in enumerate(keys) if key not in kept]
     saved = time.monotonic()
     for start in range(0, len(missing), CHUNK):
@@ -70,7 +70,7 @@ def describe_cached(
             raise UserError(f"metric {evaluator.name!r} described {len(part)} clips by {rows.shape}; it must be (n, d)")
         kept |= {keys[i]: row for i, row in zip(part, rows, strict=True)}
         if time.monotonic() - saved > SAVE_SECONDS or start + CHUNK >= len(missing):
-            store.save_rows(group, file, kept)
+            store.rows(group).save(file, kept)
             saved = time.monotonic()
     return np.stack([kept[key] for key in keys])
 

@@ -15,7 +15,7 @@ from artv.data.shapes_truth import ShapesTruth
 from artv.data.shapes_words import MOTIONS, SHAPES
 from artv.errors import UserError
 from artv.training.config import load_config
-from artv.training.run import Clips, Worker
+from artv.training.run import Clips
 
 N, T = 96, 48
 
@@ -134,7 +134,7 @@ def test_training_sees_windows_from_anywhere():
     config = load_config("shapes", world=2, clips=40)
     assert (config.num_frames, config.horizon) == (48, 144)
     config = load_config("shapes", world=2, clips=40, num_frames=6)
-    frames, captions = next(Clips(config, Worker(torch.device("cpu"))).batches())
+    frames, captions = next(Clips(config, torch.device("cpu")).batches())
     world = LongShapesWorld("train", num_frames=6)
     starts = world.starts(np.arange(40, dtype=np.uint64), 144)
     assert starts.min() >= 0 and 100 < starts.max() <= 138 and len(set(starts)) > 25

@@ -119,7 +119,7 @@ def test_mistakes_are_one_line(arguments, message):
 
 def test_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="sees no GPU"):
+    with pytest.raises(UserError, match="this machine has 0 GPUs; use --device meta"):
         choose_device("cuda")
     assert choose_device(None) == "meta"
 

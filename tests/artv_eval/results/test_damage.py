@@ -36,7 +36,7 @@ def read_all(root):
         note(path, lambda cell=cell, index=index: plain_clip(store.load_clip(cell, index)))
         store.fingerprint(cell, index)
     for path in sorted(root.glob("features/*/*.npz")):
-        note(path, lambda path=path: plain_rows(store.load_rows(path.parent.name, path.stem)))
+        note(path, lambda path=path: plain_rows(store.rows(path.parent.name).load(path.stem)))
     note(root / "results.json", lambda: Results.from_dict(read_json(root / "results.json")))
     note(root / "manifest.json", lambda: read_json(root / "manifest.json", Manifest))
     note(root / "gallery.json", lambda: read_json(root / "gallery.json", Gallery))

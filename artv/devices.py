@@ -1,0 +1,29 @@
+"""Where a command runs. One check for all of them; torch is imported only to look for GPUs."""
+
+from artv.errors import UserError
+
+
+def chosen_device(device: str | None, *, option: str = "--device", meta: bool = False) -> str:
+    """``device``, which this machine has; None stands for a GPU if there is one, else the CPU.
+
+    Args:
+        option: what it was given with, for errors.
+        meta: whether ``meta`` (shapes without numbers) is allowed; it is then what None stands for without a GPU.
+
+    Raises:
+        UserError: neither ``cpu``, ``cuda`` nor ``cuda:N``, or a GPU that is not there.
+    """
+    if device == "cpu" or (device == "meta" and meta):
+        return device
+    kind, colon, index = (device or "cuda").partition(":")
+    if kind != "cuda" or (colon and not index.isdigit()):
+        raise UserError(f"{option} is {device!r}; it must be cpu, cuda or cuda:N{', or meta' if meta else ''}")
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if int(index or 0) < gpus:
+        return device or "cuda"
+    if device is None:
+        return "meta" if meta else "cpu"
+    use = "meta for parameters and FLOPs" if meta else "cpu"
+    raise UserError(f"{option} is {device!r} and this machine has {gpus} GPUs; use {option} {use}")

@@ -1,0 +1,46 @@
+"""Rows of metrics that are kept: each under the fingerprint of what it describes, one file for each metric.
+
+Shape legend: n rows of d numbers.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from artv_eval.results.arrays import Damaged, read_arrays, write_arrays
+
+SAVE_SECONDS = 10.0  # between two writes while rows are made: what a kill costs
+
+
+class RowCache:
+    """A folder of rows. Several processes may write to it: nobody reads half of a file, and the last one stays.
+
+    Args:
+        folder: None keeps nothing.
+        group: what the folder is of, so that a file in a wrong folder is told.
+    """
+
+    def __init__(self, folder: Path | None, group: str = "") -> None:
+        self.folder, self.group = folder, group
+
+    def load(self, key: str) -> dict[str, np.ndarray]:
+        """Fingerprint → row (d,), as far as rows were kept. Damage counts as none: rows can be made again."""
+        if self.folder is None:
+            return {}
+        try:
+            kept = read_arrays(self.folder / f"{key}.npz", self._of(key))
+            # "keys" of caches of folders before there was one form
+            names = kept["fingerprints"] if "fingerprints" in kept else kept["keys"]
+            return dict(zip(names.tolist(), kept["rows"], strict=True))
+        except (FileNotFoundError, Damaged, KeyError, ValueError):
+            return {}
+
+    def save(self, key: str, rows: Mapping[str, np.ndarray]) -> None:
+        """Replaces the file in one step; no rows are no reason for a file."""
+        if self.folder is not None and rows:
+            arrays = {"fingerprints": np.array(list(rows)), "rows": np.stack(list(rows.values()))}
+            write_arrays(self.folder / f"{key}.npz", self._of(key), arrays)
+
+    def _of(self, key: str) -> str:
+        return f"{self.group}/{key}" if self.group else key
