@@ -7,7 +7,7 @@ import platform
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.api import MethodExtras, optional
+from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe, settings_of

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from artv_eval.api import ProtocolExtras, optional
 from artv_eval.cli.common import complete, quiet_stdout, read_settings
+from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.plugins.manager import PluginManager
 
 app = typer.Typer(help="Lists and shows protocol cards.", no_args_is_help=True, rich_markup_mode=None)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from artv_eval.api import ProtocolExtras, optional
 from artv_eval.cli.common import (
     check_above_zero,
     check_least,
@@ -19,6 +18,7 @@ from artv_eval.cli.common import (
     words,
 )
 from artv_eval.errors import Interrupted, WorkFailed
+from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.plugins.manager import PluginManager
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from artv.errors import UserError, closest
 from artv.networks import ArtVModel
 from artv.networks.conditional_unet import Features
 from artv.samplers import SAMPLERS, count_evaluations
-from artv_eval.api import MethodExtras, optional
 from artv_eval.efficiency.paper import TABLE_2, TRAINING, Published, Training
+from artv_eval.extras import MethodExtras, optional
 
 STEP = 500  # the timestep of every measured evaluation; cost does not depend on it
 Inputs = Callable[[nn.Module, int, int, int], tuple[Any, ...]]

@@ -28,7 +28,7 @@ from typing import IO, Any
 import numpy as np
 
 from artv.errors import UserError
-from artv_eval.api import ReaderExtras, optional
+from artv_eval.extras import ReaderExtras, optional
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm")
 WORKER = [sys.executable, "-m", "artv_eval.files.decoding"]

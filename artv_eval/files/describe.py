@@ -26,7 +26,8 @@ import numpy as np
 from artv.data.readers import VERSION
 from artv.errors import UserError, WorkFailed
 from artv.files import check_regular
-from artv_eval.api import ClipRequest, ClipSet, Evaluator, EvaluatorExtras, ExtractorExtras, GeneratedClip, optional
+from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
+from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
 from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of

@@ -13,7 +13,8 @@ import numpy as np
 
 from artv.errors import UserError, WorkFailed
 from artv.presets import DEFAULTS
-from artv_eval.api import ClipRequest, FailedClip, GeneratedClip, SettingExtras, optional
+from artv_eval.api import ClipRequest, FailedClip, GeneratedClip
+from artv_eval.extras import SettingExtras, optional
 from artv_eval.methods import checkpoints
 
 

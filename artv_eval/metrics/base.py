@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from artv.errors import UserError
-from artv_eval.api import ClipRequest, ClipSet, Evaluator, EvaluatorExtras, GeneratedClip, optional
+from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
+from artv_eval.extras import EvaluatorExtras, optional
 
 BATCH = 16  # clips described at once
 

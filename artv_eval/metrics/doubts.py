@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from artv_eval.api import EvaluatorExtras, ExtractorExtras, optional
+from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
 
 ENOUGH = 20  # clips from which on intervals of means cover too; those of set metrics do so earlier: docs/metrics.md
 SHOWN = 60  # letters of a caption

@@ -22,7 +22,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t: its distribution and its quantile
 
 from artv.errors import UserError
-from artv_eval.api import Evaluator, EvaluatorExtras, optional
+from artv_eval.api import Evaluator
+from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.metrics.half_samples import CHUNK, Spread, student_t
 
 

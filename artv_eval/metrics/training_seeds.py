@@ -26,7 +26,8 @@ from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit  # Student's t: its distribution and its quantile
 
 from artv.errors import UserError
-from artv_eval.api import Evaluator, EvaluatorExtras, optional
+from artv_eval.api import Evaluator
+from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.metrics.half_samples import joint_covariance
 from artv_eval.metrics.statistics import check_rows, per_clip, resample
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artv.errors import UserError, closest
 from artv.yaml_files import read_yaml
-from artv_eval.api import ClipRequest, ClipSet, ProtocolExtras
+from artv_eval.api import ClipRequest, ClipSet
+from artv_eval.extras import ProtocolExtras
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 from artv_eval.files.decoding import Window

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
-from artv_eval.api import ClipRequest, Executor, FailedClip, GeneratedClip, MethodExtras, Task, optional
+from artv_eval.api import ClipRequest, Executor, FailedClip, GeneratedClip, Task
+from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.results.store import RunStore

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.api import ProtocolExtras, optional
+from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.features.base import described_by
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.api import AblationContext, CellSpec, MethodExtras, optional
+from artv_eval.api import AblationContext, CellSpec
+from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.components import KINDS, ROLES
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.discovery import PluginFault

@@ -8,7 +8,8 @@ from typing import Any
 from artv.devices import chosen_device
 from artv.errors import UserError
 from artv.requests import check_seed
-from artv_eval.api import AblationExtras, ClipRequest, MethodExtras, ProtocolCard, ProtocolExtras, optional
+from artv_eval.api import ClipRequest, ProtocolCard
+from artv_eval.extras import AblationExtras, MethodExtras, ProtocolExtras, optional
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, build, recipe

@@ -14,7 +14,8 @@ import numpy as np
 
 from artv.errors import WorkFailed
 from artv.progress import progress_bar
-from artv_eval.api import ProtocolExtras, Task, optional
+from artv_eval.api import Task
+from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.files.decoding import Window
 from artv_eval.files.describe import Described, check_sizes
 from artv_eval.files.score import bad_files_of, notes_of

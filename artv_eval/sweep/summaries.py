@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from artv_eval.api import EvaluatorExtras, optional
+from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.metrics import statistics
 from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.statistics import bootstrap_interval, holm, per_clip

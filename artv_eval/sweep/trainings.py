@@ -12,7 +12,8 @@ from typing import Any
 
 from artv.errors import UserError, WorkFailed
 from artv.progress import progress_bar
-from artv_eval.api import Executor, Task, TrainerExtras, optional
+from artv_eval.api import Executor, Task
+from artv_eval.extras import TrainerExtras, optional
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, Typed, build, recipe, settings_of

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from artv_eval.api import AblationContext, CellSpec, ClipRequest, GeneratedClip, MethodExtras, Task, optional
+from artv_eval.api import AblationContext, CellSpec, ClipRequest, GeneratedClip, Task
+from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.recipe import plain
 from artv_eval.sweep.generate import check_clip

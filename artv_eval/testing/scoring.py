@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from artv_eval.api import ClipSet, EvaluatorExtras, optional
+from artv_eval.api import ClipSet
+from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.results.rows import Comparison, Flaw, Results, Row
 from artv_eval.testing.clips import toy_clips
 from artv_eval.testing.settings import check_settings, made, refuses_unknown_settings, same

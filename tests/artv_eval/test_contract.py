@@ -1,4 +1,4 @@
-"""The contract is written down: what the harness asks a plugin's object for is in ``api.py`` and in the guide."""
+"""The contract is written down: what the harness asks a plugin's object for is in ``extras.py`` and in the guide."""
 
 import ast
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artv_eval import api
-from artv_eval.api import EvaluatorExtras, MethodExtras, ProtocolExtras, optional
+from artv_eval import extras
+from artv_eval.extras import EvaluatorExtras, MethodExtras, ProtocolExtras, optional
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "plugins" / "README.md").read_text("utf-8")
-EXTRAS = {name: kind for name, kind in vars(api).items() if name.endswith("Extras")}
+EXTRAS = {name: kind for name, kind in vars(extras).items() if name.endswith("Extras")}
 CODE = [file for file in (ROOT / "artv_eval").rglob("*.py") if "template" not in file.parts]
 
 NO_PLUGINS_OBJECT = {
-    "api.py": "optional() itself",
+    "extras.py": "optional() itself",
     "__init__.py": "lazy names of a module",
     "feature_training/reference_rows.py": "our own metrics by name",
     "features/c3d.py": "layers of our network",
@@ -52,7 +52,7 @@ def test_the_harness_asks_for_nothing_that_the_contract_does_not_name(file):
     tree = ast.parse(file.read_text("utf-8"))
     if any(calls(tree, "getattr", "hasattr")):
         assert str(file.relative_to(ROOT / "artv_eval")) in NO_PLUGINS_OBJECT, (
-            "ask with api.optional(), or say here what it is asked of"
+            "ask with extras.optional(), or say here what it is asked of"
         )
     for call in calls(tree, "optional"):
         kind, name = call.args[1], call.args[2]

@@ -1,0 +1,176 @@
+"""What a component may offer beside what its kind must have, each with its default.
+
+A plugin's class may inherit from these and need not: the harness asks for such a member through :func:`optional` alone,
+so what is not here is not asked for.
+
+Shape legend: n clips, m reference clips, d numbers a row, R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from artv_eval.api import ClipRequest
+
+
+def optional(component: Any, kind: type, name: str) -> Any:
+    """A member that a component may leave out: its own, or else the one of its ``kind``, a class of this module.
+
+    Raises:
+        AttributeError: the contract of the kind does not name it.
+    """
+    default = getattr(kind, name)
+    if hasattr(component, name):
+        return getattr(component, name)
+    if isinstance(default, property):
+        return default.__get__(component)
+    return partial(default, component) if callable(default) else default
+
+
+class MethodExtras:
+    """Optional members of a method."""
+
+    efficiency_case: ClassVar[Callable[[], Any] | None] = None
+    """Of the factory: makes what ``artv-eval efficiency --method NAME`` measures, an ``efficiency.cases.Case``."""
+
+    timed: bool = True
+    """False where clips are only fetched: they have no seconds."""
+
+    def unavailable(self) -> str | None:
+        """Why it cannot run here and what to fetch, in one line; None where it can. Asked before any work."""
+        return None
+
+    def digest(self) -> str | None:
+        """Of the weights and of all other files that clips depend on: part of a cell's id."""
+        return None
+
+    def preset(self) -> str | None:
+        """``shapes`` or ``paper`` where the weights are of one: a sweep of the other is refused."""
+        return None
+
+    def defaults(self, preset: str) -> Mapping[str, Any]:
+        """Static. Setting → what None stands for; a component chosen for that role starts from the values there."""
+        return {}
+
+    def prepare(self, requests: Sequence[ClipRequest]) -> None:
+        """Sees all requests of the run before the first batch."""
+
+
+class SettingExtras:
+    """Optional members of a component in a method's setting: a sampler, guidance, anchor, first frame …"""
+
+    def digest(self) -> str:
+        """Of the files that it reads, if any: part of a cell's id."""
+        return ""
+
+
+class ProtocolExtras:
+    """Optional members of a protocol."""
+
+    metrics: Sequence[str] = ()
+    """The metrics of a sweep without ``--metrics``."""
+    metric_settings: Mapping[str, Mapping[str, Any]] = {}
+    """Settings that the protocol fixes, by the metric's name."""
+    extractor_settings: Mapping[str, Mapping[str, Any]] = {}
+    """The same for all metrics with a setting ``feature``, by what it describes: ``clips`` or ``pictures``."""
+    published: Sequence[Any] = ()
+    """Values of papers to show beside ours: ``artv_eval.protocols.cards.Published``."""
+    bad_files: float = 0.01
+    """Share of unreadable reference files above which metrics are withheld."""
+    card: Any = None
+    """The fields of a YAML card (``artv_eval.protocols.cards.Card``), for ``protocols show`` and ``score``."""
+
+    @property
+    def reference_digest(self) -> str | None:
+        """Of the list of reference files, where these are the user's; part of ``hash``."""
+        return None
+
+    def with_frames(self, frames: int) -> Any:
+        """The same protocol with clips of ``frames`` frames, reference clips too; itself where there is one length."""
+        return self
+
+    def reference_files(self) -> tuple[list[Path], Any] | None:
+        """The files behind ``reference()`` and the ``artv_eval.files.decoding.Window`` of each; None: no files."""
+        return None
+
+
+class EvaluatorExtras:
+    """Optional members of an evaluator."""
+
+    is_cost: bool = False
+    """It says how clips were made, not what they are: no interval over clips, and no test."""
+    quadratic: bool = False
+    """It is exactly a square in the set: ``metrics/half_samples.py`` takes a shorter way to its interval."""
+    transform: Any = None
+    """What clips go through before they are described (``artv_eval.features.preprocess.Transform``)."""
+    features: Any = None
+    """The extractor of clips, if there is one."""
+    clip: Any = None
+    """The encoder of captions and pictures, if there is one."""
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray | None:
+        """(n,) values whose mean is the metric, NaN where undefined; None for a metric of the whole set."""
+        return None
+
+    def curve(self, rows: np.ndarray) -> np.ndarray | None:
+        """The metric against the frame index, or None."""
+        return None
+
+    def curve_against(self, rows: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
+        """The same of a metric that compares with reference rows."""
+        return None
+
+    def covariance_samples(self, rows: np.ndarray) -> tuple[int, str, int] | None:
+        """Of a metric with a covariance: how many samples describe it, what they are, and its dimensions."""
+        return None
+
+    def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+        """(R,): the metric of ``rows[index]`` for each row of indices; to be given where there is a faster way."""
+        import numpy as np
+
+        evaluate: Any = self.evaluate  # type: ignore[attr-defined]
+        return np.array([evaluate(rows[index], reference) for index in index_Rn])
+
+
+class ExtractorExtras:
+    """Optional members of a ``features`` component."""
+
+    device: str = "cpu"
+    """Where it runs: on a GPU the next clips are put together meanwhile."""
+
+    def unread(self, text: str) -> str | None:
+        """What of a caption a text encoder does not see, as the end of a line; None where it sees all."""
+        return None
+
+
+class ReaderExtras:
+    """Optional members of an open video file."""
+
+    used: str | None = None
+    """The name of the reader that really reads, where that may be another one."""
+
+
+class AblationExtras:
+    """Optional members of an ``ablations`` component's factory."""
+
+    metrics: Sequence[str] = ()
+    """Metrics that a sweep of it computes beside the protocol's."""
+
+
+class TrainerExtras:
+    """Optional members of a trainer."""
+
+    def cost(self, settings: Mapping[str, Any]) -> tuple[float | None, int | None]:
+        """Minutes on one device and bytes on disk, as far as they can be told ahead: shown in the plan."""
+        return None, None
+
+    def steps(self, folder: Path) -> int:
+        """Steps done so far, for the progress."""
+        return 0
