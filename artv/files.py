@@ -10,7 +10,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def writing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("xb") as file:
-            _lock(file.fileno())
+            _locked(fcntl.flock, file.fileno())
             yield part
             with part.open("rb+") as written:  # a library may have put another file there
                 os.fsync(written.fileno())
@@ -60,19 +60,19 @@ def remove_leftovers(folder: Path) -> None:
     """Removes what killed writers left in ``folder`` and below; what a living one is writing stays."""
     for part in folder.rglob(f"{PREFIX}*{SUFFIX}"):
         with suppress(OSError), part.open("rb") as file:
-            if time.time() - os.fstat(file.fileno()).st_mtime > YOUNG and _lock(file.fileno()):
+            if time.time() - os.fstat(file.fileno()).st_mtime > YOUNG and _locked(fcntl.flock, file.fileno()):
                 part.unlink()
 
 
 @contextmanager
-def claim(path: Path) -> Iterator[bool]:
-    """Whether nobody else holds ``path``. If so it is ours until the block or the process ends, however that ends.
+def claim(path: Path, numbers: Iterable[int]) -> Iterator[list[int]]:
+    """Those of ``numbers`` that no other process has claimed in ``path``; nobody else gets them until the block ends.
 
-    Where the file system has no locks everybody gets it.
+    However the process ends, its claims end with it. Where the file system has no locks everybody gets all.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        yield _lock(file.fileno())
+    with path.open("ab") as file:  # a lock of one byte for each number, beyond the end of an empty file
+        yield [number for number in numbers if _locked(fcntl.lockf, file.fileno(), 1, number)]
 
 
 def read_bytes(path: Path) -> bytes:
@@ -100,10 +100,10 @@ def check_regular(path: str | Path, what: str) -> None:
         raise UserError(f"{what} {path} is a pipe or a device; give a file")
 
 
-def _lock(handle: int) -> bool:
+def _locked(lock: Callable[..., None], handle: int, *where: int) -> bool:
     """Locks an open file until it is closed. False: somebody else has."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, *where)
     except OSError as error:
         return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
     return True

@@ -236,6 +236,13 @@ class Task:
     indices: tuple[int, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FailedTask:
+    """The result of a task that could not be done; the others go on. ``error``: one line."""
+
+    error: str
+
+
 class Trainer(Protocol):
     """What a ``trainers`` component's factory returns: it makes the checkpoints of cells that are trained.
 
@@ -264,5 +271,8 @@ class Executor(Protocol):
     """What an ``executors`` component's factory returns."""
 
     def run(self, work: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
-        """Calls ``work`` for every task, anywhere, and yields each with its result as it finishes."""
+        """Calls ``work`` for every task, anywhere, and yields each with its result as it finishes.
+
+        A task that takes down whoever does it, more than once, has a :class:`FailedTask` for its result.
+        """
         ...

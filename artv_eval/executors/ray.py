@@ -1,22 +1,37 @@
-"""Tasks on the machines of a Ray cluster, or on the cores of this one. All of them must see the run folder."""
+"""Tasks on the machines of a Ray cluster, or on the cores of this one. All of them must see the run folder.
+
+One actor for each share of the cluster keeps the work, and so the model, and takes task after task. One that is lost
+costs the task it had, which another gets; machines may join and leave.
+"""
 
 import logging
+import math
+import os
+import socket
+import tempfile
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
-from artv_eval.api import Task
+from artv_eval.api import FailedTask, Task
+
+START_SECONDS = 120.0  # until the first worker has started
+LOSSES = 3  # workers that a task may take down
 
 
 class RayExecutor:
-    """Runs every task as a Ray task.
+    """Runs tasks on actors, each with a share of the cluster.
 
     Args:
-        address: of the cluster; ``auto`` finds a running one; None starts one on this machine for the sweep.
-        cpus, gpus: what one task takes. Fractions share a GPU.
+        address: of the cluster, HOST:PORT; ``auto`` finds a running one. None takes RAY_ADDRESS, or starts one on this
+            machine for the sweep.
+        cpus, gpus: the share of a worker. Fractions share a GPU.
 
     Raises:
-        UserError: Ray is not installed, or the cluster is not there.
+        UserError: Ray is not installed, or a share is no number.
     """
 
     def __init__(self, *, address: str | None = None, cpus: float = 1.0, gpus: float = 0.0) -> None:
@@ -26,47 +41,144 @@ class RayExecutor:
             raise UserError(
                 "executor 'ray' needs the package ray, which is not installed: pip install 'artv[ray]'"
             ) from None
-        self._ray, self.address, self.cpus, self.gpus = ray, address, cpus, gpus
+        for name, value in (("cpus", cpus), ("gpus", gpus)):
+            if not (math.isfinite(value) and value >= 0 and (value <= 1 or value == int(value))):
+                raise UserError(f"executor.{name} is {value}; it must be a number from 0 to 1 or a whole number")
+        if cpus + gpus == 0:
+            raise UserError("executor.cpus and executor.gpus are 0; a worker needs some of one")
+        self._ray, self.address, self.cpus, self.gpus = ray, address or os.environ.get("RAY_ADDRESS"), cpus, gpus
 
     def run(self, work: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         """Yields tasks with their results as they finish. Stops the cluster that it started."""
-        ray = self._ray
-        started = not ray.is_initialized()
+        if not tasks:
+            return
+        started = not self._ray.is_initialized()
         if started:
             self._connect()
         try:
-            shared = ray.put(work)
-            remote = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=2)(_call)
-            running = {remote.remote(shared, task): task for task in tasks}
-            while running:
-                ready, _ = ray.wait(list(running), num_returns=1)
-                yield running.pop(ready[0]), self._result(ready[0])
+            yield from _Pool(self._ray, self._actor(), self._ray.put(work), tasks, self._room).run()
         finally:
             if started:
-                ray.shutdown()
+                self._ray.shutdown()
+
+    def _actor(self) -> Any:
+        return self._ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(_Worker)
+
+    def _room(self) -> int:
+        """Workers that the cluster has room for, whatever else runs on it. Raises UserError if it has for none."""
+        there = self._ray.cluster_resources()
+        shares = {"CPU": self.cpus, "GPU": self.gpus}
+        room = min(int(there.get(kind, 0) / share) for kind, share in shares.items() if share)
+        if room < 1:
+            have = ", ".join(f"{there.get(kind, 0):g} {kind}s" for kind in shares)
+            raise UserError(
+                f"a worker asks for executor.cpus={self.cpus:g} and executor.gpus={self.gpus:g}, and the cluster has "
+                f"{have}"
+            )
+        return room
 
     def _connect(self) -> None:
+        address = self.address or "local"
+        _check_answers(address)
         try:
-            self._ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError as error:
-            raise UserError(f"no Ray cluster at {self.address!r}: {' '.join(str(error).split())}") from None
+            self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            raise UserError(f"no Ray cluster at {address!r}: {' '.join(str(error).split())[:200]}") from None
 
-    def _result(self, reference: Any) -> Any:
+
+class _Worker:
+    """Keeps the work as long as it lives."""
+
+    def __init__(self, work: Callable[[Task], Any]) -> None:
+        self.work = work
+
+    def ready(self) -> None:
+        """Answers when everything is imported."""
+
+    def do(self, task: Task) -> Any:
+        return self.work(task)
+
+
+class _Pool:
+    """Workers and the queue of tasks. ``running``: the answer awaited → its worker, with the task it has."""
+
+    def __init__(self, ray: Any, actor: Any, work: Any, tasks: Sequence[Task], room: Callable[[], int]) -> None:
+        self.ray, self.actor, self.work, self.room = ray, actor, work, room
+        self.queue = deque(tasks)
+        self.losses: dict[int, int] = {}
+        self.running: dict[Any, tuple[Any, Task | None]] = {}
+        self.started, self.ended = False, time.monotonic() + START_SECONDS
+
+    def run(self) -> Iterator[tuple[Task, Any]]:
+        while self.queue or any(task is not None for _, task in self.running.values()):
+            self._hire()
+            ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=5)
+            if not ready and not self.started and time.monotonic() > self.ended:
+                raise WorkFailed(
+                    f"no Ray worker has started within {START_SECONDS:.0f} s: others use the cluster, or its machines "
+                    "are gone; what was made is kept: run the same command again"
+                )
+            for answer in ready:
+                yield from self._take(answer, *self.running.pop(answer))
+
+    def _hire(self) -> None:
+        """Starts workers while there is room, and tasks for them."""
+        for _ in range(min(self.room(), len(self.running) + len(self.queue)) - len(self.running)):
+            worker = self.actor.remote(self.work)
+            self.running[worker.ready.remote()] = worker, None
+
+    def _take(self, answer: Any, worker: Any, task: Task | None) -> Iterator[tuple[Task, Any]]:
+        """Gives what a worker answered, and the worker its next task; a lost worker's task goes back into the queue."""
         try:
-            return self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, OSError):  # a full disk is full for every task
-                raise error.cause from None
-            raise WorkFailed(
-                f"a Ray task failed: {' '.join(str(error.cause).split())}; the clips that were finished are "
-                "kept: run the same command again"
-            ) from None
-        except self._ray.exceptions.RayError as error:
-            raise WorkFailed(
-                f"Ray lost a task ({' '.join(str(error).split())[:200]}); the clips that were finished "
-                "are kept: run the same command again"
-            ) from None
+            result = self.ray.get(answer)
+        except self.ray.exceptions.RayTaskError as error:
+            raise _told(error) from None
+        except self.ray.exceptions.RayError as error:
+            if task is None and "creation task" in str(error):  # as the next one's would
+                raise WorkFailed(f"a Ray worker cannot start: {_last_line(error)}") from None
+            self.losses[id(task)] = self.losses.get(id(task), 0) + 1
+            if task is not None and self.losses[id(task)] < LOSSES:
+                self.queue.appendleft(task)
+            elif task is not None:
+                yield task, FailedTask(error=f"{LOSSES} workers were lost with it: {_last_line(error)}")
+            return
+        self.started = True
+        if self.queue:
+            following = self.queue.popleft()
+            self.running[worker.do.remote(following)] = worker, following
+        if task is not None:
+            yield task, result
 
 
-def _call(work: Callable[[Task], Any], task: Task) -> Any:
-    return work(task)
+def _told(error: Any) -> Exception:
+    """What the work itself raised, or a line about it."""
+    if isinstance(error.cause, OSError | UserError | WorkFailed):  # a full disk is full for every task
+        return error.cause
+    return WorkFailed(
+        f"a Ray task failed: {_last_line(error.cause)}; what was made is kept: run the same command again"
+    )
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+
+
+def _check_answers(address: str) -> None:
+    """Raises UserError where nobody listens: Ray itself would try for minutes."""
+    if address == "local":
+        return
+    place = address.partition("://")[2] or address
+    if address == "auto":
+        noted = Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray" / "ray_current_cluster"
+        if not noted.is_file():
+            raise UserError(
+                "no Ray cluster runs on this machine; start one (ray start --head), or leave the address out"
+            )
+        place = noted.read_text(encoding="utf-8").strip()
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UserError(f"executor.address is {address!r}; it must be HOST:PORT, ray://HOST:PORT, auto or local")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise UserError(f"no Ray cluster answers at {place} ({error.strerror or error}); is it running?") from None

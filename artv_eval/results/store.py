@@ -13,15 +13,15 @@ whole and checked: damaged clips and rows are made again, damaged documents are 
 Shape legend: T frames, H W pixels, h w mask cells, n clips, d numbers a row.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
-from artv.files import read_bytes, remove_leftovers, write_atomically, write_text_atomically
+from artv.files import claim, read_bytes, remove_leftovers, write_atomically, write_text_atomically
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.results.arrays import OF, Damaged, checksums, cleared, read_arrays, write_arrays
 from artv_eval.results.documents import read_json, write_json
@@ -149,6 +149,12 @@ class RunStore:
         for index in indices:
             with suppress(WorkFailed):
                 self.load_clip(cell, index)
+
+    @contextmanager
+    def claimed(self, cell: str, indices: Iterable[int]) -> Iterator[list[int]]:
+        """Those of ``indices`` whose clips no other process is making; nobody else makes them until the block ends."""
+        with claim(self.root / ".claims" / cell, indices) as ours:
+            yield ours
 
     def clips(self, cell: str, requests: Sequence[ClipRequest]) -> ClipSet:
         """The finished clips of a cell, read one at a time. A file with a clip of another size is damaged."""

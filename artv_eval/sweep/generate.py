@@ -3,11 +3,15 @@
 Shape legend: T frames, H W pixels, h w mask cells.
 """
 
+import gc
+import os
+import platform
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -15,13 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError
-from artv_eval.api import ClipRequest, Executor, FailedClip, GeneratedClip, Task
+from artv.errors import UserError, WorkFailed
+from artv_eval.api import ClipRequest, Executor, FailedClip, FailedTask, GeneratedClip, Task
 from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.plan import READY, Cell
+
+PATIENCE = 600.0  # seconds for which another process may hold a batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +53,11 @@ class Shard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failure:
-    """What went wrong in a task, in one line; the other tasks go on."""
+class Done:
+    """``clips`` of a task are there, or are known to fail; those ``elsewhere`` another process was making."""
 
-    error: str
+    clips: int
+    elsewhere: tuple[int, ...] = ()
 
 
 class GenerationWork:
@@ -83,6 +90,8 @@ class GenerationWork:
         self.num, self.frames, self.seed, self.on_clip = num, frames, seed, on_clip
         self._requests: Sequence[ClipRequest] | None = None
         self._method: tuple[str, Any] = ("", None)
+        self._store: RunStore | None = None
+        self._most: int | None = None  # clips that fit in memory at once
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -93,9 +102,13 @@ class GenerationWork:
             "runtime": {**self.runtime, "progress": False},
             "_requests": None,
             "_method": ("", None),
+            "_store": None,
+            "_folder": str(Path.cwd()),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        with suppress(OSError):  # protocols, methods and settings may name files relative to where the sweep began
+            os.chdir(state.pop("_folder"))
         self.__dict__.update(state, manager=PluginManager(state["manager"]))
 
     @property
@@ -106,28 +119,77 @@ class GenerationWork:
             self._requests = card.requests(num=self.num, frames=self.frames, seed=self.seed)
         return self._requests
 
-    def __call__(self, task: Task) -> int | Failure:
-        """The number of clips done with; a mistake of the method's is a :class:`Failure`, a full disk is an OSError."""
-        store = RunStore(self.run)
-        requests = [self.requests[position] for position in task.indices]
+    @property
+    def store(self) -> RunStore:
+        """The run folder, which whoever works here must see."""
+        if self._store is None:
+            if not self.run.is_dir():
+                raise WorkFailed(
+                    f"the run folder {self.run} is not there on {platform.node()}: all machines must share it; give "
+                    "--out on a file system that they share"
+                )
+            self._store = RunStore(self.run)
+        return self._store
+
+    def __call__(self, task: Task) -> Done | FailedTask:
+        """Makes what nobody else makes. What the method does wrong is a FailedTask, a full disk is an OSError."""
+        place = {self.requests[position].index: position for position in task.indices}
+        with self.store.claimed(task.cell, place) as ours:
+            left = self.store.missing(task.cell, ours)  # others may have ended since this was planned
+            self._count(task, len(ours) - len(left))
+            error = self._make(task, [self.requests[place[index]] for index in left])
+        if error is not None:
+            return FailedTask(error=_line(error))
+        return Done(clips=len(ours), elsewhere=tuple(place[index] for index in place if index not in ours))
+
+    def wait_for(self, task: Task) -> None:
+        """Until no other process is making a clip of ``task``. Raises WorkFailed if one does so for too long."""
+        indices, until = [self.requests[position].index for position in task.indices], time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            with self.store.claimed(task.cell, indices) as ours:
+                if len(ours) == len(indices):
+                    return
+            time.sleep(0.5)
+        raise WorkFailed(
+            f"another process has held clips of cell {task.cell} for {PATIENCE:.0f} s; what was made is kept: stop it "
+            "and run the same command again"
+        )
+
+    def _make(self, task: Task, requests: list[ClipRequest]) -> Exception | None:
+        """Makes clips in one batch, or in smaller ones from the first that memory is too small for."""
+        while requests:
+            part = requests[: self._most]
+            made, error = self._make_batch(task, part)
+            requests = requests[made:]
+            if error is None:
+                continue
+            if not is_out_of_memory(error) or len(part) == 1:
+                return error
+            self._most = len(part) // 2
+            del error
+            free_memory()
+            print(f"out of memory with {len(part)} clips at once; {self._most} from now on", file=sys.stderr)
+        return None
+
+    def _make_batch(self, task: Task, requests: Sequence[ClipRequest]) -> tuple[int, Exception | None]:
+        """How many were made, and what stopped it."""
         started = time.perf_counter()
         try:
             clips = self._instance(task).generate(requests)
         except Exception as error:
-            return Failure(error=_line(error))
+            return 0, error
         if not isinstance(clips, list):
-            return self._keep(store, task, requests, iter(clips))
+            return self._keep(task, requests, iter(clips))
         with interrupts_held():  # all of them are made: what stops the sweep waits until they are stored
-            return self._keep(store, task, requests, iter(clips), (time.perf_counter() - started) / len(requests))
+            return self._keep(task, requests, iter(clips), (time.perf_counter() - started) / len(requests))
 
     def _keep(
         self,
-        store: RunStore,
         task: Task,
         requests: Sequence[ClipRequest],
         clips: Iterator[GeneratedClip | FailedClip],
         share: float | None = None,
-    ) -> int | Failure:
+    ) -> tuple[int, Exception | None]:
         """Stores the clips one by one. ``share``: seconds that each took, where they were made together before."""
         timed = optional(self._method[1], MethodExtras, "timed")
         for made, request in enumerate(requests):
@@ -137,20 +199,24 @@ class GenerationWork:
                 if not isinstance(clip, FailedClip):
                     check_clip(clip, request)
             except StopIteration:
-                return Failure(error=f"the method gave {made} clips for {len(requests)} requests")
+                return made, UserError(f"the method gave {made} clips for {len(requests)} requests")
             except Exception as error:
-                return Failure(error=_line(error))
+                return made, error
             took = time.perf_counter() - started if share is None else share
             with interrupts_held():
                 if isinstance(clip, FailedClip):
-                    store.save_failure(task.cell, request.index, clip.reason)
+                    self.store.save_failure(task.cell, request.index, clip.reason)
                 else:
                     if clip.seconds is None and timed:
                         clip = replace(clip, seconds=took)
-                    store.save_clip(task.cell, request.index, clip)
-            if self.on_clip:
+                    self.store.save_clip(task.cell, request.index, clip)
+            self._count(task, 1)
+        return len(requests), None
+
+    def _count(self, task: Task, number: int) -> None:
+        if self.on_clip:
+            for _ in range(number):
                 self.on_clip(task)
-        return len(requests)
 
     def _instance(self, task: Task) -> Any:
         """The method, made once a cell; the one before it is dropped first, for two models may not fit."""
@@ -219,13 +285,24 @@ def pending(
 def generate(
     executor: Executor, work: GenerationWork, tasks: Sequence[Task], on_task: Callable[[Task, int], None] | None = None
 ) -> dict[str, str]:
-    """Runs the tasks. Returns cell id → error for the cells of which a task failed."""
+    """Runs the tasks; clips that other sweeps are making are waited for, and made here if they were not made there.
+
+    Returns cell id → error for the cells of which a task failed.
+    """
     failures: dict[str, str] = {}
-    for task, result in executor.run(work, tasks):
-        if isinstance(result, Failure):
-            failures.setdefault(task.cell, result.error)
-        elif on_task:
-            on_task(task, result)
+    while tasks:
+        elsewhere = []
+        for task, result in executor.run(work, tasks):
+            if isinstance(result, FailedTask):
+                failures.setdefault(task.cell, result.error)
+                continue
+            if on_task:
+                on_task(task, result.clips)
+            if result.elsewhere:
+                elsewhere.append(replace(task, indices=result.elsewhere))
+        for task in elsewhere:
+            work.wait_for(task)
+        tasks = elsewhere
     return failures
 
 
@@ -240,3 +317,20 @@ def with_status(cells: Sequence[Cell], failures: dict[str, str]) -> list[Cell]:
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Of this machine or of its accelerator, whatever library says so."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "t allocate memory" in str(error)
+    )
+
+
+def free_memory() -> None:
+    """Gives back what failed work has left."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -184,7 +184,7 @@ def train(
         tasks.append(Task(cell=item.training.id, method=method, indices=()))
     work = TrainingWork(manager=manager, store=options.store, runtime={"device": device})
     with _progress(manager, left, store, device):
-        failures = {task.cell: error for task, error in executor.run(work, tasks) if error}
+        failures = {task.cell: failed.error for task, failed in executor.run(work, tasks) if failed}
     cells = [_marked(cell, failures) for cell in cells]
     if failures and not any(cell.status == READY and cell.training for cell in cells):
         raise WorkFailed(f"no training ended: {next(iter(failures.values()))}; its log is in {store.root}")

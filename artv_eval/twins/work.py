@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.api import Task
+from artv_eval.api import FailedTask, Task
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.twins.store import TwinStore
@@ -32,8 +32,8 @@ class TrainingWork:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, manager=PluginManager(state["manager"]))
 
-    def __call__(self, task: Task) -> str | None:
-        """Why it failed, in one line, or None. A full disk is an OSError."""
+    def __call__(self, task: Task) -> FailedTask | None:
+        """None when the twin is there. A full disk is an OSError."""
         store = TwinStore(self.store)
         with store.locked(task.cell):
             if store.finished(task.cell) is not None:
@@ -49,7 +49,7 @@ class TrainingWork:
                 raise
             except Exception as error:
                 text = " ".join(str(error).split())
-                return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+                return FailedTask(error=text if isinstance(error, UserError) else f"{type(error).__name__}: {text}")
             seconds = round(time.monotonic() - started, 1)
             store.finish(task.cell, {"seconds": seconds, "device": device_name(self.runtime.get("device", "cpu"))})
         return None

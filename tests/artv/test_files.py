@@ -49,16 +49,16 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
-def test_a_claim_ends_with_its_process(tmp_path):
+def test_a_claim_is_one_process_s_and_ends_with_it(tmp_path):
     script = "import sys, time; from pathlib import Path; from artv.files import claim\n"
-    script += "with claim(Path(sys.argv[1])) as ours: print(ours, flush=True); time.sleep(60)"
-    first = start(script, str(tmp_path / "lock"))
-    with files.claim(tmp_path / "lock") as ours:
-        assert not ours
+    script += "with claim(Path(sys.argv[1]), [0, 3, 4]) as ours: print(ours, flush=True); time.sleep(60)"
+    first = start(script, str(tmp_path / "claims"))
+    with files.claim(tmp_path / "claims", range(6)) as ours:
+        assert ours == [1, 2, 5]
     first.kill()
     first.wait()
-    with files.claim(tmp_path / "lock") as ours:
-        assert ours
+    with files.claim(tmp_path / "claims", range(6)) as ours:
+        assert ours == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])

@@ -286,8 +286,9 @@ def test_the_work_of_a_sweep_runs_in_another_process(toy, tmp_path):
         manager=manager, protocol=recipe(manager, "protocols", "toy@1").reference(), num=6, frames=None, seed=0,
         run=Path("parts"), runtime={"device": "cpu"}, on_clip=lambda task: None,
     )  # fmt: skip
+    Path("parts").mkdir()  # which the sweep has made, and every machine sees
     Path("sent").write_bytes(pickle.dumps((work, Task(cell="abc", method=method, indices=(1, 4)))))
-    script = "import pickle; work, task = pickle.load(open('sent', 'rb')); assert work(task) == 2"
+    script = "import pickle; work, task = pickle.load(open('sent', 'rb')); assert work(task).clips == 2"
     subprocess.run([sys.executable, "-c", script], check=True)
     manifest = json.loads(Path("whole/manifest.json").read_text())
     little = next(cell["id"] for cell in manifest["cells"] if cell["cell"] == "noise=little")
@@ -318,3 +319,41 @@ def test_doctor_says_which_protocols_need_a_folder(cli):
     found = {item["name"]: item for item in json.loads(cli("doctor", "--json").out)["protocols"]}
     assert found["shapes@1"]["works"]
     assert not found["ucf101@lavie"]["works"] and "protocol.root=FOLDER" in found["ucf101@lavie"]["reason"]
+
+
+def test_out_of_memory_makes_batches_smaller_and_the_clips_the_same(toy):
+    outcome = toy("--ablation", "eating", "--out", "run", "--format", "json")
+    rows = {row["cell"]: row["value"] for row in json.loads(outcome.out)["rows"] if row["metric"] == "brightness"}
+    assert outcome.code == 0 and rows["hungry"] == rows["modest"]
+    assert "out of memory with 6 clips at once; 3 from now on" in outcome.err and "; 1 from now on" in outcome.err
+
+
+def test_sweeps_on_one_folder_share_the_work(toy, made, tmp_path):
+    """Three processes at once make each clip once, and all give the same table."""
+    tests = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "artv_eval", "sweep", "--plugins-dir", tests / "toy", "--protocol", "toy@1"]
+    command += ["--ablation", "noise", "--num-videos", "20", "--batch-size", "4", "--out", "run", "--format", "json"]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    tables = [json.loads(process.communicate(timeout=240)[0])["rows"] for process in processes]
+    assert tables[0] == tables[1] == tables[2] and [process.returncode for process in processes] == [0, 0, 0]
+    clips = [line for line in made() if line.startswith(("2.0", "40.0"))]
+    assert len(clips) == len(set(clips)) == 40
+
+
+def test_work_elsewhere_begins_where_the_sweep_did_and_says_that_its_folder_is_not_there(tmp_path, monkeypatch):
+    import pickle
+
+    from artv.errors import WorkFailed
+    from artv_eval.plugins.manager import PluginManager, PluginOptions
+    from artv_eval.sweep.generate import GenerationWork
+
+    monkeypatch.chdir(tmp_path)
+    work = GenerationWork(
+        manager=PluginManager(PluginOptions()), protocol={}, num=1, frames=None, seed=0, run=Path("run"), runtime={}
+    )
+    sent = pickle.dumps(work)
+    monkeypatch.chdir("/")
+    arrived = pickle.loads(sent)
+    assert Path.cwd() == tmp_path and arrived.run == tmp_path / "run"
+    with pytest.raises(WorkFailed, match="all machines must share it"):
+        _ = arrived.store

@@ -30,6 +30,7 @@ def register_methods():
         Component("breaks", f"{__name__}:Breaks", "raises at clip 3"),
         Component("learnt", f"{__name__}:Learnt", "noise of a strength that was trained"),
         Component("loses", f"{__name__}:Loses", "gives all clips but some"),
+        Component("hungry", f"{__name__}:Hungry", "takes more memory than there is for more than one clip"),
     ]
 
 
@@ -52,6 +53,7 @@ def register_ablations():
         Component("losing", f"{__name__}:losing", "a method that loses clips beside one that works"),
         Component("absent", f"{__name__}:absent", "a method that nobody installed"),
         Component("idle", f"{__name__}:idle", "a setting that changes nothing"),
+        Component("eating", f"{__name__}:eating", "a hungry method beside one that is not"),
     ]
 
 
@@ -193,6 +195,17 @@ class Loses(Noisy):
             yield FailedClip("latent not finite\nat frame 2") if request.index in self.lost else clip
 
 
+class Hungry(Noisy):
+    """As noisy; asks for 16 MB for one clip and for 256 TB and more for several."""
+
+    def __init__(self):
+        super().__init__(strength=2.0)
+
+    def generate(self, requests):
+        np.empty(2 ** min(24 * len(requests), 60), np.uint8)
+        return super().generate(requests)
+
+
 def log(line):
     """Notes every clip that is made, so that tests can count them."""
     if "TOY_LOG" in os.environ:
@@ -288,3 +301,7 @@ def absent():
 
 def idle():
     return lambda context: [spec(f"steps={steps}", "noisy", steps=steps) for steps in (3, 4)]
+
+
+def eating():
+    return lambda context: [spec("modest", "noisy", strength=2.0), spec("hungry", "hungry")]

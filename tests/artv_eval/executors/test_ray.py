@@ -1,0 +1,109 @@
+"""Ray with real workers, real kills and addresses at which nobody is."""
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artv.errors import UserError
+from artv_eval import testing
+from artv_eval.api import FailedTask, Task
+
+ray = pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(address="local", num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def executor(**settings):
+    from artv_eval.executors.ray import RayExecutor
+
+    return RayExecutor(**settings)
+
+
+class Mortal:
+    """Notes where it is loaded; dies with the tasks that say so, once or always."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        (self.folder / f"loaded-{os.getpid()}").touch()
+
+    def __call__(self, task):
+        mark = self.folder / f"died-{task.cell}"
+        if task.cell == "always" or (task.cell == "once" and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.getpid()
+
+
+def test_a_lost_worker_costs_its_task_only_and_the_work_is_loaded_once_a_worker(cluster, tmp_path):
+    tasks = [Task(cell=name, method={}, indices=()) for name in ("a", "once", "b", "always", *"cdefgh")]
+    found = {task.cell: result for task, result in executor().run(Mortal(tmp_path), tasks)}
+    assert set(found) == {task.cell for task in tasks}
+    assert isinstance(found["always"], FailedTask) and "3 workers were lost" in found["always"].error
+    worked = {result for cell, result in found.items() if cell != "always"}
+    loads = len(list(tmp_path.glob("loaded-*")))
+    # two at once; one more for each that was lost
+    assert len(worked) <= loads <= 2 + 1 + 3
+
+
+def test_it_holds_the_contract(cluster):
+    testing.check_executor(executor)
+
+
+def test_a_sweep_makes_the_clips_that_it_makes_in_one_process(cluster, toy):
+    serial = json.loads(toy("--ablation", "noise", "--out", "serial", "--format", "json").out)
+    several = json.loads(
+        toy("--ablation", "noise", "--out", "several", "--executor", "ray", "--batch-size", 2, "--format", "json").out
+    )
+    assert several["rows"] == serial["rows"]
+    for path in Path("serial").glob("clips/*/*.npz"):
+        assert (np.load(path)["frames"] == np.load("several" / path.relative_to("serial"))["frames"]).all()
+
+
+def test_a_share_that_the_cluster_has_not_is_told_at_once(cluster):
+    with pytest.raises(UserError, match=r"executor.gpus=1.*the cluster has 2 CPUs, 0 GPUs"):
+        list(executor(gpus=1.0).run(abs, [Task(cell="x", method={}, indices=())]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"cpus": float("nan")}, "executor.cpus is nan"),
+        ({"cpus": -1.0}, "executor.cpus is -1"),
+        ({"gpus": 1.5}, "executor.gpus is 1.5"),
+        ({"cpus": 0.0}, "needs some of one"),
+    ],
+)
+def test_a_share_is_a_number(settings, words):
+    with pytest.raises(UserError, match=words):
+        executor(**settings)
+
+
+def test_an_address_where_nobody_listens_is_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"127.0.0.1:{unused.getsockname()[1]}"
+    started = time.monotonic()
+    cases = {"nonsense": "must be HOST:PORT", closed: "no Ray cluster answers", "auto": "no Ray cluster runs"}
+    for address, words in cases.items():
+        with pytest.raises(UserError, match=words):
+            executor(address=address)._connect()
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(closed)  # left by a cluster that was killed
+    with pytest.raises(UserError, match="no Ray cluster answers"):
+        executor(address="auto")._connect()
+    assert time.monotonic() - started < 10
