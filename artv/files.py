@@ -84,6 +84,14 @@ def read_bytes(path: Path) -> bytes:
         return file.read()
 
 
+def whole(path: Path) -> str:
+    """A file's name for FFmpeg and decord, who take what stands before a colon for a protocol (``run:1.mp4``): whole.
+
+    What begins with the root is none.
+    """
+    return os.path.abspath(path)  # noqa: PTH100 a link stays one
+
+
 def check_regular(path: str | Path, what: str) -> None:
     """A file that has an end, itself or behind links: whoever reads a FIFO or a device may wait for ever.
 

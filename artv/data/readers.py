@@ -19,7 +19,7 @@ import numpy as np
 from artv.data.cut_off import is_cut_off
 from artv.data.frame_table import FrameTable, frames_from, orientation, read_table
 from artv.errors import UserError
-from artv.files import check_regular
+from artv.files import check_regular, whole
 from artv.images import on_white
 from artv.requests import check_name
 
@@ -126,7 +126,7 @@ def _decord(path: Path, table: FrameTable) -> Any | None:
         return None
     decord.logging.set_level(decord.logging.FATAL)
     try:
-        video = decord.VideoReader(str(path.absolute()), num_threads=1)
+        video = decord.VideoReader(whole(path), num_threads=1)
         if len(video) != table.length:
             return None
         seconds = video.get_frame_timestamp(list(range(table.length)))[:, 0]

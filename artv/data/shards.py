@@ -9,6 +9,7 @@ shard a reader is in memory. The order is a function of the seed and the positio
 Shape suffixes: B batch, T frames, C latent channels, h w latent size, L text tokens, D text width.
 """
 
+import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
@@ -63,7 +64,7 @@ def write_shards(
         for k in mine:
             part = folder / f".{shard_name(k)}.part"
             chosen = order[k * index.clips_a_shard :][: index.clips_a_shard].tolist()
-            with TarWriter(str(part)) as tar:
+            with part.open("wb") as file, TarWriter(file) as tar:
                 clip = iter(chosen)
                 for frames, captions in read(chosen):
                     latents = encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
@@ -159,18 +160,18 @@ def _permutation(n: int, *key: int) -> np.ndarray:
     return np.random.default_rng(key).permutation(n)
 
 
-def _read_shard(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    from webdataset import WebDataset
+def _array(data: bytes) -> np.ndarray:
+    return np.load(io.BytesIO(data), allow_pickle=False)
 
-    rows = WebDataset(
-        [str(path)],
-        shardshuffle=False,
-        nodesplitter=None,
-        workersplitter=None,
-        select_files=lambda f: f.endswith(".npy"),
-    )
+
+def _read_shard(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    from webdataset.tariterators import group_by_keys, tar_file_expander
+
     try:
-        return [(row["latents.npy"], row["text.npy"]) for row in rows.decode()]
+        with path.open("rb") as file:  # webdataset, given a name, runs it where it begins with "pipe:"
+            opened = [{"url": str(path), "stream": file}]
+            rows = group_by_keys(tar_file_expander(opened, select_files=lambda name: name.endswith(".npy")))
+            return [(_array(row["latents.npy"]), _array(row["text.npy"])) for row in rows]
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise UserError(f"shard {path} cannot be read: {reason}; delete it and run the command that makes it") from None

@@ -207,8 +207,8 @@ def test_an_error_of_a_worker_is_the_line_that_it_was_there(tmp_path):
         ("x.mp4", "-1", "fps is -1"),
         ("x.mp4", "0", "fps is 0"),
         ("x.gif", "1e9", "fps is 1e+09; of a .gif file it must be at least 0.01 and at most 100"),
-        ("x" * 247 + ".mp4", "8", "its name has 251 bytes; give it at most 240"),
-        ("é" * 120 + ".mp4", "8", "its name has 244 bytes"),
+        ("x" * 252 + ".mp4", "8", "its name has 256 bytes; give it at most 255"),
+        ("é" * 126 + ".mp4", "8", "its name has 256 bytes"),
     ],
 )
 def test_what_can_be_known_of_the_clip_is_checked_before_it_is_made(tmp_path, capsys, monkeypatch, name, fps, reason):

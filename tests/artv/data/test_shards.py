@@ -55,6 +55,14 @@ def drawn(folder, batches, start=0, **settings):
     return result
 
 
+@pytest.mark.parametrize("name", ["pipe:touch X #", "http:", "gs:b", "{a,b}", "x::y"])
+def test_a_folders_name_is_no_command_and_no_address(tmp_path, monkeypatch, name):
+    """Relative, as it is typed: webdataset runs what follows ``pipe:`` in a shell."""
+    monkeypatch.chdir(tmp_path)
+    assert sorted(clip for batch in drawn(toy_shards(Path(name), clips=20), 4) for clip in batch) == list(range(20))
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
 def test_every_clip_once_an_epoch_in_another_order_each(tmp_path):
     folder = toy_shards(tmp_path)
     row = [clip for batch in drawn(folder, 23) for clip in batch]
