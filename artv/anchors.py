@@ -110,7 +110,11 @@ class UserImage:
             raise UserError("anchor image names no picture; write image:FILE")
 
     def digest(self) -> str:
-        """Of the picture's file: another one under the same name makes other clips. Raises UserError if it is none."""
+        """Digest of the picture's file: another one under the same name makes other clips.
+
+        Raises:
+            UserError: it is no picture.
+        """
         from artv.images import open_image
 
         open_image(Path(self.picture))

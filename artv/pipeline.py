@@ -106,7 +106,7 @@ class ArtVPipeline(DiffusionPipeline):
     def save_pretrained(
         self, save_directory: str | Path, *args: Any, max_shard_size: str = "5GB", **kwargs: Any
     ) -> None:
-        """As diffusers does: ``model_index.json`` and a folder of safetensors a component, in shards above 5 GB."""
+        """Saves as diffusers does: ``model_index.json`` and safetensors for each component, in shards above 5 GB."""
         super().save_pretrained(save_directory, *args, max_shard_size=max_shard_size, **kwargs)
 
     @property

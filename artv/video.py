@@ -29,7 +29,7 @@ def check_clip(path: Path, fps: float) -> None:
 
 
 def check_rate(fps: float, suffix: str) -> None:
-    """Of frames a second: a finite number that a file of that suffix can hold."""
+    """The number of frames a second is a finite number that a file of that suffix can hold."""
     low, high = RATES[suffix]
     if not (math.isfinite(fps) and low <= fps <= high):
         raise UserError(f"fps is {fps:g}; of a {suffix} file it must be at least {low:g} and at most {high:g}")

@@ -48,7 +48,7 @@ class MethodExtras:
         return None
 
     def digest(self) -> str | None:
-        """Of the weights and of all other files that clips depend on: part of a cell's id."""
+        """Digest of the weights and of all other files that clips depend on: part of a cell's id."""
         return None
 
     def preset(self) -> str | None:
@@ -67,7 +67,7 @@ class SettingExtras:
     """Optional members of a component in a method's setting: a sampler, guidance, anchor, first frame …"""
 
     def digest(self) -> str:
-        """Of the files that it reads, if any: part of a cell's id."""
+        """Digest of the files that it reads, if any: part of a cell's id."""
         return ""
 
 
@@ -89,7 +89,7 @@ class ProtocolExtras:
 
     @property
     def reference_digest(self) -> str | None:
-        """Of the list of reference files, where these are the user's; part of ``hash``."""
+        """Digest of the list of reference files, where these are the user's; part of ``hash``."""
         return None
 
     def with_frames(self, frames: int) -> Any:
@@ -128,7 +128,7 @@ class EvaluatorExtras:
         return None
 
     def covariance_samples(self, rows: np.ndarray) -> tuple[int, str, int] | None:
-        """Of a metric with a covariance: how many samples describe it, what they are, and its dimensions."""
+        """For a metric with a covariance: how many samples describe it, what they are, and its dimensions."""
         return None
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:

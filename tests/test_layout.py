@@ -100,3 +100,22 @@ def test_no_file_is_long():
 
 def test_imports_run_from_plugins_to_the_harness_to_the_model():
     assert runpy.run_path(str(ROOT / ".ci" / "imports.py"))["violations"](ROOT) == []
+
+
+def docstrings(file: Path):
+    """(line, text) of every docstring."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
+            yield getattr(node, "lineno", 1), text
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, "plugins", "benchmarks"])
+def test_docstrings_begin_with_what_the_thing_is(folder):
+    """ "Of the weights." needs the name above it to be understood: "Digest of the weights."."""
+    assert not [
+        f"{file.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
+        for file in (ROOT / folder).rglob("*.py")
+        if ".venv" not in file.parts
+        for line, text in docstrings(file)
+        if text.split()[0] in ("Of", "As")
+    ]

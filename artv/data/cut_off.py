@@ -13,7 +13,7 @@ SEGMENT, CLUSTER = 0x18538067, 0x1F43B675
 
 
 def is_cut_off(path: Path) -> bool:
-    """Of mp4, QuickTime, avi, Matroska, webm and gif; False for others, and where a container states no size."""
+    """Whether an mp4, QuickTime, avi, Matroska, webm or gif ends early; False where a container states no size."""
     with path.open("rb") as file:
         start = file.read(12)
         for is_kind, ends_early in KINDS:
@@ -23,7 +23,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def boxes_end_early(file: IO[bytes], end: int) -> bool:
-    """Of an MP4 or QuickTime file: its index or its data (boxes of ISO/IEC 14496-12, 4.2)."""
+    """Whether an MP4 or QuickTime file does: its index or its data (boxes of ISO/IEC 14496-12, 4.2)."""
     place = 0
     while place + 16 <= end:
         file.seek(place)
@@ -38,7 +38,7 @@ def boxes_end_early(file: IO[bytes], end: int) -> bool:
 
 
 def chunks_end_early(file: IO[bytes], end: int) -> bool:
-    """Of an avi file: its RIFF chunks, of which long files have several; a stream that was never closed states 0."""
+    """Whether an avi file does: its RIFF chunks, of which long files have several; one never closed states 0."""
     place = 0
     while place + 12 <= end:
         file.seek(place)
@@ -50,7 +50,7 @@ def chunks_end_early(file: IO[bytes], end: int) -> bool:
 
 
 def elements_end_early(file: IO[bytes], end: int) -> bool:
-    """Of a Matroska or webm file: its elements (EBML, RFC 8794). Those of unknown size, of live ones, are entered."""
+    """Whether a Matroska or webm file does: its elements (EBML, RFC 8794); of unknown size they are entered."""
     place = 0
     while place < end:
         file.seek(place)
@@ -69,7 +69,7 @@ def elements_end_early(file: IO[bytes], end: int) -> bool:
 
 
 def blocks_end_early(file: IO[bytes], end: int) -> bool:
-    """Of a gif: its blocks up to the trailer (GIF89a, 15 to 27)."""
+    """Whether a gif does: its blocks up to the trailer (GIF89a, 15 to 27)."""
     file.seek(10)
     file.seek(13 + _colours(file.read(1)))
     while (kind := file.read(1)) != GIF_END:

@@ -39,7 +39,7 @@ ONE_FRAME_A_PACKET = {*ENTRY_UNITS, "vp9", "av1", "mpeg4", "mjpeg", "ffv1"}
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTable:
-    """Of the frames of a file, in the order in which they are shown.
+    """A table of the frames of a file, in the order in which they are shown.
 
     ``rate``: frames a second, on average where ``times``, seconds (T,) from the first frame on, says that they do not
     come at one rate. ``pts`` None: the file has no times that increase. ``starts``: frames at which decoding may begin,

@@ -58,7 +58,7 @@ class PyAvReader:
 
     @classmethod
     def of(cls, path: Path, table: FrameTable) -> "PyAvReader":
-        """Of a file whose table is read already."""
+        """A reader of a file whose table is read already."""
         reader = cls.__new__(cls)
         reader._open(path, table)
         return reader

@@ -102,7 +102,7 @@ def camera_path(plan: Plan, seconds: Tensor) -> Tensor:
 
 
 def long_poses(plan: Plan, seconds: Tensor, camera: Tensor) -> dict[str, Tensor]:
-    """As :func:`~artv.data.shapes_render.poses`, for any length, and in the picture of a moving camera."""
+    """Does what :func:`~artv.data.shapes_render.poses` does, for any length, and in the picture of a moving camera."""
     pose = render.poses(plan, seconds[:, None])
     travel = render.pace(plan) * seconds[:, None]
     grows = plan["motion_label"] == MOTIONS.index("grows")

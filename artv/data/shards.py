@@ -30,7 +30,7 @@ Read = Callable[[Sequence[int]], Iterable[tuple[Tensor, list[str]]]]
 
 
 def digest(*modules: nn.Module) -> str:
-    """Of all weights, whatever device they are on."""
+    """Digest of all weights, whatever device they are on."""
     total = sha256()
     for module in modules:
         for key, value in module.state_dict().items():

@@ -118,7 +118,7 @@ class TrainConfig(BaseModel):
     model: LoopConfig
 
     def sizes(self) -> ModelConfig:
-        """Of the two networks, after the switches."""
+        """Sizes of the two networks, after the switches."""
         chosen = self.networks or NETWORKS[self.preset]()
         return replace(chosen, mask=chosen.mask if self.mask else None, anchor=chosen.anchor and self.anchor)
 

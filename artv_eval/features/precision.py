@@ -20,7 +20,7 @@ _LOCK = (
 
 @contextmanager
 def switched(name: str = "float32") -> Iterator[None]:
-    """As :func:`precision`, of all threads: what they launch unless they say otherwise themselves."""
+    """The same as :func:`precision`, for all threads: what they launch unless they say otherwise themselves."""
     if name not in PRECISIONS:
         raise UserError(f"precision is {name!r}; it must be {' or '.join(PRECISIONS)}")
     before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()

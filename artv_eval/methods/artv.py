@@ -88,7 +88,7 @@ class ArtV:
         return checkpoints.unavailable(self.checkpoint)
 
     def digest(self) -> str:
-        """Of the weights and configurations, and of the files that components in the settings read."""
+        """Digest of the weights and configurations, and of the files that components in the settings read."""
         parts = [optional(part, SettingExtras, "digest")() for part in (self.first_frame, *self.settings.values())]
         return "-".join([checkpoints.digest(self.checkpoint), *filter(None, parts)])
 

@@ -39,7 +39,7 @@ class FolderOfPictures:
             raise UserError(f"first frames: folder {path!r} holds no pictures ({', '.join(PICTURES)})")
 
     def digest(self) -> str:
-        """Of the pictures and of which prompt gets which: other pictures are other clips."""
+        """Digest of the pictures and of which prompt gets which: other pictures are other clips."""
         sha = hashlib.sha256(repr(sorted((caption, file.name) for caption, file in self.captioned.items())).encode())
         for file in sorted(file for file in {*self.files, *self.captioned.values()} if file.is_file()):
             sha.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())

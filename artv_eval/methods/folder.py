@@ -41,7 +41,7 @@ class Folder:
         self._found: dict[int, Path] = {}
 
     def digest(self) -> str:
-        """Of the files' names, sizes and times of change, and of their captions."""
+        """Digest of the files' names, sizes and times of change, and of their captions."""
         sha = hashlib.sha256(b"matched by caption" if self._table is None else self._table)
         for file in self.files:
             sha.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())

@@ -188,7 +188,7 @@ class FrameFidEvaluator(SetEvaluator):
         return rows.reshape(-1, self.encoder.dim)
 
     def covariance_samples(self, rows: np.ndarray) -> tuple[int, str, int]:
-        """As of FVD, over frames."""
+        """The same as of FVD, over frames."""
         return len(self._frames(rows)), "frames", self.encoder.dim
 
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:

@@ -90,7 +90,7 @@ class Spread:
         )
 
     def standard_error(self, quadratic: bool = False) -> float:
-        """Of the metric; ``quadratic``: it is exactly that in the sample."""
+        """Standard error of the metric; ``quadratic``: it is exactly that in the sample."""
         share = square_share(self.n, quadratic)
         # L + Q is at least half of L + 2Q: below that it is the noise of few resamples
         variance = max(self.odd - share * self.even, self.odd / 2)

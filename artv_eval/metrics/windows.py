@@ -70,7 +70,7 @@ class WindowFvdEvaluator(FeatureEvaluator):
         return list(zip(ours, theirs, strict=True))
 
     def covariance_samples(self, rows: np.ndarray) -> tuple[int, str, int]:
-        """As of FVD, in each window."""
+        """The same as of FVD, in each window."""
         return len(rows), "clips", self.features.dim
 
     def curve_against(self, rows: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ class Recipe:
         return self.entry.component.name
 
     def provenance(self) -> list[dict[str, str]]:
-        """Of this component and of those in its settings."""
+        """Provenance of this component and of those in its settings."""
         inner = [item for value in self.settings.values() if isinstance(value, Recipe) for item in value.provenance()]
         return [self.entry.provenance(), *inner]
 

@@ -53,7 +53,7 @@ class Prompts(_Part):
 
 
 class Frames(_Part):
-    """Of every clip, generated and real. ``fps`` null: the video's own; ``stride``: every k-th frame at that rate."""
+    """Frames of every clip, generated and real. ``fps`` null: the video's own; ``stride``: every k-th of these."""
 
     number: int = Field(ge=1)
     fps: float | None = Field(default=None, gt=0)
@@ -167,7 +167,7 @@ class Protocol(ProtocolExtras):
 
     @cached_property
     def reference_digest(self) -> str | None:
-        """Of the list of reference files; None where the card alone fixes the clips, and without the data."""
+        """Digest of the list of reference files; None where the card alone fixes the clips, and without the data."""
         return self._reference.digest()
 
     def requests(self, num: int | None = None, frames: int | None = None, seed: int = 0) -> Sequence[ClipRequest]:

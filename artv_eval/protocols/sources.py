@@ -43,7 +43,7 @@ class Source(Protocol):
         """The files of the real clips and which frames of them; None where clips are not files."""
 
     def digest(self) -> str | None:
-        """Of the list of files, or None where the card alone fixes the clips."""
+        """Digest of the list of files, or None where the card alone fixes the clips."""
 
 
 def request_seed(seed: int, index: int) -> int:

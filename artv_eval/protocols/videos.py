@@ -141,7 +141,7 @@ class VideoSource:
         return ClipSet(Lazy(len(paths), blank(self.card, frames)), load)
 
     def digest(self) -> str | None:
-        """Of the reference files' names and sizes; None while the folder is not given."""
+        """Digest of the reference files' names and sizes; None while the folder is not given."""
         if self.root is None:
             return None
         root = self.root

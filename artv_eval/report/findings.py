@@ -39,7 +39,7 @@ def findings_of(results: Results) -> list[Finding]:
 
 
 def plain(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """As JSON has them."""
+    """The findings as JSON has them."""
     return [{**asdict(finding), "apart": [*finding.apart], "alike": [*finding.alike]} for finding in findings]
 
 

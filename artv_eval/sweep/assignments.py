@@ -52,7 +52,7 @@ class Assignments:
         return taken
 
     def claim(self, component: str, known: Mapping[str, Any]) -> dict[str, Any]:
-        """As :meth:`take`, and nobody else gets them: an ablation may have the name of a role (``sampler``)."""
+        """Takes, as :meth:`take`, for nobody else: an ablation may have the name of a role (``sampler``)."""
         taken = self.take(component, known)
         for name in taken:
             del self._values[component][name]

@@ -124,7 +124,7 @@ def write_results(store: RunStore, results: Results) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that numbers may depend on."""
+    """Versions of Python and of the packages that numbers may depend on."""
     import importlib.metadata
 
     names = ("artv", "torch", "torchvision", "diffusers", "open_clip_torch", "transformers", "numpy", "scipy")

@@ -47,7 +47,7 @@ class Conventions:
         )
 
     def settings(self, name: str, known: Mapping[str, Setting]) -> dict[str, Any]:
-        """Of the metric ``name`` with these settings."""
+        """Those of the metric ``name`` with these settings."""
         kind = described_by(known["feature"].annotation) if "feature" in known else None
         shared = {key: value for key, value in self.by_extractor.get(kind or "", {}).items() if key in known}
         chosen = {"feature": self.features} if kind == "clips" and self.features is not None else {}

@@ -37,7 +37,7 @@ class ProtocolRef:
 
     @property
     def label(self) -> str:
-        """As shown with every row: ``shapes@1``, or ``shapes@1 frames=8 seed=3`` when something was changed."""
+        """The name shown with every row: ``shapes@1``, or ``shapes@1 frames=8 seed=3`` when something was changed."""
         changes = [f"frames={self.frames}"] if self.frames is not None else []
         changes += [f"seed={self.seed}"] if self.seed else []
         return " ".join([self.name, *changes])

@@ -11,7 +11,7 @@ from artv_eval.twins.store import folder_digest
 
 
 def data_digest(data: str) -> str:
-    """Of a folder: names and sizes of its clips and their captions; of shards: their index; ``builtin`` is itself.
+    """Digest of a folder (names, sizes and captions of its clips) or of shards (index); ``builtin`` is itself.
 
     Raises:
         UserError: there is no such data.
@@ -25,7 +25,7 @@ def data_digest(data: str) -> str:
 
 
 def start_digest(components: str | None, init: str | None) -> dict[str, Any]:
-    """Of the autoencoder and the text encoder, and of the networks' first weights; a hub's id stands for itself."""
+    """Digest of autoencoder, text encoder and the networks' first weights; a hub's id stands for itself."""
     found: dict[str, Any] = {}
     if components is not None:
         folder = check_components(components)

@@ -32,7 +32,7 @@ class TwinStore:
             raise UserError(f"--twins is {str(root)!r}, which is a file; give a folder")
 
     def folder(self, training: str) -> Path:
-        """Of a training's id."""
+        """The folder of a training's id."""
         return self.root / training
 
     def checkpoint(self, training: str) -> Path:

@@ -176,7 +176,7 @@ class Resnet:
         return self.conv1.bias + self.time(embedding)
 
     def __call__(self, x: Tensor, bias: Tensor, skip: Tensor | None = None, *, first: int = 0) -> Tensor:
-        """Of (x, skip), with the time in ``bias``. ``first``: see :class:`Frozen`, ``folded``."""
+        """The block of (x, skip), with the time in ``bias``. ``first``: see :class:`Frozen`, ``folded``."""
         if fuses(x):
             h = self.conv1.of_norm(self.norm1, x, skip=skip)
             h = self.conv2.of_norm(self.norm2, h, Shift.same(bias))
@@ -217,7 +217,7 @@ class Site:
         return x_BNC.view(B, N, self.heads, C // self.heads).transpose(1, 2)
 
     def feed_forward(self, h_BNC: Tensor, delta_BNC: Tensor, shift_C: Tensor | None) -> Tensor:
-        """Of h + delta + shift: the sum and, behind it, the feed-forward's hidden values; (B·N, C + hidden)."""
+        """The sum h + delta + shift and, behind it, the feed-forward's hidden values; (B·N, C + hidden)."""
         B, N, C = h_BNC.shape
         joint_BNE = h_BNC.new_empty(B, N, self.out_CE.shape[1])
         _, normed = self.norm_ff.of_sum(h_BNC, delta_BNC, shift_C, joint_BNE[..., :C])

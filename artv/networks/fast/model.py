@@ -86,7 +86,7 @@ class InferenceModel:
         return self.model is model and self._weights == _fingerprint(model)
 
     def encode(self, c: Conditions) -> Encoded:
-        """As :meth:`ArtVModel.encode`. What is derived from the anchor frame is kept for the next frame."""
+        """The same as :meth:`ArtVModel.encode`. What is derived from the anchor frame is kept for the next frame."""
         anchor_BCHW = c.anchor_BCHW
         if torch.is_grad_enabled() or anchor_BCHW.is_inference():  # whether the latter has changed is not known
             return self.model.encode(c)
@@ -126,7 +126,7 @@ class InferenceModel:
         return evaluation(z_BCHW, self._time(t), frame, a, s, deep)
 
     def mask_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded) -> Tensor | None:
-        """As :meth:`ArtVModel.mask_at`. Launched operation by operation."""
+        """The same as :meth:`ArtVModel.mask_at`. Launched operation by operation."""
         if not self.networks or torch.is_grad_enabled():
             return self.model.mask_at(z_BCHW, t, text_BLD, encoded)
         if len(self.networks) == 1:
@@ -138,7 +138,7 @@ class InferenceModel:
         return self._whole_mask(mask, self._logits(z_BCHW, self._time(t), frame, None), frame)
 
     def dynamic_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, windows: Windows) -> Tensor:
-        """As :meth:`ArtVModel.dynamic_at`. Windows are launched operation by operation, whole frames as a graph."""
+        """The same as :meth:`ArtVModel.dynamic_at`. Windows are launched one by one, whole frames as a graph."""
         if windows == Windows.whole(len(z_BCHW), (z_BCHW.shape[2], z_BCHW.shape[3])):
             return self.predict_at(z_BCHW, t, text_BLD, encoded, use_mask=False).eps_BCHW.to(self.dtype)
         if not self.networks or torch.is_grad_enabled():
@@ -180,7 +180,7 @@ class InferenceModel:
         return Prediction(eps.to(z_BCHW.dtype), mask, dynamic)
 
     def _logits(self, z_BCHW: Tensor, times: list[Tensor], frame: _Frame, deep: DeepFeatures | None) -> Tensor:
-        """Of the mask, for the rows that have a reference."""
+        """Logits of the mask, for the rows that have a reference."""
         copies = frame.mask_copies or 1
         if frame.mask_copies:
             z_BCHW = z_BCHW[: len(z_BCHW) // frame.copies]

@@ -152,7 +152,7 @@ class InferenceNetwork:
         deep: DeepFeatures | None = None,
         copies: int = 1,
     ) -> Tensor:
-        """As the network's own call, from what :meth:`time`, :meth:`text` and :meth:`Frozen.of` returned.
+        """The network's own call, from what :meth:`time`, :meth:`text` and :meth:`Frozen.of` returned.
 
         ``copies``: the rows of text and features are so many times the rows of ``z``, one after the other.
         """

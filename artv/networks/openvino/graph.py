@@ -136,7 +136,7 @@ def _converted(model: ArtVModel, example: list[Tensor]) -> Any:
 
 
 def _digest(about: dict[str, Any], model: ArtVModel) -> str:
-    """Of everything that the graph is made from."""
+    """Digest of everything that the graph is made from."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -58,7 +58,7 @@ class OpenVinoModel(InferenceModel):
         deep: DeepPair | None = None,
         copies: int = 1,
     ) -> Prediction:
-        """As :meth:`ArtVModel.predict_at`. The first call for new sizes waits for the graph."""
+        """The same as :meth:`ArtVModel.predict_at`. The first call for new sizes waits for the graph."""
         whole = deep is None and (use_mask or self.model.mask_network is None)
         half = z_BCHW.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
         if not whole or half or len(z_BCHW) > _MOST_ROWS or torch.is_grad_enabled():

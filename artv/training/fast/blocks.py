@@ -49,7 +49,7 @@ class FastResnet(ResnetBlock2D):
         return plain and block.upsample is None and block.downsample is None and block.dropout.p == 0
 
     def forward(self, x_BCHW: Tensor, time_BD: Tensor) -> Tensor:
-        """As :class:`ResnetBlock2D`."""
+        """The same as :class:`ResnetBlock2D`."""
         x_BCHW, h_BCHW = _norm(x_BCHW, self.norm1, silu=True)
         h_BCHW = F.conv2d(h_BCHW, self.conv1.weight, padding=self.conv1.padding)
         shift_BC = self.time_emb_proj(F.silu(time_BD)).float() + self.conv1.bias
@@ -72,7 +72,7 @@ class FastTransformer(Transformer2DModel):
         return block.is_input_continuous and block.use_linear_projection and all(_plain(layer) for layer in layers)
 
     def forward(self, x_BCHW: Tensor, encoder_hidden_states: Tensor, return_dict: bool = False) -> tuple[Tensor]:
-        """As :class:`Transformer2DModel`, which returns a tuple of one."""
+        """The same as :class:`Transformer2DModel`, which returns a tuple of one."""
         x_BCHW, normed = _norm(x_BCHW, self.norm)
         h_BNC = self.proj_in(_tokens(normed))
         for layer in self.transformer_blocks:
@@ -92,13 +92,13 @@ class FastAnchorBlock(AnchorBlock):
     suits = staticmethod(lambda block: True)
 
     def keys_values(self, anchor_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`AnchorBlock.keys_values`."""
+        """The same as :meth:`AnchorBlock.keys_values`."""
         _, y_BMC = _add_norm(_tokens(anchor_BCHW), None, None, self.norm_anchor)
         k, v = linears(y_BMC, self.to_k.weight, self.to_v.weight)
         return self._heads(k), self._heads(v)
 
     def forward(self, x_BCHW: Tensor, keys_values: tuple[Tensor, Tensor], keep_B: Tensor) -> Tensor:
-        """As :meth:`AnchorBlock.forward`."""
+        """The same as :meth:`AnchorBlock.forward`."""
         x_BCHW, normed = _norm(x_BCHW, self.norm)
         h_BNC, y_BNC = _add_norm(self.proj_in(_tokens(normed)), None, None, self.norm_attention)
         a_BHND = F.scaled_dot_product_attention(self._heads(F.linear(y_BNC, self.to_q.weight)), *keys_values)

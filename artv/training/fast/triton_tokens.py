@@ -63,7 +63,7 @@ def layer_norm_backward_kernel(
 def geglu_backward_kernel(
     x_ptr, dy_ptr, dx_ptr, y_ptr, partial_ptr, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
-    """Of y = value · GELU(gate), x = (value, gate): dx, y once more, and partial sums of dx (a bias in x)."""
+    """Gradient of y = value · GELU(gate), x = (value, gate): dx, y again, partial sums of dx (a bias in x)."""
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     used = column < width
     d_value_bias = tl.zeros((ROWS, COLUMNS), tl.float32)

@@ -76,7 +76,7 @@ class DiffusersVideo:
         return reason
 
     def digest(self) -> str:
-        """Of the weights."""
+        """Digest of the weights."""
         return weights.digest(self.source, self.revision)
 
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:

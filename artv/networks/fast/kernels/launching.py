@@ -33,7 +33,7 @@ def overlaps() -> bool:
 
 
 def launch_options() -> dict[str, bool]:
-    """Of every launch."""
+    """Options of every launch."""
     return {"launch_pdl": True} if overlaps() else {}
 
 

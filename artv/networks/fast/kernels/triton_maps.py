@@ -86,7 +86,7 @@ def group_norm_kernel(
 def _load_block(
     x_ptr, skip_ptr, place, start, inside, x_channels, channels, COLUMNS: tl.constexpr, JOINED: tl.constexpr
 ):
-    """As :func:`_load_map`, for COLUMNS channels from ``start`` on that lie in one of the two maps."""
+    """Does what :func:`_load_map` does, for COLUMNS channels from ``start`` on that lie in one of the two maps."""
     channel = start + tl.arange(0, COLUMNS)[None, :]
     if JOINED:
         if start < x_channels:
@@ -100,7 +100,7 @@ def _load_block(
 
 @triton.jit
 def _chunk_sums(base, channels, begin, end, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Of COLUMNS channels from row ``begin`` to ``end``: sums and sums of squares of differences from the first row,
+    """For COLUMNS channels from row ``begin`` to ``end``: sums and sums of squares of differences from the first row,
     and that row. The next rows are fetched while these are added: twice the rate.
     """
     row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, COLUMNS)[None, :]
