@@ -169,7 +169,7 @@ def test_protocols_are_listed_with_hashes_and_shown_whole(cli):
     shown = json.loads(cli("protocols", "show", "shapes@1", "--json").out)
     assert listed["shapes@1"]["hash"] == shown["hash"] and len(shown["hash"]) == 12
     assert shown["frames"]["fps"] == 8 and "shapes@1" in cli("protocols", "show", "shapes@1").out
-    assert "did you mean shapes@1" in cli("protocols", "show", "shapes@3").err
+    assert "did you mean shapes@" in cli("protocols", "show", "shapes@3").err
 
 
 def test_a_users_card_is_shown_and_a_wrong_field_is_named(cli):
