@@ -79,12 +79,13 @@ class MeanEvaluator(BuiltIn):
         return np.nanmean(self.per_clip(rows)[index_Rn], axis=1)
 
 
-def curve_of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> tuple[float, ...] | None:
+def curve_of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> tuple[float | None, ...] | None:
     """The metric against the frame index (of a window: its place), or None; of evaluators of any origin."""
     curve = None if reference is None else optional(evaluator, EvaluatorExtras, "curve_against")(rows, reference)
     if curve is None:
         curve = optional(evaluator, EvaluatorExtras, "curve")(rows)
-    return None if curve is None else tuple(float(value) for value in curve)
+    # where no clip has a value there is none, which JSON cannot say as a number
+    return None if curve is None else tuple(None if np.isnan(value) else float(value) for value in curve)
 
 
 T = TypeVar("T")

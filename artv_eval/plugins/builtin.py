@@ -190,6 +190,7 @@ def register_features() -> list[Component]:
 @hookimpl
 def register_metrics() -> list[Component]:
     where = "artv_eval.metrics.factories"
+    curves = "artv_eval.metrics.curve_factories"
     return [
         Component("fvd", f"{where}:fvd", "Fréchet video distance"),
         Component("fvd_infinity", f"{where}:fvd_infinity", "FVD extrapolated to infinitely many clips"),
@@ -213,6 +214,15 @@ def register_metrics() -> list[Component]:
         Component("saturation_drift", f"{where}:saturation_drift", "change of saturation a frame"),
         Component("mask_auc", f"{where}:mask_auc", "the mask against the true motion region"),
         Component("seconds", f"{where}:seconds", "wall-clock seconds a clip"),
+        Component("curve", f"{curves}:curve", "a quantity a frame and a summary: curve:sharpness/vde", argument="what"),
+        Component("background_error", f"{curves}:background_error", "distance of the background from the true one"),
+        Component("background_drift", f"{curves}:background_drift", "growth of that distance, grey levels a frame"),
+        Component("background_psnr", f"{curves}:background_psnr", "PSNR of the background to the true one, dB"),
+        Component("object_survival", f"{curves}:object_survival", "share of frames in which an object is still there"),
+        Component("object_colour", f"{curves}:object_colour", "share of frames in which it has its colour"),
+        Component("object_shape", f"{curves}:object_shape", "share of frames in which it has its shape"),
+        Component("position_error", f"{curves}:position_error", "pixels from where it should be"),
+        Component("size_error", f"{curves}:size_error", "relative error of its diameter"),
         Component("mask_contrast", f"{where}:mask_contrast", "mean mask outside the motion region minus inside"),
         Component("caption", f"{where}:caption", "share of named colours recognised moving as named"),
         Component("caption_colour", f"{where}:caption_colour", "share of named colours recognised"),

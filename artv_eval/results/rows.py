@@ -94,7 +94,7 @@ class Curve:
     ablation: str | None
     cell: str
     metric: str
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from artv_eval.extras import AblationExtras, MethodExtras, ProtocolExtras, optio
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, build, recipe
+from artv_eval.results.documents import read_json
 from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.generate import Shard
 from artv_eval.sweep.metric_recipes import Conventions, metric_of, metric_recipe, protocol_recipe
@@ -84,9 +85,11 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     name = options.protocol or PROTOCOLS[options.request.preset]
     card_recipe = protocol_recipe(manager, name, assignments.take("protocol"))
     card = build(manager, card_recipe)
-    if options.frames is not None:
-        card = optional(card, ProtocolExtras, "with_frames")(options.frames)
-    protocol = ProtocolRef(name=card.name, hash=card.hash, frames=options.frames, seed=options.seed)
+    num = options.num_videos or NUM_VIDEOS.get(options.request.preset)
+    frames = _frames(card, options, num)
+    if frames is not None:
+        card = optional(card, ProtocolExtras, "with_frames")(frames)
+    protocol = ProtocolRef(name=card.name, hash=card.hash, frames=frames, seed=options.seed)
     cells = plan_cells(manager, options.request, protocol, assignments)
     if options.train is not None:
         cells = trained_cells(manager, cells, options.train, options.request.preset, assignments, options.device)
@@ -96,8 +99,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     executor_recipe = recipe(manager, "executors", options.executor, assignments.take("executor"))
     assignments.finish(manager)
     executor = build(manager, executor_recipe)
-    num = options.num_videos or NUM_VIDEOS.get(options.request.preset)
-    requests = card.requests(num=num, frames=options.frames, seed=options.seed)
+    requests = card.requests(num=num, frames=frames, seed=options.seed)
     cells = [_checked(manager, cell, runtime, options.request.preset) for cell in cells]
     check_distinct(cells)
     return Prepared(
@@ -116,6 +118,19 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         executor_recipe=executor_recipe,
         run=options.out or default_run(options.request, cells),
     )
+
+
+def _frames(card: ProtocolCard, options: SweepOptions, num: int | None) -> int | None:
+    """The asked length, or None where it is the card's own: that is the card itself, and has its hash.
+
+    A run folder that was begun when this made a difference goes on as it began.
+    """
+    if options.frames is None or card.requests(num=num, seed=options.seed)[0].num_frames != options.frames:
+        return options.frames
+    manifest = options.out / "manifest.json" if options.out else None
+    if manifest is not None and manifest.is_file():
+        return options.frames if read_json(manifest).get("protocol", {}).get("frames") == options.frames else None
+    return None
 
 
 def _check_numbers(options: SweepOptions) -> None:

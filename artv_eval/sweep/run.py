@@ -133,7 +133,7 @@ def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
             manager=prepared.manager,
             protocol=prepared.card_recipe.reference(),
             num=len(prepared.requests),
-            frames=prepared.options.frames,
+            frames=prepared.protocol.frames,
             seed=prepared.options.seed,
             run=store.root,
             runtime={**prepared.runtime, "progress": True},

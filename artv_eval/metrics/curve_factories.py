@@ -1,0 +1,77 @@
+"""Factories of the metrics that are a quantity a frame and a summary of its curve, as ``metrics`` components name them.
+
+``curve:QUANTITY`` or ``curve:QUANTITY/SUMMARY`` is any of them; the others are the usual ones under names of their own.
+"""
+
+from functools import partial
+from typing import Any
+
+from artv.errors import UserError, closest
+from artv_eval.metrics.base import Evaluator
+from artv_eval.metrics.curves import CurveEvaluator, Quantity
+from artv_eval.metrics.factories import _of_pictures
+from artv_eval.metrics.summaries import SUMMARIES, Summary, delta, vde, vde_even
+
+
+def summary_of(name: str, ends: int | None = None, chunks: int = 10) -> Summary:
+    """One of :data:`SUMMARIES`; ``ends``: frames of each end that a delta takes; ``chunks``: of VDE."""
+    if name not in SUMMARIES:
+        raise UserError(f"summary of a curve is {name!r}; {closest(name, SUMMARIES)}")
+    made = {
+        "delta": delta(ends),
+        "delta_abs": lambda curves: abs(delta(ends)(curves)),
+        "vde": vde(chunks),
+        "vde_even": vde_even(chunks),
+    }
+    known = SUMMARIES[name]
+    return Summary(name, made.get(name, known.function), known.keeps_direction)
+
+
+def quantity_of(name: str, feature: Any = "shapes-clip", distance: int | None = None, device: str = "cpu") -> Quantity:
+    """A quantity by name: of pictures, of the truth of a shapes world, or ``consistency`` in an encoder's space."""
+    from artv_eval.metrics.picture_curves import QUANTITIES, consistency
+    from artv_eval.metrics.truth import TRUTHS
+
+    if name == "consistency":
+        if distance is not None and distance < 1:
+            raise UserError(f"distance is {distance}; it must be at least 1 frame")
+        return consistency(_of_pictures(feature, device), distance)
+    known = {**QUANTITIES, **TRUTHS}
+    if name not in known:
+        raise UserError(f"quantity of a curve is {name!r}; {closest(name, [*known, 'consistency'])}")
+    return known[name]
+
+
+def curve(
+    what: str,
+    ends: int | None = None,
+    chunks: int = 10,
+    feature: Any = "shapes-clip",
+    distance: int | None = None,
+    device: str = "cpu",
+) -> Evaluator:
+    """``QUANTITY`` or ``QUANTITY/SUMMARY``: the mean over clips of a summary of the quantity's curve.
+
+    Args:
+        ends: frames of each end that ``delta`` and ``delta_abs`` compare; None = 15 % of the clip.
+        chunks: of ``vde`` and ``vde_even``.
+        feature, distance: of ``consistency``: the encoder of pictures, and to which frame: None = the first, else so
+            many before.
+    """
+    name, _, summary = what.partition("/")
+    quantity = quantity_of(name, feature, distance, device)
+    return CurveEvaluator(quantity, summary_of(summary or "level", ends, chunks))
+
+
+def _named(quantity: str, summary: str = "level", name: str | None = None) -> Evaluator:
+    return CurveEvaluator(quantity_of(quantity), summary, name=name or quantity)
+
+
+background_error = partial(_named, "background_error")
+background_drift = partial(_named, "background_error", "slope", "background_drift")
+background_psnr = partial(_named, "background_psnr")
+object_survival = partial(_named, "object_survival")
+object_colour = partial(_named, "object_colour")
+object_shape = partial(_named, "object_shape")
+position_error = partial(_named, "position_error")
+size_error = partial(_named, "size_error")

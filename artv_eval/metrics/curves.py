@@ -1,0 +1,138 @@
+"""One mechanism for all that is asked of long clips: a quantity a frame, and a summary of its curve over the clip.
+
+    metric = CurveEvaluator(QUANTITIES["sharpness"], "vde")
+    metric.describe(clips)                        # (n, T): the curves, the same rows for every summary
+
+A quantity sees a clip in windows of a few frames and may keep what it needs of those before, so memory does not grow
+with the clip's length. NaN marks a frame on which it is undefined.
+
+Shape suffixes: n clips, T frames of a clip, t frames of a window, H W pixels, C colour channels.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from artv.errors import UserError, closest
+from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.metrics.base import MeanEvaluator
+from artv_eval.metrics.summaries import SUMMARIES, Summary
+
+WINDOW = 64  # frames measured at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Some frames of a clip: uint8 (t, H, W, C), the first of which is frame ``start``, with what was there before.
+
+    ``opening``: frame 0 of the clip, (H, W, C); ``before``: the frame before ``start``, or None at the beginning.
+    """
+
+    frames: np.ndarray
+    start: int
+    opening: np.ndarray
+    before: np.ndarray | None
+
+    @property
+    def with_before(self) -> np.ndarray:
+        """(t + 1, H, W, C): the frame before, and the frames; frame 0 stands for the one before it."""
+        before = self.opening if self.before is None else self.before
+        return np.concatenate([before[None], self.frames])
+
+
+Measure = Callable[[View], np.ndarray]
+Select = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """A number for every frame.
+
+    Args:
+        name: as in tables. digest: of all that the numbers depend on beside the clip.
+        begin: called for every clip with its request; what it returns is called for every window, in order, and gives
+            (t,) numbers, or (t, K) where one look at a frame serves several quantities.
+        higher_is_better: None where neither is.
+        needs: as of :class:`~artv_eval.api.Evaluator`.
+        columns, select: K, and the quantity (n, T) of K columns (n, T, K).
+    """
+
+    name: str
+    digest: str
+    begin: Callable[[ClipRequest], Measure]
+    higher_is_better: bool | None = None
+    needs: frozenset[str] = frozenset()
+    columns: int = 1
+    select: Select = lambda rows: rows[..., 0]
+
+
+def simple(name: str, measure: Measure, higher_is_better: bool | None = None, version: int = 1) -> Quantity:
+    """A quantity for which a window is enough."""
+    return Quantity(
+        name=name, digest=f"{name}-{version}", begin=lambda request: measure, higher_is_better=higher_is_better
+    )
+
+
+def views(frames_THWC: np.ndarray, size: int = WINDOW) -> Iterator[View]:
+    """The windows of a clip, each read when it is asked for."""
+    opening, before = np.asarray(frames_THWC[0]), None
+    for start in range(0, len(frames_THWC), size):
+        window = np.asarray(frames_THWC[start : start + size])
+        yield View(frames=window, start=start, opening=opening, before=before)
+        before = window[-1]
+
+
+def curve_of_clip(quantity: Quantity, request: ClipRequest, clip: GeneratedClip) -> np.ndarray:
+    """(T,) or (T, K) of one clip."""
+    measure = quantity.begin(request)
+    return np.concatenate([np.asarray(measure(view), np.float64) for view in views(clip.frames)])
+
+
+def mean_where_defined(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of what is not NaN, without numpy's warning where nothing is."""
+    there = ~np.isnan(values)
+    total, count = np.where(there, values, 0).sum(0), there.sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+class CurveEvaluator(MeanEvaluator):
+    """A quantity and a summary as a metric; rows are the curves, (n, T·K).
+
+    Args:
+        quantity: what is measured of every frame.
+        summary: a name of :data:`~artv_eval.metrics.summaries.SUMMARIES`, or one made with other numbers.
+    """
+
+    def __init__(self, quantity: Quantity, summary: str | Summary = "level", *, name: str | None = None):
+        if isinstance(summary, str):
+            if summary not in SUMMARIES:
+                raise UserError(f"summary of a curve is {summary!r}; {closest(summary, SUMMARIES)}")
+            summary = SUMMARIES[summary]
+        self.quantity, self.summary = quantity, summary
+        self.name = name or f"{quantity.name}/{summary.name}"
+        self.digest, self.needs = quantity.digest, quantity.needs
+        self.higher_is_better = quantity.higher_is_better if summary.keeps_direction else False
+
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, T·K): the curve of every clip."""
+        curves = [curve_of_clip(self.quantity, request, clip) for request, clip in clips]
+        lengths = {len(curve) for curve in curves}
+        if len(lengths) > 1:
+            raise UserError(
+                f"metric {self.name!r}: clips of one set have {min(lengths)} to {max(lengths)} frames; give clips of "
+                "one length, or say how many frames count (--frames)"
+            )
+        return np.stack([curve.ravel() for curve in curves])
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        """(n,): the summary of each curve."""
+        return self.summary(self._curves(rows))
+
+    def curve(self, rows: np.ndarray) -> np.ndarray:
+        """(T,): mean over the clips on which the quantity is defined there; NaN where it is on none."""
+        return mean_where_defined(self._curves(rows))
+
+    def _curves(self, rows: np.ndarray) -> np.ndarray:
+        """(n, T)."""
+        return self.quantity.select(rows.reshape(len(rows), -1, self.quantity.columns))

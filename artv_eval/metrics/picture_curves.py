@@ -1,0 +1,129 @@
+"""Quantities of pictures, for any video: light, colour, sharpness, motion, and how like each other frames are.
+
+Shape suffixes: T frames of a clip, t frames of a window, H W pixels, C colour channels, D features.
+"""
+
+from collections import deque
+
+import numpy as np
+import torch
+
+from artv_eval.api import ClipRequest
+from artv_eval.features.base import TextImageExtractor
+from artv_eval.metrics import drift
+from artv_eval.metrics.curves import Measure, Quantity, View, simple
+
+THUMBNAIL = 16  # pixels of a side
+LOOP_GAP = 8  # frames that a loop has at least
+SAME, APART = 1.5, 4.0  # grey levels between thumbnails of equal frames, and of frames that differ
+
+
+def _torch(frames: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)[None]
+
+
+def _relative(name: str) -> Quantity:
+    """One of :data:`artv_eval.metrics.drift.CURVES` relative to frame 0, as ``sharpness_drift`` has it."""
+    measure = drift.CURVES[name]
+
+    def of(view: View) -> np.ndarray:
+        value = measure(_torch(view.frames))[0].numpy()
+        return value / max(float(measure(_torch(view.opening[None]))[0, 0]), 1e-3)
+
+    return simple(name, of)
+
+
+def change(view: View) -> np.ndarray:
+    """Median over pixels of |frame − frame 0|, grey levels: what ``still_drift`` takes the slope of."""
+    both = np.concatenate([view.opening[None], view.frames])
+    return drift.change_from_first(_torch(both))[0, 1:].numpy()
+
+
+def change_mean(view: View) -> np.ndarray:
+    """Mean over pixels of |frame − frame 0|, grey levels: also sees what changes in a small place."""
+    return np.abs(view.frames.astype(np.float32) - view.opening).mean((1, 2, 3))
+
+
+def exposure(view: View) -> np.ndarray:
+    """Mean luma (BT.601), grey levels."""
+    return view.frames.mean((1, 2)) @ np.array(drift.LUMA)
+
+
+def colour(view: View) -> np.ndarray:
+    """Distance of the frame's mean colour from frame 0's, grey levels (Euclidean in RGB)."""
+    return np.linalg.norm(view.frames.mean((1, 2)) - view.opening.mean((0, 1)), axis=1)
+
+
+def motion(view: View) -> np.ndarray:
+    """Mean over pixels of |frame − frame before|, grey levels; 0 in frame 0."""
+    x = view.with_before.astype(np.float32)
+    return np.abs(x[1:] - x[:-1]).mean((1, 2, 3))
+
+
+def frozen(view: View) -> np.ndarray:
+    """1 where a frame is the one before it, within a quarter of a grey level on average; NaN in frame 0."""
+    still = (motion(view) < 0.25).astype(np.float64)
+    return np.where(np.arange(view.start, view.start + len(still)) == 0, np.nan, still)
+
+
+def thumbnails(frames: np.ndarray) -> np.ndarray:
+    """(t, D) float32: small pictures of the frames, by which whole clips can be remembered."""
+    small = torch.nn.functional.adaptive_avg_pool2d(_torch(frames)[0].float(), THUMBNAIL)
+    return small.flatten(1).numpy()
+
+
+def _loops(request: ClipRequest) -> Measure:
+    seen: list[np.ndarray] = []
+
+    def measure(view: View) -> np.ndarray:
+        found = []
+        for small in thumbnails(view.frames):
+            distance = np.abs(np.array(seen) - small).mean(1) if seen else np.zeros(0)
+            old = distance[:-LOOP_GAP] if len(seen) > LOOP_GAP else np.zeros(0)
+            back = np.flatnonzero(old < SAME)
+            found.append(float(len(back) > 0 and distance[back[-1] :].max() > APART))
+            seen.append(small)
+        return np.array(found)
+
+    return measure
+
+
+loops = Quantity(name="loops", digest="loops-1", begin=_loops, higher_is_better=False)
+"""1 where a frame shows again what was seen at least 8 frames ago, and something else was seen in between."""
+
+
+def consistency(encoder: TextImageExtractor, distance: int | None = None) -> Quantity:
+    """Cosine of every frame's features with those of frame 0, or of ``distance`` frames before (NaN until then)."""
+
+    def begin(request: ClipRequest) -> Measure:
+        kept: deque[np.ndarray] = deque(maxlen=distance or 1)
+
+        def measure(view: View) -> np.ndarray:
+            found = []
+            for feature in encoder.images(_torch(view.frames)[0]).float().cpu().numpy():
+                feature = feature / max(float(np.linalg.norm(feature)), 1e-12)
+                full = len(kept) == kept.maxlen
+                found.append(float(kept[0] @ feature) if full else (np.nan if distance else 1.0))
+                if distance or not full:
+                    kept.append(feature)
+            return np.array(found)
+
+        return measure
+
+    name = "consistency" if distance is None else f"consistency_{distance}"
+    return Quantity(name=name, digest=f"{name}-{encoder.name}-{encoder.digest}-1", begin=begin, higher_is_better=True)
+
+
+QUANTITIES = {
+    quantity.name: quantity
+    for quantity in (
+        simple("change", change, False),
+        simple("change_mean", change_mean, False),
+        *(_relative(name) for name in ("sharpness", "contrast", "saturation")),
+        simple("exposure", exposure),
+        simple("colour", colour, False),
+        simple("motion", motion),
+        simple("frozen", frozen, False),
+        loops,
+    )
+}
