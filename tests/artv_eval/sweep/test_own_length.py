@@ -1,0 +1,25 @@
+"""Asking for the length that a card has anyway is asking for the card."""
+
+import pytest
+
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.results.documents import write_json
+from artv_eval.sweep.plan import SweepRequest
+from artv_eval.sweep.prepare import SweepOptions, prepare
+
+
+def protocol(frames, out):
+    request = SweepRequest(ablations=("mask",))
+    return prepare(PluginManager(), SweepOptions(request=request, frames=frames, num_videos=2, out=out)).protocol
+
+
+def test_the_own_length_is_the_card(tmp_path):
+    assert protocol(16, tmp_path / "new").key == protocol(None, tmp_path / "new").key == "3cc45364e4eb"
+    assert protocol(16, tmp_path / "new").label == "shapes@1"
+    assert protocol(8, tmp_path / "new").key != "3cc45364e4eb"
+
+
+@pytest.mark.parametrize(("begun_with", "key"), [(16, "785ac1b12955"), (None, "3cc45364e4eb")])
+def test_a_folder_goes_on_as_it_began(tmp_path, begun_with, key):
+    write_json(tmp_path / "manifest.json", {"schema": 1, "protocol": {"frames": begun_with}})
+    assert protocol(16, tmp_path).key == key
