@@ -84,8 +84,19 @@ def curve_of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> 
     curve = None if reference is None else optional(evaluator, EvaluatorExtras, "curve_against")(rows, reference)
     if curve is None:
         curve = optional(evaluator, EvaluatorExtras, "curve")(rows)
-    # where no clip has a value there is none, which JSON cannot say as a number
-    return None if curve is None else tuple(None if np.isnan(value) else float(value) for value in curve)
+    return None if curve is None else curve_values(curve)
+
+
+def curve_values(curve: np.ndarray) -> tuple[float | None, ...]:
+    """Of a curve for results; None, which JSON can say, where no clip has a value (NaN)."""
+    return tuple(None if np.isnan(value) else float(value) for value in curve)
+
+
+def mean_where_defined(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of what is not NaN, without numpy's warning where nothing is."""
+    there = ~np.isnan(values)
+    total, count = np.where(there, values, 0).sum(0), there.sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 T = TypeVar("T")

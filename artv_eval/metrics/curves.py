@@ -16,7 +16,7 @@ import numpy as np
 
 from artv.errors import UserError, closest
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
-from artv_eval.metrics.base import MeanEvaluator
+from artv_eval.metrics.base import MeanEvaluator, mean_where_defined
 from artv_eval.metrics.summaries import SUMMARIES, Summary
 
 WINDOW = 64  # frames measured at once
@@ -87,13 +87,6 @@ def curve_of_clip(quantity: Quantity, request: ClipRequest, clip: GeneratedClip)
     """(T,) or (T, K) of one clip."""
     measure = quantity.begin(request)
     return np.concatenate([np.asarray(measure(view), np.float64) for view in views(clip.frames)])
-
-
-def mean_where_defined(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what is not NaN, without numpy's warning where nothing is."""
-    there = ~np.isnan(values)
-    total, count = np.where(there, values, 0).sum(0), there.sum(0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 class CurveEvaluator(MeanEvaluator):

@@ -25,7 +25,8 @@ from torch import Tensor
 from artv.data.shapes_truth import ShapesTruth, TruthWindow
 from artv.errors import UserError
 from artv_eval.api import ClipRequest
-from artv_eval.metrics.curves import Measure, Quantity, Select, View, mean_where_defined
+from artv_eval.metrics.base import mean_where_defined
+from artv_eval.metrics.curves import Measure, Quantity, Select, View
 from artv_eval.metrics.frames import PSNR_CAP
 from artv_eval.metrics.shapes_objects import Found, locate, nearest_colour, shape_of
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from artv_eval.metrics.base import curve_values, mean_where_defined
 from artv_eval.metrics.training_seeds import Measured, OverSeeds, measured, over_seeds
 from artv_eval.results.rows import Curve
 from artv_eval.sweep.score_cells import Scored
@@ -100,7 +101,7 @@ def mean_curves(curves: Sequence[Curve]) -> list[Curve]:
     for curve in curves:
         groups.setdefault((curve.ablation, curve.cell, curve.metric), []).append(curve)
     return [
-        replace(same[0], values=tuple(float(v) for v in np.mean([c.values for c in same], axis=0)))
+        replace(same[0], values=curve_values(mean_where_defined(np.array([c.values for c in same], np.float64))))
         for same in groups.values()
     ]
 
