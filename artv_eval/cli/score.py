@@ -22,6 +22,7 @@ from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
+    from artv_eval.files.decoding import Window
     from artv_eval.results.rows import Results
     from artv_eval.sweep.score_cells import Metric
 
@@ -30,7 +31,12 @@ DEFAULT_PROTOCOL = "shapes@1"
 
 def score(
     context: typer.Context,
-    fake: Annotated[str, typer.Option(metavar="DIR", help="Video files to score.")],
+    fake: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[NAME=]DIR", help="Video files to score; several folders are compared in pairs with the first."
+        ),
+    ],
     metrics: Annotated[
         str, typer.Option(help="Comma-separated, for example fvd,clipsim.", autocompletion=complete("metrics"))
     ],
@@ -66,6 +72,9 @@ def score(
         typer.Option(help="Share of unreadable files above which metrics are withheld. Default: the protocol's."),
     ] = None,
     cache: Annotated[bool, typer.Option(help="Keep rows for the next time.")] = True,
+    html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the page to this file, with the first clips side by side.")
+    ] = None,
     format_: Annotated[
         str,
         typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
@@ -74,18 +83,44 @@ def score(
     """Scores video files of any model: value, interval, n and protocol. A file that cannot be read is named."""
     manager = PluginManager(context.obj)
     render = reporter(manager, format_)
+    fakes = _named(fake)
     changes = {"frames": frames, "fps": fps, "stride": stride, "size": size, "features": features}
     changes["bad_files"] = bad_files
     try:
         with quiet_stdout():
-            results = _score(
-                manager, real, fake, words(metrics) or (), captions, protocol, changes,
+            results, window = _score(
+                manager, real, fakes, words(metrics) or (), captions, protocol, changes,
                 read_settings(settings, set_), device, video_reader(manager, reader), workers, timeout, cache,
             )  # fmt: skip
     except KeyboardInterrupt:
         raise Interrupted("interrupted; rows described so far are kept, the same command continues") from None
     typer.echo(_json(results) if format_ == "json" else render(results), nl=False)
+    if html is not None:
+        with quiet_stdout():
+            from artv_eval.cli.score_page import write_page
+
+            write_page(html, results, fakes, window)
     _end(results)
+
+
+def _named(given: list[str]) -> dict[str, Path]:
+    """Name → folder, of ``[NAME=]DIR``; a folder without a name has its own.
+
+    Raises:
+        UserError: two of one name, or one named like the real clips.
+    """
+    from artv.errors import UserError
+
+    found: dict[str, Path] = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
+        if not equals or Path(text).is_dir():
+            name, folder = Path(text).resolve().name, text
+        if name in found or not name or (name == "real" and len(given) > 1):
+            why = "is given twice" if name in found else "stands for the real clips" if name else "has no name"
+            raise UserError(f"--fake {text!r}: {name!r} {why}; give each folder a name of its own: --fake NAME=DIR")
+        found[name] = Path(folder)
+    return found
 
 
 def _end(results: "Results") -> None:
@@ -101,18 +136,21 @@ def _end(results: "Results") -> None:
 
 
 def _json(results: "Results") -> str:
-    """``{"rows": […]}``, as the interface says, with curves over the frame index and every file left out."""
+    """Rows, comparisons and findings, as the interface says, with curves over the frames and every file left out."""
     import json
 
+    from artv_eval.report.findings import findings_of, plain
+
     found = results.to_dict()
-    shown = {key: found[key] for key in ("rows", "curves", "notes", "bad_files")}
+    shown = {key: found[key] for key in ("rows", "comparisons", "curves", "notes", "bad_files")}
+    shown["findings"] = plain(findings_of(results))
     return json.dumps(shown, indent=2, allow_nan=False) + "\n"
 
 
 def _score(
     manager: PluginManager,
     real: str | None,
-    fake: str,
+    fakes: dict[str, Path],
     metrics: tuple[str, ...],
     captions: str | None,
     protocol: str,
@@ -123,7 +161,7 @@ def _score(
     workers: int | None,
     timeout: float,
     cache: bool,
-) -> "Results":
+) -> tuple["Results", "Window"]:
     from artv.data.captions import read_captions
     from artv.devices import chosen_device
     from artv.errors import UserError
@@ -140,11 +178,10 @@ def _score(
     check_least(0, workers=workers)
     check_above_zero(fps=changes["fps"], timeout=timeout)
     check_share(bad_files=changes["bad_files"])
-    for folder in (fake, *([real] if real is not None else [])):
+    for folder in (*fakes.values(), *([Path(real)] if real is not None else [])):
         video_files(folder)
-    beside = Path(fake) / "captions.csv"
-    file = Path(captions) if captions else beside if beside.is_file() else None
-    texts = read_captions(file) if file else None
+    tables = {name: Path(captions) if captions else folder / "captions.csv" for name, folder in fakes.items()}
+    texts = {name: read_captions(table) for name, table in tables.items() if captions or table.is_file()}
     assignments = Assignments(settings)
     card, made, changed = _metrics(manager, protocol, metrics, changes["features"], assignments, device)
     assignments.finish(manager)
@@ -152,8 +189,9 @@ def _score(
     keys = {name: digest([key, settings])[:12] for name, settings in changed.items()}
     own = optional(card, ProtocolExtras, "bad_files")
     fields = optional(card, ProtocolExtras, "card")
-    return score_folders(
-        real, fake, [metric.evaluator for metric in made if metric.status == OK], _window(card, changes, reader),
+    window = _window(card, changes, reader)
+    results = score_folders(
+        real, fakes, [metric.evaluator for metric in made if metric.status == OK], window,
         absent={metric.name: metric.status for metric in made if metric.status != OK}, captions=texts,
         bad_files=own if changes["bad_files"] is None else changes["bad_files"], protocol=label,
         protocol_hash=key, hashes=keys,
@@ -161,6 +199,7 @@ def _score(
         cache=default_cache() if cache else None, workers=WORKERS if workers is None else workers, timeout=timeout,
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
+    return results, window
 
 
 def _metrics(

@@ -9,15 +9,18 @@ share that the protocol allows, metrics are withheld.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from artv.data.captions import Captions
 from artv.errors import UserError
 from artv_eval.api import Evaluator
 from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Decoders, Window
-from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files, video_files
+from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files
+from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders
 from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import bootstrap_interval
@@ -46,12 +49,12 @@ def lacking(evaluator: Evaluator, given: frozenset[str]) -> str | None:
 
 def score_folders(
     real: str | Path | None,
-    fake: str | Path,
+    fake: str | Path | Mapping[str, Path],
     evaluators: Sequence[Evaluator],
     window: Window,
     *,
     absent: Mapping[str, str] | None = None,
-    captions: Captions | None = None,
+    captions: Captions | Mapping[str, Captions] | None = None,
     bad_files: float = 0.01,
     protocol: str = "folders",
     protocol_hash: str = "",
@@ -65,12 +68,14 @@ def score_folders(
 ) -> Results:
     """Values with intervals of the clips in ``fake``, against those in ``real`` where the metric needs them.
 
-    A metric that these files cannot have, or that fails on them, is a row that says why.
+    A metric that these files cannot have, or that fails on them, is a row that says why. Several folders are compared
+    with the first of them, clip by clip: those of one caption where each has captions of its own, else of one name.
 
     Args:
         real: None is enough for metrics without a reference.
+        fake: a folder, or several by name.
         absent: metric → status, of metrics that have no evaluator, for their rows.
-        captions: of the files in ``fake``, for CLIPSIM.
+        captions: of the files in ``fake``, for CLIPSIM; by the names of several folders, each its own.
         bad_files: share of unreadable files above which metrics are withheld.
         protocol, protocol_hash: as shown in the rows; of a metric with a reference, the hash also covers its files.
         hashes: metric → its hash, where its settings are not the protocol's.
@@ -79,18 +84,28 @@ def score_folders(
 
     Raises:
         UserError: no metric can be had, fewer than 2 files, a file without a caption where one is needed, files that
-            differ as :func:`describe_files` says.
+            differ as :func:`describe_files` says, several folders that do not hold clips of the same names or captions.
     """
-    given = frozenset({"reference"} if real is not None else ()) | ({"captions"} if captions is not None else set())
-    statuses = {e.name: status for e in evaluators if (status := lacking(e, given)) is not None} | dict(absent or {})
+    fakes = dict(fake) if isinstance(fake, Mapping) else {Path(fake).name: Path(fake)}
+    texts = dict(captions) if isinstance(captions, Mapping) else dict.fromkeys(fakes, captions)
+    labels = {name: name for name in fakes}
+    if len(fakes) == 1:  # notes speak of the two sides as fake and real
+        ((name, folder),) = fakes.items()
+        fakes, texts, labels = {"fake": folder}, {"fake": texts.get(name)}, {"fake": name}
+    captioned = all(texts.get(name) is not None for name in fakes)
+    given = frozenset({"reference"} if real is not None else ()) | ({"captions"} if captioned else set())
+    statuses = {e.name: why for e in evaluators if (why := lacking(e, given)) is not None} | dict(absent or {})
     possible = [evaluator for evaluator in evaluators if evaluator.name not in statuses]
     if not possible:
         why = "; ".join(f"{name}: {status.removeprefix('absent: ')}" for name, status in statuses.items())
         raise UserError(f"no metric can be computed: {why}")
     needing = [evaluator for evaluator in possible if "reference" in evaluator.needs]
-    sides = {"fake": _Side(Path(fake), possible, captions)}
+    sides = {name: Side.of(folder, possible, texts.get(name)) for name, folder in fakes.items()}
+    several = len(fakes) > 1
+    if several:
+        check_pairs(sides)
     if needing and real is not None:
-        sides["real"] = _Side(Path(real), needing, None)
+        sides["real"] = Side.of(Path(real), needing, None)
     found = {}
     with Decoders(workers, timeout) as decoders:
         for name, side in sides.items():
@@ -99,54 +114,63 @@ def score_folders(
                 side.files, side.evaluators, replace(window, which=which), captions=side.captions, cache=cache,
                 decoders=decoders, on_clip=_counted(on_clip, name, len(side.files)),
             )  # fmt: skip
-    ours, theirs = found["fake"], found.get("real", Described())
-    check_rates(window, {**theirs.rates, **ours.rates})
-    check_sizes(needing, {**theirs.sizes, **ours.sizes})
-    label: dict[str, Any] = {"ablation": None, "cell": Path(fake).name, "method": Path(fake).name, "protocol": protocol}
-    empty = Row(**label, metric="", value=None, ci_low=None, ci_high=None, n=0, protocol_hash=protocol_hash)
-    rows, curves, valued = [], [], []
+    theirs = found.get("real", Described())
+    check_rates(window, {rate: file for side in found.values() for rate, file in side.rates.items()})
+    check_sizes(needing, {size: file for side in found.values() for size, file in side.sizes.items()})
+    empty = Row(
+        ablation=FOLDERS if several else None, cell="", method="", metric="", value=None, ci_low=None, ci_high=None,
+        n=0, protocol=protocol, protocol_hash=protocol_hash,
+    )  # fmt: skip
+    rows, valued = [], []
     for evaluator in evaluators:
         key = (hashes or {}).get(evaluator.name, protocol_hash)
         key = digest_of([key, theirs.digest])[:12] if evaluator in needing else key
-        row = replace(
-            empty, metric=evaluator.name, protocol_hash=key, higher_is_better=evaluator.higher_is_better,
-            status=statuses.get(evaluator.name, OK),
-        )  # fmt: skip
-        rows.append(_scored(row, evaluator, found, bad_files, resamples) if row.status == OK else row)
-        if rows[-1].status == OK and (curve := _curve(row, evaluator, ours, theirs)) is not None:
-            curves.append(curve)
-        if rows[-1].status == OK:
-            valued.append((evaluator, ours.rows[evaluator.digest], theirs.rows.get(evaluator.digest)))
-    rows += [replace(empty, metric=name, status=status) for name, status in (absent or {}).items()]
-    texts = list((sides["fake"].captions or {}).values())
-    unseen = caption_doubts([evaluator for evaluator, _, _ in valued], texts)
-    notes = (*notes_of(found), *readers_of(found, window.reader), *_oddities(found, window), *unseen, *doubts(valued))
-    return Results(run=None, rows=rows, curves=curves, notes=notes, bad_files=bad_files_of(found))
-
-
-class _Side:
-    """A folder with what is to be described of it; all that can be wrong with it is found before the first decoding."""
-
-    def __init__(self, folder: Path, evaluators: Sequence[Evaluator], captions: Captions | None):
-        self.evaluators, self.files = evaluators, video_files(folder)
-        if len(self.files) < 2:
-            raise UserError(f"{folder} holds 1 video file, {self.files[0].name}; a value needs at least 2")
-        if captions is not None and any("captions" in evaluator.needs for evaluator in evaluators):
-            captions.check(self.files, folder)
-        self.captions = captions.of(self.files, folder) if captions is not None else None
+        for name, folder in fakes.items():
+            row = replace(
+                empty, cell=labels[name], method=folder.name, metric=evaluator.name, protocol_hash=key,
+                higher_is_better=evaluator.higher_is_better, status=statuses.get(evaluator.name, OK),
+            )  # fmt: skip
+            rows.append(_scored(row, evaluator, found, name, bad_files, resamples) if row.status == OK else row)
+            if rows[-1].status == OK:
+                its = found[name].rows[evaluator.digest]
+                valued.append((evaluator, rows[-1], its, theirs.rows.get(evaluator.digest)))
+    rows += [
+        replace(empty, cell=labels[name], method=folder.name, metric=metric, status=status)
+        for metric, status in (absent or {}).items()
+        for name, folder in fakes.items()
+    ]
+    there = {(row.cell, row.metric) for _, row, _, _ in valued}
+    comparisons, untested = compare_folders(sides, found, there, resamples=resamples) if several else ([], [])
+    words = [text for name in fakes for text in (sides[name].captions or {}).values()]
+    notes = (
+        *notes_of(found), *readers_of(found, window.reader), *_oddities(found, window),
+        *caption_doubts([evaluator for evaluator, *_ in valued], words), *untested,
+        *doubts((evaluator, ours, its) for evaluator, _, ours, its in valued),
+    )  # fmt: skip
+    return Results(
+        run=None,
+        rows=rows,
+        comparisons=comparisons,
+        curves=[curve for item in valued if (curve := _curve(*item)) is not None],
+        notes=notes,
+        bad_files=bad_files_of(found),
+    )
 
 
 def _counted(on_clip: Callable[[str, int, int], None] | None, name: str, total: int) -> Callable[[int], None]:
     return lambda done: on_clip(name, done, total) if on_clip is not None else None
 
 
-def _curve(row: Row, evaluator: Evaluator, ours: Described, theirs: Described) -> Curve | None:
-    values = curve_of(evaluator, ours.rows[evaluator.digest], theirs.rows.get(evaluator.digest))
-    return None if values is None else Curve(ablation=None, cell=row.cell, metric=row.metric, values=values)
+def _curve(evaluator: Evaluator, row: Row, ours: np.ndarray, theirs: np.ndarray | None) -> Curve | None:
+    values = curve_of(evaluator, ours, theirs)
+    return None if values is None else Curve(ablation=row.ablation, cell=row.cell, metric=row.metric, values=values)
 
 
-def _scored(row: Row, evaluator: Evaluator, found: Mapping[str, Described], bad_files: float, resamples: int) -> Row:
-    sides = {name: side for name, side in found.items() if name == "fake" or "reference" in evaluator.needs}
+def _scored(
+    row: Row, evaluator: Evaluator, found: Mapping[str, Described], fake: str, bad_files: float, resamples: int
+) -> Row:
+    wanted = {fake, "real"} if "reference" in evaluator.needs else {fake}
+    sides = {name: side for name, side in found.items() if name in wanted}
     for name, side in sides.items():
         if (withheld := side.withheld(bad_files, name)) is not None:
             return replace(row, status=withheld)
@@ -156,7 +180,7 @@ def _scored(row: Row, evaluator: Evaluator, found: Mapping[str, Described], bad_
             return replace(row, status=side.failed[evaluator.digest])
     try:
         reference = sides["real"].rows[evaluator.digest] if "real" in sides else None
-        value = bootstrap_interval(evaluator, sides["fake"].rows[evaluator.digest], reference, resamples=resamples)
+        value = bootstrap_interval(evaluator, sides[fake].rows[evaluator.digest], reference, resamples=resamples)
     except Exception as error:
         return replace(row, status=reason(error))
     return replace(row, value=value.value, ci_low=value.low, ci_high=value.high, n=value.n)
@@ -172,8 +196,10 @@ def bad_files_of(sides: Mapping[str, Described]) -> tuple[BadFile, ...]:
 def _oddities(sides: Mapping[str, Described], window: Window) -> list[str]:
     """What is likely a mistake, though it has a value."""
     notes = []
-    if len(digests := [side.digest for side in sides.values()]) == 2 and digests[0] == digests[1]:
-        notes.append("real and fake hold the same clips; unbiased metrics, such as KVD, then come out below 0")
+    for a, b in combinations(sides, 2):
+        if sides[a].digest == sides[b].digest:
+            below = "; unbiased metrics, such as KVD, then come out below 0" if "real" in (a, b) else ""
+            notes.append(f"{b} and {a} hold the same clips{below}")
     for name, side in sides.items():
         slowest = min(side.rates, default=None)
         if window.fps and slowest and slowest < 0.99 * window.fps:

@@ -151,7 +151,7 @@ def test_sizes_that_a_transform_makes_equal_are_handled_and_others_refused(sides
     assert row.status == "ok" and row.n == 4
     for k in range(4):
         clip_file(tmp_path / f"{k}.mp4", k, size=40)
-    with pytest.raises(UserError, match=r"real.*32 x 32 pixels and .* 40 x 40: say how"):
+    with pytest.raises(UserError, match=r"40 x 40 pixels and .*real.* 32 x 32: say how"):
         score_folders(sides[0], tmp_path, [plain], WINDOW, workers=0)
 
 

@@ -1,0 +1,112 @@
+"""Folders of clips of the same prompts, compared clip by clip.
+
+Two clips belong together if they have the same caption, where every file of each folder has one of its own, else if
+they have the same name.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from artv.data.captions import Captions
+from artv.errors import UserError
+from artv_eval.api import Evaluator
+from artv_eval.files.describe import Described, video_files
+from artv_eval.metrics.statistics import Comparison as Tested
+from artv_eval.metrics.statistics import holm, paired_test
+from artv_eval.results.rows import Comparison, reason
+
+FOLDERS = "folders"  # stands for the ablation of such rows
+
+
+@dataclass(frozen=True)
+class Side:
+    """A folder with what is to be described of it. ``captions``: of those of its files that have one."""
+
+    folder: Path
+    evaluators: Sequence[Evaluator]
+    files: Sequence[Path]
+    captions: Mapping[Path, str] | None
+
+    @classmethod
+    def of(cls, folder: Path, evaluators: Sequence[Evaluator], captions: Captions | None) -> "Side":
+        """Raises UserError for all that can be wrong with the folder, before the first decoding."""
+        files = video_files(folder)
+        if len(files) < 2:
+            raise UserError(f"{folder} holds 1 video file, {files[0].name}; a value needs at least 2")
+        if captions is not None and any("captions" in evaluator.needs for evaluator in evaluators):
+            captions.check(files, folder)
+        return cls(folder, evaluators, files, captions.of(files, folder) if captions is not None else None)
+
+
+def check_pairs(sides: Mapping[str, Side]) -> None:
+    """Raises UserError unless all folders hold clips of the same captions or names; says which are missing where."""
+    by_caption = _captioned(sides)
+    keys = {name: set(_keys(side, side.files, by_caption)) for name, side in sides.items()}
+    first, *others = keys
+    for other in others:
+        for a, b in ((first, other), (other, first)):
+            if missing := sorted(keys[a] - keys[b]):
+                what = "caption" if by_caption else "file name without its ending"
+                raise UserError(
+                    f"{b} lacks {len(missing)} of the clips of {a}, by {what}: {', '.join(missing[:3])}; folders are "
+                    "compared on the same prompts: take out what only one has, or give each a captions.csv"
+                )
+
+
+def compare_folders(
+    sides: Mapping[str, Side], found: Mapping[str, Described], there: Collection[tuple[str, str]], *, resamples: int
+) -> tuple[list[Comparison], list[str]]:
+    """The first folder minus each other one, over the clips that both have, corrected over all (Holm 1979).
+
+    Args:
+        sides, found: name → the folder and the rows of its files; ``real`` is the reference.
+        there: (name, metric) of those that have a value.
+
+    Also a line for each pair that could not be compared.
+    """
+    fakes = {name: side for name, side in sides.items() if name != "real"}
+    by_caption = _captioned(fakes)
+    at = {
+        name: {key: i for i, key in enumerate(_keys(side, found[name].files, by_caption))}
+        for name, side in fakes.items()
+    }
+    first, *others = fakes
+    tested: list[tuple[str, str, Tested]] = []
+    untested = []
+    for evaluator, other in product(fakes[first].evaluators, others):
+        if not {(first, evaluator.name), (other, evaluator.name)} <= set(there):
+            continue
+        both = sorted(at[first].keys() & at[other].keys())
+        a, b = (found[name].rows[evaluator.digest][[at[name][key] for key in both]] for name in (first, other))
+        reference = found["real"].rows.get(evaluator.digest) if "real" in found else None
+        try:
+            tested.append((evaluator.name, other, paired_test(evaluator, a, b, reference, resamples=resamples)))
+        except Exception as error:
+            untested.append(f"{evaluator.name}: {first} and {other} are not compared: {reason(error)}")
+    corrected = holm([result.p_value for _, _, result in tested])
+    return [
+        Comparison(
+            ablation=FOLDERS, metric=metric, a=first, b=other, difference=result.difference, ci_low=result.low,
+            ci_high=result.high, p_value=result.p_value, n=result.n, p_holm=p_holm,
+            standard_error=result.standard_error,
+        )
+        for (metric, other, result), p_holm in zip(tested, corrected, strict=True)
+    ], untested  # fmt: skip
+
+
+def _captioned(sides: Mapping[str, Side]) -> bool:
+    """Whether every file of every folder has a caption that no other file of its folder has."""
+    return all(
+        side.captions is not None
+        and all(file in side.captions for file in side.files)
+        and len({side.captions[file] for file in side.files}) == len(side.files)
+        for side in sides.values()
+    )
+
+
+def _keys(side: Side, files: Sequence[Path], by_caption: bool) -> list[str]:
+    if by_caption:
+        return [(side.captions or {})[file] for file in files]
+    return [file.relative_to(side.folder).with_suffix("").as_posix() for file in files]

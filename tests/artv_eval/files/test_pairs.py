@@ -1,0 +1,134 @@
+"""Folders of clips of several models, compared clip by clip on the same prompts."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+from video_folders import WINDOW, Means, clip_file
+
+from artv.data.captions import read_captions
+from artv.errors import UserError
+from artv_eval.files.decoding import read_window
+from artv_eval.files.score import score_folders
+from artv_eval.metrics.fvd import FvdEvaluator
+
+
+class Brightness:
+    """The mean grey level of a clip."""
+
+    name, digest, higher_is_better, needs = "brightness", "b", True, frozenset()
+
+    def describe(self, clips):
+        return np.array([[clip.frames.mean()] for _, clip in clips])
+
+    def per_clip(self, rows):
+        return rows[:, 0]
+
+    def evaluate(self, rows, reference=None):
+        return float(rows[:, 0].mean())
+
+
+def folder(root, seeds, *, shift=0, captions=None, prefix=""):
+    for k, seed in enumerate(seeds):
+        clip_file(root / f"{prefix}{k}.mp4", seed, shift=shift)
+    if captions:
+        lines = "".join(f"{prefix}{k}.mp4,{text}\n" for k, text in enumerate(captions))
+        (root / "captions.csv").write_text(f"file,caption\n{lines}", encoding="utf-8")
+    return root
+
+
+def means(root, names):
+    return np.array([read_window(root / name, WINDOW).frames.mean() for name in names])
+
+
+def test_differences_are_those_of_files_of_one_name(tmp_path):
+    """The means are numpy's, and the interval holds those of a paired t-test's."""
+    a = folder(tmp_path / "a", range(8), shift=12)
+    b = folder(tmp_path / "b", range(8))
+    found = score_folders(None, {"ours": a, "theirs": b}, [Brightness()], WINDOW, workers=0)
+    assert [(row.cell, row.n) for row in found.rows] == [("ours", 8), ("theirs", 8)]
+    (pair,) = found.comparisons
+    names = [f"{k}.mp4" for k in range(8)]
+    difference = means(a, names) - means(b, names)
+    assert (pair.a, pair.b, pair.n) == ("ours", "theirs", 8)
+    assert pair.difference == pytest.approx(difference.mean(), abs=1e-6)
+    assert pair.standard_error == pytest.approx(stats.sem(difference), rel=1e-6)
+    assert pair.p_value < 0.05
+
+
+def test_captions_say_what_belongs_together_whatever_the_files_are_called(tmp_path):
+    words = ["one", "two", "three", "four", "five", "six"]
+    a = folder(tmp_path / "a", range(6), captions=words)
+    b = folder(tmp_path / "b", reversed(range(6)), shift=9, captions=words[::-1], prefix="clip-")
+    texts = {"a": read_captions(a), "b": read_captions(b)}
+    found = score_folders(None, {"a": a, "b": b}, [Brightness()], WINDOW, captions=texts, workers=0)
+    (pair,) = found.comparisons
+    paired = means(a, [f"{k}.mp4" for k in range(6)]) - means(b, [f"clip-{5 - k}.mp4" for k in range(6)])
+    assert pair.standard_error == pytest.approx(stats.sem(paired), rel=1e-6)  # of other pairs it would be larger
+    crossed = means(a, [f"{k}.mp4" for k in range(6)]) - means(b, [f"clip-{k}.mp4" for k in range(6)])
+    assert stats.sem(crossed) > 5 * pair.standard_error
+
+
+def test_clips_of_other_prompts_are_refused_by_name(tmp_path):
+    a, b = folder(tmp_path / "a", range(4)), folder(tmp_path / "b", range(3))
+    with pytest.raises(UserError, match=r"b lacks 1 of the clips of a, by file name without its ending: 3; folders"):
+        score_folders(None, {"a": a, "b": b}, [Brightness()], WINDOW, workers=0)
+    words = ["one", "two", "three", "four"]
+    folder(tmp_path / "a", range(4), captions=words)
+    c = folder(tmp_path / "c", range(4), captions=[*words[:3], "other"])
+    texts = {"a": read_captions(a), "c": read_captions(c)}
+    with pytest.raises(UserError, match="c lacks 1 of the clips of a, by caption: four"):
+        score_folders(None, {"a": a, "c": c}, [Brightness()], WINDOW, captions=texts, workers=0)
+
+
+def test_an_unreadable_file_costs_its_pair(tmp_path):
+    a, b = folder(tmp_path / "a", range(8), shift=12), folder(tmp_path / "b", range(8))
+    (b / "5.mp4").write_bytes(b"no video")
+    found = score_folders(None, {"a": a, "b": b}, [Brightness()], WINDOW, bad_files=0.5, workers=0)
+    assert [row.n for row in found.rows] == [8, 7] and found.comparisons[0].n == 7
+    assert [(bad.side, bad.file.rsplit("/")[-1]) for bad in found.bad_files] == [("b", "5.mp4")]
+
+
+def test_set_metrics_and_several_folders_are_corrected_together(tmp_path, sides):
+    real, fake = sides
+    other = folder(tmp_path / "other", range(100, 108), shift=40)
+    found = score_folders(real, {"fake": fake, "same": fake, "other": other}, [FvdEvaluator(Means()), Brightness()],
+                          WINDOW, workers=0, resamples=50)  # fmt: skip
+    assert {(pair.a, pair.b, pair.metric) for pair in found.comparisons} == {
+        ("fake", b, metric) for b in ("same", "other") for metric in ("fvd", "brightness")
+    }
+    same = [pair for pair in found.comparisons if pair.b == "same"]
+    assert all(pair.difference == 0 and pair.p_holm == 1 for pair in same)
+    assert "same and fake hold the same clips" in found.notes
+
+
+def test_a_stranger_gets_rows_differences_and_a_page_from_one_command(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = [f"prompt {k} <b>" for k in range(6)]
+    ours = folder(tmp_path / "x", range(6), shift=9, captions=words)
+    theirs = folder(tmp_path / "y", range(6), captions=words)
+    outcome = cli("score", "--fake", f"ours={ours}", "--fake", f"theirs={theirs}", "--metrics", "contrast_drift",
+                  "--frames", 4, "--html", tmp_path / "page.html", "--format", "json")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    document = json.loads(outcome.out)
+    assert [row["cell"] for row in document["rows"]] == ["ours", "theirs"] and len(document["comparisons"]) == 1
+    assert document["findings"][0]["text"].startswith("folders: ")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("data:image/webp;base64,") == 12 and "prompt 3 \\u003cb\\u003e" in page
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (("a=x", "a=y"), "'a' is given twice"),
+        (("real=x", "b=y"), "'real' stands for the real clips"),
+        (("=x",), "'' has no name"),
+    ],
+)
+def test_names_of_folders_are_told_apart(cli, tmp_path, given, why):
+    for name in "xy":
+        folder(tmp_path / name, range(2))
+    fakes = [part for text in given for part in ("--fake", text)]
+    outcome = cli("score", *fakes, "--metrics", "drift")
+    assert outcome.code == 2 and why in outcome.err and len(outcome.err.splitlines()) == 1
