@@ -70,27 +70,24 @@ class FrameTable:
 def read_table(path: Path) -> FrameTable:
     """From the packets, or else by decoding the whole file. Raises what PyAV raises, or ValueError without a stream."""
     with open_container(path) as (container, stream):
-        packets = [packet for packet in container.demux(stream) if packet.size]
+        *packets, end = container.demux(stream)  # the last one is empty and empties the decoder
+        packets = [packet for packet in packets if packet.size]
         doubt = why_in_doubt(container, stream, packets)
         rate, base = float(stream.average_rate or 0), stream.time_base or Fraction(1, 1000)
-        in_turn = sorted(packet.dts for packet in packets if packet.dts is not None)
-        timed = _is_timed(container)
-        if doubt is None:
-            shown = sorted(packet.pts for packet in packets if packet.pts is not None)
-            place = {pts: i for i, pts in enumerate(shown)}
-            starts = tuple(place[packet.pts] for packet in packets if packet.is_keyframe and packet.pts is not None)
-            return FrameTable.of(shown, rate, base, starts=starts, doubt=_mirrored(path))
-    with open_container(path) as (container, stream):
-        decoded = [frame.pts for frame in container.decode(stream)]
-    # without times of its own, a frame is shown when the chunk in its turn comes
-    by_turn = not timed and len(in_turn) == len(decoded)
-    return FrameTable.of(in_turn if by_turn else decoded, rate, base, doubt=doubt)
-
-
-def _mirrored(path: Path) -> str | None:
-    with open_container(path) as (container, stream):
-        first = next(container.decode(stream), None)
-        return "its pictures are mirrored" if first is not None and orientation(first)[1] else None
+        frames = (frame for packet in [*packets, end] for frame in packet.decode())
+        if doubt is not None:
+            decoded = [frame.pts for frame in frames]
+            in_turn = sorted(packet.dts for packet in packets if packet.dts is not None)
+            # without times of its own, a frame is shown when the chunk in its turn comes
+            by_turn = not _is_timed(container) and len(in_turn) == len(decoded)
+            return FrameTable.of(in_turn if by_turn else decoded, rate, base, doubt=doubt)
+        shown = sorted(packet.pts for packet in packets if packet.pts is not None)
+        place = {pts: i for i, pts in enumerate(shown)}
+        starts = tuple(place[packet.pts] for packet in packets if packet.is_keyframe and packet.pts is not None)
+        first = next(frames, None)
+        mirrored = first is not None and orientation(first)[1]
+        doubt = "its pictures are mirrored" if mirrored else None
+        return FrameTable.of(shown, rate, base, starts=starts, doubt=doubt)
 
 
 def _is_timed(container: "InputContainer") -> bool:
