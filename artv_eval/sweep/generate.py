@@ -320,7 +320,7 @@ def _line(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Of this machine or of its accelerator, whatever library says so."""
+    """Whether memory ran out, of this machine or of its accelerator, whatever library says so."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

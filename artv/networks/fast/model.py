@@ -106,7 +106,7 @@ class InferenceModel:
         deep: DeepPair | None = None,
         copies: int = 1,
     ) -> Prediction:
-        """As :meth:`ArtVModel.predict_at`.
+        """The same as :meth:`ArtVModel.predict_at`.
 
         ``copies``: a promise that the rows of ``z`` are so many times the same latents, one after the other (guidance
         branches), so that what they share is computed once.
