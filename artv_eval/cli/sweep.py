@@ -140,6 +140,8 @@ def sweep(
         if row.failed_seeds and row.seeds
     ]
     failed += dict.fromkeys(lost)
+    if not failed and not any(row.status == "ok" for row in results.rows):
+        failed = [f"no metric has a value: {'; '.join(absences(results.rows))}"]
     if failed:
         raise WorkFailed(f"{'; '.join(failed)}; the rest is in {run}")
 

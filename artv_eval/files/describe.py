@@ -32,6 +32,7 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
 from artv_eval.files.decoding import VIDEO_SUFFIXES, Decoded, Decoders, Window
+from artv_eval.metrics.base import described
 from artv_eval.results.row_cache import SAVE_SECONDS, RowCache
 from artv_eval.results.rows import reason
 
@@ -217,7 +218,7 @@ class _Describer:
             if digest in self.found.failed:
                 continue
             try:
-                found[digest] = dict(zip(keys, np.asarray(evaluator.describe(clip_set)), strict=True))
+                found[digest] = dict(zip(keys, described(evaluator, clip_set), strict=True))
             except (WorkFailed, OSError):
                 raise
             except Exception as error:

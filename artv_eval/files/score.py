@@ -29,6 +29,8 @@ from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, reason
 GIVEN = {"captions": "--captions FILE", "reference": "--real DIR"}
 """What a metric may need that the caller can give, with the option that gives it."""
 
+UNSCORED = "not scored yet"
+
 UNHELD = {
     "real": "the ground truth of each clip",
     "first_frame": "given first frames",
@@ -119,7 +121,7 @@ def score_folders(
     check_sizes(needing, {size: file for side in found.values() for size, file in side.sizes.items()})
     empty = Row(
         ablation=FOLDERS if several else None, cell="", method="", metric="", value=None, ci_low=None, ci_high=None,
-        n=0, protocol=protocol, protocol_hash=protocol_hash,
+        n=0, protocol=protocol, protocol_hash=protocol_hash, status=UNSCORED,
     )  # fmt: skip
     rows, valued = [], []
     for evaluator in evaluators:
@@ -128,9 +130,9 @@ def score_folders(
         for name, folder in fakes.items():
             row = replace(
                 empty, cell=labels[name], method=folder.name, metric=evaluator.name, protocol_hash=key,
-                higher_is_better=evaluator.higher_is_better, status=statuses.get(evaluator.name, OK),
+                higher_is_better=evaluator.higher_is_better, status=statuses.get(evaluator.name, UNSCORED),
             )  # fmt: skip
-            rows.append(_scored(row, evaluator, found, name, bad_files, resamples) if row.status == OK else row)
+            rows.append(_scored(row, evaluator, found, name, bad_files, resamples) if row.status == UNSCORED else row)
             if rows[-1].status == OK:
                 its = found[name].rows[evaluator.digest]
                 valued.append((evaluator, rows[-1], its, theirs.rows.get(evaluator.digest)))
@@ -183,7 +185,7 @@ def _scored(
         value = bootstrap_interval(evaluator, sides[fake].rows[evaluator.digest], reference, resamples=resamples)
     except Exception as error:
         return replace(row, status=reason(error))
-    return replace(row, value=value.value, ci_low=value.low, ci_high=value.high, n=value.n)
+    return replace(row, status=OK, value=value.value, ci_low=value.low, ci_high=value.high, n=value.n)
 
 
 def bad_files_of(sides: Mapping[str, Described]) -> tuple[BadFile, ...]:

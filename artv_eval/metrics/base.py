@@ -99,6 +99,20 @@ def mean_where_defined(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
+def described(evaluator: Any, clips: ClipSet) -> np.ndarray:
+    """The rows (n, d) of an evaluator of any origin.
+
+    Raises:
+        ValueError: it gave something else than numbers, a row a clip.
+    """
+    rows = np.asarray(evaluator.describe(clips))
+    if rows.ndim != 2 or len(rows) != len(clips):
+        raise ValueError(f"describe() of {len(clips)} clips gave {rows.shape}; it must be (n, d)")
+    if rows.dtype.kind not in "fiub":
+        raise ValueError(f"describe() gave rows of {rows.dtype}; they must be numbers")
+    return rows
+
+
 T = TypeVar("T")
 
 

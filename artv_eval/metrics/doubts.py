@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
+from artv_eval.metrics.statistics import FEWEST
 
 ENOUGH = 20  # clips from which on intervals of means cover too; those of set metrics do so earlier: docs/metrics.md
 SHOWN = 60  # letters of a caption
@@ -50,6 +51,8 @@ def _of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> list[
     lines = []
     values = optional(evaluator, EvaluatorExtras, "per_clip")(rows)
     n = len(rows) if values is None else int((~np.isnan(np.asarray(values, np.float64))).sum())
+    if values is not None and n < FEWEST:
+        lines.append(f"fewer than {FEWEST} pairs, here {n}, cannot reach p < 0.05, whatever the difference")
     if n < ENOUGH:
         lines.append(f"{n} clips are too few for the 95 % interval to be relied on; take {ENOUGH} or more")
     for side, its in (("", rows), ("reference ", reference)):

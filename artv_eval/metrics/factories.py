@@ -215,12 +215,15 @@ def window_fvd_drift(
 
 
 def inception_score(
-    feature: ClipClassifier | str = "c3d", transform: dict[str, Any] | None = None, device: str = "cpu"
+    feature: ClipClassifier | str = "c3d",
+    transform: dict[str, Any] | None = None,
+    splits: int = 10,
+    device: str = "cpu",
 ) -> Evaluator:
-    """Inception Score."""
+    """Inception Score, the mean over ``splits``."""
     from artv_eval.metrics.inception import InceptionScoreEvaluator
 
-    return InceptionScoreEvaluator(_of_clips(feature, device), transform=_transform(transform))
+    return InceptionScoreEvaluator(_of_clips(feature, device), transform=_transform(transform), splits=splits)
 
 
 def frame_fid(feature: TextImageExtractor | str = "shapes-clip", ddof: int = 1, device: str = "cpu") -> Evaluator:

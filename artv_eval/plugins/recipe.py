@@ -207,6 +207,10 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
         raise UserError(f"{field} is {value!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
 
 
+class ComponentFailed(UserError):
+    """A component's factory raised something else than a UserError: a missing package, a mistake of its author."""
+
+
 def build(manager: PluginManager, made: Recipe, runtime: Mapping[str, Any] | None = None) -> Any:
     """The component itself. A function kind (samplers) gives the function with its settings bound.
 
@@ -225,7 +229,7 @@ def build(manager: PluginManager, made: Recipe, runtime: Mapping[str, Any] | Non
     except Exception as error:
         what = f"{KINDS[made.entry.kind].role} {made.entry.qualified}"
         text = " ".join(str(error).split())
-        raise UserError(f"{what} cannot be made: {type(error).__name__}: {text}") from error
+        raise ComponentFailed(f"{what} cannot be made: {type(error).__name__}: {text}") from error
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:

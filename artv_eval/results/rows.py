@@ -17,6 +17,8 @@ OK = "ok"
 class Row:
     """One value with its interval. ``value`` is None when ``status`` is not ``ok``: it says why.
 
+    Nothing is ``ok`` without a finite value: such a row becomes a failed one, whoever makes it.
+
     ``n`` clips are behind it; ``failed`` others could not be made. ``seeds``: trainings behind it, None where nothing
     was trained or the checkpoint is one; ``about``: what the interval speaks of, ``method`` (trainings too) or
     ``checkpoints``. ``sd_trainings``: standard deviation between trainings, clips' share taken out; ``se_clips``:
@@ -44,6 +46,12 @@ class Row:
     se_clips: float | None = None
     train_steps: int | None = None
     failed_seeds: int = 0
+
+    def __post_init__(self) -> None:
+        if self.status == OK and not is_number(self.value):
+            lost = {"status": f"failed: the value is {self.value!r}; it must be a finite number", "value": None}
+            for name, value in {**lost, "ci_low": None, "ci_high": None}.items():
+                object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +175,11 @@ def reason(error: Exception) -> str:
     """A row's status for what a metric raised: a UserError says why it is absent, anything else is its failure."""
     text = " ".join(str(error).split())
     return f"absent: {text}" if isinstance(error, UserError) else f"failed: {type(error).__name__}: {text}"
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def plain_row(item: Any) -> dict[str, Any]:

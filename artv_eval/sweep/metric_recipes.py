@@ -10,7 +10,7 @@ from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.features.base import described_by
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
-from artv_eval.plugins.recipe import Recipe, Setting, build, recipe, settings_of
+from artv_eval.plugins.recipe import ComponentFailed, Recipe, Setting, build, recipe, settings_of
 from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.plan import with_components
 from artv_eval.sweep.score_cells import Metric
@@ -83,5 +83,7 @@ def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any]) -> 
     """The evaluator with its weights, or why it is absent: a missing weight is never replaced by something else."""
     try:
         return Metric(name=item.name, evaluator=build(manager, item, runtime))
+    except ComponentFailed as error:
+        return Metric(name=item.name, status=f"failed: {error}")
     except UserError as error:
         return Metric(name=item.name, status=f"absent: {error}")

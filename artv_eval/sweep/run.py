@@ -164,21 +164,18 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
             name = group.first.evaluator.name
             rows.append(row_of(group, prepared.protocol.label, key_of[name]))
             bar.update(len(rows), f"{name} {group.first.cell.name}")
-    valued = [
-        (item.evaluator, item.rows, item.reference)
-        for group, row in zip(groups, rows, strict=True)
-        for item in group.there
-        if row.status == OK
-    ]
-    comparisons, untested = comparisons_of(groups)
+    good = [group for group, row in zip(groups, rows, strict=True) if row.status == OK]
+    there = [item for group in good for item in group.there]
+    valued = [(item.evaluator, item.rows, item.reference) for item in there]
+    comparisons, untested = comparisons_of(good)
     prompts = (request.prompt for request in prepared.requests)
     return Results(
         run=str(prepared.run),
         rows=rows,
         comparisons=comparisons,
         flaws=flaws_of(rows),
-        curves=curves_of(groups),
-        per_clip=per_clip_of(scored, prepared.indices),
+        curves=curves_of(good),
+        per_clip=per_clip_of(there, prepared.indices),
         notes=[
             *what_ran(cells),
             *same_clips(store, cells, prepared.indices),

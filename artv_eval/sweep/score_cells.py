@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError, WorkFailed
+from artv.errors import WorkFailed
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.files.decoding import Window
 from artv_eval.files.describe import Described, describe_files
+from artv_eval.metrics.base import described
 from artv_eval.plugins.digests import digest
 from artv_eval.results.row_cache import SAVE_SECONDS
 from artv_eval.results.rows import OK, reason
@@ -65,9 +66,7 @@ def describe_cached(
     saved = time.monotonic()
     for start in range(0, len(missing), CHUNK):
         part = missing[start : start + CHUNK]
-        rows = np.asarray(evaluator.describe(subset(part)))
-        if rows.ndim != 2 or len(rows) != len(part):
-            raise UserError(f"metric {evaluator.name!r} described {len(part)} clips by {rows.shape}; it must be (n, d)")
+        rows = described(evaluator, subset(part))
         kept |= {keys[i]: row for i, row in zip(part, rows, strict=True)}
         if time.monotonic() - saved > SAVE_SECONDS or start + CHUNK >= len(missing):
             store.rows(group).save(file, kept)

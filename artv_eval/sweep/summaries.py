@@ -11,7 +11,7 @@ from artv_eval.metrics import statistics
 from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.statistics import bootstrap_interval, holm, per_clip
 from artv_eval.metrics.training_seeds import OverSeeds
-from artv_eval.results.rows import ClipValues, Comparison, Curve, Flaw, Row, reason
+from artv_eval.results.rows import ClipValues, Comparison, Curve, Flaw, Row, is_number, reason
 from artv_eval.sweep.over_seeds import (
     CHECKPOINTS,
     METHOD,
@@ -131,7 +131,7 @@ def comparisons_of(groups: Sequence[Replicates]) -> tuple[list[Comparison], list
     untested: list[str] = []
     for a, b in pairs([group for group in groups if not is_cost(group)]):
         try:
-            tested.append(_tested(a, b))
+            tested.append(_checked(_tested(a, b)))
         except Exception as error:
             names = f"{a.first.cell.name} and {b.first.cell.name}"
             untested.append(f"{a.first.evaluator.name}: {names} are not compared: {reason(error)}")
@@ -152,6 +152,13 @@ def _tested(a: Replicates, b: Replicates) -> _Tested:
     learnt = CHECKPOINTS if a.about or b.about else None
     p = found.p_value
     return _Tested(a=a, b=b, found=found, about=learnt, seeds=1 if a.seeds else None, p_value=p, p_checkpoints=p)
+
+
+def _checked(item: _Tested) -> _Tested:
+    numbers = (item.p_value, item.found.low, item.found.high)
+    if not all(is_number(number) for number in numbers):
+        raise ValueError("the difference is no finite number")
+    return item
 
 
 def _comparison(item: _Tested, p_holm: float) -> Comparison:

@@ -114,7 +114,7 @@ def test_json_names_every_bad_file_and_the_table_the_first(score, tmp_path):
         (("--metrics", "fdv"), "unknown metric 'fdv'; did you mean fvd"),
         (("--metrics", ""), "no metric given"),
         (("--metrics", "fvd", "--features", "i3"), "did you mean i3d"),
-        (("--metrics", "fvd", "--protocol", "shapes"), "unknown protocol 'shapes'; did you mean shapes@1"),
+        (("--metrics", "fvd", "--protocol", "shapes"), "unknown protocol 'shapes'; did you mean shapes@"),
         (("--metrics", "fvd", "--captions", "none.csv"), "captions file none.csv does not exist"),
         (("--metrics", "fvd", "--captions", "empty.csv"), "must begin with the line 'file,caption'"),
         (("--metrics", "fvd", "--captions", "latin-1.csv"), "captions file latin-1.csv is no text in UTF-8"),

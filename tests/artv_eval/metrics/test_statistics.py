@@ -10,7 +10,15 @@ from artv_eval.metrics.extrapolation import FvdInfinityEvaluator, extrapolate
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.half_samples import half_samples
-from artv_eval.metrics.statistics import bootstrap_interval, clips_needed, holm, paired_test, sign_flip_p
+from artv_eval.metrics.statistics import (
+    bootstrap_interval,
+    clips_needed,
+    holm,
+    johnson_p,
+    mean_difference_p,
+    paired_test,
+    sign_flip_p,
+)
 
 
 class Column(MeanEvaluator):
@@ -129,10 +137,34 @@ def test_holm_is_the_textbook_procedure():
 
 def test_power_agrees_with_the_t_test_it_approximates():
     needed = clips_needed(0.5, standard_error=1 / np.sqrt(100), n=100)
-    assert needed == 32  # (1.96 + 0.84)² / 0.5²
+    assert needed == 34  # a paired t-test at effect size 0.5, as G*Power and tables of Cohen's have it
     rng = np.random.default_rng(0)
     found = [stats.ttest_1samp(rng.normal(0.5, 1, needed), 0).pvalue < 0.05 for _ in range(400)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.07)
+
+
+def test_few_clips_are_never_said_to_be_enough():
+    """An effect of 3 standard deviations: a t-test has power above 0.8 from 4 pairs on; p < 0.05 needs 6."""
+    assert clips_needed(9.5, standard_error=1.2, n=6) == 6
+
+
+@pytest.mark.parametrize("n", [8, 13, 20, 64])
+def test_equal_cells_with_skewed_differences_are_rejected_in_five_percent(n):
+    """Exponential differences; sign flips alone reject 10 % of them at n = 8. One standard error is 0.6 points."""
+    rng = np.random.default_rng(n)
+    repeats = [rng.exponential(size=n) - 1 for _ in range(1500)]
+    rejected = np.mean([mean_difference_p(x, flips=500) < 0.05 for x in repeats])
+    assert rejected == pytest.approx(0.05, abs=0.02 + 0.006)
+
+
+def test_johnsons_t_is_students_where_nothing_is_skewed():
+    few = np.array([-1.0, 3.0, 1.0, 2.5, -0.5, 0.2, 1.8])  # symmetric about 1
+    assert johnson_p(few) == pytest.approx(stats.ttest_1samp(few, 0).pvalue, rel=1e-9)
+    assert johnson_p(np.zeros(5)) == 1 and johnson_p(np.ones(5)) == 0
+
+
+def test_five_pairs_cannot_reach_five_percent_and_six_can():
+    assert mean_difference_p(np.arange(10.0, 15.0)) > 0.05 > mean_difference_p(np.arange(10.0, 16.0))
 
 
 @pytest.mark.parametrize(("shift", "truth"), [(0.0, 0.0), (0.3, 16 * 0.09)])

@@ -308,8 +308,8 @@ def test_report_says_how_many_clips_a_difference_takes(toy, cli):
     )
     spread = (little - much).std(ddof=1)
     outcome = cli("report", run_folder(), "--power", f"brightness={spread / 4}")
-    # (1.96 + 0.84)² · 4² = 125.6
-    assert "between noise=little and noise=much takes 126 clips a cell" in " ".join(outcome.out.split())
+    # (t of 127 degrees: 1.979 + 0.844)² · 4² = 127.5
+    assert "between noise=little and noise=much takes 128 clips a cell" in " ".join(outcome.out.split())
     for asked, message in (("brightness", "must be METRIC=SIZE"), ("bright=1", "did you mean brightness")):
         wrong = cli("report", run_folder(), "--power", asked)
         assert wrong.code == 2 and message in wrong.err

@@ -40,6 +40,7 @@ def register_metrics():
         Component("brightness", f"{__name__}:Brightness", "mean over pixels, as the caption says"),
         Component("distance", f"{__name__}:Distance", "squared distance of mean rows to the reference's"),
         Component("raises", f"{__name__}:Faulty", "raises"),
+        Component("rubbish", f"{__name__}:Rubbish", "gives what is no value"),
         Component("needs-mask", f"{__name__}:NeedsMask", "only for methods with a mask"),
     ]
 
@@ -249,6 +250,30 @@ class Faulty(Brightness):
 
     def describe(self, clips):
         raise ZeroDivisionError("division\nby zero")
+
+
+class Rubbish(Brightness):
+    """Gives ``what`` in the place of a value, of rows or of values of clips, or cannot be made."""
+
+    name = "rubbish"
+
+    def __init__(self, *, what: str = "nan"):
+        if what == "package":
+            import a_package_that_nobody_has  # noqa: F401
+        self.what, self.digest = what, f"toy-rubbish-{what}"
+        if what not in ("a clip's", "too few"):
+            self.per_clip = lambda rows: None
+
+    def describe(self, clips):
+        rows = super().describe(clips)
+        return {"nan rows": rows * np.nan, "text rows": rows.astype(str), "flat rows": rows[:, 0]}.get(self.what, rows)
+
+    def per_clip(self, rows):
+        return rows[1:, 0] if self.what == "too few" else [*rows[1:, 0], "dark"]
+
+    def evaluate(self, rows, reference=None):
+        given = {"nan": np.nan, "inf": np.inf, "text": "bright", "none": None, "array": rows, "complex": 1j}
+        return given.get(self.what, rows.mean())
 
 
 class NeedsMask(Brightness):

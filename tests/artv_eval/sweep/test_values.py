@@ -1,0 +1,88 @@
+"""A value is finite or has a reason, whatever a metric does; a reason that is a failure is an exit code."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artv_eval.metrics.kvd import KvdEvaluator
+from artv_eval.results.rows import Results, Row
+from artv_eval.sweep.over_seeds import Replicates
+from artv_eval.sweep.plan import Cell, ProtocolRef
+from artv_eval.sweep.score_cells import Scored
+from artv_eval.sweep.summaries import row_of
+
+ROW = {
+    "ablation": None, "cell": "c", "method": "m", "metric": "x", "ci_low": 0.0, "ci_high": 1.0, "n": 3, "protocol": "p"
+}  # fmt: skip
+
+
+class Features:
+    """Stands for an extractor; statistics need its names only."""
+
+    name, digest, dim = "features", "0", 4
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("nan", "failed: the value is nan; it must be a finite number"),
+        ("inf", "failed: the value is inf"),
+        ("nan rows", "failed: the value is nan"),
+        ("text", "failed: ValueError: could not convert string to float"),
+        ("none", "failed: TypeError"),
+        ("array", "failed: TypeError"),
+        ("complex", "failed: TypeError"),
+        ("text rows", "failed: ValueError: describe() gave rows of <U"),
+        ("flat rows", "failed: ValueError: describe() of 6 clips gave (6,); it must be (n, d)"),
+        ("a clip's", "failed: ValueError: could not convert string to float"),
+        ("too few", "failed: ValueError: per_clip() of 6 clips gave (5,); it must be (6,)"),
+        ("package", "ModuleNotFoundError: No module named 'a_package_that_nobody_has'"),
+    ],
+)
+def test_a_metric_that_gives_rubbish_is_an_error_and_an_exit_code(toy, what, words):
+    outcome = toy(
+        "--ablation", "noise", "--metrics", "rubbish,brightness", "--format", "json", "--set", f"rubbish.what={what}"
+    )
+    rows = json.loads(outcome.out)["rows"]
+    found = [row for row in rows if row["metric"] == "rubbish"]
+    assert outcome.code == 1 and "Traceback" not in outcome.err and len(found) == 5
+    assert all(row["value"] is None and words in row["status"] for row in found), found[0]
+    assert all(row["status"] == "ok" and np.isfinite(row["value"]) for row in rows if row["metric"] == "brightness")
+    assert not [pair for pair in json.loads(outcome.out)["comparisons"] if pair["metric"] == "rubbish"]
+
+
+def test_a_sweep_without_any_value_is_no_success(toy):
+    outcome = toy("--ablation", "noise", "--metrics", "needs-mask")
+    assert outcome.code == 1 and "no metric has a value: " in outcome.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("-inf"), "3", np.zeros(2)])
+def test_no_row_is_ok_without_a_finite_value(value):
+    row = Row(**ROW, value=value)
+    assert row.value is None and row.ci_low is None and row.status.startswith("failed: the value is ")
+    assert Row(**ROW, value=0.0).status == "ok" and Row(**ROW, value=np.float64(2)).status == "ok"
+    assert Row(**ROW, value=None, status="absent: why").status == "absent: why"
+
+
+def test_one_row_of_nan_fails_kvd_also_in_results_of_before():
+    rows = np.random.default_rng(0).normal(size=(6, 4))
+    rows[2, 1] = np.nan
+    cell = Cell(ablation="a", name="c", label="m", protocol=ProtocolRef(name="p", hash="0"))
+    scored = Scored(cell=cell, evaluator=KvdEvaluator(Features()), rows=rows, reference=rows[:2], positions=range(6))
+    row = row_of(Replicates(items=[scored]), "p", "0")
+    assert row.status == "failed: the value is nan; it must be a finite number" and row.n == 6
+    old = {"run": None, "rows": [{**ROW, "value": None, "status": "ok"}], "comparisons": []}
+    assert Results.from_dict(old).rows[0].status.startswith("failed: the value is None")
+
+
+def test_files_are_held_to_the_same(cli, sides, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    toy = Path(__file__).parents[1] / "toy"
+    arguments = ("--plugins-dir", toy, "--fake", sides[1], "--frames", 4, "--workers", 0, "--format", "json")
+    for what in ("nan", "text rows", "package"):
+        outcome = cli("score", *arguments, "--metrics", "rubbish,brightness", "--set", f"rubbish.what={what}")
+        rows = {row["metric"]: row for row in json.loads(outcome.out)["rows"]}
+        assert outcome.code == 1 and rows["rubbish"]["status"].startswith("failed: ") and "Traceback" not in outcome.err
+        assert rows["brightness"]["status"] == "ok"
