@@ -4,7 +4,7 @@ import os
 
 import typer
 
-from artv.cli.application import lenient_output, run
+from artv.cli.application import Version, lenient_output, run
 from artv.cli.data import data
 from artv.cli.sample import sample
 from artv.cli.train import train
@@ -20,6 +20,13 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich is slow to import
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _options(version: Version = False) -> None:
+    pass
+
+
 app.add_typer(data, name="data")
 app.command()(train)
 app.command()(sample)

@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -18,6 +18,18 @@ def lenient_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not in a test, a notebook …
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
+
+
+def version(asked: bool) -> None:
+    """The option ``--version``: prints it and ends."""
+    if asked:
+        from artv import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")]
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str, **extra: Any) -> NoReturn:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import typer
 
-from artv.cli.application import lenient_output, run
+from artv.cli.application import Version, lenient_output, run
 from artv.ending import one_line
-from artv_eval.cli import doctor, efficiency, plugins, protocols, report, score, sensitivity, sweep
+from artv_eval.cli import doctor, efficiency, plugins, protocols, report, score, sensitivity, serve, sweep
 from artv_eval.cli.completion import take_options
 from artv_eval.errors import UserError
 from artv_eval.plugins.manager import PluginManager, PluginOptions
@@ -27,10 +27,18 @@ app = typer.Typer(
     "plugin; --strict-plugins exits with 2 if anything is wrong with any plugin; --lenient-plugins uses those that "
     "print or are slow when imported, or share their name, which otherwise stop whatever needs them.",
 )
+
+
+@app.callback()
+def _options(version: Version = False) -> None:
+    pass
+
+
 app.command()(sweep.sweep)
 app.command()(score.score)
 app.command()(sensitivity.sensitivity)
 app.command()(report.report)
+app.command()(serve.serve)
 app.command()(efficiency.efficiency)
 app.command()(doctor.doctor)
 app.add_typer(protocols.app, name="protocols")

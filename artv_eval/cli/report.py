@@ -16,6 +16,10 @@ def report(
     context: typer.Context,
     run: Annotated[list[str], typer.Argument(help="Run folders; several are put in one table if protocols allow.")],
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write the page, with clips, to this file.")] = None,
+    plots: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write every picture of the page into this folder, for a paper.")
+    ] = None,
+    plot_format: Annotated[str, typer.Option(help="Of --plots: comma-separated, of svg, png, pdf.")] = "svg,png,pdf",
     power: Annotated[
         list[str],
         typer.Option(metavar="METRIC=SIZE", help="Say how many clips a cell finding a difference of this size takes."),
@@ -41,6 +45,11 @@ def report(
         text = render(results)
         if html is not None:
             _write(html, page(results, loaded[0][1] if len(loaded) == 1 else None))
+        if plots is not None:
+            from artv_eval.report.figures import write_figures
+
+            for path in write_figures(results, Path(plots), plot_format.split(",")):
+                say(f"wrote {path}")
     typer.echo(text, nl=False)
 
 

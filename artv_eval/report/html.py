@@ -22,7 +22,7 @@ from artv_eval.report import tables
 from artv_eval.report.findings import findings_of
 from artv_eval.report.latex import latex
 from artv_eval.report.pareto import trades
-from artv_eval.report.plots import curves_svg, forest_svg, trade_svg
+from artv_eval.report.plots import Drawing, curves_over_frames, forest, quality_against_cost, svg
 from artv_eval.report.previews import Keep, previews, within
 from artv_eval.report.wide import wide
 from artv_eval.results.documents import Gallery, GalleryItem, Manifest, read_json
@@ -91,7 +91,7 @@ def _groups(results: Results) -> list[dict[str, Any]]:
         groups.append(
             {
                 "id": f"values-{i}", "name": name, "wide": table, "heads": heads, "protocols": tables.protocols(rows),
-                "forest": Markup(forest_svg(rows, pairs)) if pairs else None,
+                "forest": _drawn(forest(rows, pairs)) if pairs else None,
                 "pairs": [(pair, tables.cells_of_pair(pair)) for pair in pairs],
             }
         )  # fmt: skip
@@ -99,14 +99,18 @@ def _groups(results: Results) -> list[dict[str, Any]]:
 
 
 def _trades(results: Results) -> list[Markup]:
-    return [Markup(trade_svg(trade)) for trade in trades(results)]  # matplotlib escapes the labels itself
+    return [_drawn(quality_against_cost(trade)) for trade in trades(results)]
 
 
 def _plots(results: Results) -> list[Markup]:
     def key(curve: Any) -> tuple[str, str]:
         return (curve.ablation or "", curve.metric)
 
-    return [Markup(curves_svg(list(group))) for _, group in groupby(sorted(results.curves, key=key), key=key)]
+    return [_drawn(curves_over_frames(list(group))) for _, group in groupby(sorted(results.curves, key=key), key=key)]
+
+
+def _drawn(drawing: Drawing) -> Markup:
+    return Markup(svg(drawing))  # matplotlib escapes the labels itself
 
 
 def _sections(groups: Sequence[Mapping[str, Any]], others: Mapping[tuple[str, str], Any]) -> list[tuple[str, str]]:

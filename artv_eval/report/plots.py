@@ -1,11 +1,12 @@
-"""Pictures as SVG that stands in the page itself: differences, curves over the frame index, quality against seconds.
+"""Pictures of results: differences, curves over the frame index, quality against seconds.
 
-Ink is ``currentColor`` and the ground is clear, so that they suit a dark page; colours are Okabe and Ito's (2008).
+For the page they are SVG whose ink is ``currentColor`` on a clear ground, so that they suit a dark page too; as files
+they have black ink. Colours are Okabe and Ito's (2008), which the colour-blind tell apart.
 """
 
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from artv_eval.report.findings import better, told_apart
@@ -17,14 +18,56 @@ STYLES = ("-", "--", ":")
 INK = "#010203"  # stands for the page's ink until the picture is done
 
 
-def forest_svg(rows: Sequence[Row], pairs: Sequence[Comparison]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A picture to be made: its size in inches, its panels, and what paints on them, an array of axes."""
+
+    paint: Callable[[Any], None]
+    width: float = 5.2
+    height: float = 3.0
+    down: int = 1
+    across: int = 1
+
+
+def svg(drawing: Drawing) -> str:
+    """The picture as it stands in a page."""
+    text = picture(drawing, "svg").decode()
+    return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def picture(drawing: Drawing, kind: str) -> bytes:
+    """The picture as a file: ``svg``, ``png`` or ``pdf``."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # text as text, and no random ids or dates: the same results give the same picture
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "artv", "font.size": 9, "pdf.fonttype": 42}
+    settings |= {"text.usetex": False, "text.parse_math": False}  # a name is never mathematics
+    settings |= {f"{part}.color": INK for part in ("text", "xtick", "ytick")}
+    with matplotlib.rc_context({**settings, "axes.labelcolor": INK, "axes.edgecolor": INK}):
+        figure = Figure(figsize=(drawing.width, drawing.height), layout="constrained")
+        FigureCanvasAgg(figure)  # whatever backend the user's environment names
+        grid = figure.subplots(drawing.down, drawing.across, squeeze=False)
+        for axes in grid.flat:
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.set_facecolor("none")
+        drawing.paint(grid)
+        buffer = io.BytesIO()
+        date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+        figure.savefig(buffer, format=kind, metadata=date, transparent=True, dpi=200)
+    return buffer.getvalue()
+
+
+def forest(rows: Sequence[Row], pairs: Sequence[Comparison]) -> Drawing:
     """Differences with their intervals, a panel a metric and a line a pair; filled: told apart."""
     metrics = list(dict.fromkeys(pair.metric for pair in pairs))
     names = list(dict.fromkeys((pair.a, pair.b) for pair in pairs))
     across = min(len(metrics), 3)
     down = -(-len(metrics) // across)
     label = 0.07 * max(len(_short(f"{a} − {b}")) for a, b in names)  # inches
-    with _picture(2.5 * across + label, (0.6 + 0.26 * len(names)) * down + 0.3, down, across) as (grid, svg):
+
+    def paint(grid: Any) -> None:
         for axes in grid.flat[len(metrics) :]:
             axes.set_axis_off()
         for k, (axes, metric) in enumerate(zip(grid.flat, metrics, strict=False)):
@@ -41,12 +84,15 @@ def forest_svg(rows: Sequence[Row], pairs: Sequence[Comparison]) -> str:
             axes.tick_params(axis="y", length=0)
             axes.set_title(_text(metric), fontsize=9, loc="left")
             axes.spines["left"].set_visible(False)
-    return svg()
+
+    height = (0.6 + 0.26 * len(names)) * down + 0.3
+    return Drawing(paint=paint, width=2.5 * across + label, height=height, down=down, across=across)
 
 
-def curves_svg(curves: Sequence[Curve]) -> str:
+def curves_over_frames(curves: Sequence[Curve]) -> Drawing:
     """A line a cell. The curves are of one metric and one ablation."""
-    with _picture() as (grid, svg):
+
+    def paint(grid: Any) -> None:
         axes = grid[0, 0]
         for k, curve in enumerate(curves):
             line = {"color": COLOURS[k % len(COLOURS)], "linestyle": STYLES[k // len(COLOURS) % len(STYLES)]}
@@ -54,12 +100,14 @@ def curves_svg(curves: Sequence[Curve]) -> str:
         axes.set_xlabel("frame")
         axes.set_ylabel(_text(curves[0].metric))
         axes.legend(frameon=False, fontsize=8)
-    return svg()
+
+    return Drawing(paint=paint)
 
 
-def trade_svg(trade: Trade) -> str:
+def quality_against_cost(trade: Trade) -> Drawing:
     """A point a cell with its interval, the Pareto front as a line."""
-    with _picture() as (grid, svg):
+
+    def paint(grid: Any) -> None:
         axes, at = grid[0, 0], {}
         for cost, quality in zip(trade.cost, trade.quality, strict=True):
             x, y = cost.value or 0.0, quality.value or 0.0
@@ -73,7 +121,8 @@ def trade_svg(trade: Trade) -> str:
         _label(axes, at)
         axes.set_xlabel("seconds a clip")
         axes.set_ylabel(_text(trade.metric))
-    return svg()
+
+    return Drawing(paint=paint)
 
 
 def _label(axes: Any, at: dict[str, tuple[float, float]]) -> None:
@@ -98,26 +147,3 @@ def _short(text: str, most: int = 40) -> str:
     """A name that leaves room for the picture."""
     text = _text(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-@contextmanager
-def _picture(width: float = 5.2, height: float = 3.0, down: int = 1, across: int = 1) -> Iterator[tuple[Any, Any]]:
-    """Axes to draw on, an array, and a function that gives the SVG when they are done."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    # text as text, and no random ids or dates: the same results give the same page
-    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "artv", "font.size": 9}
-    settings |= {"text.usetex": False, "text.parse_math": False}  # a name is never mathematics
-    settings |= {f"{part}.color": INK for part in ("text", "xtick", "ytick")}
-    with matplotlib.rc_context({**settings, "axes.labelcolor": INK, "axes.edgecolor": INK}):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        grid = figure.subplots(down, across, squeeze=False)
-        for axes in grid.flat:
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.set_facecolor("none")
-        buffer = io.StringIO()
-        yield grid, lambda: buffer.getvalue()[buffer.getvalue().index("<svg") :].replace(INK, "currentColor")
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from artv_eval.report.pareto import trades
-from artv_eval.report.plots import trade_svg
+from artv_eval.report.plots import quality_against_cost, svg
 from artv_eval.report.tables import fronts
 from artv_eval.results.rows import Results, Row
 
@@ -62,11 +62,11 @@ def test_cells_without_a_value_or_without_seconds_are_left_out():
 
 def test_the_picture_has_a_point_a_cell_and_escapes_names(run):
     trade = next(trade for trade in trades(run) if trade.metric == "fvd")
-    svg = trade_svg(trade)
-    assert all(f">{name}<" in svg for name in ("exact", "half", "worse", "cheap")) and ">real<" not in svg
-    assert "seconds a clip" in svg and svg == trade_svg(trade)
+    drawn = svg(quality_against_cost(trade))
+    assert all(f">{name}<" in drawn for name in ("exact", "half", "worse", "cheap")) and ">real<" not in drawn
+    assert "seconds a clip" in drawn and drawn == svg(quality_against_cost(trade))
     nasty = results(row("<b>", "seconds", 1.0), row("c", "seconds", 2.0), row("<b>", "fvd", 1.0), row("c", "fvd", 0.5))
-    assert not re.search(r"<b>", trade_svg(trades(nasty)[0]))
+    assert not re.search(r"<b>", svg(quality_against_cost(trades(nasty)[0])))
 
 
 def test_a_sweep_measures_seconds(toy):

@@ -1,0 +1,49 @@
+"""The pictures of a run as files, for a paper: black ink, clear ground, text as text in SVG and PDF."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from artv.errors import UserError, closest
+from artv.files import writing
+from artv_eval.report.pareto import trades
+from artv_eval.report.plots import Drawing, curves_over_frames, forest, picture, quality_against_cost
+from artv_eval.report.tables import grouped
+from artv_eval.results.rows import Results
+
+FORMATS = ("svg", "png", "pdf")
+
+
+def figures(results: Results) -> Iterator[tuple[str, Drawing]]:
+    """Name and drawing of every picture that the page has."""
+    for name, rows, pairs in grouped(results):
+        if pairs:
+            yield f"{name}-differences", forest(rows, pairs)
+    for trade in trades(results):
+        yield f"{trade.ablation}-{trade.metric}-cost", quality_against_cost(trade)
+    ordered = sorted(results.curves, key=lambda curve: (curve.ablation or "", curve.metric))
+    for (ablation, metric), curves in groupby(ordered, key=lambda curve: (curve.ablation or "", curve.metric)):
+        yield f"{ablation or 'scores'}-{metric}-frames", curves_over_frames(list(curves))
+
+
+def write_figures(results: Results, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Writes them all and returns their paths.
+
+    Raises:
+        UserError: a format that is none of ours, or nothing to draw.
+    """
+    formats = [name.strip().lower() for name in formats if name.strip()]
+    for name in formats:
+        if name not in FORMATS:
+            raise UserError(f"--plot-format has {name!r}; {closest(name, FORMATS)}")
+    written = []
+    for name, drawing in figures(results):
+        stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:120]
+        for suffix in formats:
+            with writing(folder / f"{stem}.{suffix}") as part:
+                part.write_bytes(picture(drawing, suffix))
+            written.append(folder / f"{stem}.{suffix}")
+    if not written:
+        raise UserError("--plots: these results have nothing to draw: no comparison, no curve and no cost")
+    return written
