@@ -88,7 +88,7 @@ def curve_of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> 
 
 
 def curve_values(curve: np.ndarray) -> tuple[float | None, ...]:
-    """Of a curve for results; None, which JSON can say, where no clip has a value (NaN)."""
+    """The points of a curve for results; None, which JSON can say, where no clip has a value (NaN)."""
     return tuple(None if np.isnan(value) else float(value) for value in curve)
 
 

@@ -49,7 +49,7 @@ class Found:
 
 
 def locate(mask_tHW: Tensor) -> Found:
-    """Of the pixels that are an object's."""
+    """Measures of the pixels that are an object's."""
     mask = mask_tHW.float()
     area = mask.sum((1, 2))
     line = [torch.arange(n) + 0.5 for n in mask.shape[1:]]

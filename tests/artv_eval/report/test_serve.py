@@ -51,8 +51,15 @@ def test_only_reports_and_previews_are_given_out(asked, run):
     picture = next((run / "one" / "previews").iterdir())
     assert asked(f"/one/previews/{picture.name}") == (200, picture.read_bytes())
     (run / "secret.txt").write_text("secret", encoding="utf-8")
-    for path in ("/one/manifest.json", "/one/previews/../manifest.json", "/../secret.txt",
-                 "/one/previews/%2e%2e%2fmanifest.json", "/growing/report.html", "/nobody/report.html", "/one/previews/", "//etc/passwd"):  # fmt: skip
+    hidden = ("/one/manifest.json", "/one/previews/../manifest.json", "/one/previews/%2e%2e%2fmanifest.json")
+    for path in (
+        *hidden,
+        "/../secret.txt",
+        "/growing/report.html",
+        "/nobody/report.html",
+        "/one/previews/",
+        "//etc/passwd",
+    ):
         assert asked(path)[0] == 404, path
 
 
