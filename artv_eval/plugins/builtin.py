@@ -165,6 +165,8 @@ def register_protocols() -> list[Component]:
     return [
         Component("shapes@1", f"{where}:shapes_1", "the synthetic world, first frame given"),
         Component("shapes@2", f"{where}:shapes_2", "the synthetic world for long clips: pans, occlusion, returns"),
+        Component("long@rolling-forcing", f"{where}:long_rolling_forcing", "30 s at 16 fps, prompts from your file"),
+        Component("long@lv-bench", f"{where}:long_lv_bench", "a minute in ten chunks, prompts from your file"),
         Component("ucf101@videopoet", f"{where}:ucf101_videopoet", "10,000 clips, class sentences, 256"),
         Component("ucf101@lavie", f"{where}:ucf101_lavie", "10,100 clips, class names, crop 270 to 224"),
         Component("ucf101@stylegan-v", f"{where}:ucf101_stylegan_v", "2,048 clips, covariance over n"),

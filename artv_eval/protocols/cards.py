@@ -24,6 +24,7 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 from artv_eval.files.decoding import Window
 from artv_eval.protocols.msrvtt import read_msrvtt
+from artv_eval.protocols.prompt_source import PromptSource
 from artv_eval.protocols.shapes import NUMBERS, ShapesSource
 from artv_eval.protocols.sources import Source
 from artv_eval.protocols.ucf101 import read_ucf101
@@ -31,6 +32,7 @@ from artv_eval.protocols.videos import VideoSource
 
 CARDS = Path(__file__).parents[1] / "cards"
 NOT_HASHED = ("title", "source", "notes", "published", "metrics")  # they change no number
+SINCE = (("prompts", "seeds"),)  # fields that are younger than published hashes
 
 Which = Literal["first", "centre", "random"]
 
@@ -43,13 +45,15 @@ class Prompts(_Part):
     """Where the texts come from.
 
     ``text``: ``caption`` (the clip's own), ``class-name``, ``class-sentence`` (from a file of "class,sentence" lines
-    given as ``sentences``), ``random-caption`` (one a video, drawn with seed 0), ``all-captions``.
+    given as ``sentences``), ``random-caption`` (one a video, drawn with seed 0), ``all-captions``. Of the data set
+    ``file``, a file of the user's, ``caption`` is what it says. ``seeds``: clips of each prompt (``file`` only).
     """
 
-    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt"]
+    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "file"]
     split: Literal["train", "test", "all"]
     text: Literal["caption", "class-name", "class-sentence", "random-caption", "all-captions"]
     number: int = Field(ge=1)
+    seeds: int = Field(default=1, ge=1)
 
 
 class Frames(_Part):
@@ -65,10 +69,12 @@ class Frames(_Part):
 class Reference(_Part):
     """The real clips. ``number`` null: all of the split; ``which``: the part of a longer video that is taken.
 
+    ``dataset`` ``none``: there are none, and metrics that compare with them are absent.
+
     ``first``: index of the first clip (shapes). ``digest``: of the list of files, if the card pins it.
     """
 
-    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt"]
+    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "none"]
     split: Literal["train", "test", "all"]
     number: int | None = Field(default=None, ge=2)
     which: Which = "first"
@@ -128,6 +134,9 @@ class Card(_Part):
     def hash(self) -> str:
         """12 hex digits of the fields that numbers depend on."""
         values = self.model_dump(mode="json", exclude=set(NOT_HASHED))
+        for part, name in SINCE:  # cards that do not use it keep the hash that they had before it was there
+            if values[part][name] == type(getattr(self, part)).model_fields[name].default:
+                del values[part][name]
         return digest_of([json.dumps(values, sort_keys=True)])[:12]
 
 
@@ -138,13 +147,22 @@ class Protocol(ProtocolExtras):
         card: the fields.
         root: folder of the data set, where it is not made by us.
         sentences: file of "class,sentence" lines, where the card's prompts are class sentences.
+        prompts: file of prompts, where the card takes the user's.
         frames: length of all clips; None: the card's.
     """
 
-    def __init__(self, card: Card, *, root: str | None = None, sentences: str | None = None, frames: int | None = None):
-        self.card, self.root, self.sentences = card, root, sentences
-        self._prompts = _source(card, card.prompts.dataset, root, sentences)
-        self._reference = _source(card, card.reference.dataset, root, sentences)
+    def __init__(
+        self,
+        card: Card,
+        *,
+        root: str | None = None,
+        sentences: str | None = None,
+        prompts: str | None = None,
+        frames: int | None = None,
+    ):
+        self.card, self.files = card, {"root": root, "sentences": sentences, "prompts": prompts}
+        self._prompts = _source(card, card.prompts.dataset, **self.files)
+        self._reference = _source(card, card.reference.dataset, **self.files)
         self.frames = frames or card.frames.number
         self.name, self.metrics = card.name, card.metrics
         self.bad_files, self.published = card.bad_files, card.published
@@ -152,12 +170,12 @@ class Protocol(ProtocolExtras):
 
     def with_frames(self, frames: int) -> "Protocol":
         """The same with clips of another length."""
-        return Protocol(self.card, root=self.root, sentences=self.sentences, frames=frames)
+        return Protocol(self.card, **self.files, frames=frames)
 
     @cached_property
     def hash(self) -> str:
-        """12 hex digits: of the card, and of the list of reference files where the data are the user's."""
-        found = self.reference_digest
+        """12 hex digits: of the card, and of the reference files or the prompts where these are the user's."""
+        found = self._prompts.digest() if self.card.prompts.dataset == "file" else self.reference_digest
         if self.card.reference.digest not in (None, found):
             raise UserError(
                 f"protocol {self.name} pins reference files {self.card.reference.digest} and these are {found}: "
@@ -196,9 +214,11 @@ def _extractor_settings(card: Card) -> dict[str, dict[str, Any]]:
     return {"clips": clips, "pictures": {"feature": {"name": card.clip.extractor, **card.clip.settings}}}
 
 
-def _source(card: Card, dataset: str, root: str | None, sentences: str | None) -> Source:
+def _source(card: Card, dataset: str, *, root: str | None, sentences: str | None, prompts: str | None) -> Source:
     if dataset in NUMBERS:
         return ShapesSource(card, dataset)
+    if dataset in ("file", "none"):
+        return PromptSource(card, prompts)
     read = {"ucf101": read_ucf101, "msrvtt": read_msrvtt}[dataset]
     return VideoSource(card, dataset, None if root is None else Path(root), sentences, read)
 
@@ -240,17 +260,29 @@ def _explain(error: ValidationError) -> str:
     return f"field {field!r} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
-def load(name: str, *, root: str | None = None, sentences: str | None = None) -> Protocol:
+def load(name: str, *, root: str | None = None, sentences: str | None = None, prompts: str | None = None) -> Protocol:
     """A protocol by the name of a card in the package, or by the path of a YAML file."""
     known = cards()
     if name not in known and not name.endswith((".yaml", ".yml")):
         raise UserError(f"protocol is {name!r}; {closest(name, known)}, or the path of a .yaml file")
-    return Protocol(read_card(known.get(name, Path(name))), root=root, sentences=sentences)
+    return Protocol(read_card(known.get(name, Path(name))), root=root, sentences=sentences, prompts=prompts)
 
 
-def from_yaml(path: str, *, root: str | None = None, sentences: str | None = None) -> Protocol:
+def from_yaml(
+    path: str, *, root: str | None = None, sentences: str | None = None, prompts: str | None = None
+) -> Protocol:
     """Factory for a user's own card: ``--protocol yaml:my-card.yaml``."""
-    return Protocol(read_card(path), root=root, sentences=sentences)
+    return Protocol(read_card(path), root=root, sentences=sentences, prompts=prompts)
+
+
+def long_rolling_forcing(prompts: str | None = None) -> Protocol:
+    """Factory of ``long@rolling-forcing``. ``prompts``: the user's file."""
+    return load("long@rolling-forcing", prompts=prompts)
+
+
+def long_lv_bench(prompts: str | None = None) -> Protocol:
+    """Factory of ``long@lv-bench``. ``prompts``: the user's file."""
+    return load("long@lv-bench", prompts=prompts)
 
 
 def shapes_1() -> Protocol:

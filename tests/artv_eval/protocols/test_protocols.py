@@ -23,6 +23,8 @@ NAMES = (
     "msrvtt@videopoet",
     "shapes@1",
     "shapes@2",
+    "long@rolling-forcing",
+    "long@lv-bench",
 )
 
 

@@ -1,0 +1,125 @@
+"""Prompts of the user's own: plain text (a line a prompt), CSV or TSV (a column ``prompt``), JSON or JSONL.
+
+    read_prompts("prompts.txt")                  # [Prompt(text="a red circle moves left"), …]
+
+Tables and objects may say more of a prompt: ``image`` (the first frame, a path from the file's folder on) and ``id``.
+Other columns are left alone. Blank lines of a text file are skipped; a blank prompt in a table is a mistake.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError
+
+SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
+LIMIT = 64 << 20  # bytes: a list of prompts is no data set
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A text, what the file calls it, and the picture that it begins with, if any."""
+
+    text: str
+    id: str = ""
+    image: Path | None = None
+
+
+def read_prompts(path: str | Path) -> list[Prompt]:
+    """All prompts of a file, in its order.
+
+    Raises:
+        UserError: there is none, it is no text in UTF-8, too large, has no prompt, or a line that is none (with its
+            number).
+    """
+    path = Path(path)
+    read = {".csv": _csv, ".tsv": _tsv, ".json": _json, ".jsonl": _jsonl}.get(path.suffix.lower(), _lines)
+    found = [_prompt(path, number, item) for number, item in read(path, _text(path))]
+    if not found:
+        raise UserError(f"prompts file {path} holds no prompt; give it a line for each")
+    return found
+
+
+def _text(path: Path) -> str:
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"prompts file {path} ends in {path.suffix!r}; give one of {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise UserError(f"prompts file {path} does not exist" if not path.exists() else f"{path} is no file")
+    try:
+        if path.stat().st_size > LIMIT:
+            raise UserError(f"prompts file {path} has {path.stat().st_size >> 20} MB, more than {LIMIT >> 20}")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"prompts file {path} is no text in UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"prompts file {path} cannot be read: {error.strerror}") from None
+
+
+Items = Iterator[tuple[int, Any]]
+
+
+def _lines(path: Path, text: str) -> Items:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield number, {"prompt": line}
+
+
+def _table(path: Path, text: str, delimiter: str) -> Items:
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        if "prompt" not in (reader.fieldnames or ()):
+            raise UserError(f"prompts file {path} has the columns {', '.join(reader.fieldnames or ())}: no 'prompt'")
+        for row in reader:
+            if None in row or None in row.values():
+                raise UserError(
+                    f"prompts file {path}, line {reader.line_num}: {'more' if None in row else 'fewer'} cells than "
+                    "columns; put a prompt with a comma in quotes"
+                )
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise UserError(f"prompts file {path}, line {reader.line_num}: {error}") from None
+
+
+def _csv(path: Path, text: str) -> Items:
+    return _table(path, text, ",")
+
+
+def _tsv(path: Path, text: str) -> Items:
+    return _table(path, text, "\t")
+
+
+def _jsonl(path: Path, text: str) -> Items:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError as error:
+                raise UserError(f"prompts file {path}, line {number} is no JSON: {error}") from None
+
+
+def _json(path: Path, text: str) -> Items:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"prompts file {path} is no JSON: {error}; for an object a line call it .jsonl") from None
+    if not isinstance(values, list):
+        raise UserError(f"prompts file {path} holds a {type(values).__name__}; it must be a list of prompts")
+    yield from enumerate(values, 1)
+
+
+def _prompt(path: Path, number: int, item: Any) -> Prompt:
+    values: Mapping[str, Any] = {"prompt": item} if isinstance(item, str) else item
+    if not isinstance(values, Mapping) or not isinstance(values.get("prompt"), str):
+        raise UserError(f"prompts file {path}, line {number}: give a text, or an object with a text as 'prompt'")
+    text = " ".join(values["prompt"].split())
+    if not text:
+        raise UserError(f"prompts file {path}, line {number}: the prompt is blank")
+    image = values.get("image") or None
+    if image is not None and not (path.parent / str(image)).is_file():
+        raise UserError(f"prompts file {path}, line {number}: image {image} does not exist beside the file")
+    name = values.get("id")
+    return Prompt(text=text, id="" if name is None else str(name), image=image and path.parent / str(image))

@@ -1,0 +1,112 @@
+"""The user's own prompts: each kind of file gives the same prompts, and each mistake is named with its line."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from artv.errors import UserError
+from artv_eval.protocols.cards import cards, load, read_card
+from artv_eval.protocols.prompt_files import read_prompts
+
+TEXTS = ["a red circle, and a blue one", "ein Kreis — größer", "third"]
+
+
+def write(path, kind):
+    file = path / f"prompts.{kind}"
+    with file.open("w", newline="", encoding="utf-8") as out:
+        if kind == "txt":
+            out.write("\n\n".join(TEXTS) + "\n")
+        elif kind in ("csv", "tsv"):
+            writer = csv.writer(out, delimiter="," if kind == "csv" else "\t")
+            writer.writerows([["id", "prompt"], *([str(i), text] for i, text in enumerate(TEXTS))])
+        elif kind == "json":
+            json.dump([TEXTS[0], {"prompt": TEXTS[1]}, {"prompt": TEXTS[2], "id": 7}], out)
+        else:
+            out.writelines(json.dumps({"prompt": text, "extra": 1}) + "\n" for text in TEXTS)
+    return file
+
+
+@pytest.mark.parametrize("kind", ["txt", "csv", "tsv", "json", "jsonl"])
+def test_every_kind_gives_the_prompts_in_order(tmp_path, kind):
+    assert [prompt.text for prompt in read_prompts(write(tmp_path, kind))] == TEXTS
+
+
+def test_pictures_and_names(tmp_path):
+    (tmp_path / "first.png").touch()
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a", "image": "first.png", "id": 3}\n', encoding="utf-8")
+    (prompt,) = read_prompts(tmp_path / "p.jsonl")
+    assert prompt.image == tmp_path / "first.png" and prompt.id == "3"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.txt", b"\n \n", "holds no prompt"),
+        ("a.txt", b"caf\xe9\n", "no text in UTF-8"),
+        ("a.docx", b"x", "ends in '.docx'; give one of .txt"),
+        ("a.csv", b"text\nx\n", "columns text: no 'prompt'"),
+        ("a.csv", b"prompt\na, b\n", "line 2: more cells"),
+        ("a.csv", b"id,prompt\n1\n", "line 2: fewer cells"),
+        ("a.csv", b'id,prompt\n1," "\n', "line 2: the prompt is blank"),
+        ("a.json", b'{"a": 1}', "holds a dict; it must be a list"),
+        ("a.json", b"[1]", "line 1: give a text"),
+        ("a.jsonl", b'{"prompt": "a"}\n{"prompt": \n', "line 2 is no JSON"),
+        ("a.jsonl", b'{"prompt": "a", "image": "b.png"}', "line 1: image b.png does not exist"),
+        ("a.jsonl", None, "does not exist"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, name, data, reason):
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=reason) as caught:
+        read_prompts(tmp_path / name)
+    assert "\n" not in str(caught.value) and name in str(caught.value)
+
+
+def card(path, **changes):
+    values = yaml.safe_load(cards()["long@lv-bench"].read_text(encoding="utf-8"))
+    values["prompts"] |= changes.pop("prompts", {})
+    values["frames"] |= {"height": 8, "width": 16}
+    file = path / "card.yaml"
+    file.write_text(yaml.safe_dump(values | changes), encoding="utf-8")
+    return str(file)
+
+
+def test_a_card_takes_prompts_and_several_seeds_of_each(tmp_path):
+    protocol = load(card(tmp_path, prompts={"seeds": 2}), prompts=str(write(tmp_path, "csv")))
+    requests = protocol.requests(num=6, frames=3)
+    assert [r.prompt for r in requests] == [text for text in TEXTS for _ in range(2)]
+    assert len({r.seed for r in requests}) == 6 and requests[0].num_frames == 3
+    with pytest.raises(UserError, match="3 prompts of 2 seeds each; ask for at most 6"):
+        protocol.requests(num=7)
+    with pytest.raises(UserError, match="no real clips"):
+        protocol.reference()
+
+
+def test_other_prompts_are_another_protocol(tmp_path):
+    path = card(tmp_path)
+    hashes = {kind: load(path, prompts=str(write(tmp_path, kind))).hash for kind in ("txt", "csv", "jsonl")}
+    assert len(set(hashes.values())) == 1  # the same prompts
+    (tmp_path / "other.txt").write_text("another\n", encoding="utf-8")
+    assert load(path, prompts=str(tmp_path / "other.txt")).hash not in hashes.values()
+    with pytest.raises(UserError, match=r"protocol\.prompts=FILE"):
+        load(path).requests(num=1)
+
+
+def test_first_frames_come_with_the_prompts(tmp_path):
+    Image.fromarray(np.full((8, 16, 3), 77, np.uint8)).save(tmp_path / "first.png")
+    file = tmp_path / "p.jsonl"
+    file.write_text('{"prompt": "a", "image": "first.png"}\n{"prompt": "b"}\n', encoding="utf-8")
+    requests = load(card(tmp_path, first_frame=True), prompts=str(file)).requests(num=2)
+    assert (requests[0].first_frame == 77).all() and requests[0].first_frame.shape == (8, 16, 3)
+    with pytest.raises(UserError, match="has none for 'b'"):
+        requests[1]
+
+
+def test_cards_that_were_there_before_keep_their_hashes():
+    assert read_card(cards()["shapes@1"]).hash == "3cc45364e4eb"
+    assert read_card(cards()["msrvtt@lavie"]).hash == "610288a4850a"
