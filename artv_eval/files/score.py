@@ -199,7 +199,7 @@ def _oddities(sides: Mapping[str, Described], window: Window) -> list[str]:
     """What is likely a mistake, though it has a value."""
     notes = []
     for a, b in combinations(sides, 2):
-        if sides[a].digest == sides[b].digest:
+        if sides[a].files and sides[a].digest == sides[b].digest:
             below = "; unbiased metrics, such as KVD, then come out below 0" if "real" in (a, b) else ""
             notes.append(f"{b} and {a} hold the same clips{below}")
     for name, side in sides.items():

@@ -17,6 +17,7 @@ from artv.training.config import load_config, with_loop
 from artv.training.ema import Ema
 from artv.training.loop import LoopConfig, optimise
 from artv.training.loss import draw_conditions, noise_prediction_loss
+from artv.training.run import _claim
 
 CPU = torch.device("cpu")
 
@@ -208,6 +209,15 @@ def test_settings_from_yaml_and_their_errors(tmp_path):
             load_config("shapes", file)
     with pytest.raises(UserError, match="did you mean shapes"):
         load_config("shape")
+
+
+def test_another_reader_is_no_other_training(tmp_path):
+    """Both give the same frames, so a run may go on with the other one, as on a machine that lacks decord."""
+    config = load_config("shapes", None)
+    _claim(tmp_path, config)
+    _claim(tmp_path, config.model_copy(update={"reader": "pyav"}))
+    with pytest.raises(UserError, match="reader = 'pyaf'"):
+        load_config("shapes", None, reader="pyaf")
 
 
 def test_the_paper_preset_has_the_tables_settings():

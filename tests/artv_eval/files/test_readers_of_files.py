@@ -67,3 +67,13 @@ def test_the_reader_is_chosen_by_name(cli, mixed):
     assert wrong.code == 2 and "did you mean pyav" in wrong.err
     wrong = cli("sensitivity", "--real", mixed, "--fake", mixed, "--reader", "nowhere")
     assert wrong.code == 2 and "unknown reader 'nowhere'" in wrong.err
+
+
+def test_two_folders_of_which_no_file_can_be_read_are_not_the_same_clips(tmp_path):
+    for side in ("real", "fake"):
+        (tmp_path / side).mkdir()
+        for i in range(2):
+            (tmp_path / side / f"{i}.mp4").write_bytes(side.encode())
+    results = score_folders(tmp_path / "real", tmp_path / "fake", [FvdEvaluator(Means())], Window(frames=8), workers=0)
+    assert results.rows[0].status.startswith("withheld") and len(results.bad_files) == 4
+    assert not any("same clips" in note for note in results.notes)
