@@ -66,3 +66,25 @@ def test_options_about_plugins_are_in_the_help(cli):
     for option in ("-p no:NAME", "--plugins-dir", "--strict-plugins", "--lenient-plugins", "ARTV_EVAL_PLUGINS"):
         assert option in " ".join(text.split())
         assert option.split()[0] in GUIDE
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_map_of_the_code_names_what_is_there():
+    text = (ROOT / "docs" / "code.md").read_text("utf-8")
+    named = {name for name in re.findall(r"`([\w/.@-]+)`", text) if "/" in name or name.endswith(".py")}
+    for name in named:
+        name = name.rstrip("/")
+        assert (ROOT / name).exists() or any(ROOT.glob(f"artv*/**/{name}")), name
+    for package in ("artv", "artv_eval"):
+        rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        section = text.split(f"## The rooms of `{package}`")[1].split("\n## ")[0]
+        assert not {room for room in rooms if f"`{room}/`" not in section}, "a room that the map does not show"
+
+
+def test_the_glossary_has_the_words_that_need_one():
+    words = re.findall(r"\*\*([\w ]+)\*\*", (ROOT / "docs" / "glossary.md").read_text("utf-8"))
+    needed = {"cell", "card", "row", "evaluator", "recipe", "digest", "reference set", "reference frames", "twin"}
+    assert needed | {"crop", "patches", "clip excerpt", "sliding window", "component"} <= set(words)
+    assert len(set(words)) == len(words), "one meaning a word"

@@ -2,6 +2,25 @@
 
 They hold tensors, not modules: looking up a module's attribute takes as long as a small operation.
 
+Where a bias is added, and why the result is the same. A product that also adds a bias takes up to twice as long as one
+that does not, so with fused kernels products are ``bare`` and each bias joins an addition that happens anyway. The
+invariant is: *the map or the tokens in memory differ from the network's own by a known constant a channel, and whoever
+reads them adds it, or takes it off, first.*
+
+    ahead   A text block adds b = W_out·b_down + b_out to its map x, its own last biases seen through proj_out, and the
+            anchor block behind it b'. The residual block before makes x = h + shortcut and adds its own biases in that
+            sum (``add_shifted``); there b, or b + b', is added along, so memory holds x + b. The site's first norm then
+            takes b off: norm(x + b − b) = norm(x). Its residual r goes onto memory, (x + b) + r, which is the network's
+            x + (r + b). The anchor block finds x + b + r + b' and takes off b' alone. Rows without an anchor get b
+            only: ``added`` has both sums, and the first ``first`` rows take the first of them.
+    late    Inside a block, tokens h are a bare product, so memory holds h − β. The norm that reads them next adds β as
+            its ``shift``: norm((h − β) + β). Where it also adds a residual to the tokens it writes the sum back, with
+            the β of both products in one (``bias_of``): from there on memory is exact again.
+    time    conv1's bias and the time embedding are both a constant a channel after conv1, so they are one bias.
+
+Sums of biases are taken in float32 and rounded once. Without fused kernels nothing is moved: ``taken_off`` and ``late``
+are not used, and every product adds its own bias.
+
 Shape suffixes: B batch, C channels, H W feature size, N = H·W tokens, M = B·N, L text tokens, D text width.
 """
 
@@ -147,8 +166,10 @@ def flat(x_BCHW: Tensor) -> Tensor:
 
 
 class Ahead:
-    """The biases of a text block and of its anchor block, added before the blocks run: for the first rows both, for
-    the others, which have no anchor, the text block's only.
+    """The biases of a text block and of its anchor block, added before the blocks run (see the module's text).
+
+    ``added`` (2, C): for the first rows both, for the others, which have no anchor, the text block's only. Making one
+    tells both blocks what they must take off: what the map holds that is not theirs yet.
     """
 
     def __init__(self, site: "TextBlock", anchor: "AnchorBlock | None") -> None:

@@ -9,7 +9,12 @@ thousands of times with the same text, anchor and references and with every row 
     - queries, keys and values of self-attention are one product; activations stay channels-last, so that nothing
       moves between maps and tokens; and no module, hook or attention processor stands between two operations;
     - where kernels are fused, products add to the map they change. Their biases are added before, by the residual
-      block that makes the map, and the norms in between take them off again (:class:`Ahead`).
+      block that makes the map, and the norms in between take them off again (``blocks.py`` derives it).
+
+Rows. A batch holds the branches of guidance one after the other, each with the same B latents: ``copies`` is the number
+of branches. Until a row has met its text all copies are equal, since z and t are, so the map has B rows and is
+``repeated`` inside the first text block, before it looks at the text. Branches that keep the anchor come first, so "has
+an anchor" is a count, ``anchored``, and the anchor blocks run on a slice instead of multiplying by 0 or 1.
 
 All of it is exact: results differ from the network's by rounding only.
 
