@@ -46,9 +46,9 @@ def raise_if_asked() -> None:
         raise KeyboardInterrupt
 
 
-def printable(text: object) -> str:
-    """``text`` without what a terminal obeys: escapes are written out."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in str(text))
+def printable(text: object, keep: str = "\n\t") -> str:
+    """``text`` without what a terminal obeys: escapes are written out, all but ``keep``."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def _listen() -> Callable[..., None] | None:

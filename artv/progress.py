@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from artv.ending import raise_if_asked
+from artv.ending import printable, raise_if_asked
 
 
 class _Lines:
@@ -18,7 +18,7 @@ class _Lines:
         raise_if_asked()
         if time.monotonic() - self.last > 10 or done >= self.total:
             self.last = time.monotonic()
-            print(f"{self.name}: {done}/{self.total} {note}", file=sys.stderr, flush=True)
+            print(f"{self.name}: {done}/{self.total} {printable(note)}", file=sys.stderr, flush=True)
 
 
 class _Bar:
@@ -27,7 +27,7 @@ class _Bar:
 
     def update(self, done: int, note: str = "") -> None:
         raise_if_asked()
-        self.progress.update(self.task, completed=done, note=note)
+        self.progress.update(self.task, completed=done, note=printable(note))
 
 
 class _Silent:
@@ -59,7 +59,7 @@ def progress_bar(name: str, *, total: int, start: int = 0, shown: bool = True) -
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=Console(stderr=True)) as progress:
             yield _Bar(progress, progress.add_task(name, total=total, completed=start, note=""))

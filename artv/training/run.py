@@ -134,13 +134,14 @@ def _claim(out: Path, config: TrainConfig) -> None:
     settings = json.loads(config.model_dump_json(exclude={"reader"}))  # its frames are the same
     if file.exists():
         stored = json.loads(file.read_text(encoding="utf-8"))
+        differing = []
         for key in settings:
             default = TrainConfig.model_fields[key].default  # a run may be older than a setting
-            ours, theirs = (_without_limits(x.get(key, default)) for x in (settings, stored))
-            if ours != theirs:
-                raise UserError(
-                    f"{out} was trained with {key} = {theirs}, not {ours}; use the same settings, or another --out"
-                )
+            differing += _differences(key, *(_without_limits(x.get(key, default)) for x in (settings, stored)))
+        if differing:
+            raise UserError(
+                f"{out} was trained with {'; '.join(differing[:5])}; use the same settings, or another --out"
+            )
     processes.wait()
     if processes.is_main():
         try:
@@ -149,6 +150,14 @@ def _claim(out: Path, config: TrainConfig) -> None:
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
     processes.wait()
+
+
+def _differences(name: str, ours: Any, theirs: Any) -> list[str]:
+    """``name = theirs, not ours`` of every single setting that differs."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        keys = dict.fromkeys((*theirs, *ours))
+        return [line for key in keys for line in _differences(f"{name}.{key}", ours.get(key), theirs.get(key))]
+    return [] if ours == theirs else [f"{name} = {theirs}, not {ours}"]
 
 
 def _without_limits(value):

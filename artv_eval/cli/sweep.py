@@ -15,6 +15,7 @@ from artv_eval.errors import Interrupted
 from artv_eval.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
+    from artv_eval.results.rows import Results
     from artv_eval.sweep.prepare import Prepared
 
 
@@ -83,6 +84,14 @@ def sweep(
     render = reporter(manager, format_)
     command = ["artv-eval", *sys.argv[1:]]
     run: Path | None = None
+    stdout, shown = sys.stdout, list["Results"]()
+
+    def show(results: "Results") -> None:
+        if not shown:  # they come again where a damaged clip was made anew
+            typer.echo(render(results), file=stdout, nl=False)
+            stdout.flush()
+        shown.append(results)
+
     try:
         with quiet_stdout():
             from artv_eval.report.tables import absences
@@ -118,7 +127,7 @@ def sweep(
             run = prepared.run
             if not dry_run:
                 show_plan(prepared)
-                results = run_sweep(prepared, command)
+                results = run_sweep(prepared, command, show)
     except KeyboardInterrupt:
         kept = f"what was finished is kept in {run}; " if run and not dry_run else ""
         raise Interrupted(f"interrupted; {kept}the same command continues: {shlex.join(command)}") from None
@@ -130,8 +139,7 @@ def sweep(
             typer.echo(json.dumps({"run": str(run), "rows": [], "comparisons": []}, indent=2))
         say(f"shard {shard} is done; the table follows when the clips of the other shards are in {run} too")
         return
-    typer.echo(render(results), nl=False)
-    say(f"run folder {run}: report.html, results.json, results.csv, manifest.json")
+    say(f"run folder {run}: report.html, results.json, results.csv, per_clip.csv, manifest.json")
     failed = absences([row for row in results.rows if row.status.startswith("failed")])
     lost = [f"{row.cell}: {row.failed} of {row.n + row.failed} clips failed" for row in results.rows if row.failed]
     lost += [

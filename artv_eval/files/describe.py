@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from artv.data.readers import VERSION
-from artv.errors import UserError, WorkFailed
+from artv.errors import UserError, WorkFailed, describe_os_error
 from artv.files import check_regular
 from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
 from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
@@ -75,7 +75,8 @@ def default_cache() -> Path:
 class Described:
     """Rows of the files that could be read, by the digest of the metric; ``bad``: file → why not.
 
-    ``failed``: digest of a metric that could not describe the files → why, as its row's status.
+    ``failed``: digest of a metric that could not describe the files → why, as its row's status. ``unkept``: why rows
+    could not be kept.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -85,6 +86,7 @@ class Described:
     rates: dict[float, Path] = field(default_factory=dict)
     sizes: dict[tuple[int, int], Path] = field(default_factory=dict)
     readers: Counter[str] = field(default_factory=Counter)
+    unkept: str | None = None
     digest: str = ""  # of the contents of the files, whatever their names and order
 
     @property
@@ -241,8 +243,12 @@ class _Describer:
         )
 
     def _save(self) -> None:
-        for digest, name in self.names.items():
-            self.cache.save(name, self.kept[digest])
+        try:
+            for digest, name in self.names.items():
+                self.cache.save(name, self.kept[digest])
+        except OSError as error:  # what was described is not lost to a home that cannot be written to
+            self.found.unkept = f"rows are not kept for the next time: {describe_os_error(error)}"
+            self.cache = RowCache(None)
 
     def _collect(self) -> Described:
         good = [i for i, file in enumerate(self.files) if file not in self.found.bad]

@@ -218,7 +218,7 @@ def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:
             shown = "; ".join(list(side.bad.values())[:5])
             more = f" and {len(side.bad) - 5} more" if len(side.bad) > 5 else ""
             notes.append(f"{len(side.bad)} {name} files were left out: {shown}{more}")
-    return tuple(notes)
+    return (*notes, *dict.fromkeys(side.unkept for side in sides.values() if side.unkept))
 
 
 def readers_of(sides: Mapping[str, Described], asked: str) -> tuple[str, ...]:

@@ -55,9 +55,14 @@ class PerClipMetric(Metric):
             raise UserError(f"{type(self).__name__} got no clips on which it is defined")
         return self.total / self.count
 
+    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
+        if not len(self.kept):  # a rank without clips: others wait for its state
+            self.kept = [torch.zeros(0, dtype=torch.float64, device=self.device)]
+        super()._sync_dist(*args, **kwargs)
+
     def per_clip(self) -> Tensor:
         """(n,): one value a clip, in the order of the updates (shards in the order of their ranks)."""
-        return dim_zero_cat(self.kept)
+        return dim_zero_cat(self.kept) if len(self.kept) else self.total.new_zeros(0)
 
 
 class ClipSim(PerClipMetric):

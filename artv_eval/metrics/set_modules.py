@@ -108,12 +108,27 @@ class KernelVideoDistance(Metric):
 
     def update(self, clips: Tensor, real: bool) -> None:
         """Adds clips, or their features when there is no extractor."""
-        (self.real if real else self.fake).append(self.features(clips) if self.features is not None else clips)
+        x_Bd = self.features(clips) if self.features is not None else clips
+        (self.real if real else self.fake).append(x_Bd.double())  # numpy knows no bfloat16
 
     def compute(self) -> Tensor:
         """The squared distance, float64 scalar."""
-        sides = [dim_zero_cat(side).cpu().numpy() if side is not None else None for side in (self.fake, self.real)]
-        return torch.tensor(unbiased_mmd(*sides), dtype=torch.float64)
+        for name, side in (("real", self.real), ("fake", self.fake)):
+            if not len(side):
+                raise UserError(f"KernelVideoDistance got no {name} clips")
+        fake, real = (dim_zero_cat(side).cpu().numpy() for side in (self.fake, self.real))
+        return torch.tensor(unbiased_mmd(fake, real), dtype=torch.float64)
+
+    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
+        """A rank without clips has rows of the others' width, since ranks gather states of equal dimensions only."""
+        width = torch.tensor([max((x.shape[1] for side in (self.real, self.fake) for x in side), default=0)])
+        if torch.distributed.is_initialized():
+            width = width.to(self.device)
+            torch.distributed.all_reduce(width, torch.distributed.ReduceOp.MAX, kwargs.get("process_group"))
+        for side in (self.real, self.fake):
+            if isinstance(side, list) and not side:
+                side.append(torch.zeros(0, int(width), dtype=torch.float64, device=self.device))
+        super()._sync_dist(*args, **kwargs)
 
 
 class InceptionScore(Metric):

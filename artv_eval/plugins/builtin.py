@@ -99,6 +99,7 @@ def register_reporters() -> list[Component]:
         Component("long", f"{where}.terminal:long", "for a terminal: a row a value, every difference"),
         Component("json", f"{where}.documents:as_json", "one document"),
         Component("csv", f"{where}.documents:as_csv", "the rows"),
+        Component("csv-comparisons", f"{where}.documents:as_csv_comparisons", "the paired differences"),
         Component("markdown", f"{where}.markdown:markdown", "for a README"),
         Component("latex", f"{where}.latex:latex", "for a paper, with booktabs"),
     ]

@@ -8,10 +8,10 @@ from artv_eval.results.rows import Results
 
 
 def as_json() -> Callable[[Results], str]:
-    """One document: run, findings, rows, comparisons."""
+    """One document, that of ``results.json``: run, findings, rows, comparisons, flaws, curves, notes, bad files."""
 
     def render(results: Results) -> str:
-        document = {**results.document(), "findings": plain(findings_of(results))}
+        document = {**results.to_dict(), "findings": plain(findings_of(results))}
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
     return render
@@ -20,3 +20,8 @@ def as_json() -> Callable[[Results], str]:
 def as_csv() -> Callable[[Results], str]:
     """The rows, with a header."""
     return lambda results: results.csv()
+
+
+def as_csv_comparisons() -> Callable[[Results], str]:
+    """The paired differences, with a header."""
+    return lambda results: results.comparisons_csv()

@@ -197,7 +197,7 @@ def load_run(run: Path) -> tuple[Results, RunStore]:
     """
     if not run.is_dir():
         raise UserError(f"run folder {str(run)!r} does not exist; give the folder that a sweep printed")
-    store = RunStore(run)
+    store = RunStore(run, to_read=True)
     if not (run / "results.json").exists() and (run / "manifest.json").exists():
         command = " ".join(read_json(run / "manifest.json", Manifest)["command"])
         raise WorkFailed(f"run {run} is not finished; run its command again: {command}")

@@ -12,6 +12,7 @@ def markdown() -> Callable[[Results], str]:
     """For a README or an issue: the finding, a row a cell, the differences."""
 
     def render(results: Results) -> str:
+        results = results.printable()
         parts = [line for finding in findings_of(results) for line in (f"**{_escaped(finding.text)}**", "")]
         for name, rows, pairs in grouped(results):
             parts += [f"### {_escaped(name)}", "", *_wide(rows, pairs), ""]

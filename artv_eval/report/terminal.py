@@ -34,6 +34,7 @@ def table() -> Callable[[Results], str]:
     """The finding first, then a row a cell with the metrics as columns."""
 
     def render(results: Results) -> str:
+        results = results.printable()
         console = _console()
         for finding in findings_of(results):
             console.print(finding.text, style="bold", markup=False, highlight=False)
@@ -54,6 +55,7 @@ def long() -> Callable[[Results], str]:
     """A row a value with its interval, and every paired difference."""
 
     def render(results: Results) -> str:
+        results = results.printable()
         console = _console()
         for finding in findings_of(results):
             console.print(finding.text, style="bold", markup=False, highlight=False)

@@ -1,12 +1,12 @@
 """``per_clip.csv``: every value of every clip, for whoever tests something else than we do."""
 
 import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from artv.errors import UserError
+from artv_eval.results.csv_text import csv_text, unguarded
 from artv_eval.results.rows import ClipValues
 
 COLUMNS = ("ablation", "cell", "metric", "index", "value")
@@ -14,13 +14,12 @@ COLUMNS = ("ablation", "cell", "metric", "index", "value")
 
 def as_csv(per_clip: Sequence[ClipValues]) -> str:
     """A line a value; ``index`` is the request's, under which the clip is kept."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for item in per_clip:
-        lead = (item.ablation or "", item.cell, item.metric)
-        writer.writerows((*lead, index, repr(value)) for index, value in item.values.items())
-    return buffer.getvalue()
+    lines = (
+        (item.ablation or "", item.cell, item.metric, index, value)
+        for item in per_clip
+        for index, value in item.values.items()
+    )
+    return csv_text(COLUMNS, lines)
 
 
 def read_csv(path: Path) -> list[ClipValues]:
@@ -31,8 +30,8 @@ def read_csv(path: Path) -> list[ClipValues]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file):
-                key = (line["ablation"], line["cell"], line["metric"])
-                found.setdefault(key, {})[int(line["index"])] = float(line["value"])
+                ablation, cell, metric = (unguarded(line[name]) for name in COLUMNS[:3])
+                found.setdefault((ablation, cell, metric), {})[int(line["index"])] = float(line["value"])
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run the sweep again") from None
     return [ClipValues(ablation=a or None, cell=c, metric=m, values=values) for (a, c, m), values in found.items()]

@@ -1,13 +1,13 @@
 """What a sweep or a scoring found: rows, paired comparisons, and which metric sees which flaw."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
+from artv.ending import printable
 from artv.errors import UserError
+from artv_eval.results.csv_text import csv_text
 from artv_eval.results.documents import in_form
 
 OK = "ok"
@@ -163,12 +163,30 @@ class Results:
             raise UserError(f"results.json is not what this version writes ({error}); run the sweep again") from None
 
     def csv(self) -> str:
-        """The rows as CSV with a header."""
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, [f.name for f in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(plain_row(row) for row in self.rows)
-        return buffer.getvalue()
+        """The rows as CSV with a header: ``results.csv``."""
+        return _csv(Row, self.rows)
+
+    def comparisons_csv(self) -> str:
+        """The paired differences likewise: ``comparisons.csv``."""
+        return _csv(Comparison, self.comparisons)
+
+    def printable(self) -> "Results":
+        """The same for people's eyes: in every text, what a terminal would obey is written out."""
+        return _printable(self)
+
+
+def _csv(kind: Any, items: Sequence[Any]) -> str:
+    return csv_text([f.name for f in fields(kind)], [list(plain_row(item).values()) for item in items])
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value, keep="")
+    if isinstance(value, list | tuple):
+        return type(value)(map(_printable, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _printable(getattr(value, f.name)) for f in fields(value)})
+    return value
 
 
 def reason(error: Exception) -> str:

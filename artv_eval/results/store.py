@@ -4,7 +4,7 @@
     clips/<cell id>/<index>.failed  why there is no such clip, in one line
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    one row a clip, with the fingerprint of the clip it describes
-    manifest.json results.json results.csv per_clip.csv report.html gallery.json
+    manifest.json results.json results.csv comparisons.csv per_clip.csv report.html gallery.json
     previews/                       of the report: lossy, for looking
 
 Several processes may write to one folder: nobody writes a file that somebody reads half of. Whatever is read is read
@@ -29,7 +29,8 @@ from artv_eval.results.row_cache import RowCache
 
 SCHEMA = 1
 FOLDERS = ("clips", "features", "cells")
-FILES = ("manifest.json", "results.json", "results.csv", "per_clip.csv", "report.html", "gallery.json")
+TABLES = ("results.csv", "comparisons.csv", "per_clip.csv")
+FILES = ("manifest.json", "results.json", *TABLES, "report.html", "gallery.json")
 
 
 class DamagedClip(WorkFailed):
@@ -48,13 +49,27 @@ class RunStore:
 
     Args:
         root: made if it does not exist.
+        to_read: nothing is written to it, so that it need not be one's own.
 
     Raises:
         UserError: it is a file, cannot be written to, or was written by a newer version.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, to_read: bool = False) -> None:
         self.root = root
+        if not to_read:
+            self._make()
+        self._check_places()
+        manifest = root / "manifest.json"
+        if manifest.exists():
+            schema = read_json(manifest).get("schema", SCHEMA)
+            if not isinstance(schema, int) or schema > SCHEMA:
+                raise UserError(
+                    f"{root} was written by a newer artv_eval; upgrade artv, or give another folder with --out"
+                )
+
+    def _make(self) -> None:
+        root = self.root
         try:
             root.mkdir(parents=True, exist_ok=True)
             write_atomically(root / ".writable", b"")
@@ -67,14 +82,6 @@ class RunStore:
             ) from None
         except OSError as error:
             raise UserError(f"--out is {str(root)!r}: {error.strerror}; give another folder") from None
-        self._check_places()
-        manifest = root / "manifest.json"
-        if manifest.exists():
-            schema = read_json(manifest).get("schema", SCHEMA)
-            if not isinstance(schema, int) or schema > SCHEMA:
-                raise UserError(
-                    f"{root} was written by a newer artv_eval; upgrade artv, or give another folder with --out"
-                )
 
     def _check_places(self) -> None:
         """Finds what stands where something of ours belongs, before any work is done for it."""

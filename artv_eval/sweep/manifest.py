@@ -3,16 +3,17 @@
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from artv.errors import describe_os_error
 from artv.files import write_text_atomically
 from artv_eval.api import ClipRequest
 from artv_eval.plugins.recipe import plain
 from artv_eval.results.documents import write_json
 from artv_eval.results.per_clip import as_csv
 from artv_eval.results.rows import Results
-from artv_eval.results.store import SCHEMA, RunStore
+from artv_eval.results.store import SCHEMA, DamagedClip, RunStore
 from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.twins.store import TwinStore
@@ -112,15 +113,44 @@ def gallery(requests: Sequence[ClipRequest]) -> dict[str, Any]:
 
 
 def write_results(store: RunStore, results: Results) -> None:
-    """``results.json``, ``results.csv``, ``per_clip.csv``, and ``report.html`` with ``previews/``."""
+    """``results.json``: all that was found."""
     from artv_eval.report.findings import findings_of, plain
-    from artv_eval.report.html import page
-    from artv_eval.report.previews import beside
 
     write_json(store.root / "results.json", {**results.to_dict(), "findings": plain(findings_of(results))})
-    write_text_atomically(store.root / "results.csv", results.csv())
-    write_text_atomically(store.root / "per_clip.csv", as_csv(results.per_clip))
-    write_text_atomically(store.root / "report.html", page(results, store, beside(store.root)))
+
+
+def write_views(store: RunStore, results: Results) -> Iterator[str]:
+    """The same for other programs and for the eye; a line for each file that could not be made, whatever the reason.
+
+    Raises:
+        DamagedClip: of a clip that was to be shown.
+    """
+
+    def page() -> str:
+        from artv_eval.report.html import page
+        from artv_eval.report.previews import beside
+
+        return page(results, store, beside(store.root))
+
+    views = {
+        "results.csv": results.csv,
+        "comparisons.csv": results.comparisons_csv,
+        "per_clip.csv": lambda: as_csv(results.per_clip),
+        "report.html": page,
+    }
+    for name, made in views.items():
+        try:
+            write_text_atomically(store.root / name, made())
+        except DamagedClip:
+            raise
+        except Exception as error:
+            yield f"{name} could not be made ({_why(error)}); the results are in {store.root / 'results.json'}"
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ step.
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from artv_eval.results.rows import OK, Results, reason
 from artv_eval.results.store import DamagedClip, RunStore
 from artv_eval.sweep.devices import BATCH_SIZE
 from artv_eval.sweep.generate import GenerationWork, generate, pending, with_status
-from artv_eval.sweep.manifest import gallery, manifest, write_results
+from artv_eval.sweep.manifest import gallery, manifest, write_results, write_views
 from artv_eval.sweep.metric_recipes import Conventions, changed_convention
 from artv_eval.sweep.over_seeds import lost_seeds, replicates
 from artv_eval.sweep.plan import READY, Cell
@@ -46,8 +46,13 @@ from artv_eval.sweep.summaries import comparisons_of, curves_of, flaws_of, per_c
 from artv_eval.sweep.trainings import claim_twin, train
 
 
-def run_sweep(prepared: Prepared, command: Sequence[str] = ()) -> Results | None:
+def run_sweep(
+    prepared: Prepared, command: Sequence[str] = (), on_results: Callable[[Results], object] = lambda results: None
+) -> Results | None:
     """Does the work. None when other shards' clips are still missing.
+
+    Args:
+        on_results: called once they are stored, before anything is made of them that could fail.
 
     Raises:
         WorkFailed: no cell could be generated. OSError: the folder cannot be written, the disk is full.
@@ -60,14 +65,16 @@ def run_sweep(prepared: Prepared, command: Sequence[str] = ()) -> Results | None
         store.save_cell(cell.id, cell.identity())
     write_json(store.root / "gallery.json", gallery(prepared.requests))
     prepared = _trained(prepared, store)
-    cells, results = _results(prepared, store)
+    cells, results = _results(prepared, store, on_results)
     if results is not None:
         finished = manifest(prepared, command, started=started, state="finished", cells=cells)
         write_json(store.root / "manifest.json", finished)
     return results
 
 
-def _results(prepared: Prepared, store: RunStore, *, heal: bool = True) -> tuple[list[Cell], Results | None]:
+def _results(
+    prepared: Prepared, store: RunStore, on_results: Callable[[Results], object], *, heal: bool = True
+) -> tuple[list[Cell], Results | None]:
     """Makes what is missing and scores it. Where a stored clip proves damaged all are checked, once, and made again."""
     cells = _generate(prepared, store)
     if prepared.shard.count > 1 and _left(prepared, store, cells):
@@ -75,13 +82,16 @@ def _results(prepared: Prepared, store: RunStore, *, heal: bool = True) -> tuple
     try:
         results = _score(prepared, store, cells)
         write_results(store, results)
+        on_results(results)
+        for line in write_views(store, results):
+            print(f"artv-eval: {line}", file=sys.stderr)
     except DamagedClip as error:
         if not heal:
             raise
         print(f"{error.what}; it is set aside and made again", file=sys.stderr)
         for cell in cells:
             store.set_aside_damaged(cell.id, prepared.indices)
-        return _results(prepared, store, heal=False)
+        return _results(prepared, store, on_results, heal=False)
     return cells, results
 
 

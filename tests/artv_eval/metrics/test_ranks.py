@@ -1,0 +1,38 @@
+"""The torchmetrics classes over processes: a rank without clips, and features in bfloat16."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+RANKS = Path(__file__).parent / "ranks.py"
+
+
+def features(seed):
+    """Those of rank 0, as float64."""
+    return torch.randn(30, 4, generator=torch.Generator().manual_seed(seed)).bfloat16().double().numpy()
+
+
+def test_a_rank_without_clips_and_features_in_bfloat16(tmp_path):
+    started = [
+        subprocess.Popen(
+            [sys.executable, RANKS, str(rank), tmp_path / "store"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    done = [process.communicate(timeout=300) for process in started]
+    assert [process.returncode for process in started] == [0, 0], done
+    ours, theirs = ([float(word) for word in out.split()] for out, _ in done)
+    assert ours[:3] == theirs[:3] and (ours[3], theirs[3]) == (3, 0)
+    kvd, fvd, flicker, _ = ours
+    real, fake = (features(seed) for seed in (0, 1))
+    kernel = lambda a, b: (a @ b.T / 4 + 1) ** 3  # noqa: E731 Bińkowski et al. 2018
+    within = sum((kernel(x, x).sum() - np.trace(kernel(x, x))) / (30 * 29) for x in (real, fake))
+    assert kvd == pytest.approx(within - 2 * kernel(real, fake).mean(), rel=1e-9)
+    pixels = torch.randint(0, 256, (3, 4, 3, 8, 8), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    assert flicker == pytest.approx(np.abs(np.diff(pixels.numpy().astype(float), axis=1)).mean(), rel=1e-6)
+    assert fvd > 0
