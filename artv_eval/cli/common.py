@@ -1,7 +1,6 @@
 """What several commands share: the reporters, quiet stdout, shell completion of component names."""
 
 import contextlib
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,8 @@ import typer
 from artv.ending import printable
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.results.rows import Results
+
+MOST_FPS, MOST_SECONDS = 1_000.0, 1e7
 
 
 def complete(kind: str) -> Callable[[typer.Context, str], list[str]]:
@@ -49,22 +50,21 @@ def video_reader(manager: PluginManager, name: str) -> str:
     return name if name in READERS else entry.component.target
 
 
-def check_least(least: int, **options: int | None) -> None:
-    """Raises UserError for the first of the options that is below ``least``; None was not given."""
+def check_least(least: int, most: int | None = None, **options: int | None) -> None:
+    """Raises UserError for the first of the options that is below ``least`` or above ``most``; None was not given."""
+    from artv.requests import MOST, check_count
+
+    for name, value in options.items():
+        check_count(f"--{name.replace('_', '-')}", value, least, MOST if most is None else most)
+
+
+def check_above_zero(most: float = MOST_SECONDS, **options: float | None) -> None:
+    """Raises UserError for the first of the options that is not above 0 and at most ``most``; None was not given."""
     from artv.errors import UserError
 
     for name, value in options.items():
-        if value is not None and value < least:
-            raise UserError(f"--{name} is {value}; it must be at least {least}")
-
-
-def check_above_zero(**options: float | None) -> None:
-    """Raises UserError for the first of the options that is not above 0; None was not given."""
-    from artv.errors import UserError
-
-    for name, value in options.items():
-        if value is not None and not 0 < value < math.inf:
-            raise UserError(f"--{name} is {value:g}; it must be a number above 0")
+        if value is not None and not 0 < value <= most:
+            raise UserError(f"--{name} is {value:g}; it must be a number above 0, at most {most:g}")
 
 
 def check_share(**options: float | None) -> None:

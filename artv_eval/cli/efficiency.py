@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from artv.errors import UserError
-from artv_eval.cli.common import complete
+from artv.requests import MOST_PIXELS
+from artv_eval.cli.common import check_least, complete
 
 
 def efficiency(
@@ -32,12 +33,9 @@ def efficiency(
 ) -> None:
     """Measures parameters, FLOPs, throughput and memory beside the paper's Table 2. Needs no weights."""
     resolutions = parse_resolutions(res)
-    if frames < 2:
-        raise UserError(f"--frames is {frames}; it must be at least 2")
-    if repeats < 20:
-        raise UserError(f"--repeats is {repeats}; it must be at least 20")
-    if train_batch < 0:
-        raise UserError(f"--train-batch is {train_batch}; it must be at least 0")
+    check_least(2, 10_000, frames=frames)
+    check_least(20, 100_000, repeats=repeats)
+    check_least(0, 100_000, train_batch=train_batch)
 
     from artv_eval.efficiency import cases, report, rows, settings
 
@@ -84,8 +82,8 @@ def parse_resolutions(text: str) -> tuple[int, ...]:
     if not values:
         raise UserError("--res is empty; give numbers separated by commas, such as 320,448,768")
     for value in values:
-        if value <= 0 or value % 64:
-            near = max(64, round(value / 64) * 64)
+        if not 0 < value <= MOST_PIXELS or value % 64:
+            near = min(max(64, round(value / 64) * 64), MOST_PIXELS)
             raise UserError(f"--res has {value}; it must be a positive multiple of 64, such as {near}")
     return values
 

@@ -59,6 +59,8 @@ def _write(html: str, text: str) -> None:
     from artv.errors import UserError
     from artv.files import write_text_atomically
 
+    if not Path(html).name:
+        raise UserError(f"--html is {html!r}; give the name of a file")
     try:
         write_text_atomically(Path(html), text)
     except OSError as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from artv_eval.cli.common import (
+    MOST_FPS,
     check_above_zero,
     check_least,
     check_share,
@@ -165,6 +166,7 @@ def _score(
     from artv.data.captions import read_captions
     from artv.devices import chosen_device
     from artv.errors import UserError
+    from artv.requests import MOST_FRAMES, MOST_PIXELS
     from artv_eval.files.describe import WORKERS, default_cache, video_files
     from artv_eval.files.score import score_folders
     from artv_eval.results.rows import OK
@@ -174,9 +176,11 @@ def _score(
     chosen_device(device)
     if not metrics:
         raise UserError(f"no metric given; choose with --metrics: {', '.join(manager.names('metrics'))}")
-    check_least(1, frames=changes["frames"], stride=changes["stride"], size=changes["size"])
-    check_least(0, workers=workers)
-    check_above_zero(fps=changes["fps"], timeout=timeout)
+    check_least(1, MOST_FRAMES, frames=changes["frames"], stride=changes["stride"])
+    check_least(1, MOST_PIXELS, size=changes["size"])
+    check_least(0, 1_000, workers=workers)
+    check_above_zero(MOST_FPS, fps=changes["fps"])
+    check_above_zero(timeout=timeout)
     check_share(bad_files=changes["bad_files"])
     for folder in (*fakes.values(), *([Path(real)] if real is not None else [])):
         video_files(folder)

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from artv_eval.cli.common import check_above_zero, check_least, check_share, complete, quiet_stdout, say, video_reader
+from artv_eval.cli.common import (
+    MOST_FPS,
+    check_above_zero,
+    check_least,
+    check_share,
+    complete,
+    quiet_stdout,
+    say,
+    video_reader,
+)
 from artv_eval.plugins.manager import PluginManager
 
 
@@ -37,14 +46,16 @@ def sensitivity(
 ) -> None:
     """FVD of the same clips under resize filter × stride × covariance × number of clips."""
     from artv.errors import UserError, closest
+    from artv.requests import MOST_FRAMES, MOST_PIXELS
 
     formats = ("table", "json", "csv")
     if format_ not in formats:
         raise UserError(f"--format is {format_!r}; {closest(format_, formats)}")
-    check_least(2, frames=frames)
-    check_least(1, size=size)
-    check_least(0, workers=workers)
-    check_above_zero(fps=fps, timeout=timeout)
+    check_least(2, MOST_FRAMES, frames=frames)
+    check_least(1, MOST_PIXELS, size=size)
+    check_least(0, 1_000, workers=workers)
+    check_above_zero(MOST_FPS, fps=fps)
+    check_above_zero(timeout=timeout)
     check_share(bad_files=bad_files)
     every, sizes = _integers("strides", strides, 1), _integers("numbers", numbers, 2)
     manager = PluginManager(context.obj)

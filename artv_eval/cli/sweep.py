@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from artv.errors import WorkFailed
-from artv_eval.cli.common import complete, quiet_stdout, read_settings, reporter, say, words
+from artv_eval.cli.common import check_least, complete, quiet_stdout, read_settings, reporter, say, words
 from artv_eval.cli.training import train_options, training_grid
 from artv_eval.errors import Interrupted
 from artv_eval.plugins.manager import PluginManager
@@ -80,6 +80,7 @@ def sweep(
     ] = None,
 ) -> None:
     """Runs ablations: makes the clips, scores them, compares the cells in pairs. The same command continues a run."""
+    check_least(1, 1_000, train_seeds=train_seeds)
     manager = PluginManager(context.obj)
     render = reporter(manager, format_)
     command = ["artv-eval", *sys.argv[1:]]

@@ -10,6 +10,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 
 from artv.errors import UserError, closest
+from artv.files import write_text_atomically
+from artv.requests import check_writable
 from artv_eval.plugins.components import KINDS
 
 DEFAULT_KINDS = ("samplers", "metrics")
@@ -63,9 +65,10 @@ def new_plugin(name: str, kinds: Sequence[str], parent: Path) -> Path:
     Raises:
         UserError: a name that cannot be a distribution's or is taken, an unknown kind, a folder that exists.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > 100:
         raise UserError(
-            f"plugin name is {name!r}; it must be small letters, digits and single hyphens, like my-sampler"
+            f"plugin name is {name[:100]!r}; it must be at most 100 small letters, digits and single hyphens, like "
+            "my-sampler"
         )
     kinds = tuple(dict.fromkeys(kinds)) or DEFAULT_KINDS
     for kind in kinds:
@@ -76,9 +79,9 @@ def new_plugin(name: str, kinds: Sequence[str], parent: Path) -> Path:
         raise UserError(f"{root} exists; choose another name, or another folder with --out")
     if iskeyword(module) or find_spec(module) is not None:
         raise UserError(f"plugin name is {name!r}, and Python has {module!r} already; choose another, like my-{name}")
+    check_writable(root)
     for path, text in _files(name, module, kinds).items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, encoding="utf-8")
+        write_text_atomically(root / path, text)
     return root
 
 

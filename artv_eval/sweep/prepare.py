@@ -7,7 +7,7 @@ from typing import Any
 
 from artv.devices import chosen_device
 from artv.errors import UserError
-from artv.requests import check_seed
+from artv.requests import MOST_FRAMES, MOST_STEPS, check_count, check_seed
 from artv_eval.api import ClipRequest, ProtocolCard
 from artv_eval.extras import AblationExtras, MethodExtras, ProtocolExtras, optional
 from artv_eval.plugins.digests import digest
@@ -134,15 +134,10 @@ def _frames(card: ProtocolCard, options: SweepOptions, num: int | None) -> int |
 
 
 def _check_numbers(options: SweepOptions) -> None:
-    least = {
-        "num-videos": (options.num_videos, 2),
-        "frames": (options.frames, 2),
-        "steps": (options.request.steps, 1),
-        "batch-size": (options.batch_size, 1),
-    }
-    for name, (value, minimum) in least.items():
-        if value is not None and value < minimum:
-            raise UserError(f"--{name} is {value}; it must be at least {minimum}")
+    check_count("--num-videos", options.num_videos, 2)
+    check_count("--frames", options.frames, 2, MOST_FRAMES)
+    check_count("--steps", options.request.steps, 1, MOST_STEPS)
+    check_count("--batch-size", options.batch_size, 1, MOST_FRAMES)
     check_seed(options.seed, "--seed")
 
 

@@ -1,0 +1,99 @@
+"""Faults with new seeds: damaged run folders, and every option of every command with what nobody should give.
+
+    python benchmarks/faults.py damage --faults 200 --seed 7     # a run folder, damaged and read by the commands
+    python benchmarks/faults.py options                          # each command line in a process of its own
+
+The tests do a part of it with fixed seeds. Prints what went wrong, then one JSON line.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+TESTS = Path(__file__).parents[1] / "tests" / "artv_eval"
+sys.path.insert(0, str(TESTS))
+
+SWEEP = ["artv-eval", "sweep", "--plugins-dir", str(TESTS / "toy"), "--protocol", "toy@1", "--num-videos", "6"]
+SWEEP += ["--ablation", "noise", "--out", "run", "--format", "json"]
+
+
+def run(words: list[str], folder: Path, seconds: float = 60) -> tuple[object, str, str]:
+    """Exit code (or ``late``), stdout and stderr of a command of ours."""
+    module = words[0].replace("-", "_")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *words[1:]], cwd=folder, capture_output=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "late", "", ""
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+def damage(faults: int, seed: int) -> Counter:
+    """After each fault the same command and ``report`` give the same rows, or one line."""
+    from damage import damaged
+
+    found: Counter = Counter()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        rows = json.loads(run(SWEEP, folder)[1])["rows"]
+        shutil.copytree(folder / "run", folder / "whole")
+        for k in range(faults):
+            shutil.rmtree(folder / "run")
+            shutil.copytree(folder / "whole", folder / "run")
+            with damaged(folder / "run", np.random.default_rng([seed, k])) as (fault, path):
+                for words in (["artv-eval", "report", "run", "--format", "json"], SWEEP):
+                    code, out, err = run(words, folder)
+                    end = judged(code, err) if code else ("same" if json.loads(out)["rows"] == rows else "OTHER VALUES")
+                    found[end] += 1
+                    if end.isupper():
+                        print(end, words[1], fault, path, err[-300:], file=sys.stderr)
+    return found
+
+
+def options() -> Counter:
+    """Every option of every command; what is accepted does its work, for at most ten seconds."""
+    from command_matrix import BASES, options, values
+
+    found: Counter = Counter()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        assert run(SWEEP, folder)[0] == 0
+        assert run(["artv", "data", "shapes", "--out", "clips", "--num", "4"], folder)[0] == 0
+        places = {"run": str(folder / "run"), "clips": str(folder / "clips")}
+        tried = values(folder)
+        for option in options():
+            base = BASES[option.command].format(**places).split()
+            for kind, value in tried.items():
+                words = [*option.command.split(), *option.tried(value, base)]
+                code, _, err = run(words, folder, 10)
+                end = "accepted" if code in (0, "late") else judged(code, err)
+                found[end] += 1
+                if end.isupper():
+                    print(end, option.command, option.name, kind, err[-300:], file=sys.stderr)
+    return found
+
+
+def judged(code: object, err: str) -> str:
+    """What an exit code and stderr come to; in capitals what must not be."""
+    last = (err.strip().splitlines() or [""])[-1]
+    if code == "late" or "Traceback" in err or not last.startswith("artv"):
+        return "LATE" if code == "late" else "TRACEBACK"
+    return f"one line, exit {code}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["damage", "options"])
+    parser.add_argument("--faults", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=int(np.random.default_rng().integers(2**31)))
+    given = parser.parse_args()
+    ends = damage(given.faults, given.seed) if given.what == "damage" else options()
+    print(json.dumps({"what": given.what, "seed": given.seed, **ends}))

@@ -1,0 +1,97 @@
+"""What people, scripts and shells hand over by mistake: one line and exit code 2 before any work, or it is accepted."""
+
+import importlib
+import signal
+import sys
+
+import pytest
+from command_matrix import BASES, NUMBERS, TOY, WORK, options, values
+
+OPTIONS = list(options())
+# numbers for which a thousand million is a number like others
+LARGE = {"--seed"}
+
+
+class Reached(BaseException):
+    """The command has accepted everything and begins its work."""
+
+
+class Late(BaseException):
+    """Ten seconds have passed."""
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory, sides):
+    """A finished run, a folder of clips, and the files that are tried."""
+    from artv_eval.cli import main
+
+    root = tmp_path_factory.mktemp("matrix")
+    run = ["sweep", "--plugins-dir", TOY, "--ablation", "noise", "--protocol", "toy@1", "--num-videos", 2]
+    with pytest.raises(SystemExit) as end:
+        main([str(word) for word in (*run, "--metrics", "brightness", "--out", root / "run")])
+    assert not end.value.code
+    return {"run": str(root / "run"), "clips": str(sides[0])}, values(root)
+
+
+@pytest.fixture
+def attempt(monkeypatch, capsys):
+    """How a command line ends: ``accepted``, an exit code, ``late`` or what would be a traceback; and its last line."""
+
+    def late(*_):
+        raise Late
+
+    before = signal.signal(signal.SIGALRM, late)
+
+    def call(words):
+        monkeypatch.setattr(sys, "argv", words)
+        capsys.readouterr()
+        signal.alarm(10)
+        try:
+            importlib.import_module(f"{words[0].replace('-', '_')}.cli").main()
+            end = 0
+        except Reached:
+            end = "accepted"
+        except Late:
+            end = "late"
+        except SystemExit as error:
+            end = error.code or 0
+        except Exception as error:
+            end = repr(error)
+        finally:
+            signal.alarm(0)
+        return end, (capsys.readouterr().err.strip().splitlines() or [""])[-1]
+
+    yield call
+    signal.signal(signal.SIGALRM, before)
+
+
+def may_be_accepted(option, kind):
+    """Texts may mean something to somebody; numbers are numbers, of a size that can be."""
+    return option.kind not in NUMBERS or kind == "zero" or (kind == "huge" and option.name in LARGE)
+
+
+def test_every_command_is_here():
+    assert {option.command for option in OPTIONS} <= set(BASES)
+
+
+@pytest.mark.parametrize("command", BASES)
+def test_whatever_an_option_is_given_is_one_line_or_accepted(command, places, attempt, monkeypatch, tmp_path):
+    folders, tried = places
+    monkeypatch.chdir(tmp_path)
+    base = BASES[command].format(**folders).split()
+    if command in WORK:
+        module, _, name = WORK[command].rpartition(".")
+
+        def begin(*_, **__):
+            raise Reached
+
+        monkeypatch.setattr(importlib.import_module(module), name, begin)
+    assert attempt([*command.split(), *base])[0] in (0, "accepted")
+    wrong = []
+    for option in OPTIONS:
+        for kind, value in tried.items() if option.command == command else ():
+            end, line = attempt([*command.split(), *option.tried(value, base)])
+            told = end == 2 and line.startswith(command.split()[0]) and line.isprintable()
+            if not told and not (end in (0, "accepted") and may_be_accepted(option, kind)):
+                wrong.append((option.name, kind, end, line[-150:]))
+    assert not wrong, "\n".join(map(str, wrong))

@@ -1,0 +1,108 @@
+"""Every option of every command of ours, taken from the commands themselves, with values that nobody should give."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+from artv.cli import app as artv
+from artv_eval.cli import app as artv_eval
+
+TOY = Path(__file__).parent / "toy"
+NUMBERS = (int, float)
+
+# What each command is given beside the option that is tried; {clips} and {run} are folders that are there.
+BASES = {
+    "artv sample": "--prompt x --out clip.mp4 --frames 2 --steps 1",
+    "artv train": "--preset shapes --data builtin --out trained --steps 1",
+    "artv data shapes": "--out made --num 1",
+    "artv data latents": "--data builtin --out made --clips 1 --components shapes",
+    "artv-eval sweep": f"--plugins-dir {TOY} --ablation noise --protocol toy@1 --num-videos 2 --metrics brightness",
+    "artv-eval score": "--real {clips} --fake {clips} --metrics flicker",
+    "artv-eval sensitivity": "--real {clips} --fake {clips} --features shapes",
+    "artv-eval report": "{run}",
+    "artv-eval efficiency": "--method artv --res 320 --device meta",
+    "artv-eval doctor": "",
+    "artv-eval protocols list": "",
+    "artv-eval protocols show": "shapes@1",
+    "artv-eval plugins list": "",
+    "artv-eval plugins show": "serial",
+    "artv-eval plugins new": "mine --kind metrics --out new",
+}
+
+# Where a command has checked everything and begins its work.
+WORK = {
+    "artv sample": "artv.cli.sample_command._load",
+    "artv train": "artv.training.launch.launch_training",
+    "artv data shapes": "artv.data.clips.write_shapes",
+    "artv data latents": "artv.training.launch.launch_latents",
+    "artv-eval sweep": "artv_eval.sweep.run.run_sweep",
+    "artv-eval score": "artv_eval.files.score.score_folders",
+    "artv-eval sensitivity": "artv_eval.files.sensitivity.sensitivity",
+    "artv-eval efficiency": "artv_eval.efficiency.rows.measure",
+}
+
+
+class Option(NamedTuple):
+    """An option or an argument of a command; ``name`` is None for an argument."""
+
+    command: str
+    name: str | None
+    kind: Any
+
+    def tried(self, value: str, base: list[str]) -> list[str]:
+        """The arguments of the command with ``value`` for this."""
+        if self.name is not None:
+            kept = [word for i, word in enumerate(base) if self.name not in (word, base[i - 1] if i else None)]
+            return [*kept, f"{self.name}={value}"]
+        return ["--", value] if base else [value]
+
+
+def options() -> Iterator[Option]:
+    """All but the flags, which take no value."""
+    for program, app in (("artv", artv), ("artv-eval", artv_eval)):
+        for name, command in _commands(typer.main.get_command(app), program):
+            for parameter in command.params:
+                if parameter.name != "help" and not getattr(parameter, "is_flag", False):
+                    flag = parameter.opts[-1] if parameter.param_type_name == "option" else None
+                    yield Option(name, flag, _kind(parameter))
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if not hasattr(command, "commands"):
+        yield name, command
+    for key, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, f"{name} {key}")
+
+
+def _kind(parameter: Any) -> Any:
+    """int or float for numbers, else anything."""
+    said = str(parameter.type_descriptor)
+    return next((kind for kind in NUMBERS if f"<class '{kind.__name__}'>" in said or f"{kind.__name__} |" in said), str)
+
+
+def values(folder: Path) -> dict[str, str]:
+    """What is tried, by what it is. ``folder``: an empty one to put files into."""
+    (folder / "folder").mkdir()
+    (folder / "binary").write_bytes(bytes(range(256)))
+    os.mkfifo(folder / "pipe")
+    return {
+        "empty": "",
+        "nan": "nan",
+        "inf": "inf",
+        "negative": "-1",
+        "zero": "0",
+        "huge": "1000000000",
+        "folder": str(folder / "folder"),
+        "pipe": str(folder / "pipe"),
+        "missing": str(folder / "missing.yaml"),
+        "binary": str(folder / "binary"),
+        "bytes": os.fsdecode(b"\xff\xfe"),
+        "protocol": "a:b",
+        "long": "x" * 251,
+        "escape": "\x1b[31mred\x1b]0;title\x07",
+        "dollar": "$\\frac{1$",
+        "formula": "=1+1",
+    }
