@@ -115,7 +115,7 @@ def paired_test(
     check_rows(rows_a, resamples, level)
     a, b = per_clip(evaluator, rows_a), per_clip(evaluator, rows_b)
     if a is not None and b is not None:
-        return _paired_means(a - b, resamples, level, seed)
+        return paired_means(a - b, resamples=resamples, level=level, seed=seed)
 
     def difference(index: np.ndarray) -> np.ndarray:
         return resample(evaluator, rows_a, reference, index) - resample(evaluator, rows_b, reference, index)
@@ -193,7 +193,8 @@ def _small_sample_tail(n: int, tail: float) -> float:
     return NormalDist().cdf(np.sqrt(n / (n - 1)) * float(stdtrit(n - 1, tail)))
 
 
-def _paired_means(difference_n: np.ndarray, resamples: int, level: float, seed: int) -> Comparison:
+def paired_means(difference_n: np.ndarray, *, resamples: int = 1000, level: float = 0.95, seed: int = 0) -> Comparison:
+    """The mean of differences clip by clip, (n,); those that are NaN do not count."""
     difference_n = difference_n[~np.isnan(difference_n)]
     check_rows(difference_n, resamples, level)
     low, high, error = _mean_interval(difference_n, resamples, level, seed)

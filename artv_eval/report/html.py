@@ -25,7 +25,7 @@ from artv_eval.report.pareto import trades
 from artv_eval.report.plots import Drawing, curves_over_frames, forest, quality_against_cost, svg
 from artv_eval.report.previews import Keep, previews, within
 from artv_eval.report.wide import wide
-from artv_eval.results.documents import Gallery, GalleryItem, Manifest, read_json
+from artv_eval.results.documents import Gallery, GalleryItem, Manifest, ManifestCell, read_json
 from artv_eval.results.per_clip import finite, read_csv
 from artv_eval.results.rows import OK, Results
 from artv_eval.results.store import RunStore
@@ -61,7 +61,7 @@ def page(results: Results, store: RunStore | None = None, keep: Keep | None = No
         shown=shown,
         facts=_facts(manifest),
         cells=_cells(manifest, store),
-        cell_ids={cell["cell"]: f"cell-{cell['id']}" for cell in manifest.get("cells", [])},
+        cell_ids={cell["cell"]: f"cell-{cell['id']}" for cell in reversed(manifest.get("cells", []))},
         components=manifest.get("components", []),
         metrics=manifest.get("metrics", []),
         sections=_sections(
@@ -164,13 +164,17 @@ def _shown(manifest: Mapping[str, Any], store: RunStore | None, keep: Keep | Non
     }
 
 
+def _title(cell: ManifestCell) -> str:
+    return cell.get("title", cell["cell"])
+
+
 def _cells(manifest: Mapping[str, Any], store: RunStore | None) -> list[dict[str, str]]:
     """Each cell with what its id is the hash of."""
     found = []
     for cell in manifest.get("cells", []):
         path = store.root / "cells" / f"{cell['id']}.json" if store else None
         text = json.dumps(read_json(path), indent=2) if path is not None and path.is_file() else cell["status"]
-        found.append({"cell": cell["cell"], "text": f"id {cell['id']}\n{text}"})
+        found.append({"id": f"cell-{cell['id']}", "cell": _title(cell), "text": f"id {cell['id']}\n{text}"})
     return found
 
 

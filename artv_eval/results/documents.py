@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -16,11 +16,12 @@ CHECKSUM = "sha256"
 
 
 class ManifestCell(TypedDict):
-    """A cell as the report needs it; ``status`` says why it has no clips."""
+    """A cell as the report needs it; ``status`` says why it has no clips; ``title``: which training of the cell."""
 
     id: str
     cell: str
     status: str
+    title: NotRequired[str]
 
 
 class Manifest(TypedDict):

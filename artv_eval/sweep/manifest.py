@@ -57,6 +57,7 @@ def manifest(
                 "id": cell.id,
                 "ablation": cell.ablation,
                 "cell": cell.name,
+                "title": cell.title,
                 "status": cell.status,
                 "sanity": cell.sanity,
                 "training": _training(cell, prepared),

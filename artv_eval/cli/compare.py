@@ -1,0 +1,38 @@
+"""``artv-eval compare``: runs of one protocol against each other."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from artv_eval.cli.common import complete, quiet_stdout, reporter
+from artv_eval.plugins.manager import PluginManager
+
+
+def compare(
+    context: typer.Context,
+    runs: Annotated[
+        list[str], typer.Argument(help="Run folders of one protocol; the first is compared with the others.")
+    ],
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
+    ] = "table",
+) -> None:
+    """Compares runs clip by clip: the first cell of the first run with every cell of the others."""
+    render = reporter(PluginManager(context.obj), format_)
+    with quiet_stdout():
+        from artv.errors import UserError
+        from artv_eval.report.html import load_run
+        from artv_eval.sweep.across import across
+
+        found = {}
+        for folder in runs:
+            name = Path(folder).resolve().name
+            if name in found:
+                raise UserError(
+                    f"{folder}: a run named {name!r} is given already; runs to compare need names of their own"
+                )
+            found[name], _ = load_run(Path(folder))
+        text = render(across(found))
+    typer.echo(text, nl=False)
