@@ -11,7 +11,7 @@ Shape suffixes: B batch, T frames, C latent channels, h w latent size, L text to
 
 import io
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -124,14 +124,14 @@ class LatentStream:
         self._stream = ShardStream(folder, self.index, seed, batch_size, rank, world)
         self._batches: Iterator[list[Tensor]] | None = None
         self._held: Batch | None = None
+        self._next = 0
 
-    def start(self, step: int) -> None:
-        """Goes on as if ``step`` batches had been drawn."""
-        self._stream.first_batch, self._batches = step, None
-
-    def fetch(self) -> None:
-        """Puts the next clips into the tensors that :meth:`sample` reads, always the same ones."""
-        if self._batches is None:
+    def fetch(self, step: int) -> None:
+        """Puts batch number ``step`` into the tensors that :meth:`sample` reads, always the same ones. Batches are read
+        ahead in order; another one than the next is a new start.
+        """
+        if self._batches is None or step != self._next:
+            self._stream.first_batch = step
             self._batches = read_ahead(
                 self._stream,
                 batch_size=self._stream.batch_size,
@@ -139,7 +139,7 @@ class LatentStream:
                 pin_memory=self.device.type == "cuda",
                 generator=torch.Generator(),  # or starting the workers would draw from the training's own numbers
             )
-        batch = next(self._batches)
+        batch, self._next = next(self._batches), step + 1
         if self._held is None:
             self._held = Batch(*(x.to(self.device) for x in batch))
         for held, new in zip(self._held, batch, strict=True):
@@ -150,6 +150,22 @@ class LatentStream:
         if self._held is None:
             raise ValueError("fetch a batch first")
         return Batch(*(x.float() for x in self._held))
+
+
+class MicroStreams:
+    """The streams of this process, one for each micro-batch of a step that it draws, by their place in the step."""
+
+    def __init__(self, streams: Mapping[int, LatentStream]) -> None:
+        self._streams, self._current = streams, next(iter(streams.values()))
+
+    def fetch(self, step: int, place: int) -> None:
+        """The batch that :meth:`sample` gives from now on."""
+        self._current = self._streams[place]
+        self._current.fetch(step)
+
+    def sample(self, batch_size: int) -> Batch:
+        """As :meth:`LatentStream.sample`."""
+        return self._current.sample(batch_size)
 
 
 def _half(x: Tensor) -> np.ndarray:

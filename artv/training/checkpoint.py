@@ -1,10 +1,22 @@
-"""Training state on disk: safetensors for weights, a weights-only file for the optimiser, and all or nothing."""
+"""Training state on disk: safetensors for weights and moments, checksums, the newest state and the one before.
 
+    state/               model.safetensors  ema.safetensors  moments.safetensors  optimizer.pt  step.json
+    state.previous/      the same, one checkpoint older
+    …/checksums.json     SHA-256 of every file, written last
+
+A state is written beside the others, flushed to disk and renamed when it is whole, so that a killed process leaves
+whole ones only. It is checked in full before it is used; where it is damaged, the one before is taken, loudly.
+"""
+
+import hashlib
 import json
+import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,36 +26,55 @@ from torch import Tensor, nn
 from artv.errors import UserError, WorkFailed
 from artv.training import processes
 from artv.training.ema import Ema
+from artv.training.snapshot import Snapshot, State
+
+CHECKSUMS = "checksums.json"
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, EOFError, TypeError, AttributeError, SafetensorError)
 
 
 def save_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Called by every process: the main one writes, with the random state of each.
+    """Called by every process: the main one writes, with the random state of each, and returns when that is done.
 
     Raises:
-        WorkFailed: the disk is full, or the like; the state of before is kept.
+        WorkFailed: the disk is full, or the like; the states of before are kept.
     """
-    random = processes.gather(_random_state())
-    if not processes.is_main():
-        return
-    with replacing(folder) as fresh:
-        for name, module in (("model", model), ("ema", ema.model)):
-            save_file({k: v.contiguous() for k, v in module.state_dict().items()}, fresh / f"{name}.safetensors")
-        torch.save({"optimizer": optimizer.state_dict(), "random": random}, fresh / "optimizer.pt")
+    random = gather_random()
+    if processes.is_main():
+        write_state(folder, Snapshot(model, ema, optimizer).take(), random, step)
+
+
+def write_state(folder: Path, state: State, random: list[dict[str, Tensor]], step: int) -> None:
+    """Writes what :class:`~artv.training.snapshot.Snapshot` took; the newest state becomes the one before."""
+    with replacing(folder, keep=previous(folder)) as fresh:
+        for name in ("model", "ema", "moments"):
+            save_file(getattr(state, name), fresh / f"{name}.safetensors")
+        rest = {"state": {}, "param_groups": state.groups}
+        torch.save({"optimizer": rest, "random": random}, fresh / "optimizer.pt")
         (fresh / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
+        sums = {path.name: _checksum(path) for path in sorted(fresh.iterdir())}
+        (fresh / CHECKSUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+
+
+def previous(folder: Path) -> Path:
+    """Where the state before the newest one is."""
+    return folder.with_name(f"{folder.name}.previous")
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` to write to, then swapped in: a killed process leaves the old one or the new one.
+def replacing(folder: Path, keep: Path | None = None) -> Iterator[Path]:
+    """A folder beside ``folder`` to write to, then flushed to disk and swapped in: a killed process leaves the old one
+    or the new one. ``keep``: where the old one goes; None: away.
 
     Raises:
         WorkFailed: it could not be written (safetensors and ``torch.save`` have errors of their own for a full disk).
     """
-    fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old")
+    fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old") if keep is None else keep
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         fresh.mkdir(parents=True)
         yield fresh
+        for path in [*fresh.rglob("*"), fresh]:
+            _flush(path)
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -51,53 +82,131 @@ def replacing(folder: Path) -> Iterator[Path]:
         raise WorkFailed(
             f"cannot write {folder}: {reason}; {kept}; free some space and run the same command again"
         ) from None
-    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
     fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    _flush(folder.parent)
+    if keep is None:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def load_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> int:
-    """Restores what :func:`save_state` wrote; returns the number of finished steps, 0 if nothing was saved."""
-    if not saved_step(folder):
+    """Restores what :func:`save_state` wrote; returns the number of finished steps, 0 if nothing was saved.
+
+    Raises:
+        UserError: there is a state, and neither it nor the one before is whole.
+    """
+    chosen = usable_state(folder)
+    if chosen is None:
         return 0
     try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-        ema.model.load_state_dict(load_file(folder / "ema.safetensors"))
-        state = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
-        optimizer.load_state_dict(state["optimizer"])
-    except (OSError, RuntimeError, KeyError, ValueError, SafetensorError) as error:
-        raise _unusable(folder, error) from None
-    if processes.world() == len(state["random"]):  # otherwise the seeds of a start are as good
-        mine = state["random"][processes.rank()]
+        model.load_state_dict(load_file(chosen / "model.safetensors"))
+        ema.model.load_state_dict(load_file(chosen / "ema.safetensors"))
+        state = torch.load(chosen / "optimizer.pt", map_location="cpu", weights_only=True)
+        if (chosen / "moments.safetensors").is_file():  # otherwise all is in optimizer.pt, as until 2026-11
+            state["optimizer"]["state"] = _moments(load_file(chosen / "moments.safetensors"))
+        _load_optimizer(optimizer, state["optimizer"])
+        step, random = _step_of(chosen), state["random"]
+    except _DAMAGE as error:
+        raise _unusable(chosen, str(error)) from None
+    if processes.world() == len(random):  # otherwise the seeds of a start are as good
+        mine = random[processes.rank()]
         torch.set_rng_state(mine["cpu"])
         if "cuda" in mine and torch.cuda.is_available():
             torch.cuda.set_rng_state(mine["cuda"])
-    return saved_step(folder)
+    return step
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, stored: dict[str, Any]) -> None:
+    rates = [group["lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(stored)
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        # a captured step reads this very tensor, on the device; a stored one would be read once, when it is captured
+        group["lr"] = rate.fill_(float(group["lr"])) if isinstance(rate, Tensor) else float(group["lr"])
 
 
 def saved_step(folder: Path) -> int:
-    """Finished steps of the state in ``folder``; 0 if nothing was saved."""
-    old = folder.with_suffix(".old")
-    if processes.is_main() and not folder.exists() and old.exists():  # killed between the two renames
-        old.rename(folder)
-    processes.wait()
-    if not folder.exists():
-        return 0
-    try:
-        return json.loads((folder / "step.json").read_text(encoding="utf-8"))["step"]
-    except (OSError, KeyError, ValueError) as error:
-        raise _unusable(folder, error) from None
+    """Finished steps of the state that :func:`load_state` would take; 0 if nothing was saved."""
+    chosen = usable_state(folder)
+    return 0 if chosen is None else _step_of(chosen)
 
 
-def _random_state() -> dict[str, Tensor]:
+def usable_state(folder: Path) -> Path | None:
+    """The newest state that is whole; the same in every process. Says so where it is not the newest of all."""
+    found = [None]
+    if processes.is_main():
+        found = [_find(folder)]
+    answer = processes.gather(found[0])[0]
+    if isinstance(answer, UserError):
+        raise answer
+    return answer
+
+
+def gather_random() -> list[dict[str, Tensor]]:
+    """Every process's random state."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
+    return processes.gather(state)
+
+
+def _find(folder: Path) -> Path | UserError | None:
+    faults = []
+    # a kill between two renames leaves the newest one in ".new", whole (".old": of before there were two states)
+    for each in (folder, folder.with_suffix(".new"), previous(folder), folder.with_suffix(".old")):
+        if not each.is_dir() or (each.suffix == ".new" and not (each / CHECKSUMS).is_file()):
+            continue
+        fault = _fault(each)
+        if fault is None:
+            if faults:
+                print(
+                    f"artv: {faults[0]}: it is damaged; going on from step {_step_of(each)} of {each}", file=sys.stderr
+                )
+            return each
+        faults.append(f"{each}: {fault}")
+    return _unusable(folder, faults[0]) if faults else None
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with a state, if anything: all of it is read."""
+    try:
+        _step_of(folder)
+        if not (folder / CHECKSUMS).is_file():  # of before there were any
+            return None
+        sums: dict[str, str] = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        wrong = [name for name, value in sums.items() if _checksum(folder / name) != value]
+    except _DAMAGE as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return f"the checksum of {wrong[0]} is another" if wrong else None
+
+
+def _step_of(folder: Path) -> int:
+    return int(json.loads((folder / "step.json").read_text(encoding="utf-8"))["step"])
+
+
+def _moments(stored: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in stored.items():
+        number, _, key = name.partition(".")
+        state.setdefault(int(number), {})[key] = value
     return state
 
 
-def _unusable(folder: Path, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0]
-    return UserError(f"cannot resume from {folder}: {reason}; train into another folder, or delete this one")
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unusable(folder: Path, reason: str) -> UserError:
+    return UserError(
+        f"cannot resume from {folder}: {reason.splitlines()[0]}; train into another folder, or delete this one"
+    )

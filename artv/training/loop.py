@@ -1,12 +1,9 @@
 """One training loop for every stage: step, average, log, save, resume by running the same command again.
 
 A stage hands over a model and a function that draws a batch and returns its loss. Several processes each draw their own
-and average the gradients; only the main one writes. On one GPU the whole step (batch,
-forward, backward, optimiser, average) is captured once as a CUDA graph and replayed, since small networks otherwise
-spend their time waiting for launches; everywhere else the same function runs eagerly.
+and average the gradients; only the main one writes, in a thread, while the next steps run.
 """
 
-import json
 import math
 import os
 import time
@@ -17,14 +14,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from artv.errors import WorkFailed
+from artv.errors import Interrupted, WorkFailed
 from artv.progress import progress_bar
 from artv.requests import check_count
 from artv.training import processes
-from artv.training.checkpoint import load_state, save_state
+from artv.training.checkpoint import load_state
 from artv.training.config import LoopConfig
 from artv.training.ema import Ema
-from artv.training.step import Prepare, Step
+from artv.training.record import Record
+from artv.training.saving import OnSave, Saver
+from artv.training.step import Fetch, Prepare, Step
+from artv.training.stopping import stop_signals
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def optimise(
     name: str,
     device: torch.device,
     prepare: Prepare | None = None,
-    fetch: Callable[[], None] | None = None,
-    on_save: Callable[[nn.Module, int], None] | None = None,
+    fetch: Fetch | None = None,
+    on_save: OnSave | None = None,
 ) -> tuple[Ema, Outcome]:
     """Trains ``model`` until ``config.steps``, continuing whatever ``out/state`` holds.
 
@@ -56,57 +56,49 @@ def optimise(
         name: shown in the progress bar and the log.
         prepare: wraps a module so that its gradients are averaged over the processes (accelerate's).
         fetch: called ahead of each ``draw_loss``, see :class:`~artv.training.step.Step`.
-        on_save: called with the averaged model and the step after each checkpoint, in the main process.
+        on_save: called with the averaged model, in host memory, and the step after each checkpoint, in a thread of the
+            main process.
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM, when the state is saved.
     """
     check_count("steps", config.steps)
-    cuda, main = device.type == "cuda", processes.is_main()
+    started, main = time.monotonic(), processes.is_main()
     one_step = Step(model, draw_loss, config, device, prepare, fetch)
     step = load_state(out / "state", model, one_step.ema, one_step.optimizer)
-
-    def save(step: int) -> None:
-        save_state(out / "state", model, one_step.ema, one_step.optimizer, step)
-        if main and on_save is not None:
-            on_save(one_step.ema.model, step)
-        processes.wait()
-
-    if cuda:
+    saver = Saver(out / "state", model, one_step.ema, one_step.optimizer, on_save)
+    if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         # capture needs gradients to have been accumulated on the capturing stream from the start
         torch.cuda.set_stream(torch.cuda.Stream())
-    started = saved = logged = time.monotonic()
-    recent = torch.zeros((), device=device)
-    loss_value, since = math.nan, 0
     out.mkdir(parents=True, exist_ok=True)
     log_file = out / "log.jsonl" if main else Path(os.devnull)
     with (
+        saver,
+        stop_signals() as asked,
         progress_bar(name, total=config.steps, start=step, shown=main) as bar,
         log_file.open("a", encoding="utf-8") as log,
     ):
-        while step < config.steps:
-            recent += one_step(step)
-            step, since = step + 1, since + 1
-            now = time.monotonic()
-            over = config.minutes is not None and now - started > 60 * config.minutes
-            log_now, save_now, over = processes.agree(
-                now - logged > 2 or step == config.steps or since >= 500,
-                now - saved > 60 * config.save_minutes or over,
-                over,
-            )
-            if log_now:
-                loss_value = processes.mean(recent.item() / since)
-                recent.zero_()
-                if not math.isfinite(loss_value):
-                    raise WorkFailed(f"{name}: the loss became {loss_value} before step {step}; kept: {out / 'state'}")
-                rate = since * config.samples(processes.world()) / (time.monotonic() - logged)
-                row = {"step": step, "loss": loss_value, "samples_per_s": round(rate, 1), "lr": config.lr_at(step - 1)}
-                log.write(json.dumps({"stage": name, **row}) + "\n")
-                log.flush()
-                bar.update(step, f"loss {loss_value:.4f} · {rate:,.0f} samples/s")
-                logged, since = time.monotonic(), 0
-            if save_now:
-                save(step)
+        record = Record(name, config.samples(processes.world()), device, log, bar.update)
+        saved, first, stop = time.monotonic(), step, False
+        while step < config.steps and not stop:
+            record.add(one_step(step))
+            step += 1
+            if step == first + 1:
+                saver.reserve()
+            over = config.minutes is not None and time.monotonic() - started > 60 * config.minutes
+            due = time.monotonic() - saved > 60 * config.save_minutes and not saver.busy
+            log_now, save_now, stop = processes.agree(record.due, due, over or asked())
+            if log_now or stop or step == config.steps:
+                record.write(step, lr=config.lr_at(step - 1))
+                if not math.isfinite(record.loss):
+                    raise WorkFailed(f"{name}: the loss became {record.loss} before step {step}; kept: {out / 'state'}")
+            if save_now and not stop and step < config.steps:
+                saver.save(step)
                 saved = time.monotonic()
-            if over:
-                break
-    save(step)
-    return one_step.ema, Outcome(step, loss_value, time.monotonic() - started, step >= config.steps)
+        saver.save(step)
+        saver.finish()
+    processes.wait()
+    if asked():
+        raise Interrupted(f"stopped and saved at step {step} of {config.steps}; run the same command again to continue")
+    return one_step.ema, Outcome(step, record.loss, time.monotonic() - started, step >= config.steps)

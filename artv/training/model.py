@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from artv.conditioning import ConditionDropout, noise_levels
 from artv.data.latents import Batch
@@ -17,7 +17,8 @@ from artv.training.fast import use_fast_blocks
 from artv.training.loop import Outcome, optimise
 from artv.training.loss import noise_prediction_loss
 from artv.training.recompute import recompute_blocks
-from artv.training.step import Prepare
+from artv.training.saving import OnSave
+from artv.training.step import Fetch, Prepare
 
 
 def train_model(
@@ -28,8 +29,8 @@ def train_model(
     out: Path,
     *,
     prepare: Prepare | None = None,
-    fetch: Callable[[], None] | None = None,
-    on_save: Callable[[nn.Module, int], None] | None = None,
+    fetch: Fetch | None = None,
+    on_save: OnSave | None = None,
 ) -> tuple[ArtVModel, Outcome]:
     """Trains ``model`` in place; returns the averaged copy."""
     device = null_text_LD.device

@@ -24,7 +24,7 @@ from artv.data.clips import ClipFiles, batches
 from artv.data.latents import LatentCache
 from artv.data.shapes_long import WORLDS
 from artv.data.shard_index import ShardIndex, claim_shards, is_shards, read_index
-from artv.data.shards import LatentStream, digest, write_shards
+from artv.data.shards import LatentStream, MicroStreams, digest, write_shards
 from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
@@ -32,7 +32,7 @@ from artv.progress import progress_bar
 from artv.text_encoder import OpenClipTextEncoder
 from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
-from artv.training.checkpoint import replacing, saved_step
+from artv.training.checkpoint import replacing
 from artv.training.config import STAGES, TrainConfig
 from artv.training.loop import Outcome
 from artv.training.model import train_model
@@ -212,18 +212,23 @@ def make_latents(
         processes.wait()
 
 
-def _stream(config: TrainConfig, folder: Path, device: torch.device, step: int) -> LatentStream:
-    stream = LatentStream(
-        folder,
-        batch_size=config.model.batch_size,
-        device=device,
-        seed=config.seed,
-        rank=processes.rank(),
-        world=processes.world(),
-        workers=config.workers,
-    )
-    stream.start(step)
-    return stream
+def _streams(config: TrainConfig, folder: Path, device: torch.device) -> MicroStreams:
+    """The same batches in the same order, however many processes share the places of a step."""
+    world = processes.world()
+    places = world * config.model.micro_batches(world)
+
+    def stream(place: int) -> LatentStream:
+        return LatentStream(
+            folder,
+            batch_size=config.model.batch_size,
+            device=device,
+            seed=config.seed,
+            rank=place,
+            world=places,
+            workers=config.workers,
+        )
+
+    return MicroStreams({place: stream(place) for place in range(processes.rank(), places, world)})
 
 
 def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome:
@@ -233,7 +238,7 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
     if config.stream or clips.encoded:
         folder = Path(config.data) if clips.encoded else out / "latents"
         make_latents(config, folder, clips, autoencoder, text_encoder)
-        source: LatentCache | LatentStream = _stream(config, folder, device, saved_step(out / "model" / "state"))
+        source: LatentCache | MicroStreams = _streams(config, folder, device)
     else:
         ours = len(range(processes.rank(), clips.count, processes.world()))
         encode = partial(encode_frames, autoencoder)
@@ -248,7 +253,7 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
         with replacing(out / "pipeline") as fresh:
             pipeline.save_pretrained(fresh, safe_serialization=True)
 
-    fetch = source.fetch if isinstance(source, LatentStream) else None
+    fetch = source.fetch if isinstance(source, MicroStreams) else None
     _, outcome = train_model(
         model, source.sample, null_text, config, out / "model", prepare=prepare, fetch=fetch, on_save=save
     )

@@ -18,6 +18,7 @@ from artv.training.config import LoopConfig
 from artv.training.ema import Ema
 
 Prepare = Callable[[nn.Module], nn.Module]
+Fetch = Callable[[int, int], None]
 
 
 class Objective(nn.Module):
@@ -40,8 +41,8 @@ class Step:
 
     Args:
         draw_loss: draws a batch of this process and returns its scalar loss; called inside autocast.
-        fetch: called ahead of each ``draw_loss``, also ahead of a captured one: puts the next batch where that finds
-            it.
+        fetch: called ahead of each ``draw_loss``, also ahead of a captured one, with the numbers of the step and of the
+            micro-batch: puts that batch where ``draw_loss`` finds it.
         prepare: wraps a module so that its gradients are averaged over the processes (accelerate's).
     """
 
@@ -52,7 +53,7 @@ class Step:
         config: LoopConfig,
         device: torch.device,
         prepare: Prepare | None = None,
-        fetch: Callable[[], None] | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         objective = Objective(model, draw_loss)
         self.model, self.config, self.device = model, config, device
@@ -61,7 +62,7 @@ class Step:
         self.optimizer = _adamw(self.parameters, config, device)
         self.ema = Ema(model, config.ema_decay)
         self.micro_batches = config.micro_batches(processes.world())
-        self._fetch = fetch or (lambda: None)
+        self._fetch = fetch or _nothing
         self._captures = device.type == "cuda" and config.graph and prepare is None and self.micro_batches == 1
         self._graph: Callable[[], Tensor] | None = None
         self._done = 0
@@ -70,10 +71,10 @@ class Step:
         """Does step number ``step``, the first eight of a process always eagerly."""
         self._set_rate(step)
         if self._captures and self._done == 8:  # optimiser state and library handles exist by now
-            self._graph = capture(lambda: self._run(step, fetch=lambda: None), self.optimizer)
+            self._graph = capture(lambda: self._run(step, _nothing), self.optimizer)
         self._done += 1
         if self._graph is not None:
-            self._fetch()
+            self._fetch(step, processes.rank())
         loss = self._graph() if self._graph is not None else self._run(step, self._fetch)
         self.ema.update(self.ema.weight(step))  # not captured: its weight is a number
         return loss
@@ -85,7 +86,7 @@ class Step:
             else:
                 group["lr"] = self.config.lr_at(step)
 
-    def _run(self, step: int, fetch: Callable[[], None]) -> Tensor:
+    def _run(self, step: int, fetch: Fetch) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._backward(step, fetch)
         if self.config.grad_clip is not None:
@@ -93,12 +94,13 @@ class Step:
         self.optimizer.step()
         return loss
 
-    def _backward(self, step: int, fetch: Callable[[], None]) -> Tensor:
+    def _backward(self, step: int, fetch: Fetch) -> Tensor:
         count, losses = self.micro_batches, []
         for k in range(count):
+            place = k * processes.world() + processes.rank()
             if self.config.global_batch is not None:
-                torch.manual_seed(_key(self.config.seed, step, k * processes.world() + processes.rank()))
-            fetch()
+                torch.manual_seed(_key(self.config.seed, step, place))
+            fetch(step, place)
             with self._alone(k + 1 < count):
                 with self._autocast():
                     loss = self.objective(None) / count
@@ -127,6 +129,10 @@ def _adamw(parameters: list[nn.Parameter], config: LoopConfig, device: torch.dev
         capturable=cuda,
         fused=cuda,
     )
+
+
+def _nothing(step: int, place: int) -> None:
+    """Where ``draw_loss`` finds its batches itself."""
 
 
 def _key(*numbers: int) -> int:

@@ -45,10 +45,9 @@ def toy_shards(folder: Path, clips: int = 23, clips_a_shard: int = 4, side: int 
 def drawn(folder, batches, start=0, **settings):
     """Clip numbers of some batches, from step ``start`` on."""
     stream = LatentStream(folder, **{"batch_size": 5, "device": CPU, "seed": 1, "workers": 0, **settings})
-    stream.start(start)
     result = []
-    for _ in range(batches):
-        stream.fetch()
+    for step in range(start, start + batches):
+        stream.fetch(step)
         batch = stream.sample(5)
         assert torch.equal(batch.latents_BTChw[:, 1, 2, 0, 1], batch.text_BLD[:, 0, 0])  # text stays with its clip
         result.append(batch.text_BLD.flatten().int().tolist())
@@ -112,10 +111,10 @@ def test_memory_does_not_grow_with_the_set(tmp_path):
     for clips in (100, 800):  # 1.2 and 9.8 MB
         folder = toy_shards(tmp_path / str(clips), clips, clips_a_shard=20, side=32)
         stream = LatentStream(folder, batch_size=5, device=CPU, workers=0)
-        stream.fetch()  # imports
+        stream.fetch(0)  # imports
         tracemalloc.start()
-        for _ in range(clips // 5):
-            stream.fetch()
+        for step in range(1, clips // 5 + 1):
+            stream.fetch(step)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0] and peaks[1] < 2e6

@@ -181,7 +181,7 @@ def test_a_disk_that_fills_up_while_saving_is_one_line_and_keeps_the_old_state(t
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "cannot write" in str(caught.value) and "is kept" in str(caught.value) and "\n" not in str(caught.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]  # nothing half-written beside it
     assert load_state(tmp_path / "state", model, Ema(model), torch.optim.AdamW(model.parameters())) == 3
 
 
