@@ -31,6 +31,19 @@ class NetworkConfig:
     in_channels: int = 4
     sample_size: int = 64
 
+    def __post_init__(self) -> None:
+        levels = len(self.channels)
+        if not levels or len(self.heads) != levels or len(self.attention) != levels:
+            raise ValueError(f"channels, heads and attention must name as many levels: {self}")
+        numbers = (*self.channels, *self.heads, self.layers, self.text_dim, self.out_channels, self.norm_groups)
+        if min(*numbers, self.in_channels, self.sample_size) < 1:
+            raise ValueError(f"every size must be at least 1: {self}")
+        for channels, heads in zip(self.channels, self.heads, strict=True):
+            if channels % heads or channels % self.norm_groups:
+                raise ValueError(
+                    f"channels {channels} must be a multiple of heads {heads} and of {self.norm_groups} groups"
+                )
+
     def unet(self) -> dict[str, Any]:
         """The configuration of diffusers' ``UNet2DConditionModel``, as SD-2.1 writes it."""
         down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in self.attention]
@@ -65,6 +78,10 @@ class ModelConfig:
     mask: NetworkConfig | None
     num_refs: int = 2
     anchor: bool = True
+
+    def __post_init__(self) -> None:
+        if self.num_refs < 1:
+            raise ValueError(f"num_refs is {self.num_refs}; it must be at least 1")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, as stored in a checkpoint's ``config.json``."""

@@ -23,6 +23,14 @@ class ShardIndex:
     encoders: str
     clips_a_shard: int = CLIPS_A_SHARD
 
+    def __post_init__(self) -> None:
+        for name in ("clips", "num_frames", "size", "clips_a_shard"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number, at least 1")
+        if not isinstance(self.fps, int | float) or not 0 < self.fps < float("inf"):
+            raise ValueError(f"fps is {self.fps!r}; it must be a number above 0")
+
     @property
     def shards(self) -> int:
         """Number of files."""

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from artv.config import PRESETS as NETWORKS
-from artv.config import ModelConfig
+from artv.config import ModelConfig, NetworkConfig
 from artv.errors import UserError, closest
+from artv.requests import LAST_SEED
 from artv.yaml_files import read_yaml
 
 ENCODERS = ("autoencoder", "text_encoder")
@@ -20,8 +22,15 @@ STAGES = (*ENCODERS, "model")
 CODE_VERSION = 1
 """Raised when the same settings and seed come to train another model: models are kept under a hash that holds it."""
 
+Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
+Whole = Annotated[int, Field(ge=0, le=10**9, strict=True)]
+Seed = Annotated[int, Field(ge=0, le=LAST_SEED, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class LoopConfig:
     """How a stage is trained.
 
@@ -39,19 +48,19 @@ class LoopConfig:
         graph: capture the step as a CUDA graph (one GPU only).
     """
 
-    steps: int
-    batch_size: int
-    lr: float
-    global_batch: int | None = None
-    warmup: int = 100
-    schedule: str = "constant"
-    ema_decay: float = 0.9999
-    grad_clip: float | None = 1.0
-    weight_decay: float = 0.01
-    precision: str = "fp32"
-    seed: int = 0
-    minutes: float | None = None
-    save_minutes: float = 2.0
+    steps: Count
+    batch_size: Count
+    lr: Amount
+    global_batch: Count | None = None
+    warmup: Whole = 100
+    schedule: Literal["constant", "cosine"] = "constant"
+    ema_decay: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.9999
+    grad_clip: Positive | None = 1.0
+    weight_decay: Amount = 0.01
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: Seed = 0
+    minutes: Positive | None = None
+    save_minutes: Amount = 2.0
     graph: bool = True
 
     def micro_batches(self, world: int) -> int:
@@ -88,34 +97,44 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: Literal["shapes", "paper"]
-    data: str = "builtin"
+    data: Annotated[str, Field(min_length=1)] = "builtin"
     world: Literal[1, 2] = 1
-    horizon: int | None = None
+    horizon: Count | None = None
     mask: bool = True
     anchor: bool = True
-    clips: int | None = None
-    num_frames: int = 16
-    size: int = 64
-    fps: float = 8.0
-    seed: int = 0
-    drop_text: float = 0.1
-    drop_ref: float = 0.1
-    drop_anchor: float = 0.1
-    first_frame_share: float = 0.1
-    ref_noise: str = "uniform:0:0.1"
+    clips: Count | None = None
+    num_frames: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 16
+    size: Annotated[int, Field(ge=8, le=8192, strict=True)] = 64
+    fps: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 8.0
+    seed: Seed = 0
+    drop_text: Share = 0.1
+    drop_ref: Share = 0.1
+    drop_anchor: Share = 0.1
+    first_frame_share: Share = 0.1
+    ref_noise: Annotated[str, Field(min_length=1)] = "uniform:0:0.1"
     copy_noised: bool = False
-    start_share: float = 0.0
-    weight_cap: float = 1.0
+    start_share: Share = 0.0
+    weight_cap: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
     overlap: bool = True
     networks: ModelConfig | None = None
     recompute: bool = False
     fused: bool = True
     stream: bool = False
-    workers: int = 2
+    workers: Annotated[int, Field(ge=0, le=256, strict=True)] = 2
     reader: Literal["decord", "pyav"] = "decord"
     autoencoder: LoopConfig
     text_encoder: LoopConfig
     model: LoopConfig
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        # latents are of an eighth of the side, those of shapes and of small autoencoders of a quarter
+        unit = 2 ** (len(self.sizes().dynamic.channels) - 1) * (
+            8 if self.preset == "paper" and not self.networks else 4
+        )
+        if self.size % unit:
+            raise ValueError(f"size {self.size} must be a multiple of {unit} for networks of this depth")
+        return self
 
     def sizes(self) -> ModelConfig:
         """Sizes of the two networks, after the switches."""
@@ -206,15 +225,29 @@ def _validated(values: Mapping[str, Any]) -> TrainConfig:
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(x) for x in first["loc"])
-        raise UserError(f"setting {where} = {first.get('input')!r}: {first['msg'].lower()}") from None
+        raise _mistake(error) from None
 
 
 def with_loop(config: TrainConfig, stage: str, **changes: Any) -> TrainConfig:
     """``config`` with some fields of one stage's loop changed (None = leave)."""
-    loop = replace(getattr(config, stage), **{k: v for k, v in changes.items() if v is not None})
+    try:
+        loop = replace(getattr(config, stage), **{k: v for k, v in changes.items() if v is not None})
+    except ValidationError as error:
+        raise _mistake(error) from None
     return config.model_copy(update={stage: loop})
+
+
+def _mistake(error: ValidationError) -> UserError:
+    """The first thing that is wrong: which setting, what it is, what it may be."""
+    unknown = ("unexpected_keyword_argument", "extra_forbidden")
+    first = min(error.errors(), key=lambda e: e["type"] not in unknown)
+    where, message = ".".join(str(x) for x in first["loc"]), first["msg"].removeprefix("Value error, ")
+    if not where:
+        return UserError(message)
+    if first["type"] in unknown:
+        known = [field.name for field in fields(ModelConfig) + fields(NetworkConfig)]
+        return UserError(f"unknown setting {where!r}; {closest(str(first['loc'][-1]), known)}")
+    return UserError(f"setting {where} = {first.get('input')!r}: {message[:1].lower()}{message[1:]}")
 
 
 def for_cpu(config: TrainConfig) -> TrainConfig:
@@ -230,6 +263,8 @@ def for_cpu(config: TrainConfig) -> TrainConfig:
 def _merge(base: dict[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key, value in given.items():
         if key not in base:
-            raise UserError(f"config {where}: unknown setting {key!r}; {closest(key, base)}")
+            raise UserError(f"config {where}: unknown setting {str(key)!r}; {closest(str(key), base)}")
+        if isinstance(base[key], dict) and not isinstance(value, dict):
+            raise UserError(f"config {where}: {key} is {value!r}; it must be a mapping of settings to values")
         base[key] = _merge(base[key], value, where) if isinstance(base[key], dict) else value
     return base

@@ -9,7 +9,7 @@ RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from artv.text_encoder import OpenClipTextEncoder
 from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
 from artv.training.checkpoint import replacing
-from artv.training.config import STAGES, TrainConfig
+from artv.training.config import STAGES, LoopConfig, TrainConfig
 from artv.training.loop import Outcome
 from artv.training.model import train_model
 from artv.training.step import Prepare
@@ -134,10 +134,9 @@ def _claim(out: Path, config: TrainConfig) -> None:
     settings = json.loads(config.model_dump_json(exclude={"reader"}))  # its frames are the same
     if file.exists():
         stored = json.loads(file.read_text(encoding="utf-8"))
-        differing = []
-        for key in settings:
-            default = TrainConfig.model_fields[key].default  # a run may be older than a setting
-            differing += _differences(key, *(_without_limits(x.get(key, default)) for x in (settings, stored)))
+        ours, theirs = _what_is_trained(settings), _what_is_trained(stored)
+        known = _defaults() | theirs  # a run may be older than a setting
+        differing = [f"{k} = {known.get(k)}, not {v}" for k, v in ours.items() if known.get(k) != v]
         if differing:
             raise UserError(
                 f"{out} was trained with {'; '.join(differing[:5])}; use the same settings, or another --out"
@@ -152,19 +151,25 @@ def _claim(out: Path, config: TrainConfig) -> None:
     processes.wait()
 
 
-def _differences(name: str, ours: Any, theirs: Any) -> list[str]:
-    """``name = theirs, not ours`` of every single setting that differs."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        keys = dict.fromkeys((*theirs, *ours))
-        return [line for key in keys for line in _differences(f"{name}.{key}", ours.get(key), theirs.get(key))]
-    return [] if ours == theirs else [f"{name} = {theirs}, not {ours}"]
+_HOW = ("minutes", "save_minutes", "graph", "recompute", "overlap", "fused")
+"""Settings of how long, how fast and in how much memory: they do not change what is trained."""
 
 
-def _without_limits(value):
-    # how long a run may take does not change what it trains
-    return (
-        {k: v for k, v in value.items() if k not in ("minutes", "save_minutes")} if isinstance(value, dict) else value
-    )
+def _what_is_trained(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _what_is_trained(value, f"{prefix}{key}.")
+        elif key not in _HOW:
+            flat[prefix + key] = value
+    return flat
+
+
+def _defaults() -> dict[str, Any]:
+    defaults = {name: field.default for name, field in TrainConfig.model_fields.items()}
+    for stage in STAGES:
+        defaults |= {f"{stage}.{field.name}": field.default for field in fields(LoopConfig)}
+    return defaults
 
 
 def _pretrain(
