@@ -7,39 +7,33 @@ from contextlib import contextmanager
 
 from artv.training import processes
 
-_PATIENCE = 15  # seconds; a process that waits for one which is gone comes to no end of its step
-
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
     """Yields whether one of them has come. A second one does what it did before.
 
-    Of several processes one may have ended, for which the others wait within their step: these end after 15 seconds.
+    Of several processes one may wait within its step for another that is gone, where it hears nothing, so there
+    SIGTERM, by which a launcher ends the others, ends a process at once as ever.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM) if processes.world() == 1 else (signal.SIGINT,)
+    before = {number: signal.getsignal(number) for number in numbers}
     asked = False
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def note(number: int, frame: object) -> None:
         nonlocal asked
         asked = True
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        if processes.world() > 1:
-            signal.alarm(_PATIENCE)
-
-    def answer() -> bool:
-        if asked:
-            signal.alarm(0)
-        return asked
+        restore()
 
     for number in before:
         signal.signal(number, note)
     try:
-        yield answer
+        yield lambda: asked
     finally:
-        if not asked:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        restore()
