@@ -134,10 +134,7 @@ def saved_step(folder: Path) -> int:
 
 def usable_state(folder: Path) -> Path | None:
     """The newest state that is whole; the same in every process. Says so where it is not the newest of all."""
-    found = [None]
-    if processes.is_main():
-        found = [_find(folder)]
-    answer = processes.gather(found[0])[0]
+    answer = processes.gather(_find(folder) if processes.is_main() else None)[0]
     if isinstance(answer, UserError):
         raise answer
     return answer
@@ -152,7 +149,7 @@ def gather_random() -> list[dict[str, Tensor]]:
 
 
 def _find(folder: Path) -> Path | UserError | None:
-    faults = []
+    faults: list[str] = []
     # a kill between two renames leaves the newest one in ".new", whole (".old": of before there were two states)
     for each in (folder, folder.with_suffix(".new"), previous(folder), folder.with_suffix(".old")):
         if not each.is_dir() or (each.suffix == ".new" and not (each / CHECKSUMS).is_file()):

@@ -39,8 +39,8 @@ class Snapshot:
         tensors = self._tensors()
         if tensors.keys() != self._host.keys():
             self.reserve()
-        for name, tensor in tensors.items():
-            self._host[name].copy_(tensor, non_blocking=True)
+        for key, tensor in tensors.items():
+            self._host[key].copy_(tensor, non_blocking=True)
         if torch.cuda.is_available():
             torch.cuda.current_stream().synchronize()
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in ("model", "ema", "moments")}
