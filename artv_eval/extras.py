@@ -84,6 +84,8 @@ class ProtocolExtras:
     """Values of papers to show beside ours: ``artv_eval.protocols.cards.Published``."""
     bad_files: float = 0.01
     """Share of unreadable reference files above which metrics are withheld."""
+    world: str | None = None
+    """``shapes`` where all clips are of the synthetic world: only there do features of that world say anything."""
     card: Any = None
     """The fields of a YAML card (``artv_eval.protocols.cards.Card``), for ``protocols show`` and ``score``."""
 
@@ -95,6 +97,10 @@ class ProtocolExtras:
     def with_frames(self, frames: int) -> Any:
         """The same protocol with clips of ``frames`` frames, reference clips too; itself where there is one length."""
         return self
+
+    def conventions(self) -> str | None:
+        """All choices in one line, to be said with every scoring by it; None where a card shows them."""
+        return None
 
     def reference_files(self) -> tuple[list[Path], Any] | None:
         """The files behind ``reference()`` and the ``artv_eval.files.decoding.Window`` of each; None: no files."""
@@ -144,6 +150,8 @@ class ExtractorExtras:
 
     device: str = "cpu"
     """Where it runs: on a GPU the next clips are put together meanwhile."""
+    world: str | None = None
+    """``shapes`` where it was trained on the synthetic world and says nothing of other clips."""
 
     def unread(self, text: str) -> str | None:
         """What of a caption a text encoder does not see, as the end of a line; None where it sees all."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from artv_eval.results.rows import Results
     from artv_eval.sweep.score_cells import Metric
 
-DEFAULT_PROTOCOL = "shapes@1"
+DEFAULT_PROTOCOL = "files"
 
 
 def score(
@@ -163,6 +163,8 @@ def _score(
     timeout: float,
     cache: bool,
 ) -> tuple["Results", "Window"]:
+    from dataclasses import replace
+
     from artv.data.captions import read_captions
     from artv.devices import chosen_device
     from artv.errors import UserError
@@ -203,7 +205,8 @@ def _score(
         cache=default_cache() if cache else None, workers=WORKERS if workers is None else workers, timeout=timeout,
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
-    return results, window
+    said = optional(card, ProtocolExtras, "conventions")()
+    return replace(results, notes=[*([said] if said else []), *results.notes]), window
 
 
 def _metrics(
@@ -227,7 +230,7 @@ def _metrics(
     card = build(manager, protocol_recipe(manager, protocol, assignments.take("protocol")))
     fixed = Conventions.of(card, features)
     recipes = [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(metrics)]
-    made = [metric_of(manager, item, {"device": device}) for item in recipes]
+    made = [metric_of(manager, item, {"device": device}, card) for item in recipes]
     changes = [changed_convention(manager, item, fixed) for item in recipes]
     names = [metric.name if metric.evaluator is None else metric.evaluator.name for metric in made]
     return card, made, {name: change for name, change in zip(names, changes, strict=True) if change is not None}

@@ -46,7 +46,7 @@ class ShapesFeatures:
         device: where it runs.
     """
 
-    name = "shapes"
+    name, world = "shapes", "shapes"
 
     def __init__(self, network: ShapesClassifier, digest: str, device: str | torch.device = "cpu"):
         self.network, self.digest, self.device = network.to(device).eval(), digest, device
@@ -73,7 +73,7 @@ class ShapesFeatures:
 class ShapesClip:
     """The small CLIP: pictures and sentences of the shapes world in one space."""
 
-    name = "shapes-clip"
+    name, world = "shapes-clip", "shapes"
 
     def __init__(self, network: Any, config: ClipConfig, digest: str, device: str | torch.device = "cpu"):
         self.network, self.config, self.digest, self.device = network.to(device).eval(), config, digest, device

@@ -21,10 +21,10 @@ from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Decoders, Window
 from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files
 from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders
-from artv_eval.metrics.base import curve_of
+from artv_eval.metrics.base import curve_of, features_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import bootstrap_interval
-from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, reason
+from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, features_lines, reason
 
 GIVEN = {"captions": "--captions FILE", "reference": "--real DIR"}
 """What a metric may need that the caller can give, with the option that gives it."""
@@ -131,6 +131,7 @@ def score_folders(
             row = replace(
                 empty, cell=labels[name], method=folder.name, metric=evaluator.name, protocol_hash=key,
                 higher_is_better=evaluator.higher_is_better, status=statuses.get(evaluator.name, UNSCORED),
+                features=features_of(evaluator),
             )  # fmt: skip
             rows.append(_scored(row, evaluator, found, name, bad_files, resamples) if row.status == UNSCORED else row)
             if rows[-1].status == OK:
@@ -145,7 +146,7 @@ def score_folders(
     comparisons, untested = compare_folders(sides, found, there, resamples=resamples) if several else ([], [])
     words = [text for name in fakes for text in (sides[name].captions or {}).values()]
     notes = (
-        *notes_of(found), *readers_of(found, window.reader), *_oddities(found, window),
+        *features_lines(rows), *notes_of(found), *readers_of(found, window.reader), *_oddities(found, window),
         *caption_doubts([evaluator for evaluator, *_ in valued], words), *untested,
         *doubts((evaluator, ours, its) for evaluator, _, ours, its in valued),
     )  # fmt: skip

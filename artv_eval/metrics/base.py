@@ -99,6 +99,18 @@ def mean_where_defined(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
+def extractor_of(evaluator: Any) -> Any:
+    """What an evaluator of any origin describes clips or pictures by, or None."""
+    features = optional(evaluator, EvaluatorExtras, "features")
+    return optional(evaluator, EvaluatorExtras, "clip") if features is None else features
+
+
+def features_of(evaluator: Any) -> str | None:
+    """Name of the extractor with 8 digits of its digest (weights and preprocessing), or None without one."""
+    found = extractor_of(evaluator)
+    return None if found is None else f"{getattr(found, 'name', type(found).__name__)} {found.digest[:8]}"
+
+
 def described(evaluator: Any, clips: ClipSet) -> np.ndarray:
     """The rows (n, d) of an evaluator of any origin.
 

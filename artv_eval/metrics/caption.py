@@ -55,7 +55,8 @@ class CaptionEvaluator(MeanEvaluator):
     needs = frozenset({"labels"})
 
     def __init__(self, classifier: AttributeClassifier, quantity: str = "caption", *, name: str | None = None):
-        self.classifier, self.quantity = classifier, quantity
+        self.classifier = self.features = classifier
+        self.quantity = quantity
         self.name = name or ("caption" if quantity == "caption" else f"caption_{quantity}")
         self.digest = f"caption-{classifier.name}-{classifier.digest}"
 

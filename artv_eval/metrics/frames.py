@@ -173,7 +173,8 @@ class FrameFidEvaluator(SetEvaluator):
     higher_is_better = False
 
     def __init__(self, encoder: TextImageExtractor, *, name: str = "frame_fid", ddof: int = 1):
-        self.encoder, self.name, self.ddof = encoder, name, ddof
+        self.encoder = self.clip = encoder
+        self.name, self.ddof = name, ddof
         self.digest = f"frames-{encoder.name}-{encoder.digest}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:

@@ -35,7 +35,8 @@ class InceptionScoreEvaluator(BuiltIn):
     ):
         if splits < 1:
             raise UserError(f"splits is {splits}; it must be at least 1")
-        self.classifier, self.transform, self.name, self.splits = classifier, transform, name, splits
+        self.classifier = self.features = classifier
+        self.transform, self.name, self.splits = transform, name, splits
         self.digest = f"classes-{classifier.name}-{classifier.digest}"
         if transform is not None:
             self.digest += f"-{transform.model_dump_json(exclude_defaults=True)}"

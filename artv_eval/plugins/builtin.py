@@ -173,6 +173,7 @@ def register_protocols() -> list[Component]:
         Component("ucf101@stylegan-v", f"{where}:ucf101_stylegan_v", "2,048 clips, covariance over n"),
         Component("msrvtt@lavie", f"{where}:msrvtt_lavie", "2,990 prompts, CLIPSIM"),
         Component("msrvtt@videopoet", f"{where}:msrvtt_videopoet", "all captions; FVD 2,048 × 20"),
+        Component("files", "artv_eval.protocols.files:FilesProtocol", "video files as they are: score's default"),
         Component("yaml", f"{where}:from_yaml", "a card of your own: yaml:FILE", argument="path"),
     ]
 

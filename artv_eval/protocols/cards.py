@@ -167,6 +167,7 @@ class Protocol(ProtocolExtras):
         self.name, self.metrics = card.name, card.metrics
         self.bad_files, self.published = card.bad_files, card.published
         self.extractor_settings = _extractor_settings(card)
+        self.world = "shapes" if {card.prompts.dataset, card.reference.dataset} <= NUMBERS.keys() else None
 
     def with_frames(self, frames: int) -> "Protocol":
         """The same with clips of another length."""

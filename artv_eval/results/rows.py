@@ -23,7 +23,7 @@ class Row:
     was trained or the checkpoint is one; ``about``: what the interval speaks of, ``method`` (trainings too) or
     ``checkpoints``. ``sd_trainings``: standard deviation between trainings, clips' share taken out; ``se_clips``:
     standard error of one training's value over its clips. ``train_steps``: of a cell's training, where the sweep says;
-    ``failed_seeds``: trainings that failed.
+    ``failed_seeds``: trainings that failed. ``features``: extractor and digest of its weights, where there is one.
     """
 
     ablation: str | None
@@ -46,6 +46,7 @@ class Row:
     se_clips: float | None = None
     train_steps: int | None = None
     failed_seeds: int = 0
+    features: str | None = None
 
     def __post_init__(self) -> None:
         if self.status == OK and not is_number(self.value):
@@ -193,6 +194,16 @@ def reason(error: Exception) -> str:
     """A row's status for what a metric raised: a UserError says why it is absent, anything else is its failure."""
     text = " ".join(str(error).split())
     return f"absent: {text}" if isinstance(error, UserError) else f"failed: {type(error).__name__}: {text}"
+
+
+def features_lines(rows: Sequence[Row]) -> list[str]:
+    """One line: the metrics by the extractor, with its weights' digest, that describes clips for them."""
+    metrics: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.status == OK and row.features:
+            metrics.setdefault(row.features, {})[row.metric] = None
+    each = [f"{', '.join(names)} by {features}" for features, names in metrics.items()]
+    return [f"features: {'; '.join(each)}"] if each else []
 
 
 def is_number(value: Any) -> bool:

@@ -1,13 +1,16 @@
 """Protocols and metrics by name: with the settings that a protocol fixes, and with those that ``--set`` changes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.extras import ProtocolExtras, optional
+from artv_eval.extras import ExtractorExtras, ProtocolExtras, optional
 from artv_eval.features.base import described_by
+from artv_eval.features.weights import find as find_weights
+from artv_eval.metrics.base import extractor_of
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import ComponentFailed, Recipe, Setting, build, recipe, settings_of
@@ -79,11 +82,58 @@ def _without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _without_places(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
 
 
-def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any]) -> Metric:
-    """The evaluator with its weights, or why it is absent: a missing weight is never replaced by something else."""
+def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any], card: Any) -> Metric:
+    """The evaluator with its weights, or why it is absent: a missing weight is never replaced by something else.
+
+    Nor by a network of another world: features of the shapes world serve protocols of the shapes world only.
+    """
     try:
-        return Metric(name=item.name, evaluator=build(manager, item, runtime))
+        evaluator = build(manager, item, runtime)
+        if why := _of_another_world(manager, item, evaluator, card):
+            return Metric(name=item.name, status=f"absent: {why}")
+        return Metric(name=item.name, evaluator=evaluator)
     except ComponentFailed as error:
         return Metric(name=item.name, status=f"failed: {error}")
     except UserError as error:
         return Metric(name=item.name, status=f"absent: {error}")
+
+
+def _of_another_world(manager: PluginManager, item: Recipe, evaluator: Any, card: Any) -> str | None:
+    """Why the extractor says nothing of the protocol's clips, and what would; None where it does."""
+    extractor = extractor_of(evaluator)
+    world = None if extractor is None else optional(extractor, ExtractorExtras, "world")
+    if world is None or world == optional(card, ProtocolExtras, "world"):
+        return None
+    known, _ = settings_of(manager.target(item.entry), KINDS["metrics"])
+    kind = described_by(known["feature"].annotation) if "feature" in known else None
+    return (
+        f"features {extractor.name!r} were trained on the world of {world}@… and say nothing of the clips of protocol "
+        f"{card.name}; {REMEDIES[kind](item.name)}"
+    )
+
+
+def _for_clips(metric: str) -> str:
+    return f"{_fetched(partial(find_weights, 'i3d'))}give --set {metric}.feature=i3d"
+
+
+def _for_pictures(metric: str) -> str:
+    from artv_eval.features.clip import cached
+
+    return f"{_fetched(partial(cached, 'ViT-B-32', 'openai'))}give --set {metric}.feature=clip"
+
+
+REMEDIES: Mapping[str | None, Callable[[str], str]] = {
+    "clips": _for_clips,
+    "pictures": _for_pictures,
+    None: lambda metric: "leave the metric out",
+}
+"""What describes real videos, by what is described."""
+
+
+def _fetched(look: Callable[[], Any]) -> str:
+    """The command that fetches weights, as their own error says it, or nothing where they are here."""
+    try:
+        look()
+    except UserError as error:
+        return f"fetch {str(error).partition('fetch ')[2]} and "
+    return ""

@@ -111,7 +111,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         requests=requests,
         indices=[request.index for request in requests],
         cells=cells,
-        metrics=[metric_of(manager, item, runtime) for item in metric_recipes],
+        metrics=[metric_of(manager, item, runtime, card) for item in metric_recipes],
         metric_recipes=metric_recipes,
         shard=shard,
         executor=executor,

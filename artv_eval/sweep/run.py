@@ -23,7 +23,7 @@ from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import Recipe
 from artv_eval.results.documents import write_json
-from artv_eval.results.rows import OK, Results, reason
+from artv_eval.results.rows import OK, Results, features_lines, reason
 from artv_eval.results.store import DamagedClip, RunStore
 from artv_eval.sweep.devices import BATCH_SIZE
 from artv_eval.sweep.generate import GenerationWork, generate, pending, with_status
@@ -188,6 +188,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
         per_clip=per_clip_of(there, prepared.indices),
         notes=[
             *what_ran(cells),
+            *features_lines(rows),
             *same_clips(store, cells, prepared.indices),
             *published(prepared),
             *notes_of(described),

@@ -8,7 +8,7 @@ import numpy as np
 
 from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.metrics import statistics
-from artv_eval.metrics.base import curve_of
+from artv_eval.metrics.base import curve_of, features_of
 from artv_eval.metrics.statistics import bootstrap_interval, holm, per_clip
 from artv_eval.metrics.training_seeds import OverSeeds
 from artv_eval.results.rows import ClipValues, Comparison, Curve, Flaw, Row, is_number, reason
@@ -55,6 +55,7 @@ def row_of(group: Replicates, protocol: str, protocol_hash: str) -> Row:
         **(components(found) if isinstance(found, OverSeeds) and not cost else {}),
         train_steps=cell.length,
         failed_seeds=len(group.failed),
+        features=features_of(scored.evaluator),
     )
 
 

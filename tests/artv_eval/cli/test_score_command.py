@@ -26,7 +26,8 @@ def score(cli, folders, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def call(*arguments, fake=folders / "fake"):
-        return cli("score", "--real", folders / "real", "--fake", fake, "--frames", 6, *arguments)
+        sides = ("--real", folders / "real", "--fake", fake)
+        return cli("score", *sides, "--protocol", "shapes@1", "--frames", 6, *arguments)
 
     return call
 
@@ -158,7 +159,7 @@ def test_a_metric_whose_weights_are_absent_says_what_to_fetch(score, monkeypatch
 
 
 def test_scores_that_nobody_can_have_are_refused(cli, folders):
-    missing = cli("score", "--fake", folders / "fake", "--metrics", "fvd")
+    missing = cli("score", "--fake", folders / "fake", "--metrics", "fvd", "--protocol", "shapes@1")
     assert missing.code == 2 and missing.out == "" and "fvd: it needs --real DIR" in missing.err
     timed = cli("score", "--fake", folders / "fake", "--metrics", "seconds", "--frames", 6, "--no-cache")
     assert timed.code == 2 and "seconds: it needs the time that making a clip took" in timed.err.splitlines()[-1]
