@@ -53,6 +53,10 @@ TRIALS = {
     "features": ("The Fréchet distance of the features", "mask --metrics fvd --set fvd.feature={name}"),
     "metrics": ("An ablation scored by the metric", "mask --metrics drift,{name}"),
     "ablations": ("The ablation", "{name} --metrics drift"),
+    "trainers": (
+        "Models by the trainer, under two training seeds",
+        "steps --train --train-seeds 2 --set trainer.name={name} --set steps.values=2,1 --metrics drift",
+    ),
     "executors": ("A sweep run by the executor", "mask --executor {name} --metrics drift"),
     "reporters": ("A sweep reported in the format", "mask --format {name} --metrics drift"),
 }

@@ -96,6 +96,8 @@ def check_untrained(cells: Sequence[Cell], request: SweepRequest) -> None:
 
 
 def _trainer(manager: PluginManager, name: str, preset: str, assignments: Assignments) -> Recipe:
+    """The cell's, or the one of ``--set trainer.name=…``."""
+    name = str(assignments.take("trainer", {"name": None}).get("name", name))
     known, _ = settings_of(manager.target(manager.find("trainers", name)), KINDS["trainers"])
     settings = {"preset": preset} if "preset" in known else {}
     return recipe(manager, "trainers", name, {**settings, **assignments.take("trainer", known)})

@@ -27,6 +27,7 @@ _LAZY = {
     "check_metric": "scoring",
     "check_ablation": "runs",
     "check_executor": "runs",
+    "check_trainer": "trainers",
     "check_reporter": "scoring",
     "check_plugin": "plugin",
     "toy_clips": "clips",
@@ -50,6 +51,7 @@ __all__ = [
     "check_ref_noise",
     "check_reporter",
     "check_sampler",
+    "check_trainer",
     "toy_clips",
     "toy_requests",
 ]

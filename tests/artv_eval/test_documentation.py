@@ -1,5 +1,6 @@
 """The author's guide: its examples run; what it must name, it names; no option is without help."""
 
+import json
 import re
 from pathlib import Path
 
@@ -25,6 +26,23 @@ def test_every_kind_has_an_example_that_holds_its_contract(kind, tmp_path):
     check = getattr(testing, f"check_{KINDS[kind].role}")
     check(manager.target(manager.find(kind, component.name)))
     assert testing.check_plugin(f"guide_{kind}", folders=(str(tmp_path),)).components[kind] == [component]
+
+
+def test_the_training_time_ablation_of_the_guide_runs_from_nothing(cli, tmp_path):
+    section = GUIDE[GUIDE.index("## An ablation of what is learnt") :]
+    (example, *_) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "text_dropout.py").write_text(example)
+    outcome = cli(
+        "--plugins-dir", "mine", "sweep", "--ablation", "text-dropout", "--train", "--train-steps", 1,
+        "--set", "training.clips=4", "--set", "training.model.batch_size=2", "--set", "training.num_frames=3",
+        "--num-videos", 2, "--frames", 2, "--steps", 1, "--metrics", "drift", "--format", "json", "--out", "run",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    (pair,) = json.loads(outcome.out)["comparisons"]
+    assert (pair["a"], pair["b"], pair["about"]) == ("text-dropout=0.1", "text-dropout=0.5", "checkpoints")
+    twins = [json.loads(path.read_text())["settings"]["config"] for path in Path("runs/twins").glob("*/twin.json")]
+    assert sorted(twin["drop_text"] for twin in twins) == [0.1, 0.5] and {twin["seed"] for twin in twins} == {1}
 
 
 def test_the_guide_names_every_public_name():

@@ -1,0 +1,112 @@
+"""Do statements about methods hold? Coverage of intervals over training seeds and clips, and size of the tests, simulated.
+
+    python benchmarks/training_seeds.py --repetitions 2000 --out benchmarks/results
+
+Differences of equal methods for S seeds × n clips: normal, with a standard deviation over seeds of ``ratio`` times the
+standard error over clips. A share of the clips' variance is the same for every seed (what a prompt does to a method),
+the rest is each seed's own. Columns: ``size`` of the 5 % test of the method; ``coverage`` of its interval, which is
+that test; what Satterthwaite's degrees of freedom would give; how often the test of the checkpoints rejects, which asks
+another question.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.special import stdtr
+
+from artv_eval.metrics.training_seeds import Measured, over_seeds
+
+SEEDS, CLIPS, RATIOS, SHARED = (2, 3, 4, 8), (20, 64, 512), (0.2, 0.5, 1.0, 2.0, 5.0, 8.0), (0.0, 0.5, 0.9)
+
+
+def draw(S: int, n: int, ratio: float, shared: float, rng: np.random.Generator) -> Measured:
+    """One experiment: mean differences (S,) and their covariance over clips, which is Wishart."""
+    own = np.full((S, S), shared) + np.eye(S) * (1 - shared)
+    root = np.linalg.cholesky(own + 1e-12 * np.eye(S))
+    clips = rng.normal(size=(n, S)) @ root.T
+    values = clips.mean(0) + rng.normal(size=S) * ratio / np.sqrt(n)
+    return Measured(values, np.cov(clips.T) / n, n)
+
+
+def satterthwaite(found: Measured) -> float:
+    """The p-value with Satterthwaite's degrees of freedom in the place of Cochran and Cox's quantile."""
+    S = len(found.values)
+    a = found.values.var(ddof=1) / S
+    c = max((found.covariance.sum() - np.trace(found.covariance)) / (S * (S - 1)), 0.0)
+    df = (a + c) ** 2 / (a**2 / (S - 1) + c**2 / (found.n - 1))
+    return float(2 * stdtr(df, -abs(found.values.mean()) / np.sqrt(a + c)))
+
+
+def run(S: int, n: int, ratio: float, shared: float, repetitions: int) -> dict[str, float]:
+    """One row."""
+    rng = np.random.default_rng([S, n, round(10 * ratio), round(10 * shared)])
+    drawn = [draw(S, n, ratio, shared, rng) for _ in range(repetitions)]
+    found = [over_seeds(item) for item in drawn]
+    return {
+        "seeds": S,
+        "clips": n,
+        "ratio": ratio,
+        "shared": shared,
+        "size": float(np.mean([item.p_value < 0.05 for item in found])),
+        "coverage": float(np.mean([item.low <= 0 <= item.high for item in found])),
+        "size_satterthwaite": float(np.mean([satterthwaite(item) < 0.05 for item in drawn])),
+        "rejects_checkpoints": float(np.mean([item.p_checkpoints < 0.05 for item in found])),
+    }
+
+
+def main() -> None:
+    """The command line above."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--repetitions", type=int, default=2000)
+    parser.add_argument("--out", type=Path, help="folder for training_seeds.md and .json")
+    args = parser.parse_args()
+    started = time.monotonic()
+    rows = []
+    for S in SEEDS:
+        for n in CLIPS:
+            for ratio in RATIOS:
+                for shared in SHARED:
+                    rows.append(run(S, n, ratio, shared, args.repetitions))
+                    print(" ".join(f"{v:g}" for v in rows[-1].values()), flush=True)
+    record = {
+        "theme": "intervals and tests over training seeds and clips",
+        "command": f"python benchmarks/training_seeds.py --repetitions {args.repetitions}",
+        "monte_carlo_error": round(float(np.sqrt(0.05 * 0.95 / args.repetitions)), 4),
+        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+        "numpy": np.__version__,
+        "seconds": round(time.monotonic() - started),
+        "results": rows,
+    }
+    if args.out:
+        text = json.dumps(record, indent=1) + "\n"
+        (args.out / "training_seeds.json").write_text(text, encoding="utf-8")
+        (args.out / "training_seeds.md").write_text(report(record), encoding="utf-8")
+    print(json.dumps({key: value for key, value in record.items() if key != "results"}))
+
+
+def report(record: dict) -> str:
+    """Per number of seeds: the range of sizes, and one line a ratio."""
+    rows = record["results"]
+    lines = ["# Statements about methods, simulated", "", f"`{record['command']}`, {record['hardware']}, "]
+    lines[-1] += f"numpy {record['numpy']}, {record['seconds']} s. One Monte-Carlo standard error at 0.05: "
+    lines[-1] += f"{record['monte_carlo_error']}. What the columns mean: the head of the script."
+    lines += ["", "Sizes of 5 % tests of equal methods, lowest to highest over clips, ratios and shares:", ""]
+    lines += ["| seeds | test of the method | with Satterthwaite's degrees of freedom | test of the checkpoints |"]
+    lines += ["|---|---|---|---|"]
+    for S in SEEDS:
+        columns = ("size", "size_satterthwaite", "rejects_checkpoints")
+        ranges = [[row[name] for row in rows if row["seeds"] == S] for name in columns]
+        lines.append(f"| {S} | " + " | ".join(f"{min(r):.3f}–{max(r):.3f}" for r in ranges) + " |")
+    head = list(rows[0])
+    lines += ["", "| " + " | ".join(name.replace("_", " ") for name in head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(f"{row[name]:g}" for name in head) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
