@@ -1,4 +1,4 @@
-"""Do statements about methods hold? Coverage of intervals over training seeds and clips, and size of the tests, simulated.
+"""Do statements about methods hold? Intervals over training seeds and clips, and the size of tests, simulated.
 
     python benchmarks/training_seeds.py --repetitions 2000 --out benchmarks/results
 

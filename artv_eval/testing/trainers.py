@@ -14,7 +14,7 @@ from artv_eval.testing.settings import NO_SUCH_SETTING, made
 def check_trainer(
     trainer: Any, *, settings: Mapping[str, Any] | None = None, changes: Mapping[str, Any] | None = None
 ) -> None:
-    """A ``trainers`` target: factory of an object with ``settings(changes, seed, steps)`` and ``train(settings, folder)``.
+    """A ``trainers`` target: factory of an object with ``settings(changes, seed, steps)``, ``train(settings, folder)``.
 
     Checks that the settings are plain, always the same, and others for another seed, other steps and other ``changes``
     (where given); that a setting that does not exist is refused; and that training of one step leaves a checkpoint,

@@ -14,7 +14,7 @@ class Trainer:
         self.checkpoint = checkpoint
 
     def settings(self, changes, *, seed, steps):
-        """All that the model depends on: it is kept under their hash. ``changes``: what the cell and the user ask for."""
+        """All that the model depends on, which names it. ``changes``: what the cell and the user ask for."""
         known = {"mask": True, "code": 1}
         for name in changes:
             if name not in known:
