@@ -4,7 +4,6 @@ UNet -> dynamic network (its adapters and anchor blocks start untrained), Autoen
 text encoder. Only configurations and safetensors are read: nothing is unpickled and no remote code runs.
 """
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from artv.config import ModelConfig, paper
 from artv.errors import UserError
+from artv.files import read_object
 from artv.networks import ArtVModel
 from artv.progress import quiet_loading
 from artv.requests import SD_21_BASE, check_init
@@ -121,7 +121,7 @@ def check_schedule(folder: Path) -> None:
     path = folder / "scheduler" / "scheduler_config.json"
     if not path.is_file():
         raise UserError(f"{folder} has no scheduler/scheduler_config.json, which says what the model predicts")
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    config = read_object(path)
     kind = config.get("prediction_type", "epsilon")
     if kind != "epsilon":
         raise UserError(f"{folder} is a {kind} model; ART-V predicts epsilon: take stable-diffusion-2-1-base")

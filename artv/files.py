@@ -6,6 +6,7 @@ What a killed process leaves of one is locked by nobody: so it is told from what
 
 import errno
 import fcntl
+import json
 import os
 import stat
 import time
@@ -13,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from artv.errors import UserError
 
@@ -106,6 +108,19 @@ def check_regular(path: str | Path, what: str) -> None:
         raise UserError(f"{what} {path} is a folder; give a file")
     if not stat.S_ISREG(mode):
         raise UserError(f"{what} {path} is a pipe or a device; give a file")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object that others wrote, such as a ``config.json``. Raises UserError, of the file, for anything else."""
+    try:
+        values = json.loads(read_bytes(path))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no JSON ({' '.join(str(error).split())[:160]})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds a {type(values).__name__}; it must be an object: fields and values")
+    return values
 
 
 def _locked(lock: Callable[..., None], handle: int, *where: int) -> bool:

@@ -89,16 +89,19 @@ class ArtVPipeline(DiffusionPipeline):
             pipe = presets.load_packaged(cls, name, kwargs)
         else:
             if Path(name).is_dir():
+                kwargs["local_files_only"] = True  # what is not there is wrong there, and nothing to download
                 for part, kind in PARTS.items():
                     if part not in kwargs:
                         check_saved(kind, Path(name) / part, kwargs.get("variant"))
             try:
                 with quiet_loading():
                     pipe = super().from_pretrained(name, **kwargs)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
                 if getattr(error, "errno", None) is not None:  # of the system, such as a full disk
                     raise
-                raise UserError(f"checkpoint {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+                raise UserError(
+                    f"checkpoint {name} cannot be loaded: {(str(error).splitlines() or [repr(error)])[0]}"
+                ) from error
         for component in pipe.components.values():
             component.eval()
         return pipe

@@ -5,12 +5,12 @@ The packaged twins share one autoencoder and one text encoder:
     artv/assets/autoencoder  artv/assets/text_encoder  artv/assets/model  artv/assets/model_no_mask  …
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError, closest
+from artv.files import read_object
 from artv.guidance import Guidance, ThreeTerm
 
 ASSETS = Path(__file__).parent / "assets"
@@ -105,6 +105,8 @@ def check_source(name: str) -> None:
         raise UserError(f"checkpoint {name} is a training run; give the pipeline in it: {path / 'pipeline'}")
     if path.is_dir() and not (path / "model_index.json").is_file():
         raise UserError(f"checkpoint {name} holds no model_index.json; give a folder written by save_pretrained")
+    if path.is_dir():
+        read_object(path / "model_index.json")
     if not path.is_dir() and (name.count("/") != 1 or name.startswith((".", "/"))):
         raise UserError(
             f"checkpoint {name!r} is no folder, no hub id (owner/name) and not packaged; "
@@ -115,7 +117,7 @@ def check_source(name: str) -> None:
 def check_has_mask(name: str) -> None:
     """Refuses a checkpoint on this machine whose configuration has no mask network; others are seen when loaded."""
     file = _model_folder(name) / "config.json"
-    if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("mask") is None:
+    if file.is_file() and read_object(file).get("mask") is None:
         raise UserError(f"--save-masks: checkpoint {name} has no mask network; use one trained with it")
 
 

@@ -1,6 +1,5 @@
 """Reading weights that others saved: safetensors only, nothing is ever unpickled, and every mismatch is named."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from artv.errors import UserError
+from artv.files import read_object
 
 STEMS = ("diffusion_pytorch_model", "model", "open_clip_model")
 
@@ -22,7 +22,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{folder} has no config.json; give a folder in the layout that diffusers or transformers saves"
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_object(path)
 
 
 def read_weights(source: Path, variant: str | None = None) -> dict[str, Tensor]:
@@ -52,14 +52,22 @@ def _files(folder: Path, variant: str | None) -> list[Path]:
         names = (f"{stem}.safetensors.index{middle}.json", f"{stem}{middle}.safetensors.index.json")
         for index in (folder / name for name in names):
             if index.is_file():
-                shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-                return [folder / name for name in dict.fromkeys(shards)]
+                return _shards(index)
     there = sorted(p.name for p in folder.glob("*") if p.suffix in (".safetensors", ".bin", ".ckpt", ".pt"))
     asked = f" of variant {variant!r}" if variant else ""
     raise UserError(
         f"{folder} has no safetensors weights{asked} (there: {', '.join(there) or 'no weights'}); "
         "name the variant that is there, or convert pickled weights to safetensors first"
     )
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files that an index names, all of its own folder."""
+    shards = read_object(index).get("weight_map")
+    names = list(dict.fromkeys(shards.values())) if isinstance(shards, dict) else []
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise UserError(f"{index} is no index of weights (weight_map: name of a weight → file beside it)")
+    return [index.parent / name for name in names]
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], what: str, *, assign: bool = False) -> None:
@@ -89,7 +97,7 @@ def check_saved(kind: Any, folder: Path, variant: str | None = None) -> None:
     try:
         with torch.device("meta"):
             module = kind.from_config(read_config(folder))
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError, ArithmeticError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{folder / 'config.json'} is no {kind.__name__}'s: {' '.join(str(error).split())}") from None

@@ -1,12 +1,12 @@
 """Checkpoints by name: where their files are, which preset they are of, and a digest of everything they hold."""
 
 import hashlib
-import json
 from functools import lru_cache
 from pathlib import Path
 
 from artv import presets
 from artv.errors import UserError
+from artv.files import read_object
 
 SUFFIXES = (".safetensors", ".json", ".txt")
 
@@ -56,9 +56,9 @@ def preset(checkpoint: str) -> str:
     """``shapes`` or ``paper``: the small world's model has narrow text."""
     config = folders(checkpoint).get("model", Path("model")) / "config.json"
     try:
-        values = json.loads(config.read_text(encoding="utf-8"))
-        width = values.get("dynamic", values.get("sizes", {}).get("dynamic", {}))["text_dim"]
-    except (OSError, ValueError, KeyError, AttributeError):
+        values = read_object(config)
+        width = int(values.get("dynamic", values.get("sizes", {}).get("dynamic", {}))["text_dim"])
+    except (UserError, KeyError, AttributeError, TypeError):
         raise UserError(
             f"checkpoint {checkpoint!r} holds no model of ART-V ({config} is missing or of something else)"
         ) from None

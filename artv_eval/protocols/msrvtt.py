@@ -22,11 +22,15 @@ def read_msrvtt(root: Path) -> Listing:
             raise UserError(f"{file} is no JSON ({error}); delete it or fetch it again") from None
         if not isinstance(content, dict):
             continue
-        for entry in [*content.get("sentences", ()), *content.get("annotations", ())]:
-            name = entry.get("video_id") or entry.get("image_id")
-            if name and "caption" in entry:
-                captions.setdefault(name, []).append(entry["caption"])
-        split_of |= {v["video_id"]: v["split"] for v in content.get("videos", ()) if "video_id" in v and "split" in v}
+        try:
+            for entry in [*content.get("sentences", ()), *content.get("annotations", ())]:
+                name = entry.get("video_id") or entry.get("image_id")
+                if name and "caption" in entry:
+                    captions.setdefault(str(name), []).append(str(entry["caption"]))
+            videos = [v for v in content.get("videos", ()) if "video_id" in v and "split" in v]
+            split_of |= {str(v["video_id"]): str(v["split"]) for v in videos}
+        except (TypeError, AttributeError):
+            raise UserError(f"{file} has other fields than MSR-VTT's annotations; move it elsewhere") from None
     files = {f.stem: f for f in root.rglob("video*") if f.suffix.lower() in VIDEO_SUFFIXES}
     numbered = sorted((int(stem[5:]), stem) for stem in files if stem[5:].isdigit())
     if not numbered or not captions:

@@ -1,12 +1,12 @@
 """Where a pipeline's files are, without a download: a folder, or the hub's cache."""
 
 import hashlib
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError, closest
+from artv.files import read_object
 
 DTYPES = ("float32", "float16", "bfloat16")
 
@@ -65,7 +65,7 @@ def class_name(source: str, revision: str | None = None) -> str:
 
     folder = folder_of(source, revision)
     assert folder is not None
-    name = str(json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name"))
+    name = str(read_object(folder / "model_index.json").get("_class_name"))
     if not hasattr(diffusers, name):
         raise UserError(
             f"{source} is a {name}, which diffusers {diffusers.__version__} does not have; install a version that has "
