@@ -202,6 +202,7 @@ def _score(
         bad_files=own if changes["bad_files"] is None else changes["bad_files"], protocol=label,
         protocol_hash=key, hashes=keys,
         real_which=fields.reference.which if fields else None,
+        real_transform=_own_transform(fields),
         cache=default_cache() if cache else None, workers=WORKERS if workers is None else workers, timeout=timeout,
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
@@ -248,7 +249,14 @@ def _window(card: Any, changes: dict[str, Any], reader: str) -> Any:
         stride=changes["stride"] or (own.stride if own else 1),
         transform=(("size", changes["size"]),) if changes["size"] else (),
         reader=reader,
+        own_rates=own is not None and own.fps is None,
     )
+
+
+def _own_transform(fields: Any) -> dict[str, Any] | None:
+    """That of a card's real clips alone."""
+    own = fields.reference.transform if fields else None
+    return own.model_dump(exclude_defaults=True) if own else None
 
 
 def _label(card: Any, changes: dict[str, Any]) -> tuple[str, str]:

@@ -42,6 +42,7 @@ class Window:
 
     ``fps`` None: the video's own rate; ``stride``: every k-th frame at that rate; ``which``: first, centre or random
     (drawn from the file's place in the list). ``transform``: fields of ``artv_eval.features.preprocess.Transform``.
+    ``own_rates``: that files of different rates are each taken at their own is meant, not forgotten.
     """
 
     frames: int
@@ -50,6 +51,7 @@ class Window:
     which: str = "first"
     transform: tuple[tuple[str, Any], ...] = ()
     reader: str = "decord"
+    own_rates: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

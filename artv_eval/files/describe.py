@@ -149,7 +149,8 @@ class _Describer:
     ):
         self.files, self.window, self.captions, self.cache, self.on_clip = files, window, captions, cache, on_clip
         self.evaluators = {evaluator.digest: evaluator for evaluator in evaluators}
-        shape = json.dumps([VERSION, asdict(window)], sort_keys=True, default=str)
+        seen = {name: value for name, value in asdict(window).items() if name != "own_rates"}  # it changes no row
+        shape = json.dumps([VERSION, seen], sort_keys=True, default=str)
         # beside the metrics' rows, each file's rate, size and reader: mixtures are seen without decoding again
         self.names = {digest: digest_of([digest, shape]) for digest in (*self.evaluators, FACTS)}
         self.kept = {digest: cache.load(name) for digest, name in self.names.items()}
@@ -299,7 +300,7 @@ def _facts(clip: Decoded) -> tuple[float, float, float, float]:
 
 def check_rates(window: Window, rates: Mapping[float, Path]) -> None:
     """Raises UserError when files differ in rate and the window does not say which one counts."""
-    if window.fps is None and len(rates) > 1:
+    if window.fps is None and not window.own_rates and len(rates) > 1:
         (a, one), (b, other) = sorted(rates.items())[:2]
         raise UserError(f"{one} has {a:g} fps and {other} {b:g}: say at which rate to compare them (frames.fps, --fps)")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,7 @@ def score_folders(
     protocol_hash: str = "",
     hashes: Mapping[str, str] | None = None,
     real_which: str | None = None,
+    real_transform: Mapping[str, Any] | None = None,
     cache: Path | None = None,
     workers: int = WORKERS,
     timeout: float = 60.0,
@@ -82,6 +84,7 @@ def score_folders(
         protocol, protocol_hash: as shown in the rows; of a metric with a reference, the hash also covers its files.
         hashes: metric → its hash, where its settings are not the protocol's.
         real_which: the part of a real video that is taken, if not the window's.
+        real_transform: fields of the transform of real videos alone, where the window has none for all.
         on_clip: progress: folder, files done, files in all.
 
     Raises:
@@ -111,9 +114,12 @@ def score_folders(
     found = {}
     with Decoders(workers, timeout) as decoders:
         for name, side in sides.items():
-            which = (real_which or window.which) if name == "real" else window.which
+            real_side = name == "real"
+            which = (real_which or window.which) if real_side else window.which
+            first = window.transform or (tuple(real_transform.items()) if real_side and real_transform else ())
+            own = replace(window, which=which, transform=first)
             found[name] = describe_files(
-                side.files, side.evaluators, replace(window, which=which), captions=side.captions, cache=cache,
+                side.files, side.evaluators, own, captions=side.captions, cache=cache,
                 decoders=decoders, on_clip=_counted(on_clip, name, len(side.files)),
             )  # fmt: skip
     theirs = found.get("real", Described())

@@ -32,7 +32,8 @@ from artv_eval.protocols.videos import VideoSource
 
 CARDS = Path(__file__).parents[1] / "cards"
 NOT_HASHED = ("title", "source", "notes", "published", "metrics")  # they change no number
-SINCE = (("prompts", "seeds"),)  # fields that are younger than published hashes
+# fields that are younger than published hashes
+SINCE = (("prompts", "seeds"), ("prompts", "follow"), ("reference", "transform"), ("transform", "jpeg"))
 
 Which = Literal["first", "centre", "random"]
 
@@ -47,6 +48,7 @@ class Prompts(_Part):
     ``text``: ``caption`` (the clip's own), ``class-name``, ``class-sentence`` (from a file of "class,sentence" lines
     given as ``sentences``), ``random-caption`` (one a video, drawn with seed 0), ``all-captions``. Of the data set
     ``file``, a file of the user's, ``caption`` is what it says. ``seeds``: clips of each prompt (``file`` only).
+    ``follow`` (class names and sentences): the ``classes`` in turn, or those of so many ``videos`` drawn with seed 0.
     """
 
     dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "file"]
@@ -54,6 +56,7 @@ class Prompts(_Part):
     text: Literal["caption", "class-name", "class-sentence", "random-caption", "all-captions"]
     number: int = Field(ge=1)
     seeds: int = Field(default=1, ge=1)
+    follow: Literal["classes", "videos"] = "classes"
 
 
 class Frames(_Part):
@@ -71,7 +74,8 @@ class Reference(_Part):
 
     ``dataset`` ``none``: there are none, and metrics that compare with them are absent.
 
-    ``first``: index of the first clip (shapes). ``digest``: of the list of files, if the card pins it.
+    ``first``: index of the first clip (shapes). ``digest``: of the list of files, if the card pins it. ``transform``:
+    of these clips alone, when they are read, before that of all clips.
     """
 
     dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "none"]
@@ -81,6 +85,7 @@ class Reference(_Part):
     order: Literal["sorted", "random"] = "sorted"
     first: int = Field(default=0, ge=0)
     digest: str | None = None
+    transform: Transform | None = None
 
 
 class Features(_Part):

@@ -89,9 +89,11 @@ class VideoSource:
             rng = np.random.default_rng(0)
             return [video.captions[int(rng.integers(len(video.captions)))] for video in videos]
         names = sorted({video.label for video in videos})
-        if text == "class-name":
-            return [words_of(name) for name in names]
-        return self._sentences(names)
+        shown = [words_of(name) for name in names] if text == "class-name" else self._sentences(names)
+        if self.card.prompts.follow == "classes":
+            return shown
+        of = dict(zip(names, shown, strict=True))
+        return [of[videos[i].label] for i in _drawn(len(videos), self.card.prompts.number)]
 
     def _sentences(self, names: Sequence[str]) -> list[str]:
         if self.sentences is None:
@@ -120,15 +122,20 @@ class VideoSource:
             if number > len(videos):
                 raise UserError(f"{self.root} has {len(videos)} videos; protocol {self.card.name} asks for {number}")
             return videos[:number]
-        rng, order = np.random.default_rng(0), np.empty(0, int)
-        while len(order) < number:  # more clips than videos: every video once before any comes twice
-            order = np.concatenate([order, rng.permutation(len(videos))])
-        return [videos[i] for i in order[:number]]
+        return [videos[i] for i in _drawn(len(videos), number)]
 
     def files(self, frames: int) -> tuple[list[Path], Window]:
         """The videos that the card takes, and the part of them, at its rate."""
         want = self.card.frames
-        window = Window(frames=frames, fps=want.fps, stride=want.stride, which=self.card.reference.which)
+        own = self.card.reference.transform
+        window = Window(
+            frames=frames,
+            fps=want.fps,
+            stride=want.stride,
+            which=self.card.reference.which,
+            own_rates=want.fps is None,
+            transform=tuple(own.model_dump(exclude_defaults=True).items()) if own else (),
+        )
         return [video.path for video in self._chosen()], window
 
     def reference(self, frames: int) -> ClipSet:
@@ -146,6 +153,14 @@ class VideoSource:
             return None
         root = self.root
         return digest_of(f"{v.path.relative_to(root)} {v.path.stat().st_size}" for v in self._chosen())[:12]
+
+
+def _drawn(total: int, number: int) -> np.ndarray:
+    """``number`` of ``total`` places, drawn with seed 0; of more than there are, each once before any comes twice."""
+    rng, order = np.random.default_rng(0), np.empty(0, int)
+    while len(order) < number:
+        order = np.concatenate([order, rng.permutation(total)])
+    return order[:number]
 
 
 def words_of(class_name: str) -> str:

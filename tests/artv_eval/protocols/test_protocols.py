@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
 from artv.video import write_video
 from artv_eval.features.preprocess import Transform
 from artv_eval.files.decoding import Window, read_window
+from artv_eval.files.describe import check_rates
 from artv_eval.protocols.cards import cards, load, read_card, shapes_1
 from artv_eval.protocols.videos import words_of
 
@@ -76,7 +78,7 @@ def test_hashes_differ_between_cards_and_follow_what_numbers_depend_on(tmp_path)
         (lambda v: v["reference"].update(which="last"), "'reference.which' is 'last'"),
         (lambda v: v.pop("source"), "'source' is missing"),
         (lambda v: v["features"].update(covariance="unbiased"), "'features.covariance'"),
-        (lambda v: v.update(transform={"filter": "lanczos"}), "'transform.filter' is 'lanczos'"),
+        (lambda v: v.update(transform={"filter": "spline"}), "'transform.filter' is 'spline'"),
         (lambda v: v.update(transform={"crop": 72}), "'transform.crop' is 72 and frames have 64 pixels there"),
         (lambda v: v["prompts"].update(text="class-name"), "prompts.text is 'class-name'; shapes has captions only"),
         (lambda v: v["frames"].update(width=128), "frames are 64 x 128; shapes draws squares"),
@@ -150,7 +152,7 @@ def test_overlap_of_prompts_and_reference_is_refused(tmp_path):
 def test_cards_hand_their_conventions_to_the_metrics():
     settings = load("ucf101@stylegan-v").extractor_settings["clips"]
     assert settings["ddof"] == 0 and settings["feature"] == {"name": "i3d"}
-    assert settings["transform"] == {"crop": "largest", "size": 256, "filter": "bilinear-antialias"}
+    assert settings["transform"] == {"crop": "largest", "size": 256, "filter": "lanczos"}
     settings = load("msrvtt@videopoet").extractor_settings
     assert (settings["clips"]["subset"], settings["clips"]["repeats"]) == (2048, 20)
     assert settings["pictures"]["feature"]["model"] == "ViT-B-16"
@@ -184,14 +186,63 @@ def test_ucf101_loader(ucf):
     assert protocol.requests(num=3)[0].first_frame is None
     reference = protocol.reference(frames=4)
     assert len(reference) == 4
-    assert reference[1][1].frames.shape == (4, 24, 32, 3) and abs(int(reference[1][1].frames.mean()) - 120) < 6
+    assert reference[1][1].frames.shape == (4, 270, 360, 3) and abs(int(reference[1][1].frames.mean()) - 120) < 6
 
 
 def test_ucf101_random_reference_repeats_videos_only_after_all_were_used(ucf):
-    protocol = load("ucf101@stylegan-v", root=str(ucf))
-    assert len(protocol.reference()) == 2048
+    protocol = load("ucf101@videopoet", root=str(ucf))
+    paths, _ = protocol.reference_files()
+    assert len(paths) == 10000 and all(len(set(paths[i : i + 2])) == 2 for i in range(0, 100, 2))
     one = protocol.reference(frames=3)[5][1].frames
-    np.testing.assert_array_equal(one, load("ucf101@stylegan-v", root=str(ucf)).reference(frames=3)[5][1].frames)
+    np.testing.assert_array_equal(one, load("ucf101@videopoet", root=str(ucf)).reference(frames=3)[5][1].frames)
+
+
+def test_stylegan_v_takes_the_first_files_of_both_splits_each_at_its_own_rate(ucf, tmp_path):
+    with pytest.raises(UserError, match="has 4 videos; protocol ucf101@stylegan-v asks for 2048"):
+        load("ucf101@stylegan-v", root=str(ucf)).reference_files()
+    values = yaml.safe_load(cards()["ucf101@stylegan-v"].read_text(encoding="utf-8"))
+    values["reference"]["number"] = 3
+    (tmp_path / "few.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    slow = video(ucf / "UCF-101" / "Archery" / "v_Archery_g01_c02.avi", fps=12.5)
+    paths, window = load(str(tmp_path / "few.yaml"), root=str(ucf)).reference_files()
+    assert [path.stem for path in paths] == ["v_Archery_g01_c01", slow.stem, "v_JumpRope_g01_c01"]
+    assert (window.fps, window.which) == (None, "random")
+    check_rates(window, {25.0: paths[0], 12.5: slow})
+    with pytest.raises(UserError, match="say at which rate"):
+        check_rates(Window(frames=4), {25.0: paths[0], 12.5: slow})
+
+
+def test_frames_stored_by_stylegan_vs_script_are_those_of_pillow(tmp_path):
+    """Its ``q=95`` is no option of Pillow's JPEG, so that the quality is the default."""
+    from torchvision.transforms import functional as TVF
+
+    own = read_card(cards()["ucf101@stylegan-v"]).reference.transform
+    clip = np.random.default_rng(0).integers(0, 256, (2, 240, 320, 3), dtype=np.uint8)
+    clip = clip.repeat(2, 1).repeat(2, 2)[:, :240, :320]
+    for frame, ours in zip(clip, own(clip), strict=True):
+        picture = TVF.resize(Image.fromarray(frame), size=256, interpolation=Image.Resampling.LANCZOS)
+        TVF.center_crop(picture, output_size=(256, 256)).save(tmp_path / "frame.jpg", q=95)
+        np.testing.assert_array_equal(ours, np.asarray(Image.open(tmp_path / "frame.jpg")))
+    assert own.output_size(240, 320) == (256, 256)
+
+
+def test_lavies_crop_is_taken_straight_from_the_frames():
+    card = read_card(cards()["ucf101@lavie"])
+    clip = np.random.default_rng(0).integers(0, 256, (1, 320, 512, 3), dtype=np.uint8)
+    cropped = card.transform.model_copy(update={"size": None})(clip)
+    np.testing.assert_array_equal(cropped, clip[:, 25:295, 121:391])
+    assert card.reference.transform.output_size(240, 320) == (270, 360)  # of a real video, which has 240 lines
+
+
+def test_fields_younger_than_a_card_leave_its_hash(tmp_path):
+    known = {"shapes@1": "3cc45364e4eb", "msrvtt@lavie": "610288a4850a", "shapes@2": "c44ea69660b5"}
+    assert {name: read_card(cards()[name]).hash for name in known} == known
+    values = yaml.safe_load(cards()["shapes@1"].read_text(encoding="utf-8"))
+    for part, change in (("transform", {"jpeg": 75}), ("prompts", {"follow": "videos"}),
+                         ("reference", {"transform": {"size": 32}})):  # fmt: skip
+        changed = values | {part: values.get(part, {}) | change}
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
+        assert read_card(tmp_path / "c.yaml").hash != known["shapes@1"]
 
 
 def test_hash_follows_the_reference_files(ucf):
@@ -217,8 +268,10 @@ def test_class_sentences_come_from_the_users_file(ucf, tmp_path):
     with pytest.raises(UserError, match="no sentence for class 'JumpRope'"):
         load("ucf101@videopoet", root=str(ucf), sentences=str(file)).requests(2)
     file.write_text('Archery,"A person shoots an arrow."\nJumpRope,"A child, outside, jumps rope."\n')
-    requests = load("ucf101@videopoet", root=str(ucf), sentences=str(file)).requests(2)
-    assert [r.prompt for r in requests] == ["A person shoots an arrow.", "A child, outside, jumps rope."]
+    requests = load("ucf101@videopoet", root=str(ucf), sentences=str(file)).requests(4)
+    sentences, rng = ["A person shoots an arrow.", "A child, outside, jumps rope."], np.random.default_rng(0)
+    drawn = [*rng.permutation(2), *rng.permutation(2)]  # of the test split's two videos
+    assert [r.prompt for r in requests] == [sentences[i] for i in drawn]
 
 
 def test_msrvtt_loader(tmp_path):
