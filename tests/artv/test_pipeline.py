@@ -12,14 +12,12 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from artv import ArtVPipeline
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError, WorkFailed
-from artv.images import load_image
 from artv.masks import mask_figure
 from artv.noise import FrameNoise
 
@@ -219,12 +217,6 @@ def test_a_hub_id_that_cannot_be_reached_is_one_line(monkeypatch):
         ArtVPipeline.from_pretrained("some/repo")
 
 
-def test_push_to_hub_is_diffusers_own():
-    """With the folders that save_pretrained writes; the hub itself cannot be reached from here."""
-    assert ArtVPipeline.push_to_hub is DiffusionPipeline.push_to_hub
-    assert "push_to_hub" in inspect.getsource(DiffusionPipeline.save_pretrained)
-
-
 def test_half_precision_variant(pipe, tmp_path):
     half = ArtVPipeline.from_pretrained("shapes", torch_dtype=torch.float16)
     half.save_pretrained(tmp_path, variant="fp16")
@@ -295,21 +287,6 @@ def test_missing_checkpoints_are_one_line(name):
     with pytest.raises(UserError) as caught:
         ArtVPipeline.from_pretrained(name)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "LA", "1"])
-def test_images_of_any_mode_and_size(mode, tmp_path):
-    Image.new("RGB", (90, 40), "red").convert(mode).save(tmp_path / "x.png")
-    assert load_image(tmp_path / "x.png", 64, 64).shape == (64, 64, 3)
-
-
-def test_exif_rotation_is_applied(tmp_path):
-    image = Image.fromarray(np.concatenate([np.zeros((32, 64, 3)), np.full((32, 64, 3), 255)]).astype(np.uint8))
-    exif = image.getexif()
-    exif[0x0112] = 3  # upside down
-    image.save(tmp_path / "x.jpg", exif=exif)
-    turned = load_image(tmp_path / "x.jpg", 64, 64)
-    assert turned[:20].mean() > 200 and turned[-20:].mean() < 50
 
 
 def test_a_picture_as_anchor(pipe, real, tmp_path):

@@ -173,9 +173,16 @@ def test_weights_stay_as_they_were():
 def test_gradients_go_through_the_model_itself():
     model = randomised(MODELS["shapes"]())
     z, text, conditions = inputs(model)
-    fast = InferenceModel(model)
-    fast.predict_at(z, 5, text, model.encode(conditions)).eps_BCHW.sum().backward()
-    assert model.dynamic_network.unet.conv_in.weight.grad is not None
+
+    def gradients(sampled):
+        model.zero_grad()
+        sampled.predict_at(z, 5, text, model.encode(conditions)).eps_BCHW.square().sum().backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    own, through = gradients(model), gradients(InferenceModel(model))
+    assert own.keys() == through.keys() and any(name.startswith("mask_network.") for name in own)
+    for name, gradient in own.items():
+        torch.testing.assert_close(through[name], gradient)
 
 
 def test_other_unets_go_through_the_model_itself():

@@ -162,10 +162,6 @@ def test_a_fault_is_shown_stops_what_needs_it_and_leaves_the_rest_alone(faulty, 
         assert cli("--lenient-plugins", "--strict-plugins", "plugins", "list").code == 2
 
 
-def test_the_issues_faults_are_all_here():
-    assert len(FAULTS) == 11
-
-
 def test_a_name_clash_is_an_error_only_when_the_name_is_used(cli, site):
     site.install("first-dist", version="1.1", metric="shared")
     site.install("second-dist", version="2.2", metric="shared")
