@@ -9,7 +9,19 @@ import typer
 
 from artv.cli.application import Version, lenient_output, run
 from artv.ending import one_line
-from artv_eval.cli import compare, doctor, efficiency, plugins, protocols, report, score, sensitivity, serve, sweep
+from artv_eval.cli import (
+    compare,
+    doctor,
+    efficiency,
+    plugins,
+    power,
+    protocols,
+    report,
+    score,
+    sensitivity,
+    serve,
+    sweep,
+)
 from artv_eval.cli.completion import take_options
 from artv_eval.errors import UserError
 from artv_eval.plugins.manager import PluginManager, PluginOptions
@@ -38,6 +50,7 @@ app.command()(sweep.sweep)
 app.command()(score.score)
 app.command()(sensitivity.sensitivity)
 app.command()(report.report)
+app.command()(power.power)
 app.command()(compare.compare)
 app.command()(serve.serve)
 app.command()(efficiency.efficiency)

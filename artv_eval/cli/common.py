@@ -64,7 +64,8 @@ def check_above_zero(most: float = MOST_SECONDS, **options: float | None) -> Non
 
     for name, value in options.items():
         if value is not None and not 0 < value <= most:
-            raise UserError(f"--{name} is {value:g}; it must be a number above 0, at most {most:g}")
+            option = name.replace("_", "-")
+            raise UserError(f"--{option} is {value:g}; it must be a number above 0, at most {most:g}")
 
 
 def check_share(**options: float | None) -> None:

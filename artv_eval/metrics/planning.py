@@ -1,0 +1,132 @@
+"""How many trainings and how many clips to buy: the power of the test of a method, by drawing experiments.
+
+An experiment of S seeds a side and n clips gives a mean difference, a variance MS between seeds and a covariance C over
+clips: a normal, a chi-squared with S − 1 degrees of freedom and one with n − 1. The test that will be made
+(:mod:`artv_eval.metrics.training_seeds`) is applied to many of them, so small numbers are as right as large ones.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import stdtrit
+
+from artv.errors import UserError
+
+DRAWS = 20_000
+MOST_SEEDS, MOST_CLIPS = 64, 100_000
+LEAST_CLIPS = 8  # below, an interval over clips means little
+STEPS = [round(LEAST_CLIPS * 1.2**k) for k in range(52)]  # numbers of clips to choose from, up to MOST_CLIPS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chance:
+    """What a difference varies by.
+
+    Args:
+        sd_trainings: standard deviation between training seeds.
+        se_clips: standard error over ``clips`` clips of one seed's difference; it falls as 1/sqrt(n).
+        clips: the number that ``se_clips`` belongs to.
+        shared: share of the clips' variance that all seeds have in common, 0 to 1: more seeds do not lessen it.
+    """
+
+    sd_trainings: float
+    se_clips: float
+    clips: int
+    shared: float = 0.0
+
+    @classmethod
+    def of(cls, sd_trainings: float, se_clips: float, standard_error: float, seeds: int, clips: int) -> "Chance":
+        """From what a comparison over ``seeds`` reports: its variance is (between + own − shared) / S + shared."""
+        own = se_clips**2
+        shared = (standard_error**2 - (sd_trainings**2 + own) / seeds) / (1 - 1 / seeds)
+        part = min(max(shared / own, 0.0), 1.0) if own > 0 else 0.0
+        return cls(sd_trainings=sd_trainings, se_clips=se_clips, clips=clips, shared=part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """GPU minutes: of a training, and of a clip. Of a comparison both sides are paid."""
+
+    training: float
+    clip: float
+
+    def of(self, seeds: int, clips: int) -> float:
+        """Minutes of a comparison."""
+        return 2 * seeds * (self.training + clips * self.clip)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """What can be bought, what it costs in minutes, and the chance that it finds the difference."""
+
+    seeds: int
+    clips: int
+    minutes: float
+    power: float
+
+
+def power_of(difference: float, chance: Chance, seeds: int, clips: int, *, level: float = 0.95) -> float:
+    """Chance that the test of the method finds a true ``difference``.
+
+    Raises:
+        UserError: numbers that make no test.
+    """
+    if seeds < 2 or clips < 2 or difference == 0 or not 0 < level < 1:
+        raise UserError(
+            f"difference {difference:g}, {seeds} seeds, {clips} clips, level {level:g}: a test of a method needs a "
+            "difference that is not 0, at least 2 seeds and 2 clips, and a level between 0 and 1"
+        )
+    own = chance.se_clips**2 * chance.clips / clips
+    shared = own * chance.shared
+    between = chance.sd_trainings**2 + own - shared
+    normal, seeds_part, clips_part = _draws(seeds, clips)
+    mean = difference + normal * np.sqrt(between / seeds + shared)
+    a, c = between * seeds_part / seeds, shared * clips_part
+    total = np.maximum(a + c, 1e-300)
+    tail = 0.5 + level / 2
+    quantile = (stdtrit(seeds - 1, tail) * a + stdtrit(clips - 1, tail) * c) / total
+    return float((np.abs(mean) > quantile * np.sqrt(total)).mean())
+
+
+@lru_cache(maxsize=256)
+def _draws(seeds: int, clips: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A standard normal, and the two chi-squared ones over their degrees of freedom."""
+    rng = np.random.default_rng(0)
+    squares = (rng.chisquare(freedom, DRAWS) / freedom for freedom in (seeds - 1, clips - 1))
+    return rng.normal(size=DRAWS), *squares  # type: ignore[return-value]
+
+
+def within_budget(
+    difference: float, chance: Chance, price: Price, budget: float, *, level: float = 0.95
+) -> list[Option]:
+    """For each number of seeds that ``budget`` minutes pay, all clips that they pay too; the best first."""
+    found = []
+    for seeds in range(2, MOST_SEEDS + 1):
+        left = budget / (2 * seeds) - price.training
+        clips = MOST_CLIPS if price.clip == 0 else min(int(left / price.clip), MOST_CLIPS)
+        if left < 0 or clips < LEAST_CLIPS:
+            break
+        power = power_of(difference, chance, seeds, clips, level=level)
+        found.append(Option(seeds=seeds, clips=clips, minutes=price.of(seeds, clips), power=power))
+    return sorted(found, key=lambda option: (-option.power, option.minutes))
+
+
+def cheapest(
+    difference: float, chance: Chance, price: Price, *, power: float = 0.8, level: float = 0.95
+) -> Option | None:
+    """The least minutes that reach ``power``; None where 64 seeds of 100,000 clips do not."""
+    best: Option | None = None
+    for seeds in range(2, MOST_SEEDS + 1):
+        if best is not None and price.of(seeds, LEAST_CLIPS) >= best.minutes:
+            break
+
+        def reached(clips: int, seeds: int = seeds) -> float:
+            return power_of(difference, chance, seeds, clips, level=level)
+
+        at = bisect_left(STEPS, power, key=reached)  # power grows with the clips
+        if at < len(STEPS) and (best is None or price.of(seeds, STEPS[at]) < best.minutes):
+            minutes = price.of(seeds, STEPS[at])
+            best = Option(seeds=seeds, clips=STEPS[at], minutes=minutes, power=reached(STEPS[at]))
+    return best

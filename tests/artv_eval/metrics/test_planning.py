@@ -1,0 +1,83 @@
+"""What to buy: the power that is promised is the one that whole simulated sweeps have."""
+
+import json
+
+import numpy as np
+import pytest
+
+from artv_eval.metrics.planning import Chance, Price, cheapest, power_of, within_budget
+from artv_eval.metrics.training_seeds import Measured, over_seeds
+
+
+def simulated(difference, chance, seeds, clips, repetitions=1500):
+    """Share of sweeps, simulated clip by clip, in which the test of the method finds the difference."""
+    rng = np.random.default_rng(0)
+    sd = chance.se_clips * np.sqrt(chance.clips)
+    found = 0
+    for _ in range(repetitions):
+        both = rng.normal(size=(clips, 1)) * np.sqrt(chance.shared)
+        own = rng.normal(size=(clips, seeds)) * np.sqrt(1 - chance.shared)
+        values = difference + rng.normal(size=seeds) * chance.sd_trainings + (both + own) * sd
+        found += over_seeds(Measured(values.mean(0), np.cov(values.T) / clips, clips)).p_value < 0.05
+    return found / repetitions
+
+
+@pytest.mark.parametrize(
+    ("difference", "chance", "seeds", "clips"),
+    [
+        (3.0, Chance(sd_trainings=2.0, se_clips=0.4, clips=512), 4, 64),
+        (6.0, Chance(sd_trainings=2.0, se_clips=0.4, clips=512, shared=0.5), 2, 8),
+        (0.5, Chance(sd_trainings=0.1, se_clips=0.4, clips=512, shared=0.9), 3, 300),
+        (1.0, Chance(sd_trainings=1.0, se_clips=1.0, clips=20, shared=0.3), 8, 20),
+    ],
+)
+def test_the_power_is_that_of_simulated_sweeps(difference, chance, seeds, clips):
+    assert power_of(difference, chance, seeds, clips) == pytest.approx(
+        simulated(difference, chance, seeds, clips), abs=0.035
+    )
+
+
+def test_trainings_tell_more_than_clips_where_trainings_vary():
+    chance = Chance(sd_trainings=2.07, se_clips=0.39, clips=512)  # the mask's FVD over four seeds
+    best, *others = within_budget(3.0, chance, Price(training=2.0, clip=0.002), 40.0)
+    fewest = next(option for option in others if option.seeds == 2)
+    assert best.seeds > 4 and fewest.clips > 3_000 and best.power > 2 * fewest.power
+    assert all(option.minutes <= 40 for option in (best, *others))
+
+
+def test_the_cheapest_reaches_the_power_that_is_asked_for():
+    chance = Chance(sd_trainings=0.5, se_clips=2.0, clips=20)
+    found = cheapest(2.0, chance, Price(training=10.0, clip=0.1), power=0.8)
+    assert found and 0.8 <= found.power < 0.9
+    assert simulated(2.0, chance, found.seeds, found.clips) == pytest.approx(found.power, abs=0.035)
+    assert cheapest(0.001, Chance(sd_trainings=5.0, se_clips=1.0, clips=20), Price(training=1.0, clip=0.0)) is None
+
+
+def test_the_spreads_of_a_comparison_are_found_again():
+    own, shared, between, seeds = 0.3**2, 0.5 * 0.3**2, 0.8**2, 4
+    error = np.sqrt((between + own - shared) / seeds + shared)
+    chance = Chance.of(0.8, 0.3, error, seeds, 100)
+    assert (chance.sd_trainings, chance.shared) == pytest.approx((0.8, 0.5))
+
+
+def test_the_command_reads_a_run_and_says_what_to_buy(toy, cli):
+    toy("--ablation", "learning", "--train", "--train-seeds", 3, "--metrics", "brightness", "--out", "run")
+    arguments = ("power", "run", "--metric", "brightness", "--difference", 3, "--train-minutes", 2, "--budget", 60)
+    outcome = cli(*arguments, "--clip-seconds", 1)
+    assert outcome.code == 0 and "training seeds a side" in outcome.out, outcome.err
+    options = json.loads(cli(*arguments, "--clip-seconds", 1, "--format", "json").out)
+    assert options[0]["power"] == max(option["power"] for option in options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--difference", 1), "give a run's folder, or --sd-trainings and --se-clips"),
+        (("--difference", 0, "--sd-trainings", 1, "--se-clips", 1), "--difference is 0"),
+        (("--difference", 1, "--sd-trainings", 1, "--se-clips", 1), "give --train-minutes"),
+        (("--difference", 1, "--sd-trainings", 1, "--se-clips", 1, "--train-minutes", 9, "--budget", 3), "cost 36"),
+    ],
+)
+def test_bad_input_ends_in_one_line(cli, arguments, message):
+    outcome = cli("power", *arguments)
+    assert outcome.code == 2 and message in outcome.err and len(outcome.err.splitlines()) == 1
