@@ -111,6 +111,11 @@ def steps(*, values: Sequence[int] = (50, 25, 10, 5)) -> Ablation:
     return cells
 
 
+def grid() -> Ablation:
+    """One model: what ``--grid`` varies is compared with its first point."""
+    return lambda context: [_artv("artv", context.checkpoint), *SANITY]
+
+
 def speed(*, names: Sequence[str] | None = None) -> Ablation:
     """Exact sampling against what costs less: accelerations, guidance at some levels, fewer steps, a cheaper sampler.
 

@@ -51,7 +51,10 @@ def sweep(
     twins: Annotated[str, typer.Option(help="Folder of trained models, shared by sweeps.")] = "runs/twins",
     grid: Annotated[
         list[str],
-        typer.Option(metavar="training.FIELD=A,B", help="Train with every combination of these values."),
+        typer.Option(
+            metavar="COMPONENT.FIELD=A,B",
+            help="A cell for every combination of these values; of training.FIELD with --train: a model for each.",
+        ),
     ] = [],  # noqa: B006
     executor: Annotated[
         str | None,
@@ -97,17 +100,22 @@ def sweep(
         with quiet_stdout():
             from artv_eval.report.tables import absences
             from artv_eval.sweep.devices import default_executor
+            from artv_eval.sweep.grid import parse_grid
             from artv_eval.sweep.plan import SweepRequest
             from artv_eval.sweep.prepare import SweepOptions, prepare
             from artv_eval.sweep.run import run_sweep
 
             given = read_settings(settings, set_)
+            trained = [text for text in grid if text.startswith("training.")]
+            swept = parse_grid([text for text in grid if text not in trained])
+            named = (*ablation, *(("training-grid",) if trained else ()))
             request = SweepRequest(
-                ablations=(*ablation, *(("training-grid",) if grid else ())),
+                ablations=named or (("grid",) if swept else ()),
                 preset=preset,
                 checkpoint=checkpoint,
                 steps=steps,
-                settings={**given, **training_grid(grid)},
+                settings={**given, **training_grid(trained)},
+                grid=swept,
                 train=train,
             )
             options = SweepOptions(

@@ -232,7 +232,7 @@ def build(manager: PluginManager, made: Recipe, runtime: Mapping[str, Any] | Non
         raise ComponentFailed(f"{what} cannot be made: {type(error).__name__}: {text}") from error
 
 
-def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+def parse_assignments(assignments: Sequence[str], option: str = "--set") -> dict[str, dict[str, Any]]:
     """``component.field=value`` texts → component → field → value.
 
     Raises:
@@ -243,6 +243,6 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
         path, equals, value = text.partition("=")
         component, dot, name = path.rpartition(".")
         if not equals or not dot or not component or not name:
-            raise UserError(f"--set is {text!r}; it must be component.field=value, for example sampler.eta=0.5")
+            raise UserError(f"{option} is {text!r}; it must be component.field=value, for example sampler.eta=0.5")
         found.setdefault(component.strip(), {})[name.strip()] = Typed(value)
     return found

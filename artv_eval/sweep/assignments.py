@@ -1,6 +1,7 @@
 """What ``--set``, the settings file and ``--steps`` say, and what became of it: nothing is left unused in silence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any
 
 from artv.errors import UserError, closest
@@ -17,13 +18,18 @@ class Assignments:
     Args:
         values: of ``--set`` and of the settings file.
         steps: of ``--steps``.
+        grid: what :meth:`at` will give values of, ``component.field``.
     """
 
-    def __init__(self, values: Mapping[str, Mapping[str, Any]], *, steps: int | None = None) -> None:
+    def __init__(
+        self, values: Mapping[str, Mapping[str, Any]], *, steps: int | None = None, grid: Iterable[str] = ()
+    ) -> None:
         self._values = {component: dict(fields) for component, fields in values.items()}
         if steps is not None:
             self._values[STEPS] = {"steps": steps}
         self._unused = {(component, name): value for component in self._values for name, value in self._of(component)}
+        self._grid = {(path.rpartition(".")[0], path.rpartition(".")[2]) for path in grid}
+        self._unused |= dict.fromkeys(self._grid)
         self._asked: dict[str, set[str]] = {}
         self._held: dict[tuple[str, str], str] = {}
         self._unchosen: set[str] = set()
@@ -31,6 +37,15 @@ class Assignments:
 
     def _of(self, component: str) -> list[tuple[str, Any]]:
         return list(self._values[component].items())
+
+    def at(self, point: Mapping[str, Any]) -> "Assignments":
+        """These with the values of a grid's ``point`` over them; what is taken of them is taken of these."""
+        found = copy(self)
+        found._values = {component: dict(fields) for component, fields in self._values.items()}
+        for path, value in point.items():
+            component, _, name = path.rpartition(".")
+            found._values.setdefault(component, {})[name] = value
+        return found
 
     def take(
         self, component: str, known: Mapping[str, Any] | None = None, *, held: Mapping[str, str] | None = None
@@ -69,9 +84,10 @@ class Assignments:
     def finish(self, manager: PluginManager) -> None:
         """Raises UserError for a value that nothing in the sweep takes, with the words that would reach something."""
         for component, name in sorted(self._unused):
-            value, path = self._unused[component, name], f"--set {component}.{name}"
+            option = "--grid" if (component, name) in self._grid else "--set"
+            value, path = self._unused[component, name], f"{option} {component}.{name}"
             if why := self._held.get((component, name)):
-                said = f"{STEPS} {value}" if component == STEPS else f"{path}={value}"
+                said = f"{STEPS} {value}" if component == STEPS else path if value is None else f"{path}={value}"
                 raise UserError(f"{said}: {why}")
             if component == STEPS:
                 raise UserError(f"{STEPS} {value}: nothing of this run takes a number of steps; leave it out")

@@ -19,6 +19,7 @@ from artv_eval.plugins.discovery import PluginFault
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, Setting, bare, build, named_component, recipe, settings_of
 from artv_eval.sweep.assignments import STEPS, Assignments
+from artv_eval.sweep.grid import named_by_points, points
 from artv_eval.sweep.ran import settings_ran
 from artv_eval.sweep.swept import Path, Swept
 from artv_eval.twins.training import Training
@@ -112,6 +113,7 @@ class SweepRequest:
     steps: int | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     train: bool = False
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def plan_cells(
@@ -131,10 +133,16 @@ def plan_cells(
         train=request.train,
         steps=request.steps,
     )
-    cells = []
+    cells: list[Cell] = []
     for reference in dict.fromkeys(request.ablations):
-        specs, swept = _specs(manager, reference, context, assignments)
-        cells += [_cell(manager, reference, spec, request.preset, protocol, assignments, swept) for spec in specs]
+        planned = []
+        for point in points(request.grid):
+            here = assignments.at(point)
+            specs, swept = _specs(manager, reference, context, here)
+            planned += [
+                (point, _cell(manager, reference, spec, request.preset, protocol, here, swept)) for spec in specs
+            ]
+        cells += named_by_points(planned)
     return cells
 
 

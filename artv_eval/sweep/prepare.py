@@ -77,7 +77,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     """
     _check_numbers(options)
     chosen_device(options.device)
-    assignments = Assignments(options.request.settings, steps=options.request.steps)
+    assignments = Assignments(options.request.settings, steps=options.request.steps, grid=options.request.grid)
     shard = Shard.parse(options.shard)
     runtime = {"device": options.device}
     if options.request.preset not in PROTOCOLS:

@@ -1,5 +1,6 @@
 """What each cell really ran: all its settings, those that nobody set included, for plan, table and report."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,11 @@ def lines(cells: Sequence["Cell"]) -> list[str]:
     for cell in {(cell.ablation, cell.name): cell for cell in cells}.values():  # of several trainings one
         if cell.method and not cell.sanity:
             groups.setdefault((cell.ablation, cell.method.name), []).append(cell)
-    return [_line(*named, group) for named, group in groups.items()]
+    sizes = Counter(ablation for (ablation, _), group in groups.items() for _ in group)
+    lonely = [
+        f"{ablation} has one cell: there is nothing to compare it with" for ablation, n in sizes.items() if n == 1
+    ]
+    return [_line(*named, group) for named, group in groups.items()] + lonely
 
 
 def _line(ablation: str, method: str, cells: Sequence["Cell"]) -> str:

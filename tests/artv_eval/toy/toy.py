@@ -324,8 +324,8 @@ def absent():
     return lambda context: [spec("works", "noisy"), spec("other", "nobodys", install="pip install somebodys")]
 
 
-def idle():
-    return lambda context: [spec(f"steps={steps}", "noisy", steps=steps) for steps in (3, 4)]
+def idle(*, values: tuple[int, ...] = (3, 4)):
+    return lambda context: [spec(f"steps={steps}", "noisy", steps=steps) for steps in values]
 
 
 def eating():
