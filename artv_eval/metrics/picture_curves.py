@@ -34,7 +34,7 @@ def _relative(name: str) -> Quantity:
 
 
 def change(view: View) -> np.ndarray:
-    """Median over pixels of |frame − frame 0|, grey levels: what ``still_drift`` takes the slope of."""
+    """Median over pixels of |frame − frame 0|, grey levels: what ``drift`` takes the slope of."""
     both = np.concatenate([view.opening[None], view.frames])
     return drift.change_from_first(_torch(both))[0, 1:].numpy()
 
