@@ -228,6 +228,7 @@ class ArtVPipeline(DiffusionPipeline):
         use_mask: bool = True,
         mask: str | Mapping[str, Any] | MaskRule | None = None,
         acceleration: str | Mapping[str, Any] | Acceleration | None = None,
+        progress: bool = False,
     ) -> Iterator[np.ndarray]:
         """Yields frames as they are made: uint8 (H, W, 3), or (B, H, W, 3) for a list. Memory does not grow.
 
@@ -248,7 +249,15 @@ class ArtVPipeline(DiffusionPipeline):
             acceleration=acceleration,
         )
         made = self._frames(
-            prompt, sampling, anchor, num_frames=num_frames, image=image, seed=seed, height=height, width=width
+            prompt,
+            sampling,
+            anchor,
+            num_frames=num_frames,
+            image=image,
+            seed=seed,
+            height=height,
+            width=width,
+            progress=progress,
         )
         single = isinstance(prompt, str)
         with torch.no_grad():

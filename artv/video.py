@@ -5,6 +5,7 @@ Shape suffixes: T frames, H W pixels; frames are uint8 RGB (T, H, W, 3).
 
 import io
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from artv.errors import UserError
-from artv.files import write_atomically
+from artv.files import write_atomically, writing
 
 RATES = {".mp4": (0.01, 1000.0), ".gif": (0.01, 100.0)}
 """Frames a second that a file can hold, by its suffix; a gif's times are whole hundredths of a second."""
@@ -44,22 +45,35 @@ def write_clip(path: str | Path, frames: np.ndarray, fps: float = 8.0) -> None:
 
 def write_video(path: str | Path, frames: np.ndarray, fps: float = 8.0, crf: int = 12) -> None:
     """H.264 in yuv420p; ``crf`` 0…51, lower is better. Lossy: for looking and training, not for scoring."""
+    check_frames(frames)
+    write_stream(path, frames, fps, crf)
+
+
+def write_stream(path: str | Path, frames: Iterable[np.ndarray], fps: float = 8.0, crf: int = 12) -> int:
+    """The same of frames uint8 (H, W, 3) as they come, so that memory does not grow; returns how many they were.
+
+    The file is there when the last frame is in it.
+    """
     import av
 
-    check_frames(frames)
     check_rate(fps, ".mp4")
-    H, W = frames.shape[1:3]
-    data = io.BytesIO()  # FFmpeg, given a name, would take what stands before a colon for a protocol
-    with av.open(data, "w", format="mp4") as container:
+    made = 0
+    # an open file: FFmpeg, given a name, would take what stands before a colon for a protocol
+    with writing(Path(path)) as part, part.open("wb") as file, av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.width, stream.height, stream.pix_fmt = W + W % 2, H + H % 2, "yuv420p"
         stream.options = {"crf": str(crf), "preset": "veryfast"}
-        stream.thread_count = 1
-        padded = np.pad(frames, ((0, 0), (0, H % 2), (0, W % 2), (0, 0)), mode="edge")
-        for frame in padded:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        stream.pix_fmt, stream.thread_count = "yuv420p", 1
+        for made, frame in enumerate(frames, 1):
+            check_frames(frame[None])
+            H, W = frame.shape[:2]
+            if made == 1:
+                stream.width, stream.height = W + W % 2, H + H % 2
+            padded = np.pad(frame, ((0, H % 2), (0, W % 2), (0, 0)), mode="edge")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
+        if made == 0:
+            raise UserError(f"output {path}: there is no frame to write")
         container.mux(stream.encode())
-    write_atomically(Path(path), data.getvalue())
+    return made
 
 
 def write_gif(path: str | Path, frames: np.ndarray, fps: float = 8.0, scale: int = 1) -> None:

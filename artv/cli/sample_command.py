@@ -24,7 +24,7 @@ from artv.requests import (
     check_suffix,
     check_writable,
 )
-from artv.video import SUFFIXES, check_rate, write_clip, write_picture
+from artv.video import SUFFIXES, check_rate, write_clip, write_picture, write_stream
 
 if TYPE_CHECKING:
     from artv.pipeline import ArtVPipeline
@@ -52,8 +52,14 @@ def sample_command(
     pipe.fast = "openvino" if openvino else pipe.fast
     if save_masks is not None and pipe.model.mask_network is None:
         raise UserError(f"--save-masks: checkpoint {checkpoint} has no mask network; use one trained with it")
+    rate = pipe.defaults.fps if fps is None else fps
+    if save_masks is None and out.suffix.lower() == ".mp4":
+        # frame by frame into the file: a clip of any length takes the same memory
+        made = write_stream(out, (frames[0] for frames in pipe.stream([prompts], progress=True, **settings)), rate)
+        print(f"wrote {out} ({made} frames)")
+        return
     result = pipe([prompts], progress=True, return_masks=save_masks is not None, **settings)
-    write_clip(out, result.frames[0], pipe.defaults.fps if fps is None else fps)
+    write_clip(out, result.frames[0], rate)
     print(f"wrote {out} ({len(result.frames[0])} frames)")
     if save_masks is not None and result.masks is not None:
         from artv.masks import mask_figure

@@ -19,7 +19,7 @@ from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.metrics.base import MeanEvaluator, mean_where_defined
 from artv_eval.metrics.summaries import SUMMARIES, Summary
 
-WINDOW = 64  # frames measured at once
+WINDOW, VALUES = 64, 1 << 23  # frames measured at once, and values in them: less of large pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,9 @@ def simple(name: str, measure: Measure, higher_is_better: bool | None = None, ve
     )
 
 
-def views(frames_THWC: np.ndarray, size: int = WINDOW) -> Iterator[View]:
-    """The windows of a clip, each read when it is asked for."""
+def views(frames_THWC: np.ndarray) -> Iterator[View]:
+    """The windows of a clip, each read when it is asked for; ``frames`` may be anything with slices and a shape."""
+    size = max(1, min(WINDOW, VALUES // int(np.prod(frames_THWC.shape[1:]))))
     opening, before = np.asarray(frames_THWC[0]), None
     for start in range(0, len(frames_THWC), size):
         window = np.asarray(frames_THWC[start : start + size])

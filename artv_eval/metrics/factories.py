@@ -184,6 +184,7 @@ def window_fvd(
     length: int = 8,
     stride: int = 4,
     ddof: int = 1,
+    place: str = "same",
     transform: dict[str, Any] | None = None,
     device: str = "cpu",
 ) -> Evaluator:
@@ -192,7 +193,12 @@ def window_fvd(
 
     _check(ddof)
     return WindowFvdEvaluator(
-        _of_clips(feature, device), transform=_transform(transform), length=length, stride=stride, ddof=ddof
+        _of_clips(feature, device),
+        transform=_transform(transform),
+        length=length,
+        stride=stride,
+        ddof=ddof,
+        place=place,
     )
 
 
@@ -201,6 +207,7 @@ def window_fvd_drift(
     length: int = 8,
     stride: int = 4,
     ddof: int = 1,
+    place: str = "same",
     transform: dict[str, Any] | None = None,
     device: str = "cpu",
 ) -> Evaluator:
@@ -210,7 +217,7 @@ def window_fvd_drift(
     _check(ddof)
     return WindowFvdDrift(
         _of_clips(feature, device), transform=_transform(transform), name="window_fvd_drift", length=length,
-        stride=stride, ddof=ddof,
+        stride=stride, ddof=ddof, place=place,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """FVD on sliding windows: quality against the place in the clip, for long and auto-regressive videos.
 
-Every window is compared with the same window of the reference clips; the metric is the mean over windows, its curve the
-distance at each place.
+Every window is compared with the window of the reference clips at the same place (``same``), or with those at all
+places (``anywhere``: where a late moment may look like any); the metric is the mean over windows, its curve the distance
+at each place.
 
 Shape suffixes: B clips, T frames, K windows, n clips, m reference clips, D features, R resamples.
 """
@@ -16,6 +17,8 @@ from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.base import BATCH, batched, frames_of, slope
 from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_features
 from artv_eval.metrics.fvd import FeatureEvaluator
+
+PLACES = ("same", "anywhere")
 
 
 def window_starts(frames: int, length: int, stride: int) -> list[int]:
@@ -32,6 +35,7 @@ class WindowFvdEvaluator(FeatureEvaluator):
         features, transform: as for FVD.
         length, stride: of the windows, in frames.
         ddof: 1 divides covariances by n − 1, 0 by n.
+        place: ``same`` or ``anywhere``: which windows of the reference clips each is compared with.
     """
 
     def __init__(
@@ -43,9 +47,12 @@ class WindowFvdEvaluator(FeatureEvaluator):
         length: int = 8,
         stride: int = 4,
         ddof: int = 1,
+        place: str = "same",
     ):
         super().__init__(features, transform=transform, name=name)
-        self.length, self.stride, self.ddof = length, stride, ddof
+        if place not in PLACES:
+            raise UserError(f"place is {place!r}; it must be one of {', '.join(PLACES)}")
+        self.length, self.stride, self.ddof, self.place = length, stride, ddof, place
         self.digest += f"-windows-{length}-{stride}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
@@ -65,6 +72,8 @@ class WindowFvdEvaluator(FeatureEvaluator):
 
     def _pairs(self, rows: np.ndarray, reference: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
         ours, theirs = self._windows(rows), self._windows(self.reference(reference))
+        if self.place == "anywhere":
+            return [(window, np.concatenate(theirs)) for window in ours]
         if len(ours) != len(theirs):
             raise UserError(f"clips give {len(ours)} windows and reference clips {len(theirs)}: they differ in length")
         return list(zip(ours, theirs, strict=True))

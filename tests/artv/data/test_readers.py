@@ -16,7 +16,7 @@ from artv.data.frame_table import read_table
 from artv.data.readers import READERS, frames_at, open_video, read_video
 from artv.errors import UserError
 from artv.images import open_image
-from artv.video import write_clip, write_gif, write_video
+from artv.video import write_clip, write_gif, write_stream, write_video
 from artv_eval.testing.counting import FILES, FPS, counting_clip, number, write_counting
 from benchmarks import readers
 
@@ -181,3 +181,22 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
             signal.signal(signal.SIGXFSZ, ignored)
         assert (tmp_path / name).read_bytes() == b"old"
     assert {file.name for file in tmp_path.iterdir()} == {"x.mp4", "x.gif"}
+
+
+def test_frames_that_come_one_by_one_make_the_same_file(tmp_path):
+    clip = counting_clip(40)
+    write_video(tmp_path / "whole.mp4", clip, FPS)
+    assert write_stream(tmp_path / "stream.mp4", (frame for frame in clip), FPS) == 40
+    assert (tmp_path / "stream.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+def test_a_stream_that_breaks_leaves_no_file(tmp_path):
+    def frames():
+        yield from counting_clip(3)
+        raise UserError("the model stopped")
+
+    with pytest.raises(UserError, match="the model stopped"):
+        write_stream(tmp_path / "x.mp4", frames(), FPS)
+    with pytest.raises(UserError, match="no frame to write"):
+        write_stream(tmp_path / "x.mp4", iter(()), FPS)
+    assert list(tmp_path.iterdir()) == []

@@ -76,6 +76,18 @@ def test_window_fvd_is_the_fvd_of_each_window(world, clip_set, mean_features):
     np.testing.assert_allclose(evaluator.resample(rows[:6], rows[6:], index), direct, rtol=1e-3, atol=1e-6)
 
 
+def test_windows_against_real_ones_anywhere(mean_features):
+    rng, d = np.random.default_rng(3), mean_features.dim
+    rows, reference = rng.normal(size=(30, 3 * d)), rng.normal(size=(25, 3 * d))
+    evaluator = WindowFvdEvaluator(mean_features, place="anywhere")
+    everywhere = np.concatenate(np.split(reference, 3, axis=1))
+    expected = [frechet_from_features(rows[:, k * d : (k + 1) * d], everywhere) for k in range(3)]
+    np.testing.assert_allclose(evaluator.curve_against(rows, reference), expected, rtol=1e-9)
+    assert evaluator.evaluate(rows, reference[:, : 2 * d]) > 0  # real clips may be shorter
+    with pytest.raises(UserError, match="place is 'there'"):
+        factories.window_fvd(mean_features, place="there")
+
+
 def test_window_fvd_drift_is_the_growth_of_the_distance_a_frame(mean_features):
     """Windows whose means move apart by √k in 8 dimensions have the distance 8 k (their covariances are equal)."""
     real = np.random.default_rng(0).normal(size=(40, 8))

@@ -1,0 +1,116 @@
+"""Quantities of every frame on clips whose numbers are known, whole and in windows."""
+
+import numpy as np
+import pytest
+
+from artv.errors import UserError
+from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.metrics import curves
+from artv_eval.metrics.curve_factories import curve
+from artv_eval.metrics.curves import CurveEvaluator, curve_of_clip
+from artv_eval.metrics.picture_curves import QUANTITIES, consistency
+
+T = 150  # more than two windows
+
+
+def request(frames=T):
+    return ClipRequest(index=0, prompt="", seed=0, num_frames=frames, height=16, width=16, fps=8.0)
+
+
+def measured(name, clip):
+    return curve_of_clip(QUANTITIES[name], request(len(clip)), GeneratedClip(clip))
+
+
+@pytest.fixture(scope="module")
+def texture():
+    return np.random.default_rng(0).integers(60, 120, (16, 16, 3))
+
+
+@pytest.fixture(scope="module")
+def brighter(texture):
+    """Every frame one grey level above the one before it."""
+    return (texture + np.arange(T)[:, None, None, None] // 2).astype(np.uint8)
+
+
+def test_light_that_rises(brighter):
+    level = np.arange(T) // 2
+    for name in ("change", "change_mean"):
+        np.testing.assert_allclose(measured(name, brighter), level, atol=1e-4)
+    np.testing.assert_allclose(measured("exposure", brighter) - measured("exposure", brighter)[0], level, atol=1e-6)
+    np.testing.assert_allclose(measured("colour", brighter), level * np.sqrt(3), atol=1e-6)
+    np.testing.assert_allclose(measured("sharpness", brighter), 1, atol=1e-4)
+    np.testing.assert_allclose(measured("motion", brighter)[1:], np.diff(level), atol=1e-6)
+
+
+def test_frozen_frames(brighter):
+    frozen = measured("frozen", brighter)
+    assert np.isnan(frozen[0]) and frozen[1:].tolist() == (np.diff(np.arange(T) // 2) == 0).astype(float).tolist()
+    assert measured("frozen", np.repeat(brighter[:1], 9, 0))[1:].tolist() == [1.0] * 8
+
+
+def test_a_clip_that_repeats_itself_loops(texture):
+    rng = np.random.default_rng(1)
+    once = rng.integers(0, 255, (30, 16, 16, 3)).astype(np.uint8)
+    loops = measured("loops", np.concatenate([once, once]))
+    assert not loops[:30].any() and loops[30:].all()
+    assert not measured("loops", np.repeat(once[:1], 60, 0)).any()  # a still shows nothing else in between
+
+
+class MeanColour:
+    name, digest, dim = "mean-colour", "1", 3
+
+    def images(self, frames):
+        return frames.float().mean((2, 3))
+
+
+def test_consistency_with_the_first_frame_and_over_a_distance(brighter):
+    clip = np.random.default_rng(2).integers(0, 255, (T, 4, 4, 3)).astype(np.uint8)
+    mean = clip.mean((1, 2))
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    first = curve_of_clip(consistency(MeanColour()), request(), GeneratedClip(clip))
+    np.testing.assert_allclose(first, mean @ mean[0], atol=1e-5)
+    apart = curve_of_clip(consistency(MeanColour(), 5), request(), GeneratedClip(clip))
+    assert np.isnan(apart[:5]).all()
+    np.testing.assert_allclose(apart[5:], (mean[5:] * mean[:-5]).sum(1), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(QUANTITIES))
+def test_windows_make_no_difference(name, monkeypatch):
+    clip = np.random.default_rng(3).integers(0, 255, (40, 16, 16, 3)).astype(np.uint8)
+    clip[20:] = clip[:20]
+    whole = measured(name, clip)
+    monkeypatch.setattr(curves, "WINDOW", 7)
+    np.testing.assert_allclose(measured(name, clip), whole, rtol=1e-5)
+
+
+def test_large_pictures_are_read_a_few_at_a_time():
+    class Watched:
+        shape, most = (30, 480, 832, 3), 0
+
+        def __len__(self):
+            return self.shape[0]
+
+        def __getitem__(self, at):
+            if isinstance(at, slice):
+                count = len(range(*at.indices(30)))
+                Watched.most = max(Watched.most, count)
+                return np.zeros((count, *self.shape[1:]), np.uint8)
+            return np.zeros(self.shape[1:], np.uint8)
+
+    assert len(curve_of_clip(QUANTITIES["change_mean"], request(30), GeneratedClip(Watched()))) == 30
+    assert Watched.most * 480 * 832 * 3 <= curves.VALUES
+
+
+def test_clips_of_different_lengths_are_refused(brighter):
+    clips = ClipSet([request(), request()], lambda i: GeneratedClip(brighter[: 20 + i]))
+    with pytest.raises(UserError, match="20 to 21 frames"):
+        CurveEvaluator(QUANTITIES["change"]).describe(clips)
+
+
+def test_names_of_metrics_and_mistakes():
+    assert curve("sharpness/vde").name == "sharpness/vde" and curve("motion").name == "motion/level"
+    assert curve("background_psnr/slope").higher_is_better is True
+    assert curve("background_psnr/delta_abs").higher_is_better is False
+    for what, reason in (("sharpnes", "did you mean sharpness"), ("motion/lvel", "level")):
+        with pytest.raises(UserError, match=reason):
+            curve(what)
