@@ -1,8 +1,8 @@
 """FVD on sliding windows: quality against the place in the clip, for long and auto-regressive videos.
 
 Every window is compared with the window of the reference clips at the same place (``same``), or with those at all
-places (``anywhere``: where a late moment may look like any); the metric is the mean over windows, its curve the distance
-at each place.
+places (``anywhere``: where a late moment may look like any); the metric is the mean over windows, its curve the
+distance at each place.
 
 Shape suffixes: B clips, T frames, K windows, n clips, m reference clips, D features, R resamples.
 """
