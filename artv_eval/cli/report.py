@@ -20,6 +20,10 @@ def report(
         str | None, typer.Option(metavar="DIR", help="Write every picture of the page into this folder, for a paper.")
     ] = None,
     plot_format: Annotated[str, typer.Option(help="Of --plots: comma-separated, of svg, png, pdf.")] = "svg,png,pdf",
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="Rows by a label of the clips, such as pans or returns of shapes@2."),
+    ] = None,
     power: Annotated[
         list[str],
         typer.Option(metavar="METRIC=SIZE", help="Say how many clips a cell finding a difference of this size takes."),
@@ -42,6 +46,11 @@ def report(
         results = replace(
             results, notes=[*results.notes, *(line for asked in power for line in _needed(results, asked))]
         )
+        if by is not None:
+            from artv_eval.report.by_label import read_csv, split_by
+
+            labels = {i: values for folder in run for i, values in read_csv(Path(folder) / "labels.csv").items()}
+            results = split_by(replace(results, per_clip=[c for r, _ in loaded for c in r.per_clip]), labels, by)
         text = render(results)
         if html is not None:
             _write(html, page(results, loaded[0][1] if len(loaded) == 1 else None))

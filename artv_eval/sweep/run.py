@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from artv.errors import WorkFailed
+from artv.files import write_text_atomically
 from artv.progress import progress_bar
 from artv_eval.api import Task
 from artv_eval.extras import ProtocolExtras, optional
@@ -22,6 +23,7 @@ from artv_eval.files.score import bad_files_of, notes_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import Recipe
+from artv_eval.report.by_label import as_csv
 from artv_eval.results.documents import write_json
 from artv_eval.results.rows import OK, Results, features_lines, reason
 from artv_eval.results.store import DamagedClip, RunStore
@@ -82,6 +84,8 @@ def _results(
     try:
         results = _score(prepared, store, cells)
         write_results(store, results)
+        if labels := as_csv(prepared.requests):
+            write_text_atomically(store.root / "labels.csv", labels)
         on_results(results)
         for line in write_views(store, results):
             print(f"artv-eval: {line}", file=sys.stderr)

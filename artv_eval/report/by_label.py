@@ -1,0 +1,94 @@
+"""``labels.csv``: what the protocol says of every clip, such as whether its camera moves; and results by it."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from artv.errors import UserError, closest
+from artv_eval.api import ClipRequest
+from artv_eval.metrics.base import MeanEvaluator
+from artv_eval.metrics.statistics import bootstrap_interval
+from artv_eval.results.csv_text import csv_text
+from artv_eval.results.rows import ClipValues, Results, Row
+
+LEAST = 2  # clips of a group with which there is an interval
+
+Labels = Mapping[int, Mapping[str, str]]
+"""index of a clip → label → its value."""
+
+
+def as_csv(requests: Sequence[ClipRequest]) -> str | None:
+    """A line a clip, of the labels that are yes or no; None where the protocol has none."""
+    names = [name for name, value in requests[0].labels.items() if isinstance(value, bool)]
+    if not names:
+        return None
+    lines = ((r.index, *("yes" if r.labels[name] else "no" for name in names)) for r in requests)
+    return csv_text(("index", *names), lines)
+
+
+def read_csv(path: Path) -> Labels:
+    """Inverse of :func:`as_csv`; nothing where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {int(line.pop("index")): line for line in csv.DictReader(file)}
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and run the sweep again") from None
+
+
+class _Values(MeanEvaluator):
+    """Values of clips that are there already, as a metric of them."""
+
+    name, digest = "values", "values"
+
+    def describe(self, clips):
+        raise NotImplementedError("the values are the rows")
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray:
+        return rows[:, 0]
+
+
+def split_by(results: Results, labels: Labels, name: str) -> Results:
+    """The rows of metrics that have a value a clip, once for each value of a label; differences are left out.
+
+    Raises:
+        UserError: the run has no such label, or keeps no values of clips.
+    """
+    known = sorted({key for values in labels.values() for key in values})
+    if name not in known:
+        told = closest(name, known) if known else "this run has none (its protocol knows no labels, or it is older)"
+        raise UserError(f"--by is {name!r}; {told}")
+    kinds = sorted({values[name] for values in labels.values()})
+    rows = [
+        row_of(row, values, labels, name, kind)
+        for row in results.rows
+        if (values := values_of(row, results.per_clip))
+        for kind in kinds
+    ]
+    return replace(results, rows=rows, comparisons=(), flaws=(), curves=())
+
+
+def values_of(row: Row, per_clip: Sequence[ClipValues]) -> dict[int, float]:
+    """index → value of the row's clips; of a cell with several trainings their mean."""
+    found: dict[int, list[float]] = {}
+    for item in per_clip:
+        same = item.cell == row.cell or item.cell.startswith(f"{row.cell}, seed ")
+        if same and (item.ablation, item.metric) == (row.ablation, row.metric):
+            for index, value in item.values.items():
+                found.setdefault(index, []).append(value)
+    return {index: float(np.mean(values)) for index, values in found.items()}
+
+
+def row_of(row: Row, values: Mapping[int, float], labels: Labels, name: str, value: str) -> Row:
+    """``row`` over the clips with this value of the label."""
+    chosen = [v for index, v in values.items() if labels.get(index, {}).get(name) == value and np.isfinite(v)]
+    cell = f"{row.cell} · {name}={value}"
+    if len(chosen) < LEAST:
+        why = f"absent: {len(chosen)} clips with {name}={value} have a value; at least {LEAST} are needed"
+        return replace(row, cell=cell, value=None, ci_low=None, ci_high=None, n=len(chosen), status=why)
+    found = bootstrap_interval(_Values(), np.array(chosen)[:, None])
+    return replace(row, cell=cell, value=found.value, ci_low=found.low, ci_high=found.high, n=found.n)
