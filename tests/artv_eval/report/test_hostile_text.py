@@ -15,7 +15,7 @@ from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe
 from artv_eval.report.html import page
 from artv_eval.report.pareto import Trade
-from artv_eval.report.plots import curves_svg, forest_svg, trade_svg
+from artv_eval.report.plots import curves_over_frames, forest, quality_against_cost, svg
 from artv_eval.results.per_clip import as_csv, read_csv
 from artv_eval.results.rows import ClipValues, Curve, Results
 
@@ -102,8 +102,9 @@ def test_plots_show_names_as_they_are(name):
     found = results_named(name)
     quality, cost = found.rows[:2], [found.rows[3], found.rows[2]]
     trade = Trade(ablation="mask", metric="fvd", cost=cost, quality=quality, front=[name])
-    for svg in (curves_svg(found.curves), forest_svg(found.rows, found.comparisons), trade_svg(trade)):
-        drawn = "".join(ElementTree.fromstring(svg).itertext())
+    drawings = (curves_over_frames(found.curves), forest(found.rows, found.comparisons), quality_against_cost(trade))
+    for picture in map(svg, drawings):
+        drawn = "".join(ElementTree.fromstring(picture).itertext())
         letters = "".join(c for c in name if c.isprintable() and not c.isspace())[:20]
         assert letters in "".join(drawn.split())
 
