@@ -6,6 +6,7 @@ from dataclasses import replace
 from artv.errors import UserError
 from artv.presets import DEFAULTS
 from artv_eval.api import Ablation, AblationContext, CellSpec
+from artv_eval.methods.checkpoints import check_partners
 
 PRESETS = ("shapes", "paper")
 BASELINES = ("modelscope", "i2vgen-xl")
@@ -214,6 +215,8 @@ def _twins(switch: str, twin: str | None, fixed: frozenset[str] = frozenset()) -
 
     def cells(context: AblationContext) -> list[CellSpec]:
         given = context.checkpoint if context.train else twin or _twin(context.checkpoint, switch)
+        if not context.train:
+            check_partners(context.checkpoint, given, switch)
         off = replace(_artv(f"{switch}=off", given), training={switch: False})
         on = _artv(f"{switch}=on", context.checkpoint)
         return [*(replace(cell, fixed=fixed) for cell in (on, off)), *SANITY]

@@ -1,8 +1,10 @@
 """Checkpoints by name: where their files are, which preset they are of, and a digest of everything they hold."""
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from artv import presets
 from artv.errors import UserError
@@ -71,3 +73,40 @@ def _snapshot(repository: str) -> Path | None:
 
     found = try_to_load_from_cache(repository, "model_index.json")
     return Path(found).parent if isinstance(found, str) else None
+
+
+TECHNICAL = frozenset({"overlap", "workers", "recompute", "fused", "stream", "autoencoder", "text_encoder"})
+"""Training settings that say how to compute, or are of stages that both twins share."""
+
+
+def check_partners(one: str, other: str, switch: str) -> None:
+    """Refuses two trained checkpoints that differ in more than the ``switch``, as far as their training runs say.
+
+    Raises:
+        UserError: another setting differs, such as the data or the seed; with what it was.
+    """
+    a, b = _trained_with(one), _trained_with(other)
+    if a is None or b is None:
+        return
+    changed = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)} - TECHNICAL - {switch}
+    if changed:
+        key = min(changed, key=lambda name: (name != "data", name))
+        raise UserError(
+            f"{one} and {other} are no twins: {key} was {a.get(key)!r} in the training of one and {b.get(key)!r} in "
+            f"that of the other, so a difference says nothing of the {switch}; train both alike, or with --train"
+        )
+
+
+def _trained_with(checkpoint: str) -> dict[str, Any] | None:
+    """The settings of the training run that a pipeline lies in, or None."""
+    file = Path(checkpoint).parent / "config.json"
+    if Path(checkpoint).name != "pipeline" or not file.is_file():
+        return None
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):
+        return None
+    limits = ("minutes", "save_minutes", "graph")
+    return {**settings, "model": {key: value for key, value in settings["model"].items() if key not in limits}}

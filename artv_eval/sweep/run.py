@@ -44,7 +44,7 @@ from artv_eval.sweep.score_cells import (
     failed_clips,
     score_cell,
 )
-from artv_eval.sweep.summaries import comparisons_of, curves_of, flaws_of, per_clip_of, row_of
+from artv_eval.sweep.summaries import comparisons_of, curves_of, flaws_of, per_clip_of, row_of, spreads_of
 from artv_eval.sweep.trainings import claim_twin, train
 
 
@@ -198,6 +198,7 @@ def _score(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> Result
             *notes_of(described),
             *untested,
             *lost_seeds(groups),
+            *spreads_of(comparisons),
             *failed_clips(store, cells, prepared.indices),
             *caption_doubts([evaluator for evaluator, _, _ in valued], prompts),
             *doubts(valued),

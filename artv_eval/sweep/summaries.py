@@ -184,6 +184,20 @@ def _comparison(item: _Tested, p_holm: float) -> Comparison:
     )
 
 
+def spreads_of(comparisons: Sequence[Comparison]) -> list[str]:
+    """A line for each pair over training seeds: by how much its differences vary from either source of chance."""
+    lines: dict[tuple[str, str, str], list[str]] = {}
+    for pair in comparisons:
+        if pair.sd_trainings is not None and pair.se_clips is not None:
+            spread = f"{pair.metric} ± {pair.sd_trainings:.2g} and ± {pair.se_clips:.2g}"
+            lines.setdefault((pair.ablation, pair.a, pair.b), []).append(spread)
+    return [
+        f"{ablation}: {a} − {b} varies between trainings (standard deviation) and over clips (standard error of one "
+        f"training's): {', '.join(parts)}"
+        for (ablation, a, b), parts in lines.items()
+    ]
+
+
 def _paired(one: Replicates, other: Replicates) -> statistics.Comparison:
     """Over the clips that both cells have; of trainings, those of one seed."""
     shared = [seed for seed in one.seeds if seed in other.seeds]

@@ -1,12 +1,16 @@
 """Trainings as part of a plan, by a toy trainer of milliseconds: planned, shared, continued, counted when they fail."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+TOY = Path(__file__).parents[1] / "toy"
 TRAIN = ("--ablation", "learning", "--train", "--metrics", "brightness", "--num-videos", 8)
 
 
@@ -36,6 +40,73 @@ def test_a_row_is_a_cell_over_its_trainings(toy, made):
     assert oracle / 3 < pair["p_value"] < 3 * oracle and pair["p_checkpoints"] < pair["p_value"]
     assert cells[0]["training"]["settings"]["seed"] == 1 and cells[0]["training"]["digest"]
     assert len(trained(made)) == 2 * 4 * 3
+
+
+def test_both_spreads_are_told(toy):
+    toy(*TRAIN, "--train-seeds", 3, "--out", "run")
+    results = json.loads(Path("run/results.json").read_text())
+    (pair,) = results["comparisons"]
+    spreads = f"brightness ± {pair['sd_trainings']:.2g} and ± {pair['se_clips']:.2g}"
+    assert any("varies between trainings" in note and spreads in note for note in results["notes"])
+
+
+@pytest.mark.parametrize("moments", [(0.3, 0.8, 1.3, 1.9, 2.4)])
+def test_killed_at_any_moment_it_ends_with_the_same_table(toy, tmp_path, monkeypatch, moments):
+    whole = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "whole")
+    Path("run").rename("before")
+    monkeypatch.setenv("TOY_SECONDS", "0.2")
+    command = [sys.executable, "-m", "artv_eval", "sweep", "--plugins-dir", TOY, "--protocol", "toy@1", *TRAIN]
+    command += ["--train-seeds", "2", "--format", "json", "--out", "run", "--twins", "again"]
+    for moment in moments:
+        killed = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        begun = time.monotonic()
+        while not Path("again").exists() and killed.poll() is None and time.monotonic() - begun < 60:
+            time.sleep(0.02)  # Python's own start is no moment of a sweep
+        time.sleep(moment)
+        killed.kill()
+        killed.wait()
+    monkeypatch.delenv("TOY_SECONDS")
+    resumed = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "again")
+    assert json.loads(resumed.out) == json.loads(whole.out)
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path):
+    code = (
+        "import os, subprocess, sys, time\n"
+        "child = 'import sys, time; from artv_eval.executors.orphans import end_with; end_with(int(sys.argv[1]));'\n"
+        "child += 'print(1, flush=True); time.sleep(60)'\n"
+        "started = subprocess.Popen([sys.executable, '-c', child, str(os.getpid())], stdout=subprocess.PIPE)\n"
+        "started.stdout.readline()\n"
+        "print(started.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_checkpoints_of_other_data_are_no_twins(cli, tmp_path):
+    from artv.training.config import shapes
+
+    for name, change in (("on", {}), ("off", {"mask": False}), ("other", {"mask": False, "data": "elsewhere"})):
+        settings = json.loads(shapes().model_copy(update=change).model_dump_json())
+        (tmp_path / name / "pipeline").mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text(json.dumps(settings))
+    command = ("sweep", "--ablation", "mask", "--dry-run", "--checkpoint", "on/pipeline")
+    refused = cli(*command, "--set", "mask.twin=other/pipeline")
+    assert refused.code == 2 and "no twins: data was 'builtin'" in refused.err and "'elsewhere'" in refused.err
+    assert "no twins" not in cli(*command, "--set", "mask.twin=off/pipeline").err
+
+
+def test_what_only_a_training_makes_asks_for_one(cli):
+    outcome = cli("sweep", "--ablation", "weight-cap", "--dry-run")
+    assert outcome.code == 2 and "weight_cap=1.0" in outcome.err and "add --train" in outcome.err
 
 
 def test_one_seed_speaks_of_checkpoints(toy):

@@ -4,6 +4,7 @@ Its world: clips of 4 frames of 8×8 pixels; the caption names a brightness, and
 """
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,7 @@ class ToyTrainer:
         done = folder / "steps"
         for step in range(self.steps(folder), settings["steps"]):
             log(f"train {settings['mean']:g} {settings['seed']} {step}")
+            time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
             if os.environ.get("TOY_TRAINING_STOPS_AT") == f"{settings['mean']:g} {settings['seed']} {step}":
                 raise KeyboardInterrupt
             if os.environ.get("TOY_TRAINING_FAILS") == f"{settings['mean']:g} {settings['seed']}":
