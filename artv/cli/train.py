@@ -15,7 +15,11 @@ def train(
     steps: Annotated[
         int | None, typer.Option(help="steps of the networks; earlier stages take no more than that")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="clips a step and process, for the networks")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="clips that a process holds at once, for the networks")] = None,
+    global_batch: Annotated[
+        int | None,
+        typer.Option(help="clips a step over all processes, in several batches where need be (default: one of each)"),
+    ] = None,
     no_mask: Annotated[bool, typer.Option("--no-mask", help="the twin without a mask network")] = False,
     no_anchor: Annotated[bool, typer.Option("--no-anchor", help="the twin without anchor blocks")] = False,
     config: Annotated[Path | None, typer.Option(help="YAML over the preset's settings")] = None,
@@ -62,7 +66,7 @@ def train(
         revision=revision,
         stages=stages,
         device=device,
-        loop={"steps": steps, "batch_size": batch_size, "minutes": minutes, "lr": lr},
+        loop={"steps": steps, "batch_size": batch_size, "global_batch": global_batch, "minutes": minutes, "lr": lr},
         settings={
             "data": data,
             "mask": False if no_mask else None,

@@ -64,8 +64,18 @@ class LoopConfig:
     graph: bool = True
 
     def micro_batches(self, world: int) -> int:
-        """How many batches each of ``world`` processes draws for a step."""
-        return 1 if self.global_batch is None else self.global_batch // (self.batch_size * world)
+        """How many batches each of ``world`` processes draws for a step.
+
+        Raises:
+            UserError: the global batch is no multiple of what they hold at once.
+        """
+        at_once = self.batch_size * world
+        if self.global_batch is not None and self.global_batch % at_once:
+            each = f"{world} × {self.batch_size}" if world > 1 else str(self.batch_size)
+            raise UserError(
+                f"global batch is {self.global_batch}; it must be a multiple of {each}, what is held at once"
+            )
+        return 1 if self.global_batch is None else self.global_batch // at_once
 
     def samples(self, world: int) -> int:
         """Samples a step over ``world`` processes."""
@@ -176,6 +186,7 @@ def paper() -> TrainConfig:
         autoencoder=given,
         text_encoder=given,
         ref_noise="uniform:0:0.1",
+        overlap=False,  # at this batch the large network leaves no gaps
         stream=True,
         workers=4,
         model=LoopConfig(

@@ -135,8 +135,9 @@ def _claim(out: Path, config: TrainConfig) -> None:
     if file.exists():
         stored = json.loads(file.read_text(encoding="utf-8"))
         ours, theirs = _what_is_trained(settings), _what_is_trained(stored)
-        known = _defaults() | theirs  # a run may be older than a setting
-        differing = [f"{k} = {known.get(k)}, not {v}" for k, v in ours.items() if known.get(k) != v]
+        ours, theirs = _defaults() | ours, _defaults() | theirs  # a run may be older than a setting
+        keys = dict.fromkeys((*theirs, *ours))
+        differing = [f"{k} = {theirs.get(k)}, not {ours.get(k)}" for k in keys if theirs.get(k) != ours.get(k)]
         if differing:
             raise UserError(
                 f"{out} was trained with {'; '.join(differing[:5])}; use the same settings, or another --out"

@@ -5,6 +5,7 @@ k of a step draws the same clips, noise and timesteps whatever process it falls 
 four and four processes train alike.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -71,13 +72,22 @@ class Step:
         """Does step number ``step``, the first eight of a process always eagerly."""
         self._set_rate(step)
         if self._captures and self._done == 8:  # optimiser state and library handles exist by now
-            self._graph = capture(lambda: self._run(step, _nothing), self.optimizer)
+            self._graph = self._captured(step)
         self._done += 1
         if self._graph is not None:
             self._fetch(step, processes.rank())
         loss = self._graph() if self._graph is not None else self._run(step, self._fetch)
         self.ema.update(self.ema.weight(step))  # not captured: its weight is a number
         return loss
+
+    def _captured(self, step: int) -> Callable[[], Tensor] | None:
+        try:
+            return capture(lambda: self._run(step, _nothing), self.optimizer)
+        except RuntimeError as error:  # out of memory, for one: the graph's is its own
+            reason = str(error).splitlines()[0]
+            print(f"artv: the step cannot be captured ({reason}); training goes on without, slower", file=sys.stderr)
+            torch.cuda.empty_cache()
+            return None
 
     def _set_rate(self, step: int) -> None:
         for group in self.optimizer.param_groups:

@@ -63,6 +63,7 @@ def test_no_field_takes_what_means_nothing(tmp_path, name):
         ("model.steps", 0, "greater than or equal to 1"),
         ("modle", {}, "did you mean model"),
         ("model.lrr", 1, "lr"),
+        ("model.global_batch", 0, "greater than or equal to 1"),
     ],
 )
 def test_the_line_says_what_is_allowed(tmp_path, name, value, allowed):
@@ -97,3 +98,10 @@ def test_numbers_as_yaml_has_them(tmp_path):
     config = load_config("shapes", file)
     assert config.model.lr == 1e-4 and config.model.minutes == 5 and config.drop_text == 0
     assert dataclasses.asdict(config.model)["lr"] == 1e-4
+
+
+def test_a_global_batch_is_whole_batches_of_every_process():
+    loop = with_loop(load_config("paper"), "model", batch_size=60, global_batch=480).model
+    assert [loop.micro_batches(world) for world in (1, 2, 4, 8)] == [8, 4, 2, 1] and loop.samples(4) == 480
+    with pytest.raises(UserError, match="global batch is 480; it must be a multiple of 3 × 60 at once"):
+        loop.micro_batches(3)

@@ -15,6 +15,7 @@ from artv.errors import UserError
 from artv.training import processes
 from artv.training.config import load_config
 from artv.training.launch import launch_training
+from tests.artv.data.test_shards import toy_shards
 
 HALVES = Path(__file__).parent / "halves.py"
 TORCHRUN = ["torch.distributed.run", "--nproc-per-node", 2, "--standalone"]
@@ -39,6 +40,18 @@ def test_two_halves_are_one_whole(tmp_path):
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)  # the mean over both
     start = torch.full((1, 3), 0.5)
     assert (one["weights"][0] - 1).norm() < 0.2 * (start - 1).norm()
+
+
+def test_one_process_that_accumulates_trains_as_two_do(tmp_path):
+    """The same clips and noise: equal but for the order of sums."""
+    toy_shards(tmp_path / "shards", clips=24, clips_a_shard=4)
+    script = HALVES.with_name("accumulated.py")
+    together = python(*TORCHRUN, script, tmp_path / "shards", tmp_path / "two", cwd=tmp_path)
+    assert together.returncode == 0, together.stderr
+    subprocess.run([sys.executable, script, tmp_path / "shards", tmp_path / "one"], check=True, capture_output=True)
+    one, two = (torch.load(tmp_path / name / "result.pt") for name in ("one", "two"))
+    torch.testing.assert_close(two["weight"], one["weight"], atol=1e-5, rtol=1e-4)
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
 
 
 def test_leaving_ends_every_thread_of_the_exchange(tmp_path):
