@@ -67,7 +67,8 @@ def options() -> Counter:
         folder = Path(place)
         assert run(SWEEP, folder)[0] == 0
         assert run(["artv", "data", "shapes", "--out", "clips", "--num", "4"], folder)[0] == 0
-        places = {"run": str(folder / "run"), "clips": str(folder / "clips")}
+        shutil.copytree(folder / "run", folder / "other")
+        places = {"other": str(folder / "other"), "run": str(folder / "run"), "clips": str(folder / "clips")}
         tried = values(folder)
         for option in options():
             base = BASES[option.command].format(**places).split()

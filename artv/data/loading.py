@@ -26,8 +26,8 @@ def read_ahead(dataset: Dataset, *, num_workers: int, **options: Any) -> Iterato
     """
     if num_workers and (free := shared_memory()) < ROOM:
         print(
-            f"{SHARED_MEMORY} has room for {free >> 20} MiB, too little for worker processes: without them reading takes "
-            f"longer; give it {ROOM >> 20} MiB (docker run --shm-size)",
+            f"{SHARED_MEMORY} has room for {free >> 20} MiB, too little for worker processes: without them reading "
+            f"takes longer; give it {ROOM >> 20} MiB (docker run --shm-size)",
             file=sys.stderr,
         )
         num_workers = 0

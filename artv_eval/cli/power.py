@@ -37,6 +37,7 @@ def power(
     from artv.errors import UserError
     from artv_eval.metrics.planning import cheapest, within_budget
 
+    check_above_zero(1e12, difference=difference)
     check_above_zero(budget=budget, train_minutes=train_minutes, clip_seconds=clip_seconds)
     check_share(power=power)
     if format_ not in ("table", "json"):

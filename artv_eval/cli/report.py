@@ -35,6 +35,10 @@ def report(
 ) -> None:
     """Shows the results of runs. Refuses to put two protocols in one column."""
     render = reporter(PluginManager(context.obj), format_)
+    if plots is not None:
+        from artv.requests import check_writable
+
+        check_writable(Path(plots) / "figure.svg")
     with quiet_stdout():
         from dataclasses import replace
 
@@ -90,6 +94,8 @@ def _needed(results: "Results", asked: str) -> list[str]:
     pairs = [pair for pair in results.comparisons if pair.metric == metric and pair.standard_error is not None]
     try:
         size = float(text)
+        if not 1e-12 <= size <= 1e12:
+            raise ValueError(text)
     except ValueError:
         raise UserError(f"--power is {asked!r}; it must be METRIC=SIZE, for example fvd=5") from None
     if not pairs:

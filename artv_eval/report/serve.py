@@ -56,7 +56,7 @@ def server(folders: Sequence[Path], host: str, port: int) -> ThreadingHTTPServer
     runs_in(folders)
     try:
         return ThreadingHTTPServer((host, port), _handler(folders))
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError) as error:  # TypeError: a host whose letters no host has
         why = getattr(error, "strerror", None) or error
         raise UserError(f"{host}:{port} cannot be listened at ({why}); give another --port, or 0 for any") from None
 

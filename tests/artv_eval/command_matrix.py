@@ -23,6 +23,9 @@ BASES = {
     "artv-eval score": "--real {clips} --fake {clips} --metrics flicker",
     "artv-eval sensitivity": "--real {clips} --fake {clips} --features shapes",
     "artv-eval report": "{run}",
+    "artv-eval compare": "{run} {other}",
+    "artv-eval serve": "{run} --port 0",
+    "artv-eval power": "--difference 1 --sd-trainings 1 --se-clips 1 --train-minutes 1 --clip-seconds 1",
     "artv-eval efficiency": "--method artv --res 320 --device meta",
     "artv-eval doctor": "",
     "artv-eval protocols list": "",
@@ -41,6 +44,7 @@ WORK = {
     "artv-eval sweep": "artv_eval.sweep.run.run_sweep",
     "artv-eval score": "artv_eval.files.score.score_folders",
     "artv-eval sensitivity": "artv_eval.files.sensitivity.sensitivity",
+    "artv-eval serve": "http.server.ThreadingHTTPServer.serve_forever",
     "artv-eval efficiency": "artv_eval.efficiency.rows.measure",
 }
 
