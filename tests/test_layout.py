@@ -5,7 +5,10 @@ do not.
 """
 
 import ast
+import resource
 import runpy
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -119,3 +122,16 @@ def test_docstrings_begin_with_what_the_thing_is(folder):
         for line, text in docstrings(file)
         if text.split()[0] in ("Of", "As")
     ]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_help_takes_less_than_half_a_second(package):
+    """Of a processor, the better of two: what else runs on this machine does not count."""
+
+    def seconds():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", package, "--help"], capture_output=True, check=True, cwd=ROOT)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds(), seconds()) < 0.5

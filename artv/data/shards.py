@@ -164,7 +164,7 @@ class MicroStreams:
         self._current.fetch(step)
 
     def sample(self, batch_size: int) -> Batch:
-        """As :meth:`LatentStream.sample`."""
+        """The same as :meth:`LatentStream.sample`."""
         return self._current.sample(batch_size)
 
 

@@ -108,7 +108,7 @@ def extractor_of(evaluator: Any) -> Any:
 def features_of(evaluator: Any) -> str | None:
     """Name of the extractor with 8 digits of its digest (weights and preprocessing), or None without one."""
     found = extractor_of(evaluator)
-    return None if found is None else f"{getattr(found, 'name', type(found).__name__)} {found.digest[:8]}"
+    return None if found is None else f"{found.name} {found.digest[:8]}"
 
 
 def described(evaluator: Any, clips: ClipSet) -> np.ndarray:
