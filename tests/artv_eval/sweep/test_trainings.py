@@ -212,7 +212,7 @@ def test_clips_of_other_weights_are_not_mixed(toy):
         (("--train-steps", "3,3"), "--train-steps is 3,3; give different numbers"),
         (("--set", "training.meen=3"), "training has no setting 'meen'; did you mean mean?"),
         (("--set", "trainer.spred=3"), "did you mean spread?"),
-        (("--grid", "weight_cap=1,2"), "--grid is 'weight_cap=1,2'; it must be training.FIELD=A,B"),
+        (("--grid", "weight_cap=1,2"), "--grid is 'weight_cap=1,2'; it must be component.field=value"),
     ],
 )
 def test_bad_input_ends_in_one_line(toy, arguments, message):
