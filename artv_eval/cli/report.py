@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 def report(
     context: typer.Context,
-    run: Annotated[list[str], typer.Argument(help="Run folders; several are put in one table if protocols allow.")],
+    run: Annotated[
+        list[str],
+        typer.Argument(help="Run folders, or RUN/results/NAME.json; several are put in one table if protocols allow."),
+    ],
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write the page, with clips, to this file.")] = None,
     plots: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write every picture of the page into this folder, for a paper.")

@@ -99,6 +99,7 @@ def sweep(
     try:
         with quiet_stdout():
             from artv_eval.report.tables import absences
+            from artv_eval.results.kept import kept as earlier
             from artv_eval.sweep.devices import default_executor
             from artv_eval.sweep.grid import parse_grid
             from artv_eval.sweep.plan import SweepRequest
@@ -149,6 +150,8 @@ def sweep(
         say(f"shard {shard} is done; the table follows when the clips of the other shards are in {run} too")
         return
     say(f"run folder {run}: report.html, results.json, results.csv, per_clip.csv, manifest.json")
+    for path in earlier(prepared.run):
+        say(f"earlier results: artv-eval report {path}")
     failed = absences([row for row in results.rows if row.status.startswith("failed")])
     lost = [f"{row.cell}: {row.failed} of {row.n + row.failed} clips failed" for row in results.rows if row.failed]
     lost += [

@@ -26,6 +26,7 @@ from artv_eval.report.plots import Drawing, curves_over_frames, forest, quality_
 from artv_eval.report.previews import Keep, previews, within
 from artv_eval.report.wide import wide
 from artv_eval.results.documents import Gallery, GalleryItem, Manifest, ManifestCell, read_json
+from artv_eval.results.kept import FOLDER
 from artv_eval.results.per_clip import finite, read_csv
 from artv_eval.results.rows import OK, Results
 from artv_eval.results.store import RunStore
@@ -194,11 +195,14 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def load_run(run: Path) -> tuple[Results, RunStore]:
-    """The results of a finished run.
+    """The results of a finished run, or earlier ones of it (RUN/results/NAME.json).
 
     Raises:
         UserError: no such folder, or no results in it. WorkFailed: the run is not finished.
     """
+    if run.is_file() and run.parent.name == FOLDER:
+        earlier, values = Results.from_dict(read_json(run)), run.with_suffix(".csv")
+        return replace(earlier, per_clip=read_csv(values)), RunStore(run.parents[1], to_read=True)
     if not run.is_dir():
         raise UserError(f"run folder {str(run)!r} does not exist; give the folder that a sweep printed")
     store = RunStore(run, to_read=True)

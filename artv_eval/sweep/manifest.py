@@ -114,9 +114,11 @@ def gallery(requests: Sequence[ClipRequest]) -> dict[str, Any]:
 
 
 def write_results(store: RunStore, results: Results) -> None:
-    """``results.json``: all that was found."""
+    """``results.json``: all that was found. What it held of other clips, metrics or settings is kept beside."""
     from artv_eval.report.findings import findings_of, plain
+    from artv_eval.results.kept import keep_before
 
+    keep_before(store.root, results)
     write_json(store.root / "results.json", {**results.to_dict(), "findings": plain(findings_of(results))})
 
 
