@@ -87,7 +87,7 @@ def _chance(
 
 
 def _price(manifest: dict[str, Any], train_minutes: float | None, clip_seconds: float | None) -> "Price":
-    """As given, else what the run's trainings took; a clip costs nothing where nobody says what it costs."""
+    """The given costs, else what the run's trainings took; a clip costs nothing where nobody says what it costs."""
     from artv.errors import UserError
     from artv_eval.metrics.planning import Price
 

@@ -255,7 +255,7 @@ def _window(card: Any, changes: dict[str, Any], reader: str) -> Any:
 
 def _own_transform(fields: Any) -> dict[str, Any] | None:
     """That of a card's real clips alone."""
-    own = getattr(fields.reference, "transform", None) if fields else None
+    own = fields.reference.transform if fields else None
     return own.model_dump(exclude_defaults=True) if own else None
 
 
