@@ -29,6 +29,7 @@ def register_methods() -> list[Component]:
         Component("copy-first", f"{where}.trivial:CopyFirst", "a still of the first frame: no motion"),
         Component("wrong-prompt", f"{where}.trivial:WrongPrompt", "real clips under other captions: wrong text"),
         Component("folder", f"{where}.folder:Folder", "video files made elsewhere: folder:PATH", argument="path"),
+        Component("command", f"{where}.command:Command", "any program that makes clips: command:FILE", argument="file"),
     ]
 
 

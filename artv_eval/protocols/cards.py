@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from artv.errors import UserError, closest
 from artv.yaml_files import read_yaml
 from artv_eval.api import ClipRequest, ClipSet
+from artv_eval.errors import explain
 from artv_eval.extras import ProtocolExtras
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
@@ -243,7 +244,7 @@ def read_card(path: str | Path) -> Card:
     try:
         card = Card.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"protocol card {path}: {_explain(error)}") from None
+        raise UserError(f"protocol card {path}: {explain(error, Card)}") from None
     crop, side = card.transform.crop, card.transform.shorter_side or min(card.frames.height, card.frames.width)
     if isinstance(crop, int) and crop > side:
         raise UserError(
@@ -251,19 +252,6 @@ def read_card(path: str | Path) -> Card:
             "larger transform.shorter_side, or a smaller crop"
         )
     return card
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        model: Any = Card
-        for part in first["loc"][:-1]:
-            model = model.model_fields[part].annotation if part in model.model_fields else model
-        return f"unknown field {field!r}; {closest(str(first['loc'][-1]), model.model_fields)}"
-    if first["type"] == "missing":
-        return f"field {field!r} is missing"
-    return f"field {field!r} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def load(name: str, *, root: str | None = None, sentences: str | None = None, prompts: str | None = None) -> Protocol:
