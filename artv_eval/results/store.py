@@ -4,6 +4,7 @@
     clips/<cell id>/<index>.failed  why there is no such clip, in one line
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    one row a clip, with the fingerprint of the clip it describes
+    results/<n>-clips_<metrics>_<digest>.json  what results.json held of other clips, metrics or settings
     manifest.json results.json results.csv comparisons.csv per_clip.csv report.html gallery.json
     previews/                       of the report: lossy, for looking
 
@@ -28,7 +29,7 @@ from artv_eval.results.documents import read_json, write_json
 from artv_eval.results.row_cache import RowCache
 
 SCHEMA = 1
-FOLDERS = ("clips", "features", "cells")
+FOLDERS = ("clips", "features", "cells", "results")
 TABLES = ("results.csv", "comparisons.csv", "per_clip.csv")
 FILES = ("manifest.json", "results.json", *TABLES, "report.html", "gallery.json")
 
