@@ -72,9 +72,16 @@ def _places(size: int) -> Generator[Tensor, int, None]:
     while True:
         wanted = yield place
         if used + wanted > len(chunk):
-            chunk, used = torch.empty(size, dtype=torch.uint8, pin_memory=True), 0
+            chunk, used = _page_locked(size), 0
         place = chunk[used : used + wanted]
         used += -(-wanted // 64) * 64
+
+
+def _page_locked(size: int) -> Tensor:
+    try:
+        return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+    except RuntimeError:  # there may be a limit on it; other memory takes some seconds instead of one
+        return torch.empty(size, dtype=torch.uint8)
 
 
 def _plain(value: Any) -> Any:
