@@ -33,6 +33,10 @@ def sweep(
         str | None,
         typer.Option(help="Card or YAML file. Default: the preset's.", autocompletion=complete("protocols")),
     ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Prompts of yours, for a card that takes them: .txt, .csv, .jsonl …"),
+    ] = None,
     num_videos: Annotated[
         int | None, typer.Option(help="Clips a cell. Default: 20 for shapes, else the protocol's.")
     ] = None,
@@ -122,6 +126,7 @@ def sweep(
             options = SweepOptions(
                 request=request,
                 protocol=protocol,
+                prompts=prompts,
                 num_videos=num_videos,
                 frames=frames,
                 seed=seed,

@@ -166,6 +166,11 @@ class Protocol(ProtocolExtras):
         prompts: str | None = None,
         frames: int | None = None,
     ):
+        if prompts is not None and card.prompts.dataset != "file":
+            raise UserError(
+                f"protocol {card.name} has prompts of its own ({card.prompts.dataset}); a file needs a card with "
+                "prompts.dataset: file, such as long@rolling-forcing"
+            )
         self.card, self.files = card, {"root": root, "sentences": sentences, "prompts": prompts}
         self._prompts = _source(card, card.prompts.dataset, **self.files)
         self._reference = _source(card, card.reference.dataset, **self.files)
@@ -196,8 +201,14 @@ class Protocol(ProtocolExtras):
         return self._reference.digest()
 
     def requests(self, num: int | None = None, frames: int | None = None, seed: int = 0) -> Sequence[ClipRequest]:
-        """What to generate: the first ``num`` prompts of the card, each with a random seed of its own."""
-        return self._prompts.requests(num or self.card.prompts.number, frames or self.frames, seed)
+        """What to generate: the first ``num`` prompts of the card, each with a random seed of its own.
+
+        Without ``num`` as many as the card says, of a file's prompts as there are.
+        """
+        number = self.card.prompts.number
+        if num is None and isinstance(self._prompts, PromptSource):
+            number = min(number, len(self._prompts))
+        return self._prompts.requests(num or number, frames or self.frames, seed)
 
     def reference(self, frames: int | None = None) -> ClipSet:
         """The real clips, made or decoded when asked for."""

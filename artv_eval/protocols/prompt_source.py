@@ -31,13 +31,17 @@ class PromptSource:
             )
         return read_prompts(self.path)
 
+    def __len__(self) -> int:
+        """Clips that there can be."""
+        return len(self.prompts) * self.card.prompts.seeds
+
     def requests(self, number: int, frames: int, seed: int) -> Sequence[ClipRequest]:
         """The first ``number`` clips."""
         seeds, want = self.card.prompts.seeds, self.card.frames
-        if number > len(self.prompts) * seeds:
+        if number > len(self):
             raise UserError(
                 f"{number} videos: {self.path} has {len(self.prompts)} prompts of {seeds} seeds each; ask for at most "
-                f"{len(self.prompts) * seeds} with --num-videos"
+                f"{len(self)} with --num-videos"
             )
         return Lazy(
             number,
@@ -70,5 +74,8 @@ class PromptSource:
         return None
 
     def digest(self) -> str | None:
-        """Digest of the prompts, which make the protocol what it is; None while no file is given."""
-        return None if self.path is None else digest_of([prompt.text for prompt in self.prompts])[:12]
+        """Digest of the prompts, and of the pictures that clips begin with; None while no file is given."""
+        if self.path is None:
+            return None
+        pictures = [prompt.image for prompt in self.prompts if prompt.image] if self.card.first_frame else []
+        return digest_of([*(prompt.text for prompt in self.prompts), *(file.read_bytes() for file in pictures)])[:12]

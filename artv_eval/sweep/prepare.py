@@ -1,6 +1,6 @@
 """A sweep's request, checked whole before the first expensive step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class SweepOptions:
 
     request: SweepRequest
     protocol: str | None = None
+    prompts: str | None = None
     num_videos: int | None = None
     frames: int | None = None
     seed: int = 0
@@ -83,9 +84,10 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     if options.request.preset not in PROTOCOLS:
         raise UserError(f"preset is {options.request.preset!r}; it must be one of {', '.join(PROTOCOLS)}")
     name = options.protocol or PROTOCOLS[options.request.preset]
-    card_recipe = protocol_recipe(manager, name, assignments.take("protocol"))
+    card_recipe = protocol_recipe(manager, name, _protocol_settings(options, assignments.take("protocol")))
     card = build(manager, card_recipe)
-    num = options.num_videos or NUM_VIDEOS.get(options.request.preset)
+    # of the user's prompts all, else what a CPU makes in minutes
+    num = options.num_videos or (None if options.prompts else NUM_VIDEOS.get(options.request.preset))
     frames = _frames(card, options, num)
     if frames is not None:
         card = optional(card, ProtocolExtras, "with_frames")(frames)
@@ -118,6 +120,20 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         executor_recipe=executor_recipe,
         run=options.out or default_run(options.request, cells),
     )
+
+
+def _protocol_settings(options: SweepOptions, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the file of ``--prompts``."""
+    if options.prompts is None:
+        return given
+    if options.protocol is None:
+        raise UserError(
+            f"--prompts {options.prompts}: give the card too that says the size of clips and the metrics, --protocol "
+            "long@rolling-forcing or a YAML file of yours with prompts.dataset: file (docs/protocols.md)"
+        )
+    if given.get("prompts", options.prompts) != options.prompts:
+        raise UserError(f"--prompts is {options.prompts} and protocol.prompts {given['prompts']}; give one of them")
+    return {**given, "prompts": options.prompts}
 
 
 def _frames(card: ProtocolCard, options: SweepOptions, num: int | None) -> int | None:

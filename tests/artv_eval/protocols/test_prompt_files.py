@@ -105,6 +105,21 @@ def test_first_frames_come_with_the_prompts(tmp_path):
     assert (requests[0].first_frame == 77).all() and requests[0].first_frame.shape == (8, 16, 3)
     with pytest.raises(UserError, match="has none for 'b'"):
         requests[1]
+    path = card(tmp_path, first_frame=True)
+    before = load(path, prompts=str(file)).hash
+    Image.fromarray(np.full((8, 16, 3), 78, np.uint8)).save(tmp_path / "first.png")
+    assert load(path, prompts=str(file)).hash != before  # other pictures are other clips
+
+
+def test_a_sweep_takes_prompts(cli, tmp_path):
+    file = write(tmp_path, "txt")
+    command = ("sweep", "--ablation", "baselines", "--dry-run", "--format", "json", "--prompts", file)
+    outcome = cli(*command, "--protocol", card(tmp_path, prompts={"seeds": 2}), "--metrics", "flicker")
+    assert outcome.code == 0 and json.loads(outcome.out)["num_videos"] == 2 * len(TEXTS)
+    refused = cli(*command)
+    assert refused.code == 2 and "give the card too" in refused.err
+    own = card(tmp_path, prompts={"dataset": "shapes"})
+    assert "has prompts of its own (shapes)" in cli(*command, "--protocol", own).err
 
 
 def test_cards_that_were_there_before_keep_their_hashes():
