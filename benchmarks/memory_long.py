@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,17 @@ import numpy as np
 QUANTITIES = ("change_mean", "sharpness", "motion", "frozen", "loops")
 
 
+@cache
+def texture(height: int, width: int) -> np.ndarray:
+    """uint8 (H, W, 3)."""
+    y, x = np.ogrid[:height, :width]
+    wave = np.sin(x / 9) + np.cos(y / 7)
+    return np.stack([127 + 40 * wave, 127 + 30 * wave, 127 - 40 * wave], -1).astype(np.uint8)
+
+
 def frame(i: int, height: int, width: int) -> np.ndarray:
     """uint8 (H, W, 3): a texture that moves."""
-    y, x = np.ogrid[:height, :width]
-    wave = np.sin((x + 3 * i) / 9) + np.cos((y - i) / 7)
-    return np.stack([127 + 40 * wave, 127 + 30 * wave, 127 - 40 * wave], -1).astype(np.uint8)
+    return np.roll(texture(height, width), (i, 3 * i), (0, 1))
 
 
 class Frames:
@@ -99,7 +106,8 @@ def main() -> None:
             lines.append(f"| {what} | {count} | {peak:.0f} | {seconds:.0f} |")
             print(lines[-1], flush=True)
     machine = f"{platform.processor() or platform.machine()} CPU"
-    title = f"# Memory by the length of a clip\n\n`python benchmarks/memory_long.py --size {args.size}`, {machine}, "
+    title = f"# Memory by the length of a clip\n\n`python benchmarks/memory_long.py --size {args.size} --tasks "
+    title += f"{' '.join(args.tasks)}`, {machine}, "
     args.out.write_text(title + f"{time.strftime('%Y-%m-%d')}.\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
     print(json.dumps({"benchmark": "memory_long", "size": args.size, "rows": rows}))
 

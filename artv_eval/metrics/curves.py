@@ -81,13 +81,17 @@ def views(frames_THWC: np.ndarray) -> Iterator[View]:
     for start in range(0, len(frames_THWC), size):
         window = np.asarray(frames_THWC[start : start + size])
         yield View(frames=window, start=start, opening=opening, before=before)
-        before = window[-1]
+        before = window[-1].copy()  # the window may go
 
 
 def curve_of_clip(quantity: Quantity, request: ClipRequest, clip: GeneratedClip) -> np.ndarray:
     """(T,) or (T, K) of one clip."""
-    measure = quantity.begin(request)
-    return np.concatenate([np.asarray(measure(view), np.float64) for view in views(clip.frames)])
+    measure, T = quantity.begin(request), len(clip.frames)
+    # one array from the start: small ones kept between large ones that come and go would scatter memory
+    curve = np.empty((T, quantity.columns) if quantity.columns > 1 else T)
+    for view in views(clip.frames):
+        curve[view.start : view.start + len(view.frames)] = measure(view)
+    return curve
 
 
 class CurveEvaluator(MeanEvaluator):

@@ -73,17 +73,16 @@ def thumbnails(frames: np.ndarray) -> np.ndarray:
 
 
 def _loops(request: ClipRequest) -> Measure:
-    seen: list[np.ndarray] = []
+    seen = np.empty((request.num_frames, 3 * THUMBNAIL**2), np.float32)
 
     def measure(view: View) -> np.ndarray:
-        found = []
-        for small in thumbnails(view.frames):
-            distance = np.abs(np.array(seen) - small).mean(1) if seen else np.zeros(0)
-            old = distance[:-LOOP_GAP] if len(seen) > LOOP_GAP else np.zeros(0)
-            back = np.flatnonzero(old < SAME)
-            found.append(float(len(back) > 0 and distance[back[-1] :].max() > APART))
-            seen.append(small)
-        return np.array(found)
+        found = np.zeros(len(view.frames))
+        seen[view.start : view.start + len(found)] = thumbnails(view.frames)
+        for k, t in enumerate(range(view.start, view.start + len(found))):
+            distance = np.abs(seen[:t] - seen[t]).mean(1)
+            back = np.flatnonzero(distance[: max(t - LOOP_GAP, 0)] < SAME)
+            found[k] = len(back) > 0 and distance[back[-1] :].max() > APART
+        return found
 
     return measure
 
