@@ -55,7 +55,7 @@ TRIALS = {
     "ablations": ("The ablation", "{name} --metrics drift"),
     "trainers": (
         "Models by the trainer, under two training seeds",
-        "steps --train --train-seeds 2 --set trainer.name={name} --set steps.values=2,1 --metrics drift",
+        "mask --train --train-seeds 2 --set trainer.name={name} --metrics drift",
     ),
     "executors": ("A sweep run by the executor", "mask --executor {name} --metrics drift"),
     "reporters": ("A sweep reported in the format", "mask --format {name} --metrics drift"),
