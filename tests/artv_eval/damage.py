@@ -50,7 +50,7 @@ FAULTS = (flipped, flipped, flipped, cut, emptied, swapped, retyped)
 @contextmanager
 def damaged(root: Path, rng: np.random.Generator, only: str = "*") -> Iterator[tuple[str, Path]]:
     """One fault in one file below ``root``. Gives which and where; the file is as before when the block ends."""
-    files = sorted(path for path in root.rglob(only) if path.is_file())
+    files = sorted(path for path in root.rglob(only) if path.is_file() and path.stat().st_size)
     path, fault = rng.choice(files), rng.choice(FAULTS)
     whole = path.read_bytes()
     fault(path, rng, files)
