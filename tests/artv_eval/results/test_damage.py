@@ -70,17 +70,19 @@ def run(folder, toy):
 
 
 def test_three_hundred_faults_give_no_other_value(run):
-    whole, noticed = read_all(run), 0
+    whole, tried, noticed = read_all(run), 0, 0
     assert len(whole) > 40 and None not in whole.values()
     for seed in range(300):
-        with damaged(run, np.random.default_rng(seed)) as (fault, _):
+        with damaged(run, np.random.default_rng(seed)) as (fault, path):
             found = read_all(run)
             for aside in run.rglob("*.damaged"):
                 shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
         changed = {name for name, value in found.items() if value is not None and value != whole.get(name)}
         assert not changed, (seed, fault, changed)
-        noticed += found != whole
-    assert noticed > 150  # the others hit the page, the table for others, or bytes that mean nothing
+        tried += str(path) in whole
+        noticed += str(path) in whole and found != whole
+    # the other files are for people; the other bytes mean nothing (dates, permissions)
+    assert tried > 100 and noticed > 0.6 * tried
 
 
 @pytest.mark.parametrize("seed", range(12))
