@@ -81,6 +81,7 @@ def measured(what: str, count: int, size: str) -> tuple[float, float]:
         check=True,
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
     return float(found.stdout.split()[-1]) / 1024, time.monotonic() - started
 

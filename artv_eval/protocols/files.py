@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from artv.errors import UserError
 from artv_eval.features.base import digest_of
+from artv_eval.features.preprocess import Transform
 
 
 class _Part(BaseModel):
@@ -30,6 +31,7 @@ class FileReference(_Part):
 
     dataset: str = "files"
     which: str = "first"
+    transform: Transform | None = None
 
 
 class FilesCard(_Part):

@@ -31,7 +31,8 @@ def manifest(
 ) -> dict[str, Any]:
     """How every number was made: versions, command, protocol, cells, components with their distributions."""
     methods = [cell.method for cell in prepared.cells if cell.method]
-    recipes = [prepared.card_recipe, *methods, *prepared.metric_recipes, prepared.executor_recipe]
+    trainers = [cell.training.trainer for cell in prepared.cells if cell.training]
+    recipes = [prepared.card_recipe, *methods, *trainers, *prepared.metric_recipes, prepared.executor_recipe]
     provenance = [prepared.manager.find("ablations", name).provenance() for name in prepared.options.request.ablations]
     provenance += [item for made in recipes for item in made.provenance()]
     used = {tuple(sorted(item.items())): item for item in provenance}

@@ -145,7 +145,7 @@ def test_parse():
         ("jiont:scale=1", "did you mean joint"),
         ("text=nan", "text is nan"),
         ("interval:low=5,high=1", "low < high"),
-        ("rescaled:phi=2", "between 0 and 1"),
+        ("rescaled:phi=2", r"in \[0, 1\]"),
         (7, "7"),
     ],
 )

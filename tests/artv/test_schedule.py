@@ -78,5 +78,5 @@ def test_signal_and_noise():
 def test_mistakes():
     with pytest.raises(ValueError, match="steps is 0; it must be at least 1"):
         SCHEDULE.sigmas(0)
-    with pytest.raises(ValueError, match="'karas'; it must be one of"):
+    with pytest.raises(ValueError, match="'karas'; did you mean karras"):
         SCHEDULE.sigmas(5, "karas")

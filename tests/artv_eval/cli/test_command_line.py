@@ -17,13 +17,22 @@ TOY = Path(__file__).parents[1] / "toy"
 PROGRAM = [sys.executable, "-c", "from artv_eval.cli import main; main()"]
 
 
+GRID = {name: () for name in ("copy-noised", "drop-rates", "start-share", "weight-cap")}
+GRID["training-grid"] = ("--grid", "training.weight_cap=1,2")
+"""What is compared by training only, with what it needs beside."""
+
+
 @pytest.mark.parametrize("ablation", PluginManager().names("ablations"))
 def test_every_built_in_ablation_can_be_planned(cli, ablation):
     if ablation == "anchor" and not (ROOT / "artv" / "assets" / "model_no_anchor").is_dir():
         outcome = cli("sweep", "--ablation", ablation, "--dry-run")
         assert outcome.code == 0 and "packaged weights 'shapes:no-anchor' are not in this installation" in outcome.out
         return
-    outcome = cli("sweep", "--ablation", ablation, "--dry-run")
+    trained = ("--train", "--train-seeds", 2, "--train-steps", 4, *GRID[ablation]) if ablation in GRID else ()
+    if trained:
+        refused = cli("sweep", "--ablation", ablation, "--dry-run")
+        assert refused.code == 2 and len(refused.err.splitlines()) == 1
+    outcome = cli("sweep", "--ablation", ablation, "--dry-run", *trained)
     assert outcome.code == 0, outcome.err
     assert "20 clips a cell of 16 frames, 64×64 at 8 fps" in outcome.out and f"{ablation} · real" in outcome.out
 

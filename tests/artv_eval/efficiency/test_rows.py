@@ -104,7 +104,7 @@ def test_command_prints_one_json_document():
         (["--setting", "turned"], "did you mean tuned"),
         (["--setting", "paper", "--dtype", "bf16"], "float16 autocast"),
         (["--format", "jsn"], "did you mean json"),
-        (["--device", "tpu"], "'tpu'; it must be one of cuda, cpu, meta"),
+        (["--device", "tpu"], "'tpu'; it must be cpu, cuda or cuda:N, or meta"),
         (["--repeats", "3"], "at least 20"),
         (["--frames", "1"], "at least 2"),
         (["--out", "/"], "--out / is a folder; give the name of a file"),

@@ -76,7 +76,7 @@ def test_other_sizes_and_lengths_are_accepted(classifier_folder):
 @pytest.mark.parametrize("component", ["classifier", "clip"])
 def test_absent_weights_are_named_with_the_command_that_makes_them(tmp_path, component):
     load = {"classifier": shapes.shapes_classifier, "clip": shapes.shapes_clip}[component]
-    with pytest.raises(UserError, match=f"train_shapes --component {component}"):
+    with pytest.raises(UserError, match=f"feature_training.shapes --component {component}"):
         load(str(tmp_path / "nowhere"))
 
 

@@ -182,6 +182,6 @@ def test_what_the_packages_offer_by_name_is_registered():
         if inspect.isfunction(value) and value.__module__ == factories.__name__ and not name.startswith("_")
     }  # fmt: skip
     assert made == {
-        e.component.name for e in manager.entries if e.kind == "metrics" and e.plugin.distribution == "artv"
+        e.component.name for e in manager.entries if e.component.target.startswith(factories.__name__ + ":")
     }
     assert set(cards()) <= set(manager.names("protocols"))

@@ -83,7 +83,7 @@ def test_the_commands_that_its_readme_gives_make_rows(kind, installed, cli):
     if kind == "readers":
         from artv.data.clips import write_shapes
 
-        write_shapes(Path("clips"), 4)
+        write_shapes(Path("clips"), 4, split="test")  # the prompts of shapes@1
     ((_, command),) = trials("brand-new", (kind,))
     assert command in (installed / "README.md").read_text()
     outcome = cli(*shlex.split(command)[1:], "--frames", 2, "--steps", 1)
@@ -100,7 +100,7 @@ def test_the_commands_that_its_readme_gives_make_rows(kind, installed, cli):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("My_Plugin",), "it must be small letters"),
+        (("My_Plugin",), "small letters"),
         (("fine", "--kind", "sampler"), "unknown kind 'sampler'; did you mean samplers"),
         (("taken",), "exists; choose another name"),
         (("torch",), "Python has 'torch' already; choose another, like my-torch"),
