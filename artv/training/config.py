@@ -22,7 +22,7 @@ STAGES = (*ENCODERS, "model")
 CODE_VERSION = 1
 """Raised when the same settings and seed come to train another model: models are kept under a hash that holds it."""
 
-Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
+Count = Annotated[int, Field(ge=1, le=10**8, strict=True)]
 Whole = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 Seed = Annotated[int, Field(ge=0, le=LAST_SEED, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
