@@ -103,5 +103,5 @@ def test_numbers_as_yaml_has_them(tmp_path):
 def test_a_global_batch_is_whole_batches_of_every_process():
     loop = with_loop(load_config("paper"), "model", batch_size=60, global_batch=480).model
     assert [loop.micro_batches(world) for world in (1, 2, 4, 8)] == [8, 4, 2, 1] and loop.samples(4) == 480
-    with pytest.raises(UserError, match="global batch is 480; it must be a multiple of 3 × 60 at once"):
+    with pytest.raises(UserError, match="global batch is 480; it must be a multiple of 3 × 60, what is held at once"):
         loop.micro_batches(3)
