@@ -146,7 +146,7 @@ def test_wrong_settings_name_what_is_allowed(saved, requests, tmp_path):
         fit(np.zeros((3, 8, 8, 3), np.uint8), short, "it")
     strange = tmp_path / "strange"
     strange.mkdir()
-    (strange / "model_index.json").write_text(json.dumps({"_class_name": "PipelineOfTomorrow"}))
+    (strange / "model_index.json").write_text(json.dumps({"_class_name": "PipelineOfTomorrow"}), encoding="utf-8")
     with pytest.raises(UserError, match=r"is a PipelineOfTomorrow, which diffusers"):
         DiffusersVideo(str(strange)).unavailable()
 
@@ -159,5 +159,5 @@ def test_the_digest_follows_the_weights(saved, tmp_path):
     before = modelscope(saved("modelscope")).digest()
     assert modelscope(str(copy)).digest() == before
     weights.digest.cache_clear()
-    (copy / "scheduler" / "scheduler_config.json").write_text("{}")
+    (copy / "scheduler" / "scheduler_config.json").write_text("{}", encoding="utf-8")
     assert modelscope(str(copy)).digest() != before

@@ -34,8 +34,8 @@ def tokenizer(folder: Path) -> CLIPTokenizer:
     words = [chr(c) for c in range(33, 127)]
     vocabulary = [*words, *(w + "</w>" for w in words), "ab</w>", "<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(vocabulary)}))
-    (folder / "merges.txt").write_text("#version: 0.2\na b</w>\n")
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(vocabulary)}), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\na b</w>\n", encoding="utf-8")
     return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
 
 

@@ -33,7 +33,7 @@ STAND_IN = """
                     frame = next(container.decode(video=0)).to_ndarray(format="rgb24")
                 scores.append({"video_path": str(path), "video_results": float(frame.mean())})
             results = {d: [sum(s["video_results"] for s in scores) / len(scores), scores] for d in dimension_list}
-            (Path(self.output_path) / f"{name}_eval_results.json").write_text(json.dumps(results))
+            (Path(self.output_path) / f"{name}_eval_results.json").write_text(json.dumps(results), encoding="utf-8")
 """
 
 
