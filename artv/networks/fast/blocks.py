@@ -41,10 +41,10 @@ from artv.networks.fast.kernels import (
     group_norm,
     layer_norm,
     linear_geglu,
-    norm_windows,
+    norm_patches,
+    patches,
+    patches_product,
     upsample,
-    windows,
-    windows_product,
 )
 
 
@@ -70,14 +70,14 @@ class Conv:
         """For a caller that adds it together with something else."""
         return torch.conv2d(x, self.weight, None, self.stride, self.padding)
 
-    def of_windows(self, windows_MC: Tensor, B: int, H: int, W: int) -> Tensor:
-        """Without the bias, from all windows of a map, which become (B, C, H, W)."""
-        return F.linear(windows_MC, self.matrix).view(B, H, W, -1).permute(0, 3, 1, 2)
+    def of_patches(self, patches_MC: Tensor, B: int, H: int, W: int) -> Tensor:
+        """Without the bias, from all patches of a map, which become (B, C, H, W)."""
+        return F.linear(patches_MC, self.matrix).view(B, H, W, -1).permute(0, 3, 1, 2)
 
     def of_norm(self, norm: "GroupNorm", x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
         """Without the bias, of the SiLU of the norm of (x, skip) + shift; the map keeps its size."""
-        if windows_product(x, skip_channels=0 if skip is None else skip.shape[1]):
-            return self.of_windows(norm.windows(x, shift, skip), len(x), *x.shape[2:])
+        if patches_product(x, skip_channels=0 if skip is None else skip.shape[1]):
+            return self.of_patches(norm.patches(x, shift, skip), len(x), *x.shape[2:])
         return self.without_bias(norm.silu(x, shift, skip))
 
 
@@ -90,9 +90,9 @@ class Resize:
 
     def __call__(self, x: Tensor) -> Tensor:
         B, _, H, W = x.shape
-        if windows_product(x, upsampled=self.times > 1):
+        if patches_product(x, upsampled=self.times > 1):
             H, W = -(-H * self.times // self.stride), -(-W * self.times // self.stride)
-            y = self.conv.of_windows(windows(x, self.stride, self.times), B, H, W)
+            y = self.conv.of_patches(patches(x, self.stride, self.times), B, H, W)
             return add_bias(y, self.conv.bias)
         return self.conv(upsample(x) if self.times > 1 else x)
 
@@ -122,9 +122,9 @@ class GroupNorm:
         """The norm of x + shift."""
         return group_norm(x, self.groups, self.weight, self.bias, self.eps, shift=shift)
 
-    def windows(self, x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
-        """All windows of :meth:`silu`."""
-        return norm_windows(x, self.groups, self.weight, self.bias, self.eps, shift=shift, skip_BCHW=skip)
+    def patches(self, x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
+        """All patches of :meth:`silu`."""
+        return norm_patches(x, self.groups, self.weight, self.bias, self.eps, shift=shift, skip_BCHW=skip)
 
     def silu(self, x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
         """The norm of (x, skip) + shift, then SiLU."""

@@ -113,8 +113,8 @@ def check_linear_geglu(rows) -> None:
     assert kernels.tokens._multiplies(x, weight) and torch.equal(outs[0], outs[1])
 
 
-def check_windows(shape, groups, joined, dtype) -> None:
-    """Windows times a weight are a convolution, of the map, of its norm, and of a part of it or its double."""
+def check_patches(shape, groups, joined, dtype) -> None:
+    """Patches times a weight are a convolution, of the map, of its norm, and of a part of it or its double."""
     from artv.networks.fast import kernels
 
     kernels.maps._TILE = 32768
@@ -123,22 +123,22 @@ def check_windows(shape, groups, joined, dtype) -> None:
     kernel = torch.randn(8, shape[1], 3, 3).to(x).contiguous(memory_format=torch.channels_last)
     matrix = kernel.permute(0, 2, 3, 1).reshape(8, -1).double()
 
-    def convolved(windows, like):
-        return F.linear(windows.double(), matrix).view(len(x), *like.shape[2:], 8).permute(0, 3, 1, 2)
+    def convolved(patches, like):
+        return F.linear(patches.double(), matrix).view(len(x), *like.shape[2:], 8).permute(0, 3, 1, 2)
 
     for stride, times in ((1, 1), (2, 1), (1, 2)):
         larger = F.interpolate(x.double(), scale_factor=float(times), mode="nearest")
         expected = F.conv2d(larger, kernel.double(), stride=stride, padding=1)
-        for windows in (kernels.maps._launch_windows(x, stride, times), kernels.windows(x, stride, times)):
-            torch.testing.assert_close(convolved(windows, expected), expected)
+        for patches in (kernels.maps._launch_patches(x, stride, times), kernels.patches(x, stride, times)):
+            torch.testing.assert_close(convolved(patches, expected), expected)
     parts = [part.contiguous(memory_format=torch.channels_last) for part in x.split([shape[1] - joined, joined], 1)]
     given = {"shift": kernels.Shift.same(shift), "skip_BCHW": parts[1] if joined else None}
     y = kernels.group_norm(parts[0], groups, weight, bias, 1e-5, silu=True, **given)
     expected = F.conv2d(y.double(), kernel.double(), padding=1)
     for tile in (16384, 1):  # a group in one program, or in kernels of their own
-        kernels.maps._WINDOWED_TILE = tile
-        windows = kernels.norm_windows(parts[0], groups, weight, bias, 1e-5, **given)
-        torch.testing.assert_close(convolved(windows, expected), expected)
+        kernels.maps._PATCHES_TILE = tile
+        patches = kernels.norm_patches(parts[0], groups, weight, bias, 1e-5, **given)
+        torch.testing.assert_close(convolved(patches, expected), expected)
 
 
 def check_attention(tokens, keys, dtype) -> None:
@@ -207,8 +207,8 @@ def test_fused_operations():
         "        for added in (True, False):\n"
         "            check_layer_norm(shape, added, dtype)\n"
         "    check_the_rest(dtype)\n"
-        "    check_windows((2, 12, 5, 6), 4, 5, dtype)\n"
-        "    check_windows((1, 8, 3, 1), 2, 0, dtype)\n"
+        "    check_patches((2, 12, 5, 6), 4, 5, dtype)\n"
+        "    check_patches((1, 8, 3, 1), 2, 0, dtype)\n"
         "check_linear_geglu(70)\ncheck_linear_geglu(550)\n"
         "for tokens, keys in ((70, 70), (100, 77), (64, 128), (9, 192)):\n"
         # the interpreter has no products of bfloat16
@@ -222,5 +222,5 @@ def test_fused_networks():
 
 
 def test_fused_networks_with_products_for_convolutions():
-    """Their convolutions as products of windows."""
+    """Their convolutions as products of patches."""
     run("kernels.maps._MANY_CHANNELS = 24\ncheck_network(2, [1, 0], [1, 0])\n")

@@ -11,10 +11,10 @@ from artv.networks.fast.kernels.maps import (
     add_shifted,
     fuses,
     group_norm,
-    norm_windows,
+    norm_patches,
+    patches,
+    patches_product,
     upsample,
-    windows,
-    windows_product,
 )
 from artv.networks.fast.kernels.tokens import add_layer_norm, attention, geglu, layer_norm, linear_geglu
 
@@ -29,8 +29,8 @@ __all__ = [
     "group_norm",
     "layer_norm",
     "linear_geglu",
-    "norm_windows",
+    "norm_patches",
+    "patches",
+    "patches_product",
     "upsample",
-    "windows",
-    "windows_product",
 ]

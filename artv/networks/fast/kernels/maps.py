@@ -1,4 +1,4 @@
-"""Operations on channels-last maps: group norm with what comes before and after it, windows, additions.
+"""Operations on channels-last maps: group norm with what comes before and after it, patches, additions.
 
 Shape suffixes: B batch, C channels, H W feature size, M positions of all samples.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from artv.networks.fast.kernels.launching import block_of, launch_options, power_of_two, runs_on
 
 _TILE = 32768  # values of a group that one program holds in registers
-_WINDOWED_TILE = 16384  # values, if it stores them nine times
+_PATCHES_TILE = 16384  # values, if it stores them nine times
 _SMALL_MAP = 2**21  # values; larger ones are read in whole lines, by three kernels instead of one
 _PROGRAMS = 1024  # of a kernel that goes over a map: several for each of a large GPU's processors
 _MOST_CHUNKS = 64  # parts of a map whose moments are taken apart
@@ -69,8 +69,8 @@ def group_norm(
     return F.silu(y, inplace=True) if silu else y
 
 
-def windows_product(x_BCHW: Tensor, *, skip_channels: int = 0, upsampled: bool = False) -> bool:
-    """Whether a 3 × 3 convolution of this map is faster as one matrix product of its windows.
+def patches_product(x_BCHW: Tensor, *, skip_channels: int = 0, upsampled: bool = False) -> bool:
+    """Whether a 3 × 3 convolution of this map is faster as one matrix product of its patches.
 
     ``skip_channels``: that follow those of ``x``. ``upsampled``: of the map with every position four times.
     """
@@ -80,18 +80,18 @@ def windows_product(x_BCHW: Tensor, *, skip_channels: int = 0, upsampled: bool =
     return fuses(x_BCHW) and B * H * W <= _FEW_POSITIONS and C + skip_channels >= _MANY_CHANNELS
 
 
-def windows(x_BCHW: Tensor, stride: int = 1, times: int = 1) -> Tensor:
-    """The 3 × 3 windows of a map, padded with zeros: (positions, 9 · C), a window's values in the order of a
+def patches(x_BCHW: Tensor, stride: int = 1, times: int = 1) -> Tensor:
+    """The 3 × 3 patches of a map, padded with zeros: (positions, 9 · C), a patch's values in the order of a
     channels-last weight. ``times``: of the map with every position so many times in each direction.
     """
     if fuses(x_BCHW):
-        return _launch_windows(x_BCHW, stride, times)
+        return _launch_patches(x_BCHW, stride, times)
     x_BCHW = x_BCHW if times == 1 else F.interpolate(x_BCHW, scale_factor=float(times), mode="nearest")
-    windows_BCHW = F.pad(x_BCHW, (1, 1, 1, 1)).unfold(2, 3, stride).unfold(3, 3, stride)  # … 3, 3
-    return windows_BCHW.permute(0, 2, 3, 4, 5, 1).reshape(-1, 9 * x_BCHW.shape[1])
+    patches_BCHW = F.pad(x_BCHW, (1, 1, 1, 1)).unfold(2, 3, stride).unfold(3, 3, stride)  # … 3, 3
+    return patches_BCHW.permute(0, 2, 3, 4, 5, 1).reshape(-1, 9 * x_BCHW.shape[1])
 
 
-def norm_windows(
+def norm_patches(
     x_BCHW: Tensor,
     groups: int,
     weight_C: Tensor,
@@ -101,11 +101,11 @@ def norm_windows(
     shift: Shift | None = None,
     skip_BCHW: Tensor | None = None,
 ) -> Tensor:
-    """:func:`windows` of :func:`group_norm` with SiLU; in one kernel where a group fits into one program."""
-    if fuses(x_BCHW) and math.prod(_group_tile(x_BCHW, len(weight_C), groups)) <= _WINDOWED_TILE:
-        return _launch_group_norm(x_BCHW, skip_BCHW, groups, weight_C, bias_C, eps, True, shift, windows=True)
+    """:func:`patches` of :func:`group_norm` with SiLU; in one kernel where a group fits into one program."""
+    if fuses(x_BCHW) and math.prod(_group_tile(x_BCHW, len(weight_C), groups)) <= _PATCHES_TILE:
+        return _launch_group_norm(x_BCHW, skip_BCHW, groups, weight_C, bias_C, eps, True, shift, patches=True)
     y = group_norm(x_BCHW, groups, weight_C, bias_C, eps, silu=True, shift=shift, skip_BCHW=skip_BCHW)
-    return windows(y)
+    return patches(y)
 
 
 def add_shifted(x_BCHW: Tensor, y_BCHW: Tensor, shift: Shift) -> Tensor:
@@ -148,21 +148,21 @@ def _launch_group_norm(
     eps: float,
     silu: bool,
     shift: Shift | None,
-    windows: bool = False,
+    patches: bool = False,
 ) -> Tensor:
     B, x_channels, H, W = x.shape
     C, positions = x_channels + (0 if skip is None else skip.shape[1]), H * W
     width, joined = C // groups, skip is not None
     maps, norm = (x, skip if joined else x), (weight, bias, *_given(shift, x))
     rows, columns = _group_tile(x, C, groups)
-    if windows:
+    if patches:
         y = x.new_empty(B * positions, 9 * C)
     else:
         y = torch.empty((B, C, H, W), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-    if windows or (rows * columns <= _TILE and B * positions * C <= _SMALL_MAP):
+    if patches or (rows * columns <= _TILE and B * positions * C <= _SMALL_MAP):
         _kernels().group_norm_kernel[(groups, B)](
             *(*maps, y, *norm, positions, x_channels, C, eps, H, W),
-            **{"WIDTH": width, "ROWS": rows, "COLUMNS": columns, "WINDOWS": windows},
+            **{"WIDTH": width, "ROWS": rows, "COLUMNS": columns, "PATCHES": patches},
             **{"JOINED": joined, "SHIFTED": shift is not None, "SILU": silu},
             **launch_options(),
             num_warps=16 if rows * columns > 8192 else 8 if rows * columns > 2048 else 4,
@@ -236,14 +236,14 @@ def _launch_upsample(x: Tensor) -> Tensor:
     return y
 
 
-def _launch_windows(x: Tensor, stride: int, times: int) -> Tensor:
+def _launch_patches(x: Tensor, stride: int, times: int) -> Tensor:
     B, C, H, W = x.shape
     high, wide = -(-H * times // stride), -(-W * times // stride)
     y = x.new_empty(B * high * wide, 9 * C)
     columns = block_of(C)
     rows = max(2048 // columns, 1)
     grid = (-(-high * wide // rows), -(-C // columns), B)
-    _kernels().windows_kernel[grid](
+    _kernels().patches_kernel[grid](
         x, y, H, W, high, wide, stride, times, C, ROWS=rows, COLUMNS=columns, **launch_options(), num_warps=4
     )
     return y

@@ -42,11 +42,11 @@ def group_norm_kernel(
     JOINED: tl.constexpr,
     SHIFTED: tl.constexpr,
     SILU: tl.constexpr,
-    WINDOWS: tl.constexpr,
+    PATCHES: tl.constexpr,
 ):
     """One group of one sample, held in registers: (positions, WIDTH) values.
 
-    With WINDOWS the result is stored nine times: as every position's 3 × 3 window of a map of ``high`` × ``wide``.
+    With PATCHES the result is stored nine times: as every position's 3 × 3 patch of a map of ``high`` × ``wide``.
     """
     wait_for_previous()
     sample = tl.program_id(1).to(tl.int64)
@@ -69,13 +69,13 @@ def group_norm_kernel(
     if SILU:
         y = y * tl.sigmoid(y)
     y = y.to(y_ptr.dtype.element_ty)
-    if WINDOWS:
+    if PATCHES:
         down, across = row // wide, row % wide
         for tap in tl.static_range(9):
             dy, dx = tap // 3 - 1, tap % 3 - 1
             seen = (down >= dy) & (down < high + dy) & (across >= dx) & (across < wide + dx)
             at = y_ptr + ((place - dy * wide - dx) * 9 + tap) * channels + channel[None, :]
-            tl.store(at, y, mask=inside & seen)  # in the windows around other positions
+            tl.store(at, y, mask=inside & seen)  # in the patches around other positions
             missing = (down < -dy) | (down >= high - dy) | (across < -dx) | (across >= wide - dx)
             tl.store(y_ptr + (place * 9 + tap) * channels + channel[None, :], 0.0, mask=inside & missing)
     else:
@@ -234,10 +234,10 @@ def channel_affine_kernel(
 
 
 @triton.jit
-def windows_kernel(
+def patches_kernel(
     x_ptr, y_ptr, high, wide, y_high, y_wide, stride, times, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
-    """The 3 × 3 windows, ``stride`` apart, of a map of ``high`` × ``wide`` whose positions count ``times`` as many."""
+    """The 3 × 3 patches, ``stride`` apart, of a map of ``high`` × ``wide`` whose positions count ``times`` as many."""
     wait_for_previous()
     sample = tl.program_id(2).to(tl.int64)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
