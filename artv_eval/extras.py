@@ -103,7 +103,7 @@ class ProtocolExtras:
         return None
 
     def reference_files(self) -> tuple[list[Path], Any] | None:
-        """The files behind ``reference()`` and the ``artv_eval.files.decoding.Window`` of each; None: no files."""
+        """The files behind ``reference()`` and the ``artv_eval.files.decoding.Excerpt`` of each; None: no files."""
         return None
 
 

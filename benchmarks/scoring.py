@@ -59,12 +59,12 @@ def make_weights(path: Path) -> None:
 
 def ours(real: Path, fake: Path, weights: Path, cache: Path, device: str, resamples: int) -> tuple[float, float]:
     """Seconds and FVD."""
-    from artv_eval.files.decoding import Window
+    from artv_eval.files.decoding import Excerpt
     from artv_eval.files.score import score_folders
 
     start = time.monotonic()
     evaluator = _evaluator(weights, device)
-    (row,) = score_folders(real, fake, [evaluator], Window(frames=FRAMES), cache=cache, resamples=resamples).rows
+    (row,) = score_folders(real, fake, [evaluator], Excerpt(frames=FRAMES), cache=cache, resamples=resamples).rows
     assert row.value is not None, row.status
     return time.monotonic() - start, row.value
 
@@ -126,20 +126,20 @@ def peak_mib(code: str) -> float:
 def memory(folder: Path, clips: int) -> float:
     """Peak MiB of a process that describes ``clips`` files with an extractor that costs nothing."""
     return peak_mib(
-        "from artv_eval.files.decoding import Window\nfrom artv_eval.files.describe import describe_files, "
+        "from artv_eval.files.decoding import Excerpt\nfrom artv_eval.files.describe import describe_files, "
         "video_files\nfrom artv_eval.metrics.fvd import FvdEvaluator\n"
         "class Means:\n    name, digest, dim = 'means', '0', 3\n"
         "    def __call__(self, x):\n        return x.float().mean((1, 3, 4))\n"
         f"files = video_files({str(folder)!r})\nfiles = (files * {clips})[:{clips}]\n"
-        "describe_files(files, [FvdEvaluator(Means())], Window(frames=16), workers=2)"
+        "describe_files(files, [FvdEvaluator(Means())], Excerpt(frames=16), workers=2)"
     )
 
 
 def decoder_memory(folder: Path) -> float:
     """Peak MiB of a decoding process."""
     return peak_mib(
-        "from pathlib import Path\nfrom artv_eval.files.decoding import Window, decode\n"
-        f"sum(1 for _ in decode(sorted(Path({str(folder)!r}).iterdir()), Window(frames=16), workers=0))"
+        "from pathlib import Path\nfrom artv_eval.files.decoding import Excerpt, decode\n"
+        f"sum(1 for _ in decode(sorted(Path({str(folder)!r}).iterdir()), Excerpt(frames=16), workers=0))"
     )
 
 

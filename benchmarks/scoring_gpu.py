@@ -37,7 +37,7 @@ from scoring import FRAMES, cd_fvd, make_clip, make_weights
 from artv.data.readers import read_video
 from artv_eval.features.i3d import InceptionI3d, i3d
 from artv_eval.features.precision import PRECISIONS, inference
-from artv_eval.files.decoding import Decoders, Window, decode
+from artv_eval.files.decoding import Decoders, Excerpt, decode
 from artv_eval.files.describe import describe_files, video_files
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
@@ -64,11 +64,11 @@ class Ours:
 
     def rows(self, evaluators: list[Any], cache: Path | None = None, limit: int | None = None) -> dict[str, Any]:
         """side → rows of its files, as ``score_folders`` has them described."""
-        found, window = {}, Window(frames=FRAMES)
+        found, excerpt = {}, Excerpt(frames=FRAMES)
         with Decoders(self.workers) as decoders:
             for side in ("real", "fake"):
                 files = video_files(self.root / side)[:limit]
-                described = describe_files(files, evaluators, window, cache=cache, decoders=decoders)
+                described = describe_files(files, evaluators, excerpt, cache=cache, decoders=decoders)
                 assert not described.bad, described.bad
                 found[side] = described.rows[evaluators[0].digest]
         return found
@@ -187,7 +187,7 @@ def measure(root: Path, args: argparse.Namespace) -> dict[str, Any]:
         deal(args.source, root, args.clips)
     make_weights(root / "i3d.pt")
     files, few = video_files(root / "real"), min(2 * BATCH, args.clips)
-    took, _ = seconds(lambda: sum(1 for _ in decode(files, Window(frames=FRAMES), workers=args.workers)))
+    took, _ = seconds(lambda: sum(1 for _ in decode(files, Excerpt(frames=FRAMES), workers=args.workers)))
     keep("decoding_alone_clips_per_s", round(len(files) / took, 1))
     values = {}
     for precision in PRECISIONS:

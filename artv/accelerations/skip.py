@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from artv.denoiser import Denoiser
-    from artv.networks import Encoded, Prediction, Windows
+    from artv.networks import Crops, Encoded, Prediction
 
 _SIZES = 4  # sides are multiples of a quarter of the frame, rounded down to cells, so there are 7 at most
 
 
 @dataclass(frozen=True, kw_only=True)
 class SkipCopied:
-    """The dynamic network only in a window around what moves, the rest copied; not at all where nothing moves.
+    """The dynamic network only in a crop around what moves, the rest copied; not at all where nothing moves.
 
-    The mask network, which is small, is evaluated first, on the whole frame. Outside the smallest window around the
+    The mask network, which is small, is evaluated first, on the whole frame. Outside the smallest crop around the
     mask's values below ``threshold`` the reference is copied entirely, so at most 1 − threshold of the dynamic noise is
-    lost there; inside, the dynamic network sees latent and references of the window only, and the whole anchor.
+    lost there; inside, the dynamic network sees latent and references of the crop only, and the whole anchor.
 
-    A sample's branches that keep the references share one window, since guidance takes differences between them; those
-    that drop them copy nothing and are evaluated as usual. A window depends on its own sample alone, whatever else is
-    in the batch. Sizes are multiples of about a quarter of the frame, and windows of one size are one call. Without a
+    A sample's branches that keep the references share one crop, since guidance takes differences between them; those
+    that drop them copy nothing and are evaluated as usual. A crop depends on its own sample alone, whatever else is
+    in the batch. Sizes are multiples of about a quarter of the frame, and crops of one size are one call. Without a
     mask network nothing is left out.
 
     Args:
         threshold: mask from which on a position counts as copied, > 0; above 1 everything is evaluated.
-        margin: latents around the window, as context.
-        largest: share of the frame, 0…1; what needs a larger window is evaluated on the whole frame, because there
+        margin: latents around the crop, as context.
+        largest: share of the frame, 0…1; what needs a larger crop is evaluated on the whole frame, because there
             the missing context costs more than is saved. 0: all or nothing.
     """
 
@@ -74,9 +74,9 @@ class SkipCopied:
         cell = 2 ** (len(model.sizes.dynamic.channels) - 1)
         copied_NCHW = denoiser.copied(z_NCHW, t, encoded_N)
         dynamic_NCHW, rows = copied_NCHW.clone(), 0.0
-        for windows in windows_around(moving_NHW, margin=self.margin, cell=cell, largest=self.largest):
-            windows.paste(dynamic_NCHW, model.dynamic_at(z_NCHW, t, text_NLD, encoded_N, windows).float())
-            rows += windows.positions / (z_NCHW.shape[2] * z_NCHW.shape[3])
+        for crops in crops_around(moving_NHW, margin=self.margin, cell=cell, largest=self.largest):
+            crops.paste(dynamic_NCHW, model.dynamic_at(z_NCHW, t, text_NLD, encoded_N, crops).float())
+            rows += crops.positions / (z_NCHW.shape[2] * z_NCHW.shape[3])
         eps_NCHW = compose(mask_N1HW, copied_NCHW, dynamic_NCHW)
         return Prediction(eps_NCHW.to(z_NCHW.dtype), mask_N1HW, dynamic_NCHW, rows)
 
@@ -89,15 +89,15 @@ def moving(below_N1HW: Tensor, keep_ref_N: Tensor, B: int) -> Tensor:
     return (shared | ~copies).expand_as(below).flatten(0, 1)
 
 
-def windows_around(moving_NHW: Tensor, *, margin: int, cell: int, largest: float) -> list[Windows]:
-    """The smallest window around each row's True values, widened by ``margin``, on cells of ``cell`` latents.
+def crops_around(moving_NHW: Tensor, *, margin: int, cell: int, largest: float) -> list[Crops]:
+    """The smallest crop around each row's True values, widened by ``margin``, on cells of ``cell`` latents.
 
-    Rows are grouped by size, the smallest first; rows without any True value are in no group, and those whose window
+    Rows are grouped by size, the smallest first; rows without any True value are in no group, and those whose crop
     would be more than ``largest`` of the frame have the whole frame. Waits for a GPU.
     """
     import torch.nn.functional as F
 
-    from artv.networks import Windows
+    from artv.networks import Crops
 
     wider_N1HW = F.max_pool2d(moving_NHW.float().unsqueeze(1), 2 * margin + 1, stride=1, padding=margin)
     cells_Nhw = (F.max_pool2d(wider_N1HW, cell) > 0).squeeze(1).cpu().numpy()
@@ -114,10 +114,10 @@ def windows_around(moving_NHW: Tensor, *, margin: int, cell: int, largest: float
         size = list(sides) if math.prod(size) > largest * math.prod(sides) else size
         top, left = (_start(*one) for one in zip(spans, size, sides, strict=True))
         groups.setdefault((size[0] * cell, size[1] * cell), {})[row] = (top * cell, left * cell)
-    return [Windows(tuple(found), tuple(found.values()), size) for size, found in sorted(groups.items())]
+    return [Crops(tuple(found), tuple(found.values()), size) for size, found in sorted(groups.items())]
 
 
 def _start(span: list[int], length: int, side: int) -> int:
-    """Where a window of ``length`` begins that holds ``span`` in its middle and stays inside 0…``side``."""
+    """Where a crop of ``length`` begins that holds ``span`` in its middle and stays inside 0…``side``."""
     middle = (span[0] + span[-1] + 1 - length) // 2
     return min(max(middle, 0), side - length)

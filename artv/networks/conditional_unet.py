@@ -20,8 +20,8 @@ from diffusers.models.downsampling import Downsample2D
 from torch import Tensor, nn
 
 from artv.networks.anchor_block import AnchorBlock
+from artv.networks.crops import Crops
 from artv.networks.deep_features import DeepFeatures
-from artv.networks.windows import Windows
 
 KeysValues = tuple[Tensor, Tensor]
 
@@ -52,12 +52,12 @@ class Features:
             keep_anchor_B=self.keep_anchor_B.index_select(0, index_N) * keep_anchor_N,
         )
 
-    def within(self, windows: Windows) -> "Features":
-        """For windows of the frame: the references' maps inside them; the anchor is seen whole from each."""
+    def within(self, crops: Crops) -> "Features":
+        """For crops of the frame: the references' maps inside them; the anchor is seen whole from each."""
         return Features(
-            refs=tuple(windows.crop(f, 2**level) for level, f in enumerate(self.refs)),
-            anchor=tuple((windows.take(k), windows.take(v)) for k, v in self.anchor),
-            keep_anchor_B=windows.take(self.keep_anchor_B),
+            refs=tuple(crops.crop(f, 2**level) for level, f in enumerate(self.refs)),
+            anchor=tuple((crops.take(k), crops.take(v)) for k, v in self.anchor),
+            keep_anchor_B=crops.take(self.keep_anchor_B),
         )
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from artv.composition import compose, copied_noise
 from artv.config import PRESETS, ModelConfig
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
+from artv.networks.crops import Crops
 from artv.networks.deep_features import DeepPair
 from artv.networks.streams import SideStream
-from artv.networks.windows import Windows
 from artv.schedule import NoiseSchedule
 
 
@@ -197,14 +197,14 @@ class ArtVModel(ModelMixin, ConfigMixin):
         logits = self.mask_network(z_BCHW.to(self.dtype), t_B, text_BLD, encoded.mask)
         return logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
 
-    def dynamic_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, windows: Windows) -> Tensor:
-        """The dynamic network's noise within windows, (M, C, h, w): it sees no more of latent and references.
+    def dynamic_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, crops: Crops) -> Tensor:
+        """The dynamic network's noise within crops, (M, C, h, w): it sees no more of latent and references.
 
         The anchor is seen whole. With all of every row it is the dynamic noise of :meth:`predict_at`.
         """
-        t_M = torch.full((len(windows.rows),), t, device=z_BCHW.device)
-        z_MChw, text_MLD = windows.crop(z_BCHW), windows.take(text_BLD)
-        return self.dynamic_network(z_MChw.to(self.dtype), t_M, text_MLD, encoded.dynamic.within(windows))
+        t_M = torch.full((len(crops.rows),), t, device=z_BCHW.device)
+        z_MChw, text_MLD = crops.crop(z_BCHW), crops.take(text_BLD)
+        return self.dynamic_network(z_MChw.to(self.dtype), t_M, text_MLD, encoded.dynamic.within(crops))
 
     def forward(self, z_BCHW: Tensor, t_B: Tensor, conditions: Conditions) -> Prediction:
         """``predict`` from the conditions themselves; what training calls."""

@@ -23,7 +23,7 @@ from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    from artv_eval.files.decoding import Window
+    from artv_eval.files.decoding import Excerpt
     from artv_eval.results.rows import Results
     from artv_eval.sweep.score_cells import Metric
 
@@ -89,7 +89,7 @@ def score(
     changes["bad_files"] = bad_files
     try:
         with quiet_stdout():
-            results, window = _score(
+            results, excerpt = _score(
                 manager, real, fakes, words(metrics) or (), captions, protocol, changes,
                 read_settings(settings, set_), device, video_reader(manager, reader), workers, timeout, cache,
             )  # fmt: skip
@@ -100,7 +100,7 @@ def score(
         with quiet_stdout():
             from artv_eval.cli.score_page import write_page
 
-            write_page(html, results, fakes, window)
+            write_page(html, results, fakes, excerpt)
     _end(results)
 
 
@@ -162,7 +162,7 @@ def _score(
     workers: int | None,
     timeout: float,
     cache: bool,
-) -> tuple["Results", "Window"]:
+) -> tuple["Results", "Excerpt"]:
     from dataclasses import replace
 
     from artv.data.captions import read_captions
@@ -195,9 +195,9 @@ def _score(
     keys = {name: digest([key, settings])[:12] for name, settings in changed.items()}
     own = optional(card, ProtocolExtras, "bad_files")
     fields = optional(card, ProtocolExtras, "card")
-    window = _window(card, changes, reader)
+    excerpt = _excerpt(card, changes, reader)
     results = score_folders(
-        real, fakes, [metric.evaluator for metric in made if metric.status == OK], window,
+        real, fakes, [metric.evaluator for metric in made if metric.status == OK], excerpt,
         absent={metric.name: metric.status for metric in made if metric.status != OK}, captions=texts,
         bad_files=own if changes["bad_files"] is None else changes["bad_files"], protocol=label,
         protocol_hash=key, hashes=keys,
@@ -207,7 +207,7 @@ def _score(
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
     said = optional(card, ProtocolExtras, "conventions")()
-    return replace(results, notes=[*([said] if said else []), *results.notes]), window
+    return replace(results, notes=[*([said] if said else []), *results.notes]), excerpt
 
 
 def _metrics(
@@ -237,13 +237,13 @@ def _metrics(
     return card, made, {name: change for name, change in zip(names, changes, strict=True) if change is not None}
 
 
-def _window(card: Any, changes: dict[str, Any], reader: str) -> Any:
-    from artv_eval.files.decoding import Window
+def _excerpt(card: Any, changes: dict[str, Any], reader: str) -> Any:
+    from artv_eval.files.decoding import Excerpt
 
     fields = optional(card, ProtocolExtras, "card")
     own = fields.frames if fields else None
     first = None if own is not None else card.requests(num=1)[0]
-    return Window(
+    return Excerpt(
         frames=changes["frames"] or (own.number if own else first.num_frames if first else 16),
         fps=changes["fps"] or (own.fps if own else first.fps if first else None),
         stride=changes["stride"] or (own.stride if own else 1),

@@ -13,7 +13,7 @@ from artv.errors import UserError
 from artv.files import write_text_atomically
 from artv_eval.api import GeneratedClip
 from artv_eval.cli.common import say
-from artv_eval.files.decoding import Window, read_window
+from artv_eval.files.decoding import Excerpt, read_excerpt
 from artv_eval.files.describe import video_files
 from artv_eval.report.html import page
 from artv_eval.results.documents import write_json
@@ -23,7 +23,7 @@ from artv_eval.results.store import RunStore
 SHOWN = 12  # clips of each folder
 
 
-def write_page(html: str, results: Results, folders: Mapping[str, Path], window: Window) -> None:
+def write_page(html: str, results: Results, folders: Mapping[str, Path], excerpt: Excerpt) -> None:
     """Writes the page with its clips in it. A clip that cannot be read is not shown.
 
     Raises:
@@ -31,7 +31,7 @@ def write_page(html: str, results: Results, folders: Mapping[str, Path], window:
     """
     with tempfile.TemporaryDirectory() as place:
         store = RunStore(Path(place))
-        _fill(store, folders, window)
+        _fill(store, folders, excerpt)
         text = page(results, store)
     try:
         write_text_atomically(Path(html), text)
@@ -40,7 +40,7 @@ def write_page(html: str, results: Results, folders: Mapping[str, Path], window:
     say(f"wrote {html}")
 
 
-def _fill(store: RunStore, folders: Mapping[str, Path], window: Window) -> None:
+def _fill(store: RunStore, folders: Mapping[str, Path], excerpt: Excerpt) -> None:
     """Keeps the first clips as a run keeps its own, in the order of their captions, or of their names."""
     requests: dict[int, dict[str, Any]] = {}
     cells = {f"folder-{k}": name for k, name in enumerate(folders)}
@@ -50,7 +50,7 @@ def _fill(store: RunStore, folders: Mapping[str, Path], window: Window) -> None:
         ordered = sorted(files, key=lambda file: (texts.get(file, ""), file))[:SHOWN]
         for index, file in enumerate(ordered):
             with suppress(UserError):
-                clip = read_window(file, window)
+                clip = read_excerpt(file, excerpt)
                 assert clip.frames is not None  # else it raises
                 store.save_clip(cell, index, GeneratedClip(clip.frames))
                 prompt = texts.get(file, file.stem)

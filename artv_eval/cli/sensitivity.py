@@ -62,7 +62,7 @@ def sensitivity(
     notes: list[str] = []
     with quiet_stdout():
         from artv.devices import chosen_device
-        from artv_eval.files.decoding import Window
+        from artv_eval.files.decoding import Excerpt
         from artv_eval.files.describe import WORKERS, default_cache
         from artv_eval.files.sensitivity import sensitivity as run
         from artv_eval.plugins.recipe import build, recipe
@@ -70,10 +70,10 @@ def sensitivity(
 
         chosen_device(device)
         bad: list[BadFile] = []
-        window = Window(frames=frames, fps=fps, reader=video_reader(manager, reader))
+        excerpt = Excerpt(frames=frames, fps=fps, reader=video_reader(manager, reader))
         evaluator = build(manager, recipe(manager, "metrics", "fvd", {"feature": features}), {"device": device})
         rows = run(
-            real, fake, evaluator, window, size=size, strides=every, numbers=sizes,
+            real, fake, evaluator, excerpt, size=size, strides=every, numbers=sizes,
             cache=default_cache(), workers=WORKERS if workers is None else workers, timeout=timeout,
             on_choice=lambda filter, stride: say(f"{filter}, stride {stride}"), on_note=notes.append,
             on_bad=bad.append, bad_files=bad_files,

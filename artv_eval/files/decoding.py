@@ -1,6 +1,6 @@
 """Video files to frames, in other processes: decoding overlaps the network, and a file on which it hangs is given up.
 
-    for clip in decode(files, Window(frames=16, fps=8.0)):
+    for clip in decode(files, Excerpt(frames=16, fps=8.0)):
         clip.frames if clip.error is None else clip.error
 
 Workers are plain subprocesses (``python -m artv_eval.files.decoding``) that read requests and write frames over
@@ -28,6 +28,7 @@ from typing import IO, Any
 import numpy as np
 
 from artv.errors import UserError
+from artv.renamed import renamed
 from artv_eval.extras import ReaderExtras, optional
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm")
@@ -35,9 +36,11 @@ WORKER = [sys.executable, "-m", "artv_eval.files.decoding"]
 AHEAD = 3  # clips in flight for each worker
 PIPE = 2**20  # bytes
 
+__getattr__ = renamed(__name__, {"Window": "Excerpt", "read_window": "read_excerpt"})
+
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class Excerpt:
     """Which frames of a video, and what is done to them.
 
     ``fps`` None: the video's own rate; ``stride``: every k-th frame at that rate; ``which``: first, centre or random
@@ -72,30 +75,30 @@ class Decoded:
         return self.frames
 
 
-def read_window(path: Path, window: Window, seed: int = 0) -> Decoded:
-    """The window's frames. Raises UserError that names the file and what is wrong."""
+def read_excerpt(path: Path, excerpt: Excerpt, seed: int = 0) -> Decoded:
+    """The excerpt's frames. Raises UserError that names the file and what is wrong."""
     from artv.data.readers import frames_at, open_video, read_frames
 
-    video = open_video(path, window.reader)
-    available = frames_at(video, window.fps)
-    span = (window.frames - 1) * window.stride + 1
+    video = open_video(path, excerpt.reader)
+    available = frames_at(video, excerpt.fps)
+    span = (excerpt.frames - 1) * excerpt.stride + 1
     spare = len(available) - span
     if spare < 0:
-        at = f"{window.fps:g} fps" if window.fps else "its own rate"
+        at = f"{excerpt.fps:g} fps" if excerpt.fps else "its own rate"
         raise UserError(f"video {path} has {len(available)} frames at {at}; the protocol needs {span}")
     place = {"first": 0, "centre": spare // 2, "random": int(np.random.default_rng(seed).integers(spare + 1))}
-    start = place[window.which]
-    frames = read_frames(path, video, available[start : start + span : window.stride])
-    used = optional(video, ReaderExtras, "used") or window.reader
-    return Decoded(path=path, frames=_transformed(frames, window), fps=video.fps, reader=used)
+    start = place[excerpt.which]
+    frames = read_frames(path, video, available[start : start + span : excerpt.stride])
+    used = optional(video, ReaderExtras, "used") or excerpt.reader
+    return Decoded(path=path, frames=_transformed(frames, excerpt), fps=video.fps, reader=used)
 
 
-def _transformed(frames_THWC: np.ndarray, window: Window) -> np.ndarray:
-    if not window.transform:
+def _transformed(frames_THWC: np.ndarray, excerpt: Excerpt) -> np.ndarray:
+    if not excerpt.transform:
         return frames_THWC
     from artv_eval.features.preprocess import Transform
 
-    return Transform(**dict(window.transform))(frames_THWC)
+    return Transform(**dict(excerpt.transform))(frames_THWC)
 
 
 class Decoders:
@@ -103,7 +106,7 @@ class Decoders:
 
         with Decoders(16) as decoders:
             for folder in folders:
-                for clip in decoders.decode(video_files(folder), window): ...
+                for clip in decoders.decode(video_files(folder), excerpt): ...
 
     Args:
         workers: processes; 0 decodes in the caller, without a time-out.
@@ -117,7 +120,7 @@ class Decoders:
         self._processes, self._stopped = set[subprocess.Popen](), False
 
     def decode(
-        self, paths: Sequence[Path], window: Window, seeds: Sequence[int] | None = None
+        self, paths: Sequence[Path], excerpt: Excerpt, seeds: Sequence[int] | None = None
     ) -> Generator[Decoded, None, None]:
         """Clips of the files in order; a file that cannot be read comes with its reason.
 
@@ -125,14 +128,14 @@ class Decoders:
         """
         seeds = range(len(paths)) if seeds is None else seeds
         if self.workers == 0:
-            yield from (_decode_here(path, window, seed) for path, seed in zip(paths, seeds, strict=True))
+            yield from (_decode_here(path, excerpt, seed) for path, seed in zip(paths, seeds, strict=True))
             return
         for _ in range(len(self._processes), min(self.workers, len(paths))):
             self._idle.put(self._start())
         pending: deque[Future[Decoded]] = deque()
         try:
             for path, seed in zip(paths, seeds, strict=True):
-                pending.append(self._pool.submit(self._decode, path, window, seed))
+                pending.append(self._pool.submit(self._decode, path, excerpt, seed))
                 if len(pending) >= self.workers * AHEAD:
                     yield pending.popleft().result()
             while pending:
@@ -149,7 +152,7 @@ class Decoders:
         self._pool.shutdown(cancel_futures=True)
         self._stop()  # a process that was just being started
 
-    def _decode(self, path: Path, window: Window, seed: int) -> Decoded:
+    def _decode(self, path: Path, excerpt: Excerpt, seed: int) -> Decoded:
         if self._stopped:
             return Decoded(path=path, frames=None, error="stopped")
         process = self._idle.get()
@@ -164,7 +167,7 @@ class Decoders:
         timer = threading.Timer(min(self.timeout, threading.TIMEOUT_MAX), give_up)
         timer.start()
         try:
-            _send(process.stdin, (path, window, seed))
+            _send(process.stdin, (path, excerpt, seed))
             return _receive(process.stdout, path)
         except (OSError, EOFError, struct.error):
             self._end(process)
@@ -198,7 +201,7 @@ class Decoders:
 
 def decode(
     paths: Sequence[Path],
-    window: Window,
+    excerpt: Excerpt,
     *,
     workers: int = 2,
     timeout: float = 60.0,
@@ -206,12 +209,12 @@ def decode(
 ) -> Generator[Decoded, None, None]:
     """Clips of the files in order, by processes that end with it; arguments as of :class:`Decoders`."""
     with Decoders(workers, timeout) as decoders:
-        yield from decoders.decode(paths, window, seeds)
+        yield from decoders.decode(paths, excerpt, seeds)
 
 
-def _decode_here(path: Path, window: Window, seed: int) -> Decoded:
+def _decode_here(path: Path, excerpt: Excerpt, seed: int) -> Decoded:
     try:
-        return read_window(path, window, seed)
+        return read_excerpt(path, excerpt, seed)
     except UserError as error:
         return Decoded(path=path, frames=None, error=str(error))
 
@@ -267,8 +270,8 @@ def work() -> None:
     os.dup2(nowhere, 2)
     with closing(out):
         while header := sys.stdin.buffer.read(8):
-            path, window, seed = pickle.loads(sys.stdin.buffer.read(struct.unpack("<Q", header)[0]))
-            clip = _decode_here(path, window, seed)
+            path, excerpt, seed = pickle.loads(sys.stdin.buffer.read(struct.unpack("<Q", header)[0]))
+            clip = _decode_here(path, excerpt, seed)
             shape = None if clip.frames is None else clip.frames.shape
             _send(out, (shape, clip.fps, clip.reader, clip.error))
             if clip.frames is not None:

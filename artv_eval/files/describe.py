@@ -1,10 +1,10 @@
 """Rows of video files under metrics: decoded once for all of them, kept for the next time.
 
-    found = describe_files(video_files("fake/"), [fvd()], Window(frames=16, fps=8.0))
+    found = describe_files(video_files("fake/"), [fvd()], Excerpt(frames=16, fps=8.0))
     found.rows                    # digest of the metric → (n, d)
 
 Files are decoded by processes of their own, while the network works on the clips before. A file that cannot be read is
-named and counted. Rows are kept under a key of everything they depend on: the file's content, the window, the
+named and counted. Rows are kept under a key of everything they depend on: the file's content, the excerpt, the
 transform, the metric's weights.
 
 Shape suffixes: T frames, H W pixels, n clips, d numbers a row.
@@ -31,7 +31,7 @@ from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
 from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
-from artv_eval.files.decoding import VIDEO_SUFFIXES, Decoded, Decoders, Window
+from artv_eval.files.decoding import VIDEO_SUFFIXES, Decoded, Decoders, Excerpt
 from artv_eval.metrics.base import described
 from artv_eval.results.row_cache import SAVE_SECONDS, RowCache
 from artv_eval.results.rows import reason
@@ -108,7 +108,7 @@ class Described:
 def describe_files(
     files: Sequence[Path],
     evaluators: Sequence[Evaluator],
-    window: Window,
+    excerpt: Excerpt,
     *,
     captions: Mapping[Path, str] | None = None,
     cache: Path | None = None,
@@ -126,9 +126,9 @@ def describe_files(
 
     Raises:
         UserError: files of different sizes without a transform that makes them equal, or of different rates without
-            a rate in the window.
+            a rate in the excerpt.
     """
-    describer = _Describer(files, evaluators, window, captions or {}, RowCache(cache), on_clip)
+    describer = _Describer(files, evaluators, excerpt, captions or {}, RowCache(cache), on_clip)
     if decoders is not None:
         return describer.run(decoders)
     with Decoders(min(workers, len(describer.missing)), timeout) as own:
@@ -142,14 +142,14 @@ class _Describer:
         self,
         files: Sequence[Path],
         evaluators: Sequence[Evaluator],
-        window: Window,
+        excerpt: Excerpt,
         captions: Mapping[Path, str],
         cache: RowCache,
         on_clip: Callable[[int], None] | None,
     ):
-        self.files, self.window, self.captions, self.cache, self.on_clip = files, window, captions, cache, on_clip
+        self.files, self.excerpt, self.captions, self.cache, self.on_clip = files, excerpt, captions, cache, on_clip
         self.evaluators = {evaluator.digest: evaluator for evaluator in evaluators}
-        seen = {name: value for name, value in asdict(window).items() if name != "own_rates"}  # it changes no row
+        seen = {name: value for name, value in asdict(excerpt).items() if name != "own_rates"}  # it changes no row
         shape = json.dumps([VERSION, seen], sort_keys=True, default=str)
         # beside the metrics' rows, each file's rate, size and reader: mixtures are seen without decoding again
         self.names = {digest: digest_of([digest, shape]) for digest in (*self.evaluators, FACTS)}
@@ -161,12 +161,12 @@ class _Describer:
         self.found = Described()
 
     def _key(self, place: int, file: Path) -> str:
-        seed = str(place) if self.window.which == "random" else ""
+        seed = str(place) if self.excerpt.which == "random" else ""
         return digest_of([self.contents[place], self.captions.get(file, ""), seed])
 
     def run(self, decoders: Decoders) -> Described:
         missing = self.missing
-        clips = decoders.decode([self.files[i] for i in missing], self.window, missing)
+        clips = decoders.decode([self.files[i] for i in missing], self.excerpt, missing)
         pool, at_once = _describing(any(_on_gpu(evaluator) for evaluator in self.evaluators.values()))
         batch: list[tuple[int, Decoded]] = []
         waiting: deque[Future[Rows]] = deque()
@@ -206,7 +206,7 @@ class _Describer:
 
     def _check(self, path: Path, fps: float, height: float, width: float) -> None:
         self.found.rates.setdefault(round(fps, 3), path)
-        check_rates(self.window, self.found.rates)
+        check_rates(self.excerpt, self.found.rates)
         if (size := (int(height), int(width))) not in self.found.sizes:
             self.found.sizes[size] = path
             check_sizes(list(self.evaluators.values()), self.found.sizes)
@@ -240,7 +240,7 @@ class _Describer:
             num_frames=len(frames),
             height=frames.shape[1],
             width=frames.shape[2],
-            fps=self.window.fps or 0.0,
+            fps=self.excerpt.fps or 0.0,
         )
 
     def _save(self) -> None:
@@ -298,9 +298,9 @@ def _facts(clip: Decoded) -> tuple[float, float, float, float]:
     return clip.fps, float(clip.shown.shape[1]), float(clip.shown.shape[2]), float(reader)
 
 
-def check_rates(window: Window, rates: Mapping[float, Path]) -> None:
-    """Raises UserError when files differ in rate and the window does not say which one counts."""
-    if window.fps is None and not window.own_rates and len(rates) > 1:
+def check_rates(excerpt: Excerpt, rates: Mapping[float, Path]) -> None:
+    """Raises UserError when files differ in rate and the excerpt does not say which one counts."""
+    if excerpt.fps is None and not excerpt.own_rates and len(rates) > 1:
         (a, one), (b, other) = sorted(rates.items())[:2]
         raise UserError(f"{one} has {a:g} fps and {other} {b:g}: say at which rate to compare them (frames.fps, --fps)")
 

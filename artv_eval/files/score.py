@@ -1,6 +1,6 @@
 """Metrics of folders of video files of any model: what ``artv-eval score`` does.
 
-    found = score_folders("real/", "fake/", [fvd()], Window(frames=16, fps=8.0))
+    found = score_folders("real/", "fake/", [fvd()], Excerpt(frames=16, fps=8.0))
     found.rows                    # value, interval, n, or why there is none
 
 Files are decoded once for all metrics (``describe.py``). A file that cannot be read is named and counted; above the
@@ -19,7 +19,7 @@ from artv.data.captions import Captions
 from artv.errors import UserError
 from artv_eval.api import Evaluator
 from artv_eval.features.base import digest_of
-from artv_eval.files.decoding import Decoders, Window
+from artv_eval.files.decoding import Decoders, Excerpt
 from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files
 from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders
 from artv_eval.metrics.base import curve_of, features_of
@@ -54,7 +54,7 @@ def score_folders(
     real: str | Path | None,
     fake: str | Path | Mapping[str, Path],
     evaluators: Sequence[Evaluator],
-    window: Window,
+    excerpt: Excerpt,
     *,
     absent: Mapping[str, str] | None = None,
     captions: Captions | Mapping[str, Captions] | None = None,
@@ -83,8 +83,8 @@ def score_folders(
         bad_files: share of unreadable files above which metrics are withheld.
         protocol, protocol_hash: as shown in the rows; of a metric with a reference, the hash also covers its files.
         hashes: metric → its hash, where its settings are not the protocol's.
-        real_which: the part of a real video that is taken, if not the window's.
-        real_transform: fields of the transform of real videos alone, where the window has none for all.
+        real_which: the part of a real video that is taken, if not the excerpt's.
+        real_transform: fields of the transform of real videos alone, where the excerpt has none for all.
         on_clip: progress: folder, files done, files in all.
 
     Raises:
@@ -115,15 +115,15 @@ def score_folders(
     with Decoders(workers, timeout) as decoders:
         for name, side in sides.items():
             real_side = name == "real"
-            which = (real_which or window.which) if real_side else window.which
-            first = window.transform or (tuple(real_transform.items()) if real_side and real_transform else ())
-            own = replace(window, which=which, transform=first)
+            which = (real_which or excerpt.which) if real_side else excerpt.which
+            first = excerpt.transform or (tuple(real_transform.items()) if real_side and real_transform else ())
+            own = replace(excerpt, which=which, transform=first)
             found[name] = describe_files(
                 side.files, side.evaluators, own, captions=side.captions, cache=cache,
                 decoders=decoders, on_clip=_counted(on_clip, name, len(side.files)),
             )  # fmt: skip
     theirs = found.get("real", Described())
-    check_rates(window, {rate: file for side in found.values() for rate, file in side.rates.items()})
+    check_rates(excerpt, {rate: file for side in found.values() for rate, file in side.rates.items()})
     check_sizes(needing, {size: file for side in found.values() for size, file in side.sizes.items()})
     empty = Row(
         ablation=FOLDERS if several else None, cell="", method="", metric="", value=None, ci_low=None, ci_high=None,
@@ -152,7 +152,7 @@ def score_folders(
     comparisons, untested = compare_folders(sides, found, there, resamples=resamples) if several else ([], [])
     words = [text for name in fakes for text in (sides[name].captions or {}).values()]
     notes = (
-        *features_lines(rows), *notes_of(found), *readers_of(found, window.reader), *_oddities(found, window),
+        *features_lines(rows), *notes_of(found), *readers_of(found, excerpt.reader), *_oddities(found, excerpt),
         *caption_doubts([evaluator for evaluator, *_ in valued], words), *untested,
         *doubts((evaluator, ours, its) for evaluator, _, ours, its in valued),
     )  # fmt: skip
@@ -202,7 +202,7 @@ def bad_files_of(sides: Mapping[str, Described]) -> tuple[BadFile, ...]:
     )
 
 
-def _oddities(sides: Mapping[str, Described], window: Window) -> list[str]:
+def _oddities(sides: Mapping[str, Described], excerpt: Excerpt) -> list[str]:
     """What is likely a mistake, though it has a value."""
     notes = []
     for a, b in combinations(sides, 2):
@@ -211,8 +211,8 @@ def _oddities(sides: Mapping[str, Described], window: Window) -> list[str]:
             notes.append(f"{b} and {a} hold the same clips{below}")
     for name, side in sides.items():
         slowest = min(side.rates, default=None)
-        if window.fps and slowest and slowest < 0.99 * window.fps:
-            at = f"{side.rates[slowest]} has {slowest:g} fps and is compared at {window.fps:g}"
+        if excerpt.fps and slowest and slowest < 0.99 * excerpt.fps:
+            at = f"{side.rates[slowest]} has {slowest:g} fps and is compared at {excerpt.fps:g}"
             notes.append(f"{name}: {at}, so its frames come more than once")
     return notes
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from artv.errors import UserError, WorkFailed
 from artv_eval.api import Evaluator
-from artv_eval.files.decoding import Decoders, Window, decode
+from artv_eval.files.decoding import Decoders, Excerpt, decode
 from artv_eval.files.describe import WORKERS, Described, describe_files, video_files
 from artv_eval.files.score import bad_files_of, notes_of, readers_of
 from artv_eval.metrics.frechet import frechet_from_features
@@ -44,7 +44,7 @@ def sensitivity(
     real: str | Path,
     fake: str | Path,
     evaluator: Evaluator,
-    window: Window,
+    excerpt: Excerpt,
     *,
     size: int = 224,
     filters: Sequence[str] = ("bilinear", "bilinear-antialias", "bicubic-antialias", "area"),
@@ -63,7 +63,7 @@ def sensitivity(
 
     Args:
         evaluator: gives the features (an FVD evaluator without a transform of its own).
-        window: the frames; its stride and transform are replaced.
+        excerpt: the frames; its stride and transform are replaced.
         size: pixels that frames are resized to, with each filter, before the extractor.
         strides: every k-th frame; by default 1 and, where the clips are long enough, 2.
         on_note: gets which files were left out: those that some choice cannot read, for instance as too short.
@@ -85,13 +85,13 @@ def sensitivity(
         raise UserError(
             f"numbers has {max(numbers)} and the {smaller} folder {len(files[smaller])} clips; ask for at most so many"
         )
-    strides = _fitting(files, window, strides, min(workers, 1), timeout, on_note)
+    strides = _fitting(files, excerpt, strides, min(workers, 1), timeout, on_note)
     found: dict[tuple[str, int], dict[str, Described]] = {}
     with Decoders(workers, timeout) as decoders:
         for filter, stride in product(filters, strides):
             if on_choice is not None:
                 on_choice(filter, stride)
-            chosen = replace(window, stride=stride, transform=(("size", size), ("filter", filter)))
+            chosen = replace(excerpt, stride=stride, transform=(("size", size), ("filter", filter)))
             found[filter, stride] = {
                 name: describe_files(paths, [evaluator], chosen, cache=cache, decoders=decoders)
                 for name, paths in files.items()
@@ -100,7 +100,7 @@ def sensitivity(
         name: _readable_everywhere(name, [sides[name] for sides in found.values()], bad_files, on_note, on_bad)
         for name in files
     }
-    for note in readers_of(next(iter(found.values())), window.reader):
+    for note in readers_of(next(iter(found.values())), excerpt.reader):
         on_note(note)
     least = min(len(kept) for kept in common.values())
     chosen_numbers = list(dict.fromkeys(min(n, least) for n in numbers or _halves(least)))
@@ -127,7 +127,7 @@ def sensitivity(
 
 def _fitting(
     files: Mapping[str, Sequence[Path]],
-    window: Window,
+    excerpt: Excerpt,
     strides: Sequence[int] | None,
     workers: int,
     timeout: float,
@@ -139,7 +139,7 @@ def _fitting(
     """
     fitting, notes = [], []
     for stride in strides or STRIDES:
-        errors = [_unreadable(paths, replace(window, stride=stride), workers, timeout) for paths in files.values()]
+        errors = [_unreadable(paths, replace(excerpt, stride=stride), workers, timeout) for paths in files.values()]
         if error := next(filter(None, errors), None):
             notes.append(f"stride {stride} is left out: {error}")
         else:
@@ -151,10 +151,10 @@ def _fitting(
     return fitting
 
 
-def _unreadable(paths: Sequence[Path], window: Window, workers: int, timeout: float) -> str | None:
+def _unreadable(paths: Sequence[Path], excerpt: Excerpt, workers: int, timeout: float) -> str | None:
     """Why none of the first files can be read, which is that of the first one; None where one can."""
     errors = []
-    with closing(decode(paths[:TRIED], window, workers=workers, timeout=timeout)) as clips:
+    with closing(decode(paths[:TRIED], excerpt, workers=workers, timeout=timeout)) as clips:
         for clip in clips:
             if clip.error is None:
                 return None

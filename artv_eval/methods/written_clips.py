@@ -11,7 +11,7 @@ import numpy as np
 from artv.errors import UserError
 from artv.images import on_white, open_image
 from artv_eval.api import ClipRequest
-from artv_eval.files.decoding import Decoders, Window
+from artv_eval.files.decoding import Decoders, Excerpt
 
 DEPTHS = ("RGB", "RGBA", "L", "LA", "P", "1")  # Pillow's modes of at most 8 bits; of more it would show the lowest
 
@@ -29,8 +29,8 @@ def read_clip(path: Path, request: ClipRequest, decoders: Decoders, reader: str)
     elif path.suffix.lower() == ".npy":
         frames_THWC = _array(path, request.num_frames)
     else:
-        window = Window(frames=request.num_frames, fps=request.fps, reader=reader)
-        (clip,) = decoders.decode([path], window)
+        excerpt = Excerpt(frames=request.num_frames, fps=request.fps, reader=reader)
+        (clip,) = decoders.decode([path], excerpt)
         frames_THWC = clip.shown
     height, width = frames_THWC.shape[1:3]
     if (height, width) != (request.height, request.width):

@@ -23,7 +23,7 @@ from artv_eval.errors import explain
 from artv_eval.extras import ProtocolExtras
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
-from artv_eval.files.decoding import Window
+from artv_eval.files.decoding import Excerpt
 from artv_eval.protocols.msrvtt import read_msrvtt
 from artv_eval.protocols.prompt_source import PromptSource
 from artv_eval.protocols.shapes import NUMBERS, ShapesSource
@@ -214,7 +214,7 @@ class Protocol(ProtocolExtras):
         """The real clips, made or decoded when asked for."""
         return self._reference.reference(frames or self.frames)
 
-    def reference_files(self) -> tuple[list[Path], Window] | None:
+    def reference_files(self) -> tuple[list[Path], Excerpt] | None:
         """The files behind :meth:`reference` and which frames of them; None where the clips are rendered."""
         return self._reference.files(self.frames)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from artv_eval.api import ClipRequest, ClipSet
 
 if TYPE_CHECKING:
-    from artv_eval.files.decoding import Window
+    from artv_eval.files.decoding import Excerpt
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Source(Protocol):
 
     def reference(self, frames: int) -> ClipSet: ...
 
-    def files(self, frames: int) -> tuple[list[Path], Window] | None:
+    def files(self, frames: int) -> tuple[list[Path], Excerpt] | None:
         """The files of the real clips and which frames of them; None where clips are not files."""
 
     def digest(self) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.features.base import digest_of
-from artv_eval.files.decoding import Window, read_window
+from artv_eval.files.decoding import Excerpt, read_excerpt
 from artv_eval.protocols.sources import Lazy, blank, request_seed
 
 
@@ -124,11 +124,11 @@ class VideoSource:
             return videos[:number]
         return [videos[i] for i in _drawn(len(videos), number)]
 
-    def files(self, frames: int) -> tuple[list[Path], Window]:
+    def files(self, frames: int) -> tuple[list[Path], Excerpt]:
         """The videos that the card takes, and the part of them, at its rate."""
         want = self.card.frames
         own = self.card.reference.transform
-        window = Window(
+        excerpt = Excerpt(
             frames=frames,
             fps=want.fps,
             stride=want.stride,
@@ -136,14 +136,14 @@ class VideoSource:
             own_rates=want.fps is None,
             transform=tuple(own.model_dump(exclude_defaults=True).items()) if own else (),
         )
-        return [video.path for video in self._chosen()], window
+        return [video.path for video in self._chosen()], excerpt
 
     def reference(self, frames: int) -> ClipSet:
         """The real clips, decoded here one by one."""
-        paths, window = self.files(frames)
+        paths, excerpt = self.files(frames)
 
         def load(i: int) -> GeneratedClip:
-            return GeneratedClip(read_window(paths[i], window, seed=i).shown)
+            return GeneratedClip(read_excerpt(paths[i], excerpt, seed=i).shown)
 
         return ClipSet(Lazy(len(paths), blank(self.card, frames)), load)
 

@@ -17,7 +17,7 @@ from artv.files import write_text_atomically
 from artv.progress import progress_bar
 from artv_eval.api import Task
 from artv_eval.extras import ProtocolExtras, optional
-from artv_eval.files.decoding import Window
+from artv_eval.files.decoding import Excerpt
 from artv_eval.files.describe import Described, check_sizes
 from artv_eval.files.score import bad_files_of, notes_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
@@ -235,8 +235,8 @@ def _reference(
     try:
         files = optional(prepared.card, ProtocolExtras, "reference_files")()
         if files is not None:
-            paths, window = files
-            return _reference_files(prepared, store, metric, paths, window, described)
+            paths, excerpt = files
+            return _reference_files(prepared, store, metric, paths, excerpt, described)
         return metric, describe_reference(store, prepared.protocol.key, prepared.card.reference(), metric.evaluator)
     except (WorkFailed, OSError):
         raise
@@ -249,11 +249,11 @@ def _reference_files(
     store: RunStore,
     metric: Metric,
     files: Sequence[Path],
-    window: Window,
+    excerpt: Excerpt,
     described: dict[str, Described],
 ) -> tuple[Metric, np.ndarray | None]:
     with progress_bar(f"reference of {metric.name}", total=len(files)) as bar:
-        found = describe_reference_files(store, prepared.protocol.key, files, window, metric.evaluator, bar.update)
+        found = describe_reference_files(store, prepared.protocol.key, files, excerpt, metric.evaluator, bar.update)
     described["reference"] = found  # the same files for every metric
     first = prepared.requests[0]
     check_sizes([metric.evaluator], {**found.sizes, (first.height, first.width): Path("a generated clip")})

@@ -13,7 +13,7 @@ import numpy as np
 
 from artv.errors import WorkFailed
 from artv_eval.api import ClipRequest, ClipSet
-from artv_eval.files.decoding import Window
+from artv_eval.files.decoding import Excerpt
 from artv_eval.files.describe import Described, describe_files
 from artv_eval.metrics.base import described
 from artv_eval.plugins.digests import digest
@@ -99,13 +99,13 @@ def describe_reference_files(
     store: RunStore,
     protocol_key: str,
     files: Sequence[Path],
-    window: Window,
+    excerpt: Excerpt,
     evaluator: Any,
     on_clip: Callable[[int], None] | None = None,
 ) -> Described:
     """The same where the clips are video files: decoded by processes of their own, bad ones named and left out."""
     cache = store.root / "features" / f"reference-{protocol_key}"
-    return describe_files(files, [evaluator], window, cache=cache, on_clip=on_clip)
+    return describe_files(files, [evaluator], excerpt, cache=cache, on_clip=on_clip)
 
 
 def score_cell(

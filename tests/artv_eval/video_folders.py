@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from artv.video import write_video
-from artv_eval.files.decoding import Window
+from artv_eval.files.decoding import Excerpt
 
 
 class Means:
@@ -30,4 +30,4 @@ def clip_file(path, seed, frames=6, size=32, fps=8.0, shift=0):
     return path
 
 
-WINDOW = Window(frames=4)
+EXCERPT = Excerpt(frames=4)

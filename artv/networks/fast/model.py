@@ -12,12 +12,12 @@ from torch import Tensor
 
 from artv.composition import compose, copied_noise
 from artv.networks.conditional_unet import KeysValues
+from artv.networks.crops import Crops
 from artv.networks.deep_features import DeepFeatures, DeepPair
 from artv.networks.fast.graphs import CapturedGraph
 from artv.networks.fast.networks import Frozen, InferenceNetwork
 from artv.networks.model import AnchorPair, ArtVModel, Conditions, Encoded, Prediction
 from artv.networks.streams import SideStream
-from artv.networks.windows import Windows
 
 _REMEMBERED = 4  # sets of guidance branches within one frame
 _GRAPHS = 8  # shapes for which a captured graph is kept
@@ -137,16 +137,16 @@ class InferenceModel:
             return mask
         return self._whole_mask(mask, self._logits(z_BCHW, self._time(t), frame, None), frame)
 
-    def dynamic_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, windows: Windows) -> Tensor:
-        """The same as :meth:`ArtVModel.dynamic_at`. Windows are launched one by one, whole frames as a graph."""
-        if windows == Windows.whole(len(z_BCHW), (z_BCHW.shape[2], z_BCHW.shape[3])):
+    def dynamic_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, crops: Crops) -> Tensor:
+        """The same as :meth:`ArtVModel.dynamic_at`. Crops are launched one by one, whole frames as a graph."""
+        if crops == Crops.whole(len(z_BCHW), (z_BCHW.shape[2], z_BCHW.shape[3])):
             return self.predict_at(z_BCHW, t, text_BLD, encoded, use_mask=False).eps_BCHW.to(self.dtype)
         if not self.networks or torch.is_grad_enabled():
-            return self.model.dynamic_at(z_BCHW, t, text_BLD, encoded, windows)
+            return self.model.dynamic_at(z_BCHW, t, text_BLD, encoded, crops)
         inputs = self._frame(text_BLD, encoded).inputs[0]
-        text = [(windows.take(k), windows.take(v)) for k, v in inputs.text]
-        z_MChw = windows.crop(z_BCHW).to(self.dtype)
-        return self.networks[0](z_MChw, self._time(t)[0], text, inputs.features.within(windows))
+        text = [(crops.take(k), crops.take(v)) for k, v in inputs.text]
+        z_MChw = crops.crop(z_BCHW).to(self.dtype)
+        return self.networks[0](z_MChw, self._time(t)[0], text, inputs.features.within(crops))
 
     def _evaluate(
         self,

@@ -29,10 +29,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
+from artv.networks.crops import Crops
 from artv.networks.deep_features import DeepFeatures
 from artv.networks.fast.blocks import Ahead, AnchorBlock, Conv, GroupNorm, Resize, Resnet, TextBlock, repeated
 from artv.networks.fast.shallow import shallow
-from artv.networks.windows import Windows
 
 
 class Frozen(NamedTuple):
@@ -68,19 +68,19 @@ class Frozen(NamedTuple):
         kept = [] if self.keep_anchor_B is None else [self.keep_anchor_B]
         return [*self.refs, *(t for pair in self.anchor for t in pair), *kept]
 
-    def within(self, windows: Windows) -> "Frozen":
-        """For windows of the frame, as :meth:`Features.within`. Does not wait for a GPU."""
-        rows, keep = windows.rows, self.keep_anchor_B
+    def within(self, crops: Crops) -> "Frozen":
+        """For crops of the frame, as :meth:`Features.within`. Does not wait for a GPU."""
+        rows, keep = crops.rows, self.keep_anchor_B
         anchored = sum(row < self.anchored for row in rows)  # rows ascend, so these come first
-        seen = windows._replace(rows=rows[:anchored])
+        seen = crops._replace(rows=rows[:anchored])
         return Frozen(
             tuple(
-                windows.crop(f, 2**level).contiguous(memory_format=torch.channels_last)
+                crops.crop(f, 2**level).contiguous(memory_format=torch.channels_last)
                 for level, f in enumerate(self.refs)
             ),
             tuple((seen.take(k), seen.take(v)) for k, v in self.anchor),
             anchored,
-            None if keep is None else windows.take(keep),
+            None if keep is None else crops.take(keep),
         )
 
     def clone(self) -> "Frozen":

@@ -26,7 +26,7 @@ _GRAPHS = 4  # sizes for which a graph is kept
 class OpenVinoModel(InferenceModel):
     """An :class:`InferenceModel` whose :meth:`predict_at` goes through OpenVINO where that is faster.
 
-    Many rows, deep features, windows, a mask that is left out, autocast and gradients are as in
+    Many rows, deep features, crops, a mask that is left out, autocast and gradients are as in
     :class:`InferenceModel`.
 
     Args:

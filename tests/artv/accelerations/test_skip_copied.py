@@ -1,16 +1,16 @@
-"""Skipping what is copied: windows hold what moves, each sample has its own, and outside the reference is copied."""
+"""Skipping what is copied: crops hold what moves, each sample has its own, and outside the reference is copied."""
 
 import pytest
 import torch
 
 from artv.accelerations import SkipCopied
-from artv.accelerations.skip import moving, windows_around
+from artv.accelerations.skip import crops_around, moving
 from artv.composition import compose
 from artv.denoiser import Denoiser
 from artv.errors import UserError
 from artv.guidance import ThreeTerm
 from artv.mask_rules import Constant, Hard
-from artv.networks import ArtVModel, InferenceModel, Prediction, Windows
+from artv.networks import ArtVModel, Crops, InferenceModel, Prediction
 from tests.artv.networks.test_inference import MODELS, inputs, randomised
 
 SIGMA = torch.tensor(1.5, dtype=torch.float64)
@@ -35,33 +35,33 @@ def denoiser_of(model, guidance=None, keep_ref=1.0, **options):
 
 
 @pytest.mark.parametrize(("height", "width", "cell"), [(16, 16, 4), (40, 40, 8), (96, 56, 8), (8, 24, 8)])
-def test_windows_hold_what_moves(height, width, cell):
+def test_crops_hold_what_moves(height, width, cell):
     torch.manual_seed(0)
     here = torch.rand(40, height, width) < 0.02
     for row in here:
         row[:, : int(torch.randint(width, (1,)))] = False
         row[int(torch.randint(1, height, (1,))) :] = False
     for margin, largest in ((0, 1.0), (2, 0.5)):
-        made = windows_around(here, margin=margin, cell=cell, largest=largest)
-        rows = sorted(row for windows in made for row in windows.rows)
+        made = crops_around(here, margin=margin, cell=cell, largest=largest)
+        rows = sorted(row for crops in made for row in crops.rows)
         assert rows == here.flatten(1).any(1).nonzero().flatten().tolist()
-        assert len(made) <= 7 and len({windows.size for windows in made}) == len(made)
-        for windows in made:
-            share = windows.size[0] * windows.size[1] / (height * width)
-            assert share <= largest or windows.size == (height, width)
-            assert not any(side % cell for corner in windows.corners for side in (*corner, *windows.size))
-            for row, (top, left) in zip(windows.rows, windows.corners, strict=True):
+        assert len(made) <= 7 and len({crops.size for crops in made}) == len(made)
+        for crops in made:
+            share = crops.size[0] * crops.size[1] / (height * width)
+            assert share <= largest or crops.size == (height, width)
+            assert not any(side % cell for corner in crops.corners for side in (*corner, *crops.size))
+            for row, (top, left) in zip(crops.rows, crops.corners, strict=True):
                 y, x = here[row].nonzero().unbind(1)
                 for found, start, length, side in (
-                    (y, top, windows.size[0], height),
-                    (x, left, windows.size[1], width),
+                    (y, top, crops.size[0], height),
+                    (x, left, crops.size[1], width),
                 ):
                     assert start >= 0 and start + length <= side
                     assert start <= max(int(found.min()) - margin, 0)
                     assert start + length >= min(int(found.max()) + margin + 1, side)
 
 
-def test_branches_share_a_window_and_those_without_references_have_none():
+def test_branches_share_a_crop_and_those_without_references_have_none():
     below = torch.zeros(3 * 2, 1, 4, 4, dtype=torch.bool)
     below[0, 0, 1, 1] = below[4, 0, 2, 3] = below[2] = True  # two branches of sample 0, the third one dropped
     keep_ref = torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0, 0.0])
@@ -73,21 +73,21 @@ def test_branches_share_a_window_and_those_without_references_have_none():
 
 def test_crop_and_paste():
     x = torch.arange(3 * 2 * 8 * 8.0).view(3, 2, 8, 8)
-    windows = Windows((0, 2), ((4, 0), (0, 4)), (4, 4))
-    assert torch.equal(windows.crop(x), torch.stack([x[0, :, 4:, :4], x[2, :, :4, 4:]]))
-    assert torch.equal(windows.crop(x[..., ::2, ::2], 2)[1], x[2, :, :4:2, 4::2])
-    assert windows.take(torch.tensor([5, 6, 7])).tolist() == [5, 7] and windows.positions == 32
+    crops = Crops((0, 2), ((4, 0), (0, 4)), (4, 4))
+    assert torch.equal(crops.crop(x), torch.stack([x[0, :, 4:, :4], x[2, :, :4, 4:]]))
+    assert torch.equal(crops.crop(x[..., ::2, ::2], 2)[1], x[2, :, :4:2, 4::2])
+    assert crops.take(torch.tensor([5, 6, 7])).tolist() == [5, 7] and crops.positions == 32
     pasted = torch.zeros_like(x)
-    windows.paste(pasted, windows.crop(x))
-    assert torch.equal(windows.crop(pasted), windows.crop(x)) and int((pasted != 0).sum()) <= 64
-    whole = Windows.whole(3, (8, 8))
+    crops.paste(pasted, crops.crop(x))
+    assert torch.equal(crops.crop(pasted), crops.crop(x)) and int((pasted != 0).sum()) <= 64
+    whole = Crops.whole(3, (8, 8))
     assert whole.crop(x) is x and whole.take(x) is x
 
 
 @pytest.mark.parametrize("keep", [(1.0, 1.0), (0.0, 1.0), (1.0, 0.0)])
 @pytest.mark.parametrize("name", ["shapes", "no-anchor", "deep"])
 @torch.no_grad()
-def test_paths_agree_within_windows(name, keep):
+def test_paths_agree_within_crops(name, keep):
     torch.manual_seed(0)
     model = randomised(MODELS[name]())
     z, text, conditions = inputs(model, *keep)
@@ -96,20 +96,20 @@ def test_paths_agree_within_windows(name, keep):
         fast.mask_at(z, 300, text, encoded), model.mask_at(z, 300, text, encoded), atol=1e-5, rtol=1e-5
     )
     whole = model.predict_at(z, 300, text, encoded, use_mask=False).eps_BCHW
-    for windows in (
-        Windows((0, 1), ((0, 8), (8, 0)), (8, 8)),
-        Windows((1,), ((8, 8),), (8, 8)),
-        Windows((1,), ((0, 0),), (16, 16)),
-        Windows.whole(2, (16, 16)),
+    for crops in (
+        Crops((0, 1), ((0, 8), (8, 0)), (8, 8)),
+        Crops((1,), ((8, 8),), (8, 8)),
+        Crops((1,), ((0, 0),), (16, 16)),
+        Crops.whole(2, (16, 16)),
     ):
-        expected, actual = (m.dynamic_at(z, 300, text, encoded, windows) for m in (model, fast))
+        expected, actual = (m.dynamic_at(z, 300, text, encoded, crops) for m in (model, fast))
         torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
-        if windows.size == (16, 16):
-            torch.testing.assert_close(actual, whole[list(windows.rows)], atol=1e-4, rtol=1e-4)
+        if crops.size == (16, 16):
+            torch.testing.assert_close(actual, whole[list(crops.rows)], atol=1e-4, rtol=1e-4)
 
 
 class Pointwise:
-    """Stands for a model whose dynamic noise depends on the position alone, so that windows are exact."""
+    """Stands for a model whose dynamic noise depends on the position alone, so that crops are exact."""
 
     def __init__(self, model, mask_B1HW):
         self.sizes, self.schedule, self.mask_B1HW, self.seen = model.sizes, model.schedule, mask_B1HW, []
@@ -117,9 +117,9 @@ class Pointwise:
     def mask_at(self, z, t, text, encoded):
         return self.mask_B1HW.repeat(len(z) // len(self.mask_B1HW), 1, 1, 1) * encoded.keep_ref_B.view(-1, 1, 1, 1)
 
-    def dynamic_at(self, z, t, text, encoded, windows):
-        self.seen.append(windows)
-        return windows.crop(z).sin() + windows.take(text).mean((1, 2)).view(-1, 1, 1, 1)
+    def dynamic_at(self, z, t, text, encoded, crops):
+        self.seen.append(crops)
+        return crops.crop(z).sin() + crops.take(text).mean((1, 2)).view(-1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("guidance", [ThreeTerm(ref=0.0), ThreeTerm()])

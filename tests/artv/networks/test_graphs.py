@@ -7,7 +7,7 @@ from artv.accelerations import ReuseFeatures
 from artv.anchors import anchor_strategy
 from artv.conditioning import constant
 from artv.guidance import Interval, ThreeTerm
-from artv.networks import ArtVModel, Conditions, InferenceModel, Windows
+from artv.networks import ArtVModel, Conditions, Crops, InferenceModel
 from artv.rollout import Sampling, rollout
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -102,7 +102,7 @@ def test_deep_features_in_graphs(guidance):
 
 
 @torch.no_grad()
-def test_windows():
+def test_crops():
     model = model_on_gpu()
     fast = InferenceModel(model)
     z, f, text, one = torch.randn(5, 4, 16, 16), torch.randn(5, 4, 16, 16), torch.randn(2, 9, 96), torch.ones(2)
@@ -110,10 +110,10 @@ def test_windows():
     z, text, encoded = z[:2].cuda(), text.cuda(), model.encode(conditions)
     expected, actual = (m.mask_at(z, 300, text, encoded) for m in (model, fast))
     torch.testing.assert_close(actual, expected, atol=1e-4, rtol=0)
-    for windows in (
-        Windows((0, 1), ((0, 8), (8, 0)), (8, 8)),
-        Windows((1,), ((0, 4),), (8, 8)),
-        Windows.whole(2, (16, 16)),
+    for crops in (
+        Crops((0, 1), ((0, 8), (8, 0)), (8, 8)),
+        Crops((1,), ((0, 4),), (8, 8)),
+        Crops.whole(2, (16, 16)),
     ):
-        expected, actual = (m.dynamic_at(z, 300, text, encoded, windows) for m in (model, fast))
+        expected, actual = (m.dynamic_at(z, 300, text, encoded, crops) for m in (model, fast))
         torch.testing.assert_close(actual, expected, atol=1e-4 * float(expected.abs().max()), rtol=0)

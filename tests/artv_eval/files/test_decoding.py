@@ -7,11 +7,11 @@ import sys
 import av
 import numpy as np
 import pytest
-from video_folders import WINDOW, Means
+from video_folders import EXCERPT, Means
 
 from artv.video import write_video
 from artv_eval.files import decoding
-from artv_eval.files.decoding import Decoders, Window, decode
+from artv_eval.files.decoding import Decoders, Excerpt, decode
 from artv_eval.files.describe import video_files
 from artv_eval.files.score import score_folders
 from artv_eval.metrics.fvd import FvdEvaluator
@@ -19,7 +19,7 @@ from artv_eval.metrics.fvd import FvdEvaluator
 
 def test_workers_give_the_frames_of_the_files_in_order(sides):
     files = video_files(sides[0])
-    there, here = (list(decode(files, WINDOW, workers=workers)) for workers in (2, 0))
+    there, here = (list(decode(files, EXCERPT, workers=workers)) for workers in (2, 0))
     assert [clip.path for clip in there] == files
     for a, b in zip(there, here, strict=True):
         assert a.error is None and a.fps == b.fps == 8
@@ -42,7 +42,7 @@ def test_a_video_that_is_cut_off_is_bad_even_where_its_first_frames_are_whole(tm
     for share in (30, 60, 90):
         (tmp_path / f"cut{share}.mp4").write_bytes(data[: len(data) * share // 100])
     (tmp_path / "trailing.mp4").write_bytes(data + bytes(40))
-    found = {clip.path.stem: clip.error for clip in decode(video_files(tmp_path), WINDOW, workers=0)}
+    found = {clip.path.stem: clip.error for clip in decode(video_files(tmp_path), EXCERPT, workers=0)}
     assert [name for name, error in found.items() if error is None] == ["trailing", "whole"]
     assert all(f"{name}.mp4" in error for name, error in found.items() if error)
 
@@ -51,10 +51,10 @@ STAND_IN = """
 import sys, time
 from artv_eval.files import decoding
 real = decoding._decode_here
-def decode(path, window, seed):
+def decode(path, excerpt, seed):
     if path.name == "3.mp4":
         {what}
-    return real(path, window, seed)
+    return real(path, excerpt, seed)
 decoding._decode_here = decode
 decoding.work()
 """
@@ -65,7 +65,7 @@ decoding.work()
 )
 def test_a_decoder_that_hangs_or_crashes_costs_one_file(sides, monkeypatch, what, reason):
     monkeypatch.setattr(decoding, "WORKER", [sys.executable, "-c", STAND_IN.format(what=what)])
-    clips = list(decode(video_files(sides[0]), WINDOW, workers=1, timeout=6.0))
+    clips = list(decode(video_files(sides[0]), EXCERPT, workers=1, timeout=6.0))
     assert [clip.path.name for clip in clips if clip.error] == ["3.mp4"]
     assert reason in clips[3].error and "3.mp4" in clips[3].error
 
@@ -78,7 +78,7 @@ def test_stopping_early_leaves_no_worker(sides, monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    clips = decode(video_files(sides[0]), WINDOW, workers=2)
+    clips = decode(video_files(sides[0]), EXCERPT, workers=2)
     next(clips)
     assert any(process.poll() is None for process in started)
     clips.close()
@@ -88,10 +88,10 @@ def test_stopping_early_leaves_no_worker(sides, monkeypatch):
 def test_the_same_processes_decode_every_folder(sides, monkeypatch):
     started, plain = [], subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(plain(*a, **k)) or started[-1])
-    score_folders(*sides, [FvdEvaluator(Means())], WINDOW, workers=2, resamples=10)
+    score_folders(*sides, [FvdEvaluator(Means())], EXCERPT, workers=2, resamples=10)
     assert len(started) == 2 and all(process.poll() is not None for process in started)
     with Decoders(5) as decoders:  # no more than there are files
-        assert [clip.error for clip in decoders.decode(video_files(sides[0])[:3], WINDOW)] == [None] * 3
+        assert [clip.error for clip in decoders.decode(video_files(sides[0])[:3], EXCERPT)] == [None] * 3
     assert len(started) == 5
 
 
@@ -102,6 +102,6 @@ def test_a_readers_reason_has_no_place_of_its_source(tmp_path):
     start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
     data[(start + end) // 2 : end] = bytes(end - (start + end) // 2)  # the index is whole
     (tmp_path / "broken.mp4").write_bytes(data)
-    (clip,) = decode([tmp_path / "broken.mp4"], Window(frames=30), workers=1)
+    (clip,) = decode([tmp_path / "broken.mp4"], Excerpt(frames=30), workers=1)
     assert clip.error is not None and "breaks off while reading (decord)" in clip.error
     assert "github" not in clip.error and not re.search(r"\d\d:\d\d:\d\d", clip.error)

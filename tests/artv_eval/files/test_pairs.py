@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from scipy import stats
-from video_folders import WINDOW, Means, clip_file
+from video_folders import EXCERPT, Means, clip_file
 
 from artv.data.captions import read_captions
 from artv.errors import UserError
-from artv_eval.files.decoding import read_window
+from artv_eval.files.decoding import read_excerpt
 from artv_eval.files.score import score_folders
 from artv_eval.metrics.fvd import FvdEvaluator
 
@@ -39,14 +39,14 @@ def folder(root, seeds, *, shift=0, captions=None, prefix=""):
 
 
 def means(root, names):
-    return np.array([read_window(root / name, WINDOW).frames.mean() for name in names])
+    return np.array([read_excerpt(root / name, EXCERPT).frames.mean() for name in names])
 
 
 def test_differences_are_those_of_files_of_one_name(tmp_path):
     """The means are numpy's, and the interval holds those of a paired t-test's."""
     a = folder(tmp_path / "a", range(8), shift=12)
     b = folder(tmp_path / "b", range(8))
-    found = score_folders(None, {"ours": a, "theirs": b}, [Brightness()], WINDOW, workers=0)
+    found = score_folders(None, {"ours": a, "theirs": b}, [Brightness()], EXCERPT, workers=0)
     assert [(row.cell, row.n) for row in found.rows] == [("ours", 8), ("theirs", 8)]
     (pair,) = found.comparisons
     names = [f"{k}.mp4" for k in range(8)]
@@ -62,7 +62,7 @@ def test_captions_say_what_belongs_together_whatever_the_files_are_called(tmp_pa
     a = folder(tmp_path / "a", range(6), captions=words)
     b = folder(tmp_path / "b", reversed(range(6)), shift=9, captions=words[::-1], prefix="clip-")
     texts = {"a": read_captions(a), "b": read_captions(b)}
-    found = score_folders(None, {"a": a, "b": b}, [Brightness()], WINDOW, captions=texts, workers=0)
+    found = score_folders(None, {"a": a, "b": b}, [Brightness()], EXCERPT, captions=texts, workers=0)
     (pair,) = found.comparisons
     paired = means(a, [f"{k}.mp4" for k in range(6)]) - means(b, [f"clip-{5 - k}.mp4" for k in range(6)])
     assert pair.standard_error == pytest.approx(stats.sem(paired), rel=1e-6)  # of other pairs it would be larger
@@ -73,19 +73,19 @@ def test_captions_say_what_belongs_together_whatever_the_files_are_called(tmp_pa
 def test_clips_of_other_prompts_are_refused_by_name(tmp_path):
     a, b = folder(tmp_path / "a", range(4)), folder(tmp_path / "b", range(3))
     with pytest.raises(UserError, match=r"b lacks 1 of the clips of a, by file name without its ending: 3; folders"):
-        score_folders(None, {"a": a, "b": b}, [Brightness()], WINDOW, workers=0)
+        score_folders(None, {"a": a, "b": b}, [Brightness()], EXCERPT, workers=0)
     words = ["one", "two", "three", "four"]
     folder(tmp_path / "a", range(4), captions=words)
     c = folder(tmp_path / "c", range(4), captions=[*words[:3], "other"])
     texts = {"a": read_captions(a), "c": read_captions(c)}
     with pytest.raises(UserError, match="c lacks 1 of the clips of a, by caption: four"):
-        score_folders(None, {"a": a, "c": c}, [Brightness()], WINDOW, captions=texts, workers=0)
+        score_folders(None, {"a": a, "c": c}, [Brightness()], EXCERPT, captions=texts, workers=0)
 
 
 def test_an_unreadable_file_costs_its_pair(tmp_path):
     a, b = folder(tmp_path / "a", range(8), shift=12), folder(tmp_path / "b", range(8))
     (b / "5.mp4").write_bytes(b"no video")
-    found = score_folders(None, {"a": a, "b": b}, [Brightness()], WINDOW, bad_files=0.5, workers=0)
+    found = score_folders(None, {"a": a, "b": b}, [Brightness()], EXCERPT, bad_files=0.5, workers=0)
     assert [row.n for row in found.rows] == [8, 7] and found.comparisons[0].n == 7
     assert [(bad.side, bad.file.rsplit("/")[-1]) for bad in found.bad_files] == [("b", "5.mp4")]
 
@@ -94,7 +94,7 @@ def test_set_metrics_and_several_folders_are_corrected_together(tmp_path, sides)
     real, fake = sides
     other = folder(tmp_path / "other", range(100, 108), shift=40)
     found = score_folders(real, {"fake": fake, "same": fake, "other": other}, [FvdEvaluator(Means()), Brightness()],
-                          WINDOW, workers=0, resamples=50)  # fmt: skip
+                          EXCERPT, workers=0, resamples=50)  # fmt: skip
     assert {(pair.a, pair.b, pair.metric) for pair in found.comparisons} == {
         ("fake", b, metric) for b in ("same", "other") for metric in ("fvd", "brightness")
     }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from video_folders import Means
 
-from artv_eval.files.decoding import Window, decode
+from artv_eval.files.decoding import Excerpt, decode
 from artv_eval.files.score import score_folders
 from artv_eval.metrics.frames import FlickerEvaluator
 from artv_eval.metrics.fvd import FvdEvaluator
@@ -25,15 +25,15 @@ def mixed(tmp_path_factory):
 
 @pytest.mark.parametrize("reader", ["decord", "pyav"])
 def test_the_centre_of_every_file_is_its_centre(mixed, reader):
-    window = Window(frames=16, which="centre", reader=reader)
-    for clip in decode(sorted(mixed.iterdir()), window, workers=1):
+    excerpt = Excerpt(frames=16, which="centre", reader=reader)
+    for clip in decode(sorted(mixed.iterdir()), excerpt, workers=1):
         assert [number(frame) for frame in clip.shown] == list(range(22, 38)), clip.path
 
 
 def test_a_note_says_who_read_how_many_also_of_kept_rows(mixed, tmp_path):
     note = "fake: 3 files were read by decord, 2 files were read by PyAV (docs/readers.md)"
     found = [
-        score_folders(None, mixed, [FlickerEvaluator()], Window(frames=8, reader=reader), workers=0, cache=tmp_path)
+        score_folders(None, mixed, [FlickerEvaluator()], Excerpt(frames=8, reader=reader), workers=0, cache=tmp_path)
         for reader in ("decord", "decord", "pyav")
     ]
     assert [note in results.notes for results in found] == [True, True, False]
@@ -42,7 +42,7 @@ def test_a_note_says_who_read_how_many_also_of_kept_rows(mixed, tmp_path):
 
 def test_without_decord_every_file_is_scored(mixed, monkeypatch):
     monkeypatch.setitem(sys.modules, "decord", None)
-    results = score_folders(mixed, mixed, [FvdEvaluator(Means())], Window(frames=8), workers=0)
+    results = score_folders(mixed, mixed, [FvdEvaluator(Means())], Excerpt(frames=8), workers=0)
     assert results.rows[0].status == "ok" and results.rows[0].value == pytest.approx(0, abs=1e-6)
     assert "fake: 5 files were read by PyAV (docs/readers.md)" in results.notes
 
@@ -52,7 +52,7 @@ def test_a_pipe_among_the_files_is_a_bad_file(mixed, tmp_path):
         (tmp_path / file.name).symlink_to(file)
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "zero.mp4").symlink_to("/dev/zero")
-    results = score_folders(None, tmp_path, [FlickerEvaluator()], Window(frames=8), workers=1, bad_files=0.5)
+    results = score_folders(None, tmp_path, [FlickerEvaluator()], Excerpt(frames=8), workers=1, bad_files=0.5)
     assert results.rows[0].n == 5 and np.isfinite(results.rows[0].value)
     assert len(results.bad_files) == 2
     assert all("is a pipe or a device; give a file" in bad.reason for bad in results.bad_files)
@@ -74,6 +74,6 @@ def test_two_folders_of_which_no_file_can_be_read_are_not_the_same_clips(tmp_pat
         (tmp_path / side).mkdir()
         for i in range(2):
             (tmp_path / side / f"{i}.mp4").write_bytes(side.encode())
-    results = score_folders(tmp_path / "real", tmp_path / "fake", [FvdEvaluator(Means())], Window(frames=8), workers=0)
+    results = score_folders(tmp_path / "real", tmp_path / "fake", [FvdEvaluator(Means())], Excerpt(frames=8), workers=0)
     assert results.rows[0].status.startswith("withheld") and len(results.bad_files) == 4
     assert not any("same clips" in note for note in results.notes)

@@ -12,7 +12,7 @@ from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
 from artv.video import write_video
 from artv_eval.features.preprocess import Transform
-from artv_eval.files.decoding import Window, read_window
+from artv_eval.files.decoding import Excerpt, read_excerpt
 from artv_eval.files.describe import check_rates
 from artv_eval.protocols.cards import cards, load, read_card, shapes_1
 from artv_eval.protocols.videos import words_of
@@ -204,12 +204,12 @@ def test_stylegan_v_takes_the_first_files_of_both_splits_each_at_its_own_rate(uc
     values["reference"]["number"] = 3
     (tmp_path / "few.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     slow = video(ucf / "UCF-101" / "Archery" / "v_Archery_g01_c02.avi", fps=12.5)
-    paths, window = load(str(tmp_path / "few.yaml"), root=str(ucf)).reference_files()
+    paths, excerpt = load(str(tmp_path / "few.yaml"), root=str(ucf)).reference_files()
     assert [path.stem for path in paths] == ["v_Archery_g01_c01", slow.stem, "v_JumpRope_g01_c01"]
-    assert (window.fps, window.which) == (None, "random")
-    check_rates(window, {25.0: paths[0], 12.5: slow})
+    assert (excerpt.fps, excerpt.which) == (None, "random")
+    check_rates(excerpt, {25.0: paths[0], 12.5: slow})
     with pytest.raises(UserError, match="say at which rate"):
-        check_rates(Window(frames=4), {25.0: paths[0], 12.5: slow})
+        check_rates(Excerpt(frames=4), {25.0: paths[0], 12.5: slow})
 
 
 def test_frames_stored_by_stylegan_vs_script_are_those_of_pillow(tmp_path):
@@ -293,11 +293,11 @@ def test_msrvtt_loader(tmp_path):
         one.requests(num=3)
 
 
-def test_windows_of_a_video(tmp_path):
+def test_excerpts_of_a_video(tmp_path):
     path = video(tmp_path / "v.mp4", frames=20, fps=20.0)
 
     def grey(seed=0, **settings):
-        clip = read_window(path, Window(**settings), seed)
+        clip = read_excerpt(path, Excerpt(**settings), seed)
         assert clip.fps == 20
         return (clip.shown.mean((1, 2, 3)) / 10).round().astype(int).tolist()
 
@@ -308,7 +308,7 @@ def test_windows_of_a_video(tmp_path):
     first = grey(frames=4, fps=None, which="random", seed=1)
     assert first == grey(frames=4, fps=None, which="random", seed=1) and first[3] - first[0] == 3
     with pytest.raises(UserError, match=r"v\.mp4 has 10 frames at 10 fps; the protocol needs 12"):
-        read_window(path, Window(frames=12, fps=10.0))
+        read_excerpt(path, Excerpt(frames=12, fps=10.0))
 
 
 def test_transform_scales_crops_and_scales():

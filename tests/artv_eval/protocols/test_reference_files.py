@@ -137,6 +137,6 @@ def test_rows_of_the_reference_are_kept(sweep, ucf, monkeypatch):
     sweep()
     found = list(Path("run/features").glob("reference-*/*.npz"))
     assert found
-    monkeypatch.setattr("artv_eval.files.decoding.read_window", lambda path, *_: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr("artv_eval.files.decoding.read_excerpt", lambda path, *_: pytest.fail(f"{path} was read again"))
     monkeypatch.setattr("artv_eval.files.decoding.WORKER", ["false"])
     assert sweep().code == 0
