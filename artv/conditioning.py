@@ -1,4 +1,4 @@
-"""What a frame is conditioned on: the reference window, noise on it, and dropped conditions.
+"""What a frame is conditioned on: the reference frames, noise on them, and dropped conditions.
 
 A dropped condition has a fixed null, not a learned one: the empty prompt's embedding for text (as SD-2.1 was trained
 with), zero adapter features for the references (and then no mask: nothing can be copied), and skipped anchor blocks.
@@ -35,7 +35,7 @@ class ConditionDropout:
     anchor: float = 0.1
 
 
-def window(frames_BTCHW: Tensor, i: Tensor, size: int) -> Tensor:
+def reference_frames(frames_BTCHW: Tensor, i: Tensor, size: int) -> Tensor:
     """The ``size`` frames before frame ``i`` (B,), oldest first; what is before the start repeats frame 0."""
     offsets = torch.arange(-size, 0, device=i.device)
     index = (i[:, None] + offsets).clamp_min(0)

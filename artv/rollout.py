@@ -1,7 +1,7 @@
 """The loop over frames: the file to start reading in.
 
 For each new frame: the last frames are its references, a strategy names its anchor, and a sampler turns noise into
-its latent through guidance and the two composed networks. Frames leave one by one; only the reference window, the
+its latent through guidance and the two composed networks. Frames leave one by one; only the reference frames, the
 first frame and the current anchor are kept, so a thousand frames need no more memory than two. Latents are float32,
 whatever the networks compute in.
 

@@ -6,7 +6,7 @@ Shape suffixes: B batch, T frames, C latent channels, h w latent size.
 import torch
 from torch import Tensor, nn
 
-from artv.conditioning import ConditionDropout, Levels, add_noise, window
+from artv.conditioning import ConditionDropout, Levels, add_noise, reference_frames
 from artv.data.latents import Batch
 from artv.networks import ArtVModel, Conditions
 
@@ -24,7 +24,7 @@ def draw_conditions(
     """Conditions for predicting frame ``i_B`` of each clip; frame 0 has neither references nor anchor."""
     latents = batch.latents_BTChw
     B, device = len(i_B), latents.device
-    refs = window(latents, i_B, num_refs)
+    refs = reference_frames(latents, i_B, num_refs)
     starts = (torch.rand(B, device=device) < start_share).view(B, 1, 1, 1, 1)
     refs = torch.where(starts, refs[:, -1:], refs)
 

@@ -3,10 +3,10 @@
     metric = CurveEvaluator(QUANTITIES["sharpness"], "vde")
     metric.describe(clips)                        # (n, T): the curves, the same rows for every summary
 
-A quantity sees a clip in windows of a few frames and may keep what it needs of those before, so memory does not grow
+A quantity sees a clip a few frames at a time and may keep what it needs of those before, so memory does not grow
 with the clip's length. NaN marks a frame on which it is undefined.
 
-Shape suffixes: n clips, T frames of a clip, t frames of a window, H W pixels, C colour channels.
+Shape suffixes: n clips, T frames of a clip, t frames at a time, H W pixels, C colour channels.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.metrics.base import MeanEvaluator, mean_where_defined
 from artv_eval.metrics.summaries import SUMMARIES, Summary
 
-WINDOW, VALUES = 64, 1 << 23  # frames measured at once, and values in them: less of large pictures
+AT_ONCE, VALUES = 64, 1 << 23  # frames measured at once, and values in them: less of large pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ class Quantity:
 
     Args:
         name: as in tables. digest: of all that the numbers depend on beside the clip.
-        begin: called for every clip with its request; what it returns is called for every window, in order, and gives
-            (t,) numbers, or (t, K) where one look at a frame serves several quantities.
+        begin: called for every clip with its request; what it returns is called for a few frames at a time, in order,
+            and gives (t,) numbers, or (t, K) where one look at a frame serves several quantities.
         higher_is_better: None where neither is.
         needs: as of :class:`~artv_eval.api.Evaluator`.
         columns, select: K, and the quantity (n, T) of K columns (n, T, K).
@@ -68,20 +68,20 @@ class Quantity:
 
 
 def simple(name: str, measure: Measure, higher_is_better: bool | None = None, version: int = 1) -> Quantity:
-    """A quantity for which a window is enough."""
+    """A quantity for which a few frames at a time are enough."""
     return Quantity(
         name=name, digest=f"{name}-{version}", begin=lambda request: measure, higher_is_better=higher_is_better
     )
 
 
 def views(frames_THWC: np.ndarray) -> Iterator[View]:
-    """The windows of a clip, each read when it is asked for; ``frames`` may be anything with slices and a shape."""
-    size = max(1, min(WINDOW, VALUES // int(np.prod(frames_THWC.shape[1:]))))
+    """A few frames of a clip at a time, read when they are asked for; ``frames``: anything with slices and a shape."""
+    size = max(1, min(AT_ONCE, VALUES // int(np.prod(frames_THWC.shape[1:]))))
     opening, before = np.asarray(frames_THWC[0]), None
     for start in range(0, len(frames_THWC), size):
-        window = np.asarray(frames_THWC[start : start + size])
-        yield View(frames=window, start=start, opening=opening, before=before)
-        before = window[-1].copy()  # the window may go
+        some = np.asarray(frames_THWC[start : start + size])
+        yield View(frames=some, start=start, opening=opening, before=before)
+        before = some[-1].copy()  # the others may go
 
 
 def curve_of_clip(quantity: Quantity, request: ClipRequest, clip: GeneratedClip) -> np.ndarray:

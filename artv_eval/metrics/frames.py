@@ -19,7 +19,7 @@ from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_featu
 
 PSNR_CAP = 100.0  # of equal frames, whose PSNR is infinite
 
-WINDOW = 11  # pixels a side, of SSIM
+SSIM_WINDOW = 11  # pixels a side, of SSIM
 
 VERSIONS = {"ssim": "2"}
 """Changes whenever a measure gives other values than before: part of the digest."""
@@ -45,12 +45,12 @@ def ssim(x_NCHW: Tensor, y_NCHW: Tensor) -> Tensor:
     """
     from torchmetrics.functional.image import structural_similarity_index_measure  # slow to import
 
-    if min(x_NCHW.shape[-2:]) < WINDOW:
-        raise UserError(f"SSIM's window has {WINDOW} pixels a side and the pictures {tuple(x_NCHW.shape[-2:])}")
+    if min(x_NCHW.shape[-2:]) < SSIM_WINDOW:
+        raise UserError(f"SSIM's window has {SSIM_WINDOW} pixels a side and the pictures {tuple(x_NCHW.shape[-2:])}")
     _, map_NCHW = structural_similarity_index_measure(
         x_NCHW, y_NCHW, data_range=255.0, reduction="none", return_full_image=True
     )
-    edge = WINDOW // 2
+    edge = SSIM_WINDOW // 2
     return map_NCHW[..., edge:-edge, edge:-edge].mean((1, 2, 3))
 
 

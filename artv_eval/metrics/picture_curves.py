@@ -1,6 +1,6 @@
 """Quantities of pictures, for any video: light, colour, sharpness, motion, and how like each other frames are.
 
-Shape suffixes: T frames of a clip, t frames of a window, H W pixels, C colour channels, D features.
+Shape suffixes: T frames of a clip, t frames at a time, H W pixels, C colour channels, D features.
 """
 
 from collections import deque

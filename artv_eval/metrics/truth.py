@@ -14,7 +14,7 @@ Per frame:
 - ``position_error``: distance of the centres of the found and the true pixels, in pixels of a 64-pixel picture;
 - ``size_error``: relative difference of the diameters (roots of the areas).
 
-Shape suffixes: n clips, T frames of a clip, t frames of a window, H W pixels, K numbers a frame.
+Shape suffixes: n clips, T frames of a clip, t frames at a time, H W pixels, K numbers a frame.
 """
 
 import numpy as np
@@ -49,7 +49,7 @@ def background_region(truth: ShapesTruth, frames: int) -> np.ndarray:
 
 
 def _begin(request: ClipRequest) -> Measure:
-    """Measures (t, K) of the windows of a clip; NaN where the camera moves."""
+    """Measures (t, K) of a few frames of a clip at a time; NaN where the camera moves."""
     if "truth" not in request.labels:
         raise UserError("this metric needs the truth of a shapes world and the clips have none; take such a protocol")
     if request.labels["pans"]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from artv.composition import compose, copied_noise
-from artv.conditioning import ConditionDropout, constant, noise_levels, window
+from artv.conditioning import ConditionDropout, constant, noise_levels, reference_frames
 from artv.data.latents import Batch, LatentCache
 from artv.errors import UserError, WorkFailed
 from artv.networks import ArtVModel
@@ -45,9 +45,9 @@ def test_a_full_mask_copies_exactly():
     assert torch.allclose((z - s * eps) / a, ref, atol=1e-5)
 
 
-def test_reference_window():
+def test_reference_frames():
     frames = torch.arange(5.0).view(1, 5, 1, 1, 1).expand(3, -1, -1, -1, -1)
-    assert window(frames, torch.tensor([1, 2, 4]), 2).flatten(1).tolist() == [[0, 0], [0, 1], [2, 3]]
+    assert reference_frames(frames, torch.tensor([1, 2, 4]), 2).flatten(1).tolist() == [[0, 0], [0, 1], [2, 3]]
 
 
 def test_first_frames_have_no_references_and_dropout_drops(cache):

@@ -1,4 +1,4 @@
-"""Quantities of every frame on clips whose numbers are known, whole and in windows."""
+"""Quantities of every frame on clips whose numbers are known, whole and a few frames at a time."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from artv_eval.metrics.curve_factories import curve
 from artv_eval.metrics.curves import CurveEvaluator, curve_of_clip
 from artv_eval.metrics.picture_curves import QUANTITIES, consistency
 
-T = 150  # more than two windows
+T = 150  # more than twice 64
 
 
 def request(frames=T):
@@ -75,11 +75,11 @@ def test_consistency_with_the_first_frame_and_over_a_distance(brighter):
 
 
 @pytest.mark.parametrize("name", sorted(QUANTITIES))
-def test_windows_make_no_difference(name, monkeypatch):
+def test_how_many_frames_at_a_time_makes_no_difference(name, monkeypatch):
     clip = np.random.default_rng(3).integers(0, 255, (40, 16, 16, 3)).astype(np.uint8)
     clip[20:] = clip[:20]
     whole = measured(name, clip)
-    monkeypatch.setattr(curves, "WINDOW", 7)
+    monkeypatch.setattr(curves, "AT_ONCE", 7)
     np.testing.assert_allclose(measured(name, clip), whole, rtol=1e-5)
 
 

@@ -131,7 +131,7 @@ def test_a_moving_camera_is_left_out_and_no_truth_is_an_error(requests):
         CurveEvaluator(TRUTHS["object_shape"]).describe(ClipSet([bare], lambda i: GeneratedClip(bare.real)))
 
 
-def test_long_clips_are_measured_in_windows_with_the_same_numbers():
+def test_long_clips_are_measured_piece_by_piece_with_the_same_numbers():
     index, frames = 3, 150
     world = LongShapesWorld("test", num_frames=frames)
     assert not world.batch([index]).pans[0]
