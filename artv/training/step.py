@@ -17,6 +17,7 @@ from artv.networks.fast.graphs import CapturedGraph
 from artv.training import processes
 from artv.training.config import LoopConfig
 from artv.training.ema import Ema
+from artv.training.half_weights import HalfWeights
 
 Prepare = Callable[[nn.Module], nn.Module]
 Fetch = Callable[[int, int], None]
@@ -64,6 +65,8 @@ class Step:
         self.ema = Ema(model, config.ema_decay)
         self.micro_batches = config.micro_batches(processes.world())
         self._fetch = fetch or _nothing
+        # several processes exchange gradients as they appear, one by one
+        self._halves = HalfWeights(model) if config.precision == "bf16" and prepare is None else None
         self._captures = device.type == "cuda" and config.graph and prepare is None and self.micro_batches == 1
         self._graph: Callable[[], Tensor] | None = None
         self._done = 0
@@ -111,7 +114,7 @@ class Step:
             if self.config.global_batch is not None:
                 torch.manual_seed(_key(self.config.seed, step, place))
             fetch(step, place)
-            with self._alone(k + 1 < count):
+            with self._alone(k + 1 < count), self._weights():
                 with self._autocast():
                     loss = self.objective(None) / count
                 loss.backward()
@@ -122,6 +125,10 @@ class Step:
         if self.config.precision != "bf16":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
+    def _weights(self) -> AbstractContextManager:
+        # also around the backward pass, which may compute blocks again
+        return nullcontext() if self._halves is None else self._halves.in_place()
 
     def _alone(self, alone: bool) -> AbstractContextManager:
         # the processes exchange gradients once a step, with the last micro-batch

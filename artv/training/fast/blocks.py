@@ -8,14 +8,17 @@ Shape suffixes: B batch, C channels, H W feature size, N positions, L text token
 from typing import Any
 
 import torch.nn.functional as F
+from diffusers.models.adapter import AdapterResnetBlock
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 from artv.networks.anchor_block import AnchorBlock
 from artv.networks.fast.kernels.launching import runs_on
 from artv.training.fast.maps import group_norm
-from artv.training.fast.tokens import add_layer_norm, feed_forward, linears, residual
+from artv.training.fast.resampling import double, halve
+from artv.training.fast.tokens import add_bias_, add_layer_norm, feed_forward, linear, linears, residual
 
 
 def use_fast_blocks(model: nn.Module) -> bool:
@@ -37,6 +40,58 @@ class FastGroupNorm(nn.GroupNorm):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) to the same, channels-last, in the dtype that it comes in."""
         return _norm(x_BCHW, self)[1]
+
+
+class FastConvolution(nn.Conv2d):
+    """A convolution on its own: the gradient of its bias is summed in one pass."""
+
+    @staticmethod
+    def suits(conv: Any) -> bool:
+        """Whether it has a bias."""
+        return conv.bias is not None and conv.padding_mode == "zeros"
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The same as :class:`nn.Conv2d`, channels-last."""
+        return add_bias_(_convolved(x_BCHW, self), self.bias)  # type: ignore[arg-type]
+
+
+class FastAdapterResnet(AdapterResnetBlock):
+    """A residual block of an adapter."""
+
+    suits = staticmethod(lambda block: True)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The same as :class:`AdapterResnetBlock`."""
+        h_BCHW = _convolved(self.act(self.block1(x_BCHW)), self.block2)
+        return _map(residual(_tokens(x_BCHW), _tokens(h_BCHW), self.block2.bias), x_BCHW)
+
+
+class FastUpsample(Upsample2D):
+    """Doubling, then a convolution."""
+
+    @staticmethod
+    def suits(block: Any) -> bool:
+        """Whether it is SD-2.1's kind."""
+        plain = block.norm is None and not block.use_conv_transpose and block.interpolate
+        return plain and block.use_conv and block.name == "conv"
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:  # type: ignore[override]
+        """The same as :class:`Upsample2D`."""
+        return self.conv(double(x_BCHW))
+
+
+class FastPool(nn.AvgPool2d):
+    """Means of 2 × 2 positions."""
+
+    @staticmethod
+    def suits(pool: Any) -> bool:
+        """Whether that is what it does."""
+        return pool.kernel_size == pool.stride == 2 and pool.padding == 0
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The same as :class:`nn.AvgPool2d`."""
+        even = x_BCHW.shape[-1] % 2 == x_BCHW.shape[-2] % 2 == 0
+        return halve(x_BCHW) if even else super().forward(x_BCHW)
 
 
 class FastResnet(ResnetBlock2D):
@@ -74,7 +129,7 @@ class FastTransformer(Transformer2DModel):
     def forward(self, x_BCHW: Tensor, encoder_hidden_states: Tensor, return_dict: bool = False) -> tuple[Tensor]:
         """The same as :class:`Transformer2DModel`, which returns a tuple of one."""
         x_BCHW, normed = _norm(x_BCHW, self.norm)
-        h_BNC = self.proj_in(_tokens(normed))
+        h_BNC = linear(_tokens(normed), self.proj_in.weight, self.proj_in.bias)
         for layer in self.transformer_blocks:
             h_BNC, y_BNC = _add_norm(h_BNC, None, None, layer.norm1)
             a_BNC = _attend(layer.attn1, y_BNC, y_BNC)
@@ -100,7 +155,8 @@ class FastAnchorBlock(AnchorBlock):
     def forward(self, x_BCHW: Tensor, keys_values: tuple[Tensor, Tensor], keep_B: Tensor) -> Tensor:
         """The same as :meth:`AnchorBlock.forward`."""
         x_BCHW, normed = _norm(x_BCHW, self.norm)
-        h_BNC, y_BNC = _add_norm(self.proj_in(_tokens(normed)), None, None, self.norm_attention)
+        h_BNC = linear(_tokens(normed), self.proj_in.weight, self.proj_in.bias)
+        h_BNC, y_BNC = _add_norm(h_BNC, None, None, self.norm_attention)
         a_BHND = F.scaled_dot_product_attention(self._heads(F.linear(y_BNC, self.to_q.weight)), *keys_values)
         a_BNC = F.linear(a_BHND.transpose(1, 2).flatten(2), self.to_out.weight)
         h_BNC, y_BNC = _add_norm(h_BNC, a_BNC, self.to_out.bias, self.norm_feed_forward)
@@ -111,10 +167,19 @@ class FastAnchorBlock(AnchorBlock):
 
 _TWINS: dict[type, Any] = {
     nn.GroupNorm: FastGroupNorm,
+    nn.Conv2d: FastConvolution,
+    nn.AvgPool2d: FastPool,
+    AdapterResnetBlock: FastAdapterResnet,
+    Upsample2D: FastUpsample,
     ResnetBlock2D: FastResnet,
     Transformer2DModel: FastTransformer,
     AnchorBlock: FastAnchorBlock,
 }
+
+
+def _convolved(x_BCHW: Tensor, conv: nn.Conv2d) -> Tensor:
+    """Without the bias."""
+    return F.conv2d(x_BCHW, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)  # type: ignore
 
 
 def _norm(x_BCHW: Tensor, norm: Any, **options: Any) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 Nothing is kept for the backward pass that a kernel computes again on its way: statistics of norms, values of GEGLU.
 Weights of products are taken in the dtype that they multiply in, those of norms in their own.
 
-Shape suffixes: B samples, N tokens a sample, M tokens in all, C D E widths.
+Shape suffixes: B samples, N tokens a sample, M tokens in all, C D E widths, H W a map's size.
 """
 
 from functools import cache
@@ -36,6 +36,16 @@ def feed_forward(x_BNC: Tensor, weight_EC: Tensor, bias_E: Tensor, weight_CD: Te
 def linears(x_BNC: Tensor, *weights_DC: Tensor) -> tuple[Tensor, ...]:
     """Linear layers without biases on one input, whose gradient is summed within the products."""
     return _Linears.apply(x_BNC, *(weight.to(x_BNC.dtype) for weight in weights_DC))
+
+
+def linear(x_BNC: Tensor, weight_DC: Tensor, bias_D: Tensor) -> Tensor:
+    """A linear layer with its bias."""
+    return _Linear.apply(x_BNC, weight_DC.to(x_BNC.dtype), bias_D)
+
+
+def add_bias_(x_BCHW: Tensor, bias_C: Tensor) -> Tensor:
+    """Adds a bias to a channels-last map, in place."""
+    return _Bias.apply(x_BCHW, bias_C)
 
 
 def residual(x_BNC: Tensor, delta_BNC: Tensor, bias_C: Tensor, keep_B: Tensor | None = None) -> Tensor:
@@ -127,6 +137,36 @@ class _Linears(Function):
         return dx.view_as(x), *(dy.T @ flat for dy in rows)
 
 
+class _Linear(Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        ctx.bias_dtype = bias.dtype
+        return F.linear(x, weight, bias.to(x.dtype))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dy):
+        x, weight = ctx.saved_tensors
+        dy = dy.contiguous()
+        rows = dy.flatten(0, -2)
+        return (rows @ weight).view_as(x), rows.T @ x.flatten(0, -2), _column_sums(dy).to(ctx.bias_dtype)
+
+
+class _Bias(Function):
+    @staticmethod
+    def forward(ctx, x, bias):
+        ctx.mark_dirty(x)
+        ctx.bias_dtype = bias.dtype
+        return x.add_(bias.to(x.dtype).view(-1, 1, 1))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dy):
+        dy = dy.contiguous(memory_format=torch.channels_last)
+        return dy, _column_sums(dy.permute(0, 2, 3, 1)).to(ctx.bias_dtype)
+
+
 class _Residual(Function):
     @staticmethod
     def forward(ctx, x, delta, bias, keep):
@@ -146,15 +186,21 @@ class _Residual(Function):
         (keep,) = ctx.saved_tensors
         dy = dy.contiguous()
         d_delta = dy if keep is None else torch.empty_like(dy)
-        count, rows, columns = _tile(dy)
-        across = -(-dy.shape[-1] // columns)
-        programs = max(min(-(-count // rows), _PROGRAMS // across), 1)
-        partial = torch.empty(programs, dy.shape[-1], dtype=torch.float32, device=dy.device)
-        _kernels().column_sums_kernel[(programs, across)](
-            *(dy, dy if keep is None else keep, d_delta, partial, count, count // len(dy), dy.shape[-1]),
-            **{"ROWS": rows, "COLUMNS": columns, "KEEP": keep is not None, "num_warps": 4},
-        )
-        return dy, d_delta, partial.sum(0).to(ctx.bias_dtype), None
+        return dy, d_delta, _column_sums(dy, keep, d_delta).to(ctx.bias_dtype), None
+
+
+def _column_sums(x: Tensor, keep: Tensor | None = None, kept: Tensor | None = None) -> Tensor:
+    """Sums over all rows, float32; of ``keep · x``, left in ``kept``, where it is given."""
+    count, rows, columns = _tile(x)
+    across = -(-x.shape[-1] // columns)
+    programs = max(min(-(-count // rows), _PROGRAMS // across), 1)
+    partial = torch.empty(programs, x.shape[-1], dtype=torch.float32, device=x.device)
+    _kernels().column_sums_kernel[(programs, across)](
+        *(x, x if keep is None else keep, x if kept is None else kept, partial),
+        *(count, count // len(x), x.shape[-1]),
+        **{"ROWS": rows, "COLUMNS": columns, "KEEP": keep is not None, "num_warps": 4},
+    )
+    return partial.sum(0)
 
 
 def _tile(x: Tensor) -> tuple[int, int, int]:

@@ -74,6 +74,8 @@ def check_tokens() -> None:
         return F.linear(value * F.gelu(gate), weight_out)
 
     check(tokens.feed_forward, plain_feed_forward, rows, (2 * 40, 24), (2 * 40,), (24, 40))
+    check(tokens.linear, F.linear, rows, (8, 24), (8,))
+    check(lambda x, b: tokens.add_bias_(x * 2, b), lambda x, b: x * 2 + b.view(-1, 1, 1), (2, 8, 3, 5), (8,))
     check(tokens.linears, lambda x, *w: tuple(F.linear(x, each) for each in w), rows, (8, 24), (16, 24))
     keep = torch.tensor([0.0, 1.0])
     for kept in (None, keep.to(DEVICE)):
@@ -102,7 +104,8 @@ def check_networks() -> None:
     reference = copy.deepcopy(model).double()
     assert use_fast_blocks(model)
     changed = {type(module).__name__ for module in model.modules()}
-    assert {"FastResnet", "FastTransformer", "FastAnchorBlock", "FastGroupNorm"} <= changed
+    blocks = {"FastResnet", "FastTransformer", "FastAnchorBlock", "FastAdapterResnet"}
+    assert blocks | {"FastGroupNorm", "FastConvolution"} <= changed
 
     def gradients(model, dtype):
         generator = torch.Generator().manual_seed(1)
@@ -121,6 +124,22 @@ def check_networks() -> None:
     for name, value in expected.items():
         error = (actual[name].double() - value).norm() / (value.norm() + 1e-9)
         assert error < (1e-2 if ON_GPU else 1e-4), (name, error)
+
+
+def test_halving_and_doubling():
+    from diffusers.models.upsampling import Upsample2D
+
+    from artv.training.fast.blocks import FastPool, FastUpsample
+    from artv.training.fast.resampling import double, halve
+
+    check(halve, lambda x: F.avg_pool2d(x, 2), (2, 3, 4, 6))
+    check(double, lambda x: F.interpolate(x, scale_factor=2.0), (2, 3, 4, 6))
+    block, pool = Upsample2D(8, use_conv=True), torch.nn.AvgPool2d(2, 2, ceil_mode=True)
+    x = torch.randn(1, 8, 3, 5)
+    expected = block(x), pool(x)
+    assert FastUpsample.suits(block) and FastPool.suits(pool)
+    block.__class__, pool.__class__ = FastUpsample, FastPool
+    torch.testing.assert_close((block(x), pool(x)), expected)  # an odd side is pooled as ever
 
 
 def test_gradients_of_every_operation_and_of_the_networks():
