@@ -12,6 +12,7 @@ FEATURES = {
     "i3d-torchscript": "artv_eval.features.i3d:i3d_torchscript",
     "videomae": "artv_eval.features.videomae:videomae",
     "clip": "artv_eval.features.clip:clip",
+    "dinov2": "artv_eval.features.dinov2:dinov2",
     "c3d": "artv_eval.features.c3d:c3d",
 }
 

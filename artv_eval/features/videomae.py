@@ -15,6 +15,7 @@ from torch import Tensor
 
 from artv.errors import UserError
 from artv_eval.features.base import digest_of
+from artv_eval.features.hub import pretrained
 from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import resize
 
@@ -58,13 +59,5 @@ class VideoMaeFeatures:
 
 def videomae(model: str = DEFAULT, normalise: bool = False, device: str = "cpu") -> VideoMaeFeatures:
     """Factory of the ``videomae`` features. ``model``: a hub id that is in the cache, or a folder."""
-    from transformers import VideoMAEForVideoClassification
-
-    try:
-        network = VideoMAEForVideoClassification.from_pretrained(model, local_files_only=True)
-    except (OSError, ValueError) as error:
-        how = "" if Path(model).exists() else f"; fetch it with: hf download {model}"
-        raise UserError(f"VideoMAE {model!r} cannot be loaded: {str(error).splitlines()[0][:120]}{how}") from None
-    state = network.state_dict()
-    digest = digest_of(part for key in sorted(state) for part in (key, state[key].numpy().tobytes()))
+    network, digest = pretrained("VideoMAEForVideoClassification", model)
     return VideoMaeFeatures(network, f"videomae-{Path(model).name}", digest, normalise=normalise, device=device)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from artv.errors import UserError
@@ -76,6 +77,7 @@ class AnchorSimilarity(MeanEvaluator):
         for batch in batched(clips, BATCH):
             frames_BTCHW = frames_of(batch)
             image_BTD = self.clip.images(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2]).float()
+            image_BTD = F.normalize(image_BTD, dim=-1)  # features of pictures alone need not be of unit length
             parts.append((image_BTD * image_BTD[:, :1]).sum(-1).cpu().numpy())
         return np.concatenate(parts)
 

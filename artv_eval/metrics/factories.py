@@ -34,7 +34,19 @@ def _of_pictures(given: Any, device: str) -> Any:
     """The extractor, which must take pictures."""
     found = find(given, device)
     if not hasattr(found, "images"):
-        raise UserError(f"feature {_name(found)!r} describes clips, not pictures; take one such as shapes-clip, clip")
+        raise UserError(
+            f"feature {_name(found)!r} describes clips, not pictures; take one such as shapes-clip, clip, dinov2"
+        )
+    return found
+
+
+def _of_captions(given: Any, device: str) -> Any:
+    """The extractor, which must take pictures and sentences."""
+    found = _of_pictures(given, device)
+    if not hasattr(found, "texts"):
+        raise UserError(
+            f"feature {_name(found)!r} describes pictures, no sentences; take one such as shapes-clip, clip"
+        )
     return found
 
 
@@ -83,14 +95,14 @@ def clipsim(feature: TextImageExtractor | str = "shapes-clip", device: str = "cp
     """Agreement with the caption."""
     from artv_eval.metrics.clipsim import ClipSimEvaluator
 
-    return ClipSimEvaluator(_of_pictures(feature, device))
+    return ClipSimEvaluator(_of_captions(feature, device))
 
 
 def clipsim_drift(feature: TextImageExtractor | str = "shapes-clip", device: str = "cpu") -> Evaluator:
     """Loss of agreement with the caption, a frame."""
     from artv_eval.metrics.clipsim import ClipSimDrift
 
-    return ClipSimDrift(_of_pictures(feature, device))
+    return ClipSimDrift(_of_captions(feature, device))
 
 
 def anchor_similarity(feature: TextImageExtractor | str = "shapes-clip", device: str = "cpu") -> Evaluator:

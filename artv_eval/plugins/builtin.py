@@ -189,6 +189,7 @@ def register_features() -> list[Component]:
         Component("i3d-torchscript", "artv_eval.features.i3d:i3d_torchscript", "I3D as StyleGAN-V uses it"),
         Component("videomae", "artv_eval.features.videomae:videomae", "VideoMAE, as in content-debiased FVD"),
         Component("clip", "artv_eval.features.clip:clip", "any model and weights of open_clip"),
+        Component("dinov2", "artv_eval.features.dinov2:dinov2", "DINOv2, pictures by what is in them"),
         Component("c3d", "artv_eval.features.c3d:c3d", "C3D on UCF-101, for the Inception Score"),
     ]
 
