@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from artv.errors import UserError
 
@@ -79,11 +79,18 @@ def claim(path: Path, numbers: Iterable[int]) -> Iterator[list[int]]:
 
 def read_bytes(path: Path) -> bytes:
     """All of a file. Raises OSError, of a folder too, and of a pipe or a device, which might never end."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb", closefd=True) as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no file", str(path))
+    with open_regular(path) as file:
         return file.read()
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """A file to read from. Raises OSError as :func:`read_bytes`."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(handle, "rb", closefd=True)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return file
 
 
 def whole(path: Path) -> str:

@@ -47,6 +47,7 @@ class ClipRequest:
 class GeneratedClip:
     """A clip: frames uint8 (T, H, W, 3); mask float32 (T−1, h, w) in 0..1, mean over sampling steps, high = copied.
 
+    Of a long clip either may be what has an array's shape, dtype and slices and is read a few frames at a time.
     ``seconds``: what it took to make, its share of a batch; a method that leaves it out is timed by the sweep, unless
     it has ``timed = False``.
     """

@@ -114,6 +114,9 @@ class EvaluatorExtras:
     """It says how clips were made, not what they are: no interval over clips, and no test."""
     quadratic: bool = False
     """It is exactly a square in the set: ``metrics/half_samples.py`` takes a shorter way to its interval."""
+    in_parts: bool = False
+    """It asks for a clip's frames a few at a time, by slices, so that a long clip is never held whole; what does not is
+    given arrays."""
     transform: Any = None
     """What clips go through before they are described (``artv_eval.features.preprocess.Transform``)."""
     features: Any = None

@@ -111,12 +111,24 @@ def features_of(evaluator: Any) -> str | None:
     return None if found is None else f"{found.name} {found.digest[:8]}"
 
 
+def held(clip: GeneratedClip) -> GeneratedClip:
+    """The same clip as arrays in memory."""
+    return GeneratedClip(np.asarray(clip.frames), None if clip.mask is None else np.asarray(clip.mask), clip.seconds)
+
+
+def whole_clips(clips: ClipSet) -> ClipSet:
+    """The same set, each clip as arrays in memory while it is looked at."""
+    return ClipSet(clips.requests, lambda i: held(clips[i][1]), clips.origin)
+
+
 def described(evaluator: Any, clips: ClipSet) -> np.ndarray:
     """The rows (n, d) of an evaluator of any origin.
 
     Raises:
         ValueError: it gave something else than numbers, a row a clip.
     """
+    if not optional(evaluator, EvaluatorExtras, "in_parts"):
+        clips = whole_clips(clips)
     rows = np.asarray(evaluator.describe(clips))
     if rows.ndim != 2 or len(rows) != len(clips):
         raise ValueError(f"describe() of {len(clips)} clips gave {rows.shape}; it must be (n, d)")

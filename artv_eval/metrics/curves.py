@@ -102,6 +102,8 @@ class CurveEvaluator(MeanEvaluator):
         summary: a name of :data:`~artv_eval.metrics.summaries.SUMMARIES`, or one made with other numbers.
     """
 
+    in_parts = True
+
     def __init__(self, quantity: Quantity, summary: str | Summary = "level", *, name: str | None = None):
         if isinstance(summary, str):
             if summary not in SUMMARIES:

@@ -23,6 +23,7 @@ from artv_eval.results.store import RunStore
 
 HEIGHT, LOSSLESS = 192, 96  # pixels: clips are shrunk to the one, and lossless up to the other
 SIDE = 8192  # pixels of a sheet's side at most, with room below WebP's 16,383
+PIXELS = 1 << 23  # of a sheet at most: what drawing and packing it takes
 TINT = (255, 120, 0)  # the mask is laid over the clip in this colour
 
 Keep = Callable[[str, bytes], str]
@@ -65,26 +66,27 @@ def previews(
 
 
 def _preview(clip: GeneratedClip, stem: str, keep: Keep) -> dict[str, Any]:
-    shown = {"clip": _sheet([Image.fromarray(frame) for frame in clip.frames], stem, keep)}
+    shown = {"clip": _sheet(clip.frames, Image.fromarray, stem, keep)}
     if clip.mask is not None:
-        shown["mask"] = _sheet([_tinted(mask) for mask in clip.mask], f"{stem}-mask", keep)
+        shown["mask"] = _sheet(clip.mask, _tinted, f"{stem}-mask", keep)
     return shown
 
 
-def _sheet(frames: Sequence[Image.Image], stem: str, keep: Keep) -> dict[str, Any]:
-    """Frames in rows of ``columns``, on as few pictures as their sides allow."""
-    width, height = frames[0].size
+def _sheet(frames: np.ndarray, drawn: Callable[[np.ndarray], Image.Image], stem: str, keep: Keep) -> dict[str, Any]:
+    """Frames in rows of ``columns``, on as few pictures as their sides allow; one picture is held at a time."""
+    height, width = frames.shape[1:3]
     if height > HEIGHT:
         width, height = max(round(width * HEIGHT / height), 1), HEIGHT
     across = max(SIDE // width, 1)
     columns = min(across, math.ceil(math.sqrt(len(frames))))
-    rows = min(max(SIDE // height, 1), math.ceil(len(frames) / columns))
+    rows = min(max(min(SIDE // height, PIXELS // (columns * width * height)), 1), math.ceil(len(frames) / columns))
     each = columns * rows
     pictures = []
     for start in range(0, len(frames), each):
-        part = frames[start : start + each]
-        sheet = Image.new(frames[0].mode, (columns * width, math.ceil(len(part) / columns) * height))
-        for k, frame in enumerate(part):
+        count = min(each, len(frames) - start)
+        sheet = Image.new(drawn(frames[start]).mode, (columns * width, math.ceil(count / columns) * height))
+        for k in range(count):
+            frame = drawn(frames[start + k])
             fitted = frame if frame.size == (width, height) else frame.resize((width, height), Image.Resampling.BOX)
             sheet.paste(fitted, (k % columns * width, k // columns * height))
         pictures.append(keep(f"{stem}-{start // each}.webp", _webp(sheet, lossless=height <= LOSSLESS)))

@@ -5,13 +5,15 @@ flipped in a header gives other numbers. ``of`` tells a whole file in a wrong pl
 """
 
 import io
+import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from artv.files import read_bytes, write_atomically
+from artv.files import open_regular, write_atomically
 
 OF = "of"
 
@@ -40,26 +42,44 @@ def read_arrays(path: Path, of: str) -> dict[str, np.ndarray]:
     Raises:
         FileNotFoundError: there is none. Damaged: it is another one, or not what was written.
     """
-    try:
-        arrays = parse(read_bytes(path))
-    except FileNotFoundError:
-        raise
-    # a flipped bit may ask for any decompressor, password, encoding or amount of memory
-    except Exception as error:
-        raise Damaged(" ".join(f"{type(error).__name__}: {error}".split())) from None
+    with opened(path) as archive:
+        return checked_of({name.removesuffix(".npy"): read_array(archive, name) for name in archive.namelist()}, of)
+
+
+def checked_of(arrays: dict[str, np.ndarray], of: str) -> dict[str, np.ndarray]:
+    """The arrays without what says what they are of. Raises Damaged when that is something else."""
     found = arrays.pop(OF, None)
     if found is not None and str(found) != of:
         raise Damaged(f"it holds {str(found)[:80]!r}")
     return arrays
 
 
-def parse(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an npz file of ours, every member read to its end. Raises whatever its damage leads to."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-    if len(members) != int.from_bytes(data[-12:-10], "little"):  # a longer entry of the directory hides the next one
-        raise ValueError("arrays are missing")
-    return {name: np.lib.format.read_array(io.BytesIO(member), allow_pickle=False) for name, member in members.items()}
+@contextmanager
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An npz file of ours to read from.
+
+    Raises:
+        FileNotFoundError: there is none. Damaged: whatever else goes wrong until the block ends.
+    """
+    try:
+        with open_regular(path) as file:
+            file.seek(-12, os.SEEK_END)
+            end = file.read()
+            with zipfile.ZipFile(file) as archive:
+                # a longer entry of the directory hides the next one
+                if len(archive.namelist()) != int.from_bytes(end[:2], "little"):
+                    raise ValueError("arrays are missing")
+                yield archive
+    except (FileNotFoundError, Damaged):
+        raise
+    # a flipped bit may ask for any decompressor, password, encoding or amount of memory
+    except Exception as error:
+        raise Damaged(" ".join(f"{type(error).__name__}: {error}".split())) from None
+
+
+def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """A member, read to its end: there its CRC is compared."""
+    return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
 
 
 def checksums(path: Path, *, leaving_out: tuple[str, ...] = ()) -> str | None:

@@ -1,6 +1,6 @@
 """The run folder: clips, described rows and results, each written whole or not at all.
 
-    clips/<cell id>/<index>.npz     frames uint8, exact; mask float32 if the method has one; of which clip
+    clips/<cell id>/<index>.npz     frames uint8, exact; mask float32 if the method has one; of which clip (clips.py)
     clips/<cell id>/<index>.failed  why there is no such clip, in one line
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    one row a clip, with the fingerprint of the clip it describes
@@ -19,12 +19,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from artv.errors import UserError, WorkFailed
 from artv.files import claim, read_bytes, remove_leftovers, write_atomically, write_text_atomically
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
-from artv_eval.results.arrays import OF, Damaged, checksums, cleared, read_arrays, write_arrays
+from artv_eval.results.arrays import OF, Damaged, checksums, cleared
+from artv_eval.results.clips import ClipWriter, read_clip, read_through, write_clip
 from artv_eval.results.documents import read_json, write_json
 from artv_eval.results.row_cache import RowCache
 
@@ -105,12 +104,11 @@ class RunStore:
 
     def save_clip(self, cell: str, index: int, clip: GeneratedClip) -> None:
         """Keeps a clip exactly."""
-        arrays = {"frames": clip.frames}
-        if clip.mask is not None:
-            arrays["mask"] = np.asarray(clip.mask, np.float32)
-        if clip.seconds is not None:
-            arrays["seconds"] = np.array(clip.seconds)
-        write_arrays(self.clip_path(cell, index), f"{cell}/{index}", arrays, compress=True)
+        write_clip(self.clip_path(cell, index), f"{cell}/{index}", clip)
+
+    def clip_writer(self, cell: str, index: int, shape: Sequence[int]) -> ClipWriter:
+        """Keeps a long clip, (T, H, W, 3), as its frames come."""
+        return ClipWriter(self.clip_path(cell, index), f"{cell}/{index}", shape)
 
     def save_failure(self, cell: str, index: int, reason: str) -> None:
         """Keeps why a clip could not be made, for whoever scores the cell; the next run tries again."""
@@ -126,10 +124,14 @@ class RunStore:
         }
 
     def load_clip(self, cell: str, index: int) -> GeneratedClip:
-        """Raises DamagedClip when the file is not what was stored; it is set aside, so that the clip is made again."""
+        """A clip, the frames of a long one read when they are asked for.
+
+        Raises:
+            DamagedClip: now or then, when the file is not what was stored; it is set aside, so that it is made again.
+        """
         path = self.clip_path(cell, index)
         try:
-            return _clip(read_arrays(path, f"{cell}/{index}"))
+            return read_clip(path, f"{cell}/{index}", lambda why: self._set_aside(path, why))
         except FileNotFoundError:
             raise WorkFailed(f"clip {path} is gone; run the same command again: it is made anew") from None
         except Damaged as error:
@@ -156,7 +158,7 @@ class RunStore:
         """Reads the clips of a cell and sets aside whatever is not what was stored."""
         for index in indices:
             with suppress(WorkFailed):
-                self.load_clip(cell, index)
+                read_through(self.load_clip(cell, index))
 
     @contextmanager
     def claimed(self, cell: str, indices: Iterable[int]) -> Iterator[list[int]]:
@@ -190,13 +192,3 @@ class RunStore:
 
     def _failure_path(self, cell: str, index: int) -> Path:
         return self.clip_path(cell, index).with_suffix(".failed")
-
-
-def _clip(arrays: Mapping[str, np.ndarray]) -> GeneratedClip:
-    """Raises Damaged when these are not a clip's."""
-    frames, mask, seconds = (arrays.get(name) for name in ("frames", "mask", "seconds"))
-    if frames is None or frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-        raise Damaged("it holds no frames")
-    if mask is not None and (mask.dtype != np.float32 or mask.ndim != 3 or len(mask) != len(frames) - 1):
-        raise Damaged("its mask is of another clip")
-    return GeneratedClip(frames, mask, None if seconds is None else float(seconds))
