@@ -8,7 +8,6 @@ Shape suffixes: B samples, T frames, C latent channels, H W pixels, h w latent s
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from artv.mask_rules import MaskRule, mask_rule
 from artv.networks import ArtVModel, InferenceModel
 from artv.networks.openvino.model import OpenVinoModel
 from artv.networks.streams import SideStream
+from artv.outputs import ArtVFrame, ArtVOutput, failures_of, masks_of
 from artv.progress import progress_bar, quiet_loading
 from artv.requests import check_count, check_name
 from artv.rollout import Frame, Sampling, rollout
@@ -40,20 +40,6 @@ from artv.weights import check_saved
 
 PARTS = {"model": ArtVModel, "autoencoder": AutoencoderKL, "text_encoder": OpenClipTextEncoder}
 Prompt = str | Sequence[str]  # one prompt, or several in a row
-
-
-@dataclass(frozen=True)
-class ArtVOutput:
-    """What a call returns.
-
-    ``frames``: uint8 (T, H, W, 3), or (B, T, H, W, 3) for a list of prompts. ``masks``: float32 (steps, T − 1, h, w)
-    with a leading B for a list, 1 = copied from the reference; None unless asked for, or without a mask network.
-    ``failures``: sample → what happened; its frames repeat the last good one from there on.
-    """
-
-    frames: np.ndarray
-    masks: np.ndarray | None = None
-    failures: Mapping[int, str] = field(default_factory=dict)
 
 
 class ArtVPipeline(DiffusionPipeline):
@@ -190,16 +176,16 @@ class ArtVPipeline(DiffusionPipeline):
             progress=progress,
         )
         single = isinstance(prompt, str)
-        frames, masks, failures = [], [], {}
+        frames, masks = [], []
+        failures: dict[int, str] = {}
         samples = 1 if single else len(prompt)
         decoder = SideStream(on=True)  # decodes a frame while the next one is sampled
         for frame in made:
             with decoder.beside(frame.latent_BCHW.device, frame.latent_BCHW):
                 frames.append(self._decode(frame))
-            if frame.masks is not None:
-                masks.append(frame.masks.transpose(0, 1).float().cpu().numpy())
-            for b, step in frame.failed.items():
-                failures[b] = f"latent not finite at frame {frame.index}, step {step}"
+            if (made_masks := masks_of(frame)) is not None:
+                masks.append(made_masks)
+            failures |= failures_of(frame)
         if len(failures) == samples:
             raise WorkFailed(f"no sample came out: {failures[0]}")
         decoder.join(*frames)
@@ -229,10 +215,12 @@ class ArtVPipeline(DiffusionPipeline):
         mask: str | Mapping[str, Any] | MaskRule | None = None,
         acceleration: str | Mapping[str, Any] | Acceleration | None = None,
         progress: bool = False,
-    ) -> Iterator[np.ndarray]:
+        details: bool = False,
+    ) -> Iterator[Any]:
         """Yields frames as they are made: uint8 (H, W, 3), or (B, H, W, 3) for a list. Memory does not grow.
 
-        Args: as in a call.
+        Args: as in a call. ``details``: yields :class:`ArtVFrame` in their place, with masks; samples that fail are
+            named there and the others go on.
 
         Raises:
             UserError: a setting that cannot be. WorkFailed: a latent stopped being finite (names frame and step).
@@ -247,6 +235,7 @@ class ArtVPipeline(DiffusionPipeline):
             use_mask=use_mask,
             mask=mask,
             acceleration=acceleration,
+            return_masks=details,
         )
         made = self._frames(
             prompt,
@@ -262,9 +251,13 @@ class ArtVPipeline(DiffusionPipeline):
         single = isinstance(prompt, str)
         with torch.no_grad():
             for frame in made:
-                for b, step in frame.failed.items():
-                    raise WorkFailed(f"sample {b}: latent not finite at frame {frame.index}, step {step}")
+                failed = failures_of(frame)
                 images = self._decode(frame).cpu().numpy()
+                if details:
+                    yield ArtVFrame(images, masks_of(frame), failed)
+                    continue
+                for b, why in failed.items():
+                    raise WorkFailed(f"sample {b}: {why}")
                 yield images[0] if single else images
 
     def _decode(self, frame: Frame) -> Tensor:

@@ -67,6 +67,19 @@ class FailedClip:
     reason: str
 
 
+@dataclass(frozen=True)
+class NextFrames:
+    """The next frames of all clips of a batch, by a method that streams: uint8 (B, t, H, W, 3).
+
+    ``mask``: float32 (B, t', h, w) of those of them that have one (all but frame 0), as of a :class:`GeneratedClip`.
+    ``failed``: position in the batch → why this clip does not come out; what else comes of it is left out.
+    """
+
+    frames: np.ndarray
+    mask: np.ndarray | None = None
+    failed: Mapping[int, str] = field(default_factory=dict)
+
+
 @runtime_checkable
 class Method(Protocol):
     """Makes clips. What a ``methods`` component's factory returns.

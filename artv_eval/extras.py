@@ -8,7 +8,7 @@ Shape legend: n clips, m reference clips, d numbers a row, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from artv_eval.api import ClipRequest
+    from artv_eval.api import ClipRequest, NextFrames
 
 
 def optional(component: Any, kind: type, name: str) -> Any:
@@ -58,6 +58,13 @@ class MethodExtras:
     def defaults(self, preset: str) -> Mapping[str, Any]:
         """Static. Setting → what None stands for; a component chosen for that role starts from the values there."""
         return {}
+
+    def stream(self, requests: Sequence[ClipRequest]) -> Iterator[NextFrames] | None:
+        """What ``generate`` makes, a few frames at a time, for clips too long to be held; None: it cannot.
+
+        The harness asks for it where clips have more than 64 frames.
+        """
+        return None
 
     def prepare(self, requests: Sequence[ClipRequest]) -> None:
         """Sees all requests of the run before the first batch."""

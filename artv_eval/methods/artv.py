@@ -4,7 +4,7 @@ Shape legend: T frames, H W pixels, h w mask cells, B clips, S sampling steps.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from artv.errors import UserError, WorkFailed
 from artv.presets import DEFAULTS
-from artv_eval.api import ClipRequest, FailedClip, GeneratedClip
+from artv_eval.api import ClipRequest, FailedClip, GeneratedClip, NextFrames
 from artv_eval.extras import SettingExtras, optional
 from artv_eval.methods import checkpoints
 
@@ -104,12 +104,7 @@ class ArtV:
         if len(requests) == 1 and self.device == "cpu":
             # a batch of one takes other products, which round otherwise: it would be another clip by a grey level
             return self.generate([*requests, *requests])[:1]
-        pipe, images = load_pipeline(self.checkpoint, self.device), self._images(requests)
-        if not self._warm and self.device.partition(":")[0] in self.warmed_devices:
-            steps = min(self.settings["steps"] or 4, 4)
-            with suppress(WorkFailed):  # in earnest it may not
-                self._make(pipe, requests, images, num_frames=2, steps=steps, progress=False)
-        self._warm = True
+        pipe, images = self._ready(requests)
         started = time.perf_counter()
         try:
             result = self._make(pipe, requests, images)
@@ -126,11 +121,38 @@ class ArtV:
             clips.append(GeneratedClip(frames, mask, seconds))
         return clips
 
+    def stream(self, requests: Sequence[ClipRequest]) -> Iterator[NextFrames]:
+        """The same, frame by frame."""
+        twice = len(requests) == 1 and self.device == "cpu"  # as in generate
+        made = [*requests, *requests] if twice else list(requests)
+        pipe, images = self._ready(made)
+        return self._streamed(pipe.stream, made, images, len(requests))
+
+    def _streamed(self, make: Any, made: list[ClipRequest], images: Any, kept: int) -> Iterator[NextFrames]:
+        for frame in make([request.prompt for request in made], image=images, details=True, **self._call(made)):
+            mask = None if frame.masks is None else frame.masks.mean(1, dtype=np.float32)[:kept, None]
+            failed = {b: why for b, why in frame.failures.items() if b < kept}
+            yield NextFrames(frame.images[:kept, None], mask, failed)
+
+    def _ready(self, requests: Sequence[ClipRequest]) -> tuple[Any, Any]:
+        """The pipeline, which has made something on devices that want it, and the first frames."""
+        pipe, images = load_pipeline(self.checkpoint, self.device), self._images(requests)
+        if not self._warm and self.device.partition(":")[0] in self.warmed_devices:
+            steps = min(self.settings["steps"] or 4, 4)
+            with suppress(WorkFailed):  # in earnest it may not
+                self._make(pipe, requests, images, num_frames=2, steps=steps, progress=False)
+        self._warm = True
+        return pipe, images
+
     def _make(self, pipe: Any, requests: Sequence[ClipRequest], images: Any, **other: Any) -> Any:
+        prompts = [request.prompt for request in requests]
+        return pipe(prompts, image=images, return_masks=True, **{**self._call(requests), **other})
+
+    def _call(self, requests: Sequence[ClipRequest]) -> dict[str, Any]:
+        """What the pipeline is called with beside prompts and pictures."""
         size = requests[0]
-        settings = {"num_frames": size.num_frames, "height": size.height, "width": size.width, **self.settings, **other}
-        prompts, seeds = [request.prompt for request in requests], [request.seed for request in requests]
-        return pipe(prompts, image=images, seed=seeds, return_masks=True, **settings)
+        shape = {"num_frames": size.num_frames, "height": size.height, "width": size.width}
+        return {**shape, "seed": [request.seed for request in requests], **self.settings}
 
     def _images(self, requests: Sequence[ClipRequest]) -> list[np.ndarray] | None:
         given = [request.first_frame for request in requests if request.first_frame is not None]

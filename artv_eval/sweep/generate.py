@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
-from artv_eval.api import ClipRequest, Executor, FailedClip, FailedTask, GeneratedClip, Task
+from artv_eval.api import ClipRequest, Executor, FailedClip, FailedTask, GeneratedClip, NextFrames, Task
 from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
+from artv_eval.results.clips import in_parts
 from artv_eval.results.store import RunStore
+from artv_eval.sweep.long_clips import store_streams
 from artv_eval.sweep.plan import READY, Cell
 
 PATIENCE = 600.0  # seconds for which another process may hold a batch
@@ -174,14 +176,28 @@ class GenerationWork:
     def _make_batch(self, task: Task, requests: Sequence[ClipRequest]) -> tuple[int, Exception | None]:
         """How many were made, and what stopped it."""
         started = time.perf_counter()
+        clips: Any = None
         try:
-            clips = self._instance(task).generate(requests)
+            method = self._instance(task)
+            long = in_parts(requests[0].num_frames)
+            frames = optional(method, MethodExtras, "stream")(requests) if long else None
+            if frames is None:
+                clips = method.generate(requests)
         except Exception as error:
             return 0, error
+        if frames is not None:
+            return self._stream(task, requests, frames)
         if not isinstance(clips, list):
             return self._keep(task, requests, iter(clips))
         with interrupts_held():  # all of them are made: what stops the sweep waits until they are stored
             return self._keep(task, requests, iter(clips), (time.perf_counter() - started) / len(requests))
+
+    def _stream(
+        self, task: Task, requests: Sequence[ClipRequest], frames: Iterator[NextFrames]
+    ) -> tuple[int, Exception | None]:
+        made, error = store_streams(self.store, task.cell, requests, frames, timed=_timed(self._method[1]))
+        self._count(task, made)
+        return made, error
 
     def _keep(
         self,
@@ -191,7 +207,7 @@ class GenerationWork:
         share: float | None = None,
     ) -> tuple[int, Exception | None]:
         """Stores the clips one by one. ``share``: seconds that each took, where they were made together before."""
-        timed = optional(self._method[1], MethodExtras, "timed")
+        timed = _timed(self._method[1])
         for made, request in enumerate(requests):
             started = time.perf_counter()
             try:
@@ -251,14 +267,19 @@ def interrupts_held() -> Iterator[None]:
         handler(*held[0])
 
 
+def _timed(method: Any) -> bool:
+    return bool(optional(method, MethodExtras, "timed"))
+
+
 def check_clip(clip: Any, request: ClipRequest) -> None:
     """Raises ValueError, in words for the method's author, unless ``clip`` is what ``request`` asked for."""
     if not isinstance(clip, GeneratedClip):
         raise ValueError(f"the method gave a {type(clip).__name__} where a GeneratedClip is due")
     wanted = (request.num_frames, request.height, request.width, 3)
     frames, mask = clip.frames, clip.mask
-    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.shape != wanted:
-        what = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames).__name__
+    dtype, shape = getattr(frames, "dtype", None), getattr(frames, "shape", None)
+    if dtype != np.uint8 or shape != wanted:
+        what = type(frames).__name__ if dtype is None or shape is None else f"{dtype} {shape}"
         raise ValueError(f"clip {request.index} has frames {what}; the protocol asks for uint8 {wanted}")
     if mask is not None and (mask.ndim != 3 or len(mask) != request.num_frames - 1 or not np.isfinite(mask).all()):
         raise ValueError(f"clip {request.index} has a mask {mask.shape}; it must be finite (T−1, h, w)")
