@@ -11,6 +11,7 @@ backward, AdamW, average), timed by CUDA events after a warm-up. Writes ``traini
 Parts:
     paper: 320 pixels, batch 120, and 640 pixels, batch 32.
     shapes: the small networks, batch 512, in a CUDA graph.
+    memory: what fits on cards of 24, 48 and 80 GiB, and how fast it is.
     attention: torch's attention backends, forward and backward, at the paper's sizes.
 """
 
@@ -39,10 +40,16 @@ from artv_eval.efficiency.cuda import clocks
 from artv_eval.efficiency.rows import versions
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "before": {"fused": False, "recompute": True},
+    "before": {"fused": False, "recompute": True, "graph": False},
     "fused, recomputed": {"fused": True, "recompute": True},
     "fused": {"fused": True, "recompute": False},
+    "fused, eager": {"fused": True, "recompute": False, "graph": False},
+    "fused, two streams": {"fused": True, "recompute": False, "overlap": True},
+    "recomputed, 8 bits": {"fused": True, "recompute": True, "optimizer": "adamw8bit"},
+    "8 bits": {"fused": True, "recompute": False, "optimizer": "adamw8bit"},
 }
+CARDS = {24: (8,), 48: (32,), 80: (96,)}
+"""Memory of a card in GiB, and batches to try on it."""
 TEXT = {"paper": (77, 1024), "shapes": (32, 96)}
 
 
@@ -83,8 +90,9 @@ def matrix_rate(n: int = 8192) -> float:
 
 
 def settings_of(preset: str, variant: str, pixels: int, batch: int, bench: Bench) -> TrainConfig:
-    config = load_config(preset, size=pixels, **VARIANTS[variant])
-    return with_loop(config, "model", batch_size=batch, precision="bf16" if bench.real else "fp32")
+    loop = {name: value for name, value in VARIANTS[variant].items() if name in ("graph", "optimizer")}
+    config = load_config(preset, size=pixels, **{k: v for k, v in VARIANTS[variant].items() if k not in loop})
+    return with_loop(config, "model", batch_size=batch, precision="bf16" if bench.real else "fp32", **loop)
 
 
 def make_step(config: TrainConfig, bench: Bench, latent: int) -> Step:
@@ -155,6 +163,8 @@ def measured(config: TrainConfig, bench: Bench, latent: int, name: str) -> dict[
     }
     if bench.real:
         row["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
+        row["reserved_gib"] = torch.cuda.max_memory_reserved() / 2**30
+        row["captured"] = step._graph is not None
         row["clocks"] = clocks()
         flops = training_flops(config, latent)
         row["tflop_a_sample"] = flops / 1e12
@@ -196,6 +206,17 @@ def paper(bench: Bench) -> Iterator[dict[str, Any]]:
     return _variants("paper", [x for x in sizes if bench.pixels is None or x[0] in bench.pixels], bench)
 
 
+def memory(bench: Bench) -> Iterator[dict[str, Any]]:
+    """At 320 pixels on cards with less memory: torch may have so much of it, less the context's 0.5 GiB."""
+    bench.variants = ["fused", "fused, recomputed", "recomputed, 8 bits", "8 bits"]
+    for gib, batches in CARDS.items():
+        total = torch.cuda.get_device_properties(0).total_memory / 2**30
+        torch.cuda.set_per_process_memory_fraction(min((gib - 0.5) / total, 1.0))
+        for row in _variants("paper", [(320, batch) for batch in batches], bench):
+            yield {"card_gib": gib, **row}
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
 def shapes(bench: Bench) -> Iterator[dict[str, Any]]:
     return _variants("shapes", [(64, 512 if bench.real else 2)], bench)
 
@@ -225,20 +246,22 @@ def attention(bench: Bench) -> Iterator[dict[str, Any]]:
         yield row
 
 
-PARTS = {f.__name__: f for f in (attention, paper, shapes)}
+PARTS = {f.__name__: f for f in (attention, paper, shapes, memory)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", action="append", choices=PARTS, help="may be given several times; default: all")
-    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: all")
+    parser.add_argument(
+        "--variant", action="append", choices=VARIANTS, help="default: before, fused with and without recomputation"
+    )
     parser.add_argument("--pixels", type=int, action="append", help="of paper; default: 320 and 640")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("results"))
     arguments = parser.parse_args()
-    arguments.variant = arguments.variant or list(VARIANTS)
+    arguments.variant = arguments.variant or ["before", "fused, recomputed", "fused"]
     arguments.out.mkdir(parents=True, exist_ok=True)
     bench = Bench(arguments)
     file = arguments.out / "training_speed.json"

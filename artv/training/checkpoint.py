@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from artv.errors import UserError, WorkFailed
 from artv.training import processes
 from artv.training.ema import Ema
+from artv.training.optimizer import nested_state
 from artv.training.snapshot import Snapshot, State
 
 CHECKSUMS = "checksums.json"
@@ -105,7 +106,7 @@ def load_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.
         ema.model.load_state_dict(load_file(chosen / "ema.safetensors"))
         state = torch.load(chosen / "optimizer.pt", map_location="cpu", weights_only=True)
         if (chosen / "moments.safetensors").is_file():  # otherwise all is in optimizer.pt, as until 2026-11
-            state["optimizer"]["state"] = _moments(load_file(chosen / "moments.safetensors"))
+            state["optimizer"]["state"] = nested_state(load_file(chosen / "moments.safetensors"))
         _load_optimizer(optimizer, state["optimizer"])
         step, random = _step_of(chosen), state["random"]
     except _DAMAGE as error:
@@ -180,14 +181,6 @@ def _fault(folder: Path) -> str | None:
 
 def _step_of(folder: Path) -> int:
     return int(json.loads((folder / "step.json").read_text(encoding="utf-8"))["step"])
-
-
-def _moments(stored: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in stored.items():
-        number, _, key = name.partition(".")
-        state.setdefault(int(number), {})[key] = value
-    return state
 
 
 def _checksum(path: Path) -> str:

@@ -1,5 +1,6 @@
 """What a training run is made of. Users write it as YAML or options; each preset is a function that returns one."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -46,6 +47,7 @@ class LoopConfig:
         minutes: stop (and save) after this time even if steps remain; None = no limit.
         save_minutes: time between checkpoints.
         graph: capture the step as a CUDA graph (one GPU only).
+        optimizer: ``adamw``, or ``adamw8bit`` (bitsandbytes): a quarter of the memory for the moments, no graph.
     """
 
     steps: Count
@@ -62,6 +64,7 @@ class LoopConfig:
     minutes: Positive | None = None
     save_minutes: Amount = 2.0
     graph: bool = True
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
 
     def micro_batches(self, world: int) -> int:
         """How many batches each of ``world`` processes draws for a step.
@@ -200,6 +203,29 @@ def paper() -> TrainConfig:
             save_minutes=30,
         ),
     )
+
+
+HOW = ("minutes", "save_minutes", "graph", "recompute", "overlap", "fused")
+"""Settings of how long, how fast and in how much memory: they do not change what is trained."""
+
+LATER = ("optimizer",)
+"""Settings that came after models were first kept under a hash of all the others."""
+
+
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """The settings as JSON holds them, for a hash that stays the same while settings are added: of ``LATER`` there is
+    what is not the default, and nothing of ``HOW``.
+    """
+    values, usual = json.loads(config.model_dump_json()), json.loads(PRESETS[config.preset]().model_dump_json())
+
+    def kept(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {
+            key: kept(value, (theirs or {}).get(key)) if isinstance(value, Mapping) else value
+            for key, value in ours.items()
+            if key not in LATER or (key not in HOW and value != (theirs or {}).get(key))
+        }
+
+    return kept(values, usual)
 
 
 LONG = {"num_frames": 48, "horizon": 144}

@@ -33,7 +33,7 @@ from artv.text_encoder import OpenClipTextEncoder
 from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
 from artv.training.checkpoint import replacing
-from artv.training.config import STAGES, LoopConfig, TrainConfig
+from artv.training.config import HOW, STAGES, LoopConfig, TrainConfig
 from artv.training.loop import Outcome
 from artv.training.model import train_model
 from artv.training.step import Prepare
@@ -152,16 +152,12 @@ def _claim(out: Path, config: TrainConfig) -> None:
     processes.wait()
 
 
-_HOW = ("minutes", "save_minutes", "graph", "recompute", "overlap", "fused")
-"""Settings of how long, how fast and in how much memory: they do not change what is trained."""
-
-
 def _what_is_trained(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
             flat |= _what_is_trained(value, f"{prefix}{key}.")
-        elif key not in _HOW:
+        elif key not in HOW:
             flat[prefix + key] = value
     return flat
 

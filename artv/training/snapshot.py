@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from artv.training.ema import Ema
+from artv.training.optimizer import flat_state
 
 _CHUNK = 2**30  # bytes; page-locked memory comes in powers of two
 
@@ -52,9 +53,7 @@ class Snapshot:
     def _tensors(self) -> dict[tuple[str, str], Tensor]:
         result = {("model", name): value for name, value in self._model.state_dict().items()}
         result |= {("ema", name): value for name, value in self._ema.model.state_dict().items()}
-        for number, values in self._optimizer.state_dict()["state"].items():
-            result |= {("moments", f"{number}.{key}"): value for key, value in values.items()}
-        return result
+        return result | {("moments", name): value for name, value in flat_state(self._optimizer).items()}
 
 
 def _room_for(tensors: dict[tuple[str, str], Tensor]) -> dict[tuple[str, str], Tensor]:

@@ -18,6 +18,7 @@ from artv.training import processes
 from artv.training.config import LoopConfig
 from artv.training.ema import Ema
 from artv.training.half_weights import HalfWeights
+from artv.training.optimizer import make_optimizer
 
 Prepare = Callable[[nn.Module], nn.Module]
 Fetch = Callable[[int, int], None]
@@ -61,13 +62,14 @@ class Step:
         self.model, self.config, self.device = model, config, device
         self.objective = prepare(objective) if prepare is not None else objective
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = _adamw(self.parameters, config, device)
+        self.optimizer = make_optimizer(self.parameters, config, device)
         self.ema = Ema(model, config.ema_decay)
         self.micro_batches = config.micro_batches(processes.world())
         self._fetch = fetch or _nothing
         # several processes exchange gradients as they appear, one by one
         self._halves = HalfWeights(model) if config.precision == "bf16" and prepare is None else None
-        self._captures = device.type == "cuda" and config.graph and prepare is None and self.micro_batches == 1
+        alone = prepare is None and self.micro_batches == 1
+        self._captures = device.type == "cuda" and config.graph and alone and config.optimizer == "adamw"
         self._graph: Callable[[], Tensor] | None = None
         self._done = 0
 
@@ -134,18 +136,6 @@ class Step:
         # the processes exchange gradients once a step, with the last micro-batch
         no_sync: Callable[[], AbstractContextManager] | None = getattr(self.objective, "no_sync", None)
         return no_sync() if alone and no_sync is not None else nullcontext()
-
-
-def _adamw(parameters: list[nn.Parameter], config: LoopConfig, device: torch.device) -> torch.optim.AdamW:
-    cuda = device.type == "cuda"
-    return torch.optim.AdamW(
-        parameters,
-        lr=torch.tensor(config.lr, device=device) if cuda else config.lr,
-        betas=(0.9, 0.999),
-        weight_decay=config.weight_decay,
-        capturable=cuda,
-        fused=cuda,
-    )
 
 
 def _nothing(step: int, place: int) -> None:

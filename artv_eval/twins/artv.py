@@ -14,7 +14,7 @@ from artv.errors import UserError, WorkFailed
 from artv.files import write_atomically
 from artv.presets import check_components
 from artv.requests import check_init
-from artv.training.config import CODE_VERSION, TrainConfig, for_cpu, load_config, with_changes, with_loop
+from artv.training.config import CODE_VERSION, TrainConfig, for_cpu, identity, load_config, with_changes, with_loop
 from artv_eval.twins.costs import cost_of
 from artv_eval.twins.sources import data_digest, start_digest
 
@@ -55,7 +55,7 @@ class ArtVTrainer:
         if config.data == "builtin" and config.clips is None:
             config = config.model_copy(update={"clips": CLIPS[kind]})
         return {
-            "config": json.loads(config.model_dump_json()),
+            "config": identity(config),
             "data": data_digest(config.data),
             "start": start_digest(self.components, self.init),
             "device": kind,

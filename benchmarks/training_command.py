@@ -1,0 +1,161 @@
+"""How fast ``artv train`` itself is at full size: latents from disk, checkpoints in the background.
+
+    python benchmarks/training_command.py --out results --work /tmp/work          # one GPU, some 20 GB of host memory
+    python benchmarks/training_command.py --preset shapes --batch 4 --device cpu  # a rehearsal: times mean nothing
+
+Makes a pipeline with random weights and shards of random latents, runs the command until a checkpoint is written and
+some steps after it, and ends it. From its log: samples a second (median of rows after the start), and by how much the
+row with the checkpoint in it took longer than its steps do. Writes ``training_command.json``.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from artv import ArtVModel, ArtVPipeline
+from artv.autoencoder import paper_autoencoder
+from artv.data.shard_index import ShardIndex, claim_shards
+from artv.data.shards import digest, write_shards
+from artv.text_encoder import OpenClipTextEncoder
+from artv.training.config import load_config
+
+
+def make_pipeline(folder: Path, preset: str, device: str) -> ArtVPipeline:
+    """Random weights of full size (the text encoder with few layers, since it only names the latents)."""
+    if preset == "shapes":
+        pipeline = ArtVPipeline.from_pretrained("shapes")
+    else:
+        with torch.device(device):
+            pipeline = ArtVPipeline(
+                model=ArtVModel.from_config(preset="paper"),
+                autoencoder=paper_autoencoder(),
+                text_encoder=OpenClipTextEncoder(layers=2),
+            )
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+def make_shards(folder: Path, pipeline: ArtVPipeline, preset: str, size: int, clips: int) -> None:
+    """Random latents and text, in shards as ``artv data latents`` writes them."""
+    text = (77, 1024) if preset == "paper" else (32, 96)
+    side, frames = size // (8 if preset == "paper" else 4), 16
+    index = ShardIndex(
+        data="random", clips=clips, num_frames=frames, size=size, fps=8.0, clips_a_shard=64,
+        encoders=digest(pipeline.autoencoder, pipeline.text_encoder),
+    )  # fmt: skip
+    claim_shards(folder, index)
+
+    def read(chosen):
+        yield torch.zeros(len(chosen), frames, 1), [""] * len(chosen)
+
+    def encode(frames: Tensor) -> Tensor:
+        return torch.randn(len(frames), 4, side, side)
+
+    write_shards(folder, index, read, encode, lambda captions: torch.randn(len(captions), *text))
+
+
+def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Runs the command until ``arguments.rows`` rows of log follow a whole checkpoint, then kills it."""
+    settings = out / "settings.json"  # JSON is YAML
+    settings.write_text(
+        json.dumps({"size": arguments.size, "model": {"save_minutes": arguments.save_minutes}}), encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "artv", "train", "--preset", arguments.preset, "--out", str(out / "run")]
+    command += ["--data", str(out / "latents"), "--config", str(settings), "--device", arguments.device]
+    command += ["--init", str(arguments.init or out / "pipeline"), "--stages", "model"]
+    command += ["--batch-size", str(arguments.batch)]
+    started, after = time.monotonic(), 0
+    with (arguments.out / "training_command.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(command, stderr=log, stdout=log, start_new_session=True)
+        while process.poll() is None and time.monotonic() - started < arguments.seconds and after < arguments.rows:
+            time.sleep(1)
+            rows = read_log(out / "run")
+            saved = saved_step(out / "run")
+            after = sum(row["step"] > saved for row in rows) if saved is not None else 0
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return summary(read_log(out / "run"), saved_step(out / "run"), arguments.batch)
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    file = run / "model" / "log.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [row for row in map(json.loads, lines) if "samples_per_s" in row]
+
+
+def saved_step(run: Path) -> int | None:
+    """Step of the newest whole state; the pipeline beside it may still be written."""
+    file = run / "model" / "state" / "step.json"
+    return json.loads(file.read_text(encoding="utf-8"))["step"] if file.is_file() else None
+
+
+def summary(rows: list[dict[str, Any]], saved: int | None, batch: int) -> dict[str, Any]:
+    """Speed, and the seconds by which rows took longer than the median step says."""
+    steps = [b["step"] - a["step"] for a, b in itertools.pairwise(rows)]
+    seconds = [n * batch / row["samples_per_s"] for n, row in zip(steps, rows[1:], strict=True)]
+    usual = statistics.median(t / n for t, n in zip(seconds, steps, strict=True)) if steps else float("nan")
+    late = {row["step"]: t - n * usual for row, t, n in zip(rows[1:], seconds, steps, strict=True)}
+    holding = next((step for step in sorted(late) if saved is not None and step > saved), None)
+    return {
+        "samples_per_s": batch / usual if steps else None,
+        "step_ms": 1e3 * usual,
+        "saved_at_step": saved,
+        "late_s_at_checkpoint": None if saved is None else max((late.get(saved), late.get(holding)), key=_or_zero),
+        "late_s_by_row": late,
+        "rows": rows,
+    }
+
+
+def _or_zero(value: float | None) -> float:
+    return value or 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--work", type=Path, default=Path("training-command"), help="weights, latents and run")
+    parser.add_argument("--init", type=Path, help="where the pipeline is written, or is; default: in --work")
+    parser.add_argument("--preset", default="paper", choices=("paper", "shapes"))
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--batch", type=int, default=120)
+    parser.add_argument("--clips", type=int, default=1024)
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--save-minutes", type=float, default=0.5)
+    parser.add_argument("--rows", type=int, default=4, help="rows of log after the checkpoint is whole")
+    parser.add_argument("--seconds", type=float, default=180, help="the longest that the command may run")
+    arguments = parser.parse_args()
+    arguments.size = arguments.size or load_config(arguments.preset).size
+    for folder in (arguments.out, arguments.work):
+        folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    pipeline = make_pipeline(arguments.init or arguments.work / "pipeline", arguments.preset, arguments.device)
+    make_shards(arguments.work / "latents", pipeline, arguments.preset, arguments.size, arguments.clips)
+    del pipeline
+    if arguments.device == "cuda":
+        torch.cuda.empty_cache()
+    made = time.monotonic() - started
+    record = {
+        "made_s": made,
+        "batch": arguments.batch,
+        "size": arguments.size,
+        **run_command(arguments.work, arguments),
+    }
+    file = arguments.out / "training_command.json"
+    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps({k: v for k, v in record.items() if k != "rows"}))
+
+
+if __name__ == "__main__":
+    main()
