@@ -13,7 +13,8 @@ from torch import Tensor
 from artv.errors import UserError
 from artv_eval.api import ClipSet
 from artv_eval.features.base import TextImageExtractor
-from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, slope
+from artv_eval.metrics.base import MeanEvaluator, slope
+from artv_eval.metrics.views import Together, by_frame
 
 
 def frame_similarities(clip: TextImageExtractor, clips_BTCHW: Tensor, captions: Sequence[str]) -> Tensor:
@@ -29,6 +30,7 @@ class ClipSimEvaluator(MeanEvaluator):
 
     higher_is_better = True
     needs = frozenset({"captions"})
+    in_parts = True
 
     def __init__(self, clip: TextImageExtractor, *, name: str = "clipsim"):
         self.clip, self.name = clip, name
@@ -36,11 +38,10 @@ class ClipSimEvaluator(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): cosine of every frame with the caption."""
-        parts = []
-        for batch in batched(clips, BATCH):
-            captions = [request.prompt for request, _ in batch]
-            parts.append(frame_similarities(self.clip, frames_of(batch), captions).cpu().numpy())
-        return np.concatenate(parts)
+        return by_frame(clips, self._some)
+
+    def _some(self, view: Together) -> Tensor:
+        return frame_similarities(self.clip, view.frames_BTCHW, [request.prompt for request in view.requests])
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over frames."""
@@ -65,7 +66,7 @@ class ClipSimDrift(ClipSimEvaluator):
 class AnchorSimilarity(MeanEvaluator):
     """Similarity to the anchor: CLIP-space cosine of every frame with the first one; rows (n, T)."""
 
-    higher_is_better = True
+    higher_is_better, in_parts = True, True
 
     def __init__(self, clip: TextImageExtractor, *, name: str = "anchor_similarity"):
         self.clip, self.name = clip, name
@@ -73,13 +74,17 @@ class AnchorSimilarity(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): cosine of every frame with frame 0."""
-        parts = []
-        for batch in batched(clips, BATCH):
-            frames_BTCHW = frames_of(batch)
-            image_BTD = self.clip.images(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2]).float()
-            image_BTD = F.normalize(image_BTD, dim=-1)  # features of pictures alone need not be of unit length
-            parts.append((image_BTD * image_BTD[:, :1]).sum(-1).cpu().numpy())
-        return np.concatenate(parts)
+        return by_frame(clips, self._some)
+
+    def _some(self, view: Together) -> Tensor:
+        image_BTD = self._features(view.frames_BTCHW)
+        first_B1D = self._features(view.opening_BTCHW) if view.start else image_BTD[:, :1]
+        return (image_BTD * first_B1D).sum(-1)
+
+    def _features(self, frames_BTCHW: Tensor) -> Tensor:
+        """(B, T, D) of unit length, which features of pictures alone need not have."""
+        image_BTD = self.clip.images(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2]).float()
+        return F.normalize(image_BTD, dim=-1)
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over the frames after the first."""

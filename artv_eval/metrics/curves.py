@@ -9,7 +9,7 @@ with the clip's length. NaN marks a frame on which it is undefined.
 Shape suffixes: n clips, T frames of a clip, t frames at a time, H W pixels, C colour channels.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,28 +18,7 @@ from artv.errors import UserError, closest
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.metrics.base import MeanEvaluator, mean_where_defined
 from artv_eval.metrics.summaries import SUMMARIES, Summary
-
-AT_ONCE, VALUES = 64, 1 << 23  # frames measured at once, and values in them: less of large pictures
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """Some frames of a clip: uint8 (t, H, W, C), the first of which is frame ``start``, with what was there before.
-
-    ``opening``: frame 0 of the clip, (H, W, C); ``before``: the frame before ``start``, or None at the beginning.
-    """
-
-    frames: np.ndarray
-    start: int
-    opening: np.ndarray
-    before: np.ndarray | None
-
-    @property
-    def with_before(self) -> np.ndarray:
-        """(t + 1, H, W, C): the frame before, and the frames; frame 0 stands for the one before it."""
-        before = self.opening if self.before is None else self.before
-        return np.concatenate([before[None], self.frames])
-
+from artv_eval.metrics.views import View, views
 
 Measure = Callable[[View], np.ndarray]
 Select = Callable[[np.ndarray], np.ndarray]
@@ -72,16 +51,6 @@ def simple(name: str, measure: Measure, higher_is_better: bool | None = None, ve
     return Quantity(
         name=name, digest=f"{name}-{version}", begin=lambda request: measure, higher_is_better=higher_is_better
     )
-
-
-def views(frames_THWC: np.ndarray) -> Iterator[View]:
-    """A few frames of a clip at a time, read when they are asked for; ``frames``: anything with slices and a shape."""
-    size = max(1, min(AT_ONCE, VALUES // int(np.prod(frames_THWC.shape[1:]))))
-    opening, before = np.asarray(frames_THWC[0]), None
-    for start in range(0, len(frames_THWC), size):
-        some = np.asarray(frames_THWC[start : start + size])
-        yield View(frames=some, start=start, opening=opening, before=before)
-        before = some[-1].copy()  # the others may go
 
 
 def curve_of_clip(quantity: Quantity, request: ClipRequest, clip: GeneratedClip) -> np.ndarray:

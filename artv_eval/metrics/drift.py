@@ -13,15 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv_eval.api import ClipSet
-from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, slope
+from artv_eval.metrics.base import MeanEvaluator, slope
+from artv_eval.metrics.views import Together, by_frame
 
 LUMA = (0.299, 0.587, 0.114)
 
 
-def change_from_first(frames_BTCHW: Tensor) -> Tensor:
-    """(B, T) float32: median over pixels of |frame_i − frame_0| (mean over channels), grey levels 0 … 255."""
+def change_from_first(frames_BTCHW: Tensor, first_B1CHW: Tensor | None = None) -> Tensor:
+    """(B, T) float32: median over pixels of |frame_i − frame_0| (mean over channels), grey levels 0 … 255.
+
+    ``first``: frame 0 where ``frames`` begin later.
+    """
     x = frames_BTCHW.float()
-    distance_BTHW = (x - x[:, :1]).abs().mean(2)
+    distance_BTHW = (x - (x[:, :1] if first_B1CHW is None else first_B1CHW.float())).abs().mean(2)
     # quantile, not median: the latter takes the lower of the two middle values
     return distance_BTHW.flatten(2).quantile(0.5, dim=-1)
 
@@ -51,10 +55,13 @@ def _luma(frames_BTCHW: Tensor) -> Tensor:
 CURVES = {"change": change_from_first, "sharpness": sharpness, "contrast": contrast, "saturation": saturation}
 
 
-def relative_curve(quantity: str, clips_BTCHW: Tensor) -> np.ndarray:
-    """(B, T): the curve; relative to frame 0, except for ``change``, which is 0 there."""
+def relative_curve(quantity: str, clips_BTCHW: Tensor, first_B1CHW: Tensor | None = None) -> np.ndarray:
+    """(B, T): the curve; relative to frame 0, except for ``change``, which is 0 there. ``first``: as above."""
+    if quantity == "change":
+        return change_from_first(clips_BTCHW, first_B1CHW).cpu().numpy()
     curve_BT = CURVES[quantity](clips_BTCHW).cpu().numpy()
-    return curve_BT if quantity == "change" else curve_BT / np.maximum(curve_BT[:, :1], 1e-3)
+    start = curve_BT[:, :1] if first_B1CHW is None else CURVES[quantity](first_B1CHW).cpu().numpy()
+    return curve_BT / np.maximum(start, 1e-3)
 
 
 class DriftEvaluator(MeanEvaluator):
@@ -65,6 +72,8 @@ class DriftEvaluator(MeanEvaluator):
             ``contrast``, ``saturation`` (change a frame relative to frame 0: −0.01 loses one hundredth a frame).
     """
 
+    in_parts = True
+
     def __init__(self, quantity: str = "change", *, name: str | None = None):
         self.quantity = quantity
         self.name = name or ("drift" if quantity == "change" else f"{quantity}_drift")
@@ -74,7 +83,11 @@ class DriftEvaluator(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): the curve of every clip."""
-        return np.concatenate([relative_curve(self.quantity, frames_of(batch)) for batch in batched(clips, BATCH)])
+        return by_frame(clips, self._some)
+
+    def _some(self, view: Together) -> Tensor:
+        first = view.opening_BTCHW if view.start else None
+        return torch.from_numpy(relative_curve(self.quantity, view.frames_BTCHW, first))
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): slope a frame."""

@@ -14,8 +14,9 @@ from artv_eval.api import ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.features.precision import inference
 from artv_eval.features.weights import find
-from artv_eval.metrics.base import BATCH, MeanEvaluator, SetEvaluator, batched, frames_of, to_BTCHW
+from artv_eval.metrics.base import MeanEvaluator, SetEvaluator, to_BTCHW
 from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_features
+from artv_eval.metrics.views import Together, by_frame
 
 PSNR_CAP = 100.0  # of equal frames, whose PSNR is infinite
 
@@ -108,6 +109,7 @@ class FrameSimilarityEvaluator(MeanEvaluator):
     """
 
     needs = frozenset({"real"})
+    in_parts = True
 
     def __init__(self, name: str = "psnr", measure: Similarity | None = None):
         self.name, self.measure, self.higher_is_better = name, measure or similarity(name), HIGHER.get(name)
@@ -115,14 +117,16 @@ class FrameSimilarityEvaluator(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): similarity to the ground truth."""
-        parts = []
-        for batch in batched(clips, BATCH):
-            truths = [request.real for request, _ in batch]
-            if any(truth is None for truth in truths):
-                raise self.lacks("the ground truth")
-            truth = to_BTCHW([truth for truth in truths if truth is not None])
-            parts.append(similarity_curve(self.measure, frames_of(batch), truth).numpy())
-        return np.concatenate(parts)
+        return by_frame(clips, self._some)
+
+    def _some(self, view: Together) -> Tensor:
+        frames, truths = view.frames_BTCHW, [r.real for r in view.requests if r.real is not None]
+        if len(truths) < len(view.requests):
+            raise self.lacks("the ground truth")
+        if (odd := next((len(truth) for truth in truths if len(truth) != view.length), None)) is not None:
+            raise UserError(f"clips of {view.length} frames and their ground truth of {odd} differ in size")
+        part = slice(view.start, view.start + frames.shape[1])
+        return similarity_curve(self.measure, frames, to_BTCHW([truth[part] for truth in truths]))
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over frames after the first."""
@@ -139,17 +143,19 @@ def flicker_curve(clips_BTCHW: Tensor) -> Tensor:
     VBench takes the mean over pixels of clips chosen for standing still; the median lets an object move.
     """
     x = clips_BTCHW.float()
+    if x.shape[1] == 1:  # quantile takes nothing empty
+        return x.new_empty(len(x), 0)
     return (x[:, 1:] - x[:, :-1]).abs().mean(2).flatten(2).quantile(0.5, dim=-1)
 
 
 class FlickerEvaluator(MeanEvaluator):
     """Temporal flicker in the harness; rows are curves (n, T − 1)."""
 
-    name, digest, higher_is_better = "flicker", "flicker-1", False
+    name, digest, higher_is_better, in_parts = "flicker", "flicker-1", False, True
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T − 1): change from each frame to the next."""
-        return np.concatenate([flicker_curve(frames_of(batch)).numpy() for batch in batched(clips, BATCH)])
+        return by_frame(clips, lambda view: flicker_curve(view.pairs_BTCHW))
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over time."""
@@ -170,7 +176,7 @@ class FrameFidEvaluator(SetEvaluator):
         ddof: 1 divides covariances by n − 1, 0 by n.
     """
 
-    higher_is_better = False
+    higher_is_better, in_parts = False, True
 
     def __init__(self, encoder: TextImageExtractor, *, name: str = "frame_fid", ddof: int = 1):
         self.encoder = self.clip = encoder
@@ -179,11 +185,12 @@ class FrameFidEvaluator(SetEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T·D) float32."""
-        parts = []
-        for batch in batched(clips, BATCH):
-            frames = frames_of(batch)
-            parts.append(self.encoder.images(frames.flatten(0, 1)).reshape(len(frames), -1).float().cpu().numpy())
-        return np.concatenate(parts)
+        rows = by_frame(clips, self._some)
+        return rows.reshape(len(rows), -1)
+
+    def _some(self, view: Together) -> Tensor:
+        frames = view.frames_BTCHW
+        return self.encoder.images(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).float()
 
     def _frames(self, rows: np.ndarray) -> np.ndarray:
         return rows.reshape(-1, self.encoder.dim)

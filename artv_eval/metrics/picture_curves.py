@@ -11,7 +11,8 @@ import torch
 from artv_eval.api import ClipRequest
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics import drift
-from artv_eval.metrics.curves import Measure, Quantity, View, simple
+from artv_eval.metrics.curves import Measure, Quantity, simple
+from artv_eval.metrics.views import View
 
 THUMBNAIL = 16  # pixels of a side
 LOOP_GAP = 8  # frames that a loop has at least

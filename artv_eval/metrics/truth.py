@@ -26,9 +26,10 @@ from artv.data.shapes_truth import ShapesTruth, TruthWindow
 from artv.errors import UserError
 from artv_eval.api import ClipRequest
 from artv_eval.metrics.base import mean_where_defined
-from artv_eval.metrics.curves import Measure, Quantity, Select, View
+from artv_eval.metrics.curves import Measure, Quantity, Select
 from artv_eval.metrics.frames import PSNR_CAP
 from artv_eval.metrics.shapes_objects import Found, locate, nearest_colour, shape_of
+from artv_eval.metrics.views import View
 
 COLUMNS = ("error", "squared", "survival", "colour", "shape", "position", "size")
 SEEN, WHOLE = 0.5, 0.97  # shares of an object that must be seen for it to be asked for, and for its shape to be

@@ -14,7 +14,8 @@ from artv_eval.api import ClipSet
 from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import resize
 from artv_eval.features.weights import find
-from artv_eval.metrics.base import MeanEvaluator, batched, frames_of
+from artv_eval.metrics.base import MeanEvaluator
+from artv_eval.metrics.views import by_frame
 
 Flow = Callable[[Tensor, Tensor], Tensor]
 """(first, second), float (B, 3, H, W) in 0 … 255 → (B, 2, H, W): by how much (x, y) each pixel of the first moves."""
@@ -52,15 +53,16 @@ def on_motion_boundary(flow_B2HW: Tensor) -> Tensor:
 def warping_curve(flow: Flow, clips_BTCHW: Tensor) -> Tensor:
     """(B, T − 1): mean squared difference over visible pixels, in grey levels 0 … 1 squared; NaN if none is visible."""
     x = clips_BTCHW.float()
-    errors = []
+    errors = [x.new_empty(len(x), 0)]  # of a single frame there is no pair
     for t in range(x.shape[1] - 1):
         first, second = x[:, t], x[:, t + 1]
         forward = flow(first, second)
         moved, _ = warp(second, forward)
         seen = visible(forward, flow(second, first)).float()
         squared = (((moved - first) / 255) ** 2).mean(1)
-        errors.append((squared * seen).sum((1, 2)) / seen.sum((1, 2)).where(seen.sum((1, 2)) > 0, torch.nan))
-    return torch.stack(errors, 1)
+        error = (squared * seen).sum((1, 2)) / seen.sum((1, 2)).where(seen.sum((1, 2)) > 0, torch.nan)
+        errors.append(error[:, None])
+    return torch.cat(errors, 1)
 
 
 class Raft:
@@ -89,7 +91,7 @@ class Raft:
 class WarpingErrorEvaluator(MeanEvaluator):
     """Warping error in the harness; rows are curves (n, T − 1)."""
 
-    higher_is_better = False
+    higher_is_better, in_parts = False, True
 
     def __init__(self, flow: Flow | None = None, *, name: str = "warping_error"):
         self.flow, self.name = flow or Raft(), name
@@ -97,7 +99,7 @@ class WarpingErrorEvaluator(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T − 1): error from each frame to the next."""
-        return np.concatenate([warping_curve(self.flow, frames_of(batch)).numpy() for batch in batched(clips, 4)])
+        return by_frame(clips, lambda view: warping_curve(self.flow, view.pairs_BTCHW), most=4)
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over time."""

@@ -1,14 +1,22 @@
 """Quantities of every frame on clips whose numbers are known, whole and a few frames at a time."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
+import torch
 
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
-from artv_eval.metrics import curves
+from artv_eval.metrics import views
+from artv_eval.metrics.clipsim import AnchorSimilarity, ClipSimEvaluator
 from artv_eval.metrics.curve_factories import curve
 from artv_eval.metrics.curves import CurveEvaluator, curve_of_clip
+from artv_eval.metrics.drift import DriftEvaluator
+from artv_eval.metrics.frames import FlickerEvaluator, FrameFidEvaluator, FrameSimilarityEvaluator
 from artv_eval.metrics.picture_curves import QUANTITIES, consistency
+from artv_eval.metrics.warping import WarpingErrorEvaluator
 
 T = 150  # more than twice 64
 
@@ -79,8 +87,45 @@ def test_how_many_frames_at_a_time_makes_no_difference(name, monkeypatch):
     clip = np.random.default_rng(3).integers(0, 255, (40, 16, 16, 3)).astype(np.uint8)
     clip[20:] = clip[:20]
     whole = measured(name, clip)
-    monkeypatch.setattr(curves, "AT_ONCE", 7)
+    monkeypatch.setattr(views, "AT_ONCE", 7)
     np.testing.assert_allclose(measured(name, clip), whole, rtol=1e-5)
+
+
+class Sentences(MeanColour):
+    def texts(self, texts):
+        return torch.tensor([[len(text), 2.0, 3.0] for text in texts])
+
+
+def shift(first, second):
+    """A flow that depends on both frames."""
+    level = (second - first).mean((1, 2, 3))
+    return (level[:, None, None, None] / 100).expand(-1, 2, *first.shape[-2:])
+
+
+EVALUATORS = {
+    **{name: partial(DriftEvaluator, name) for name in ("change", "sharpness", "contrast", "saturation")},
+    **{name: partial(FrameSimilarityEvaluator, name) for name in ("psnr", "ssim")},
+    "flicker": FlickerEvaluator,
+    "frame_fid": lambda: FrameFidEvaluator(MeanColour()),
+    "clipsim": lambda: ClipSimEvaluator(Sentences()),
+    "anchor": lambda: AnchorSimilarity(MeanColour()),
+    "warping": lambda: WarpingErrorEvaluator(shift),
+}
+
+
+@pytest.mark.parametrize("name", sorted(EVALUATORS))
+@pytest.mark.parametrize("size", [1, 7])
+def test_rows_of_long_clips_are_those_of_clips_in_memory(name, size, monkeypatch):
+    rng = np.random.default_rng(4)
+    made, real = (rng.integers(0, 255, (3, 20, 16, 16, 3)).astype(np.uint8) for _ in range(2))
+    wanted = [replace(request(20), real=clip, prompt="a" * i) for i, clip in enumerate(real)]
+    evaluator = EVALUATORS[name]()
+    assert evaluator.in_parts
+    whole = evaluator.describe(ClipSet(wanted, lambda i: GeneratedClip(made[i])))
+    monkeypatch.setattr(views, "AT_ONCE", size)
+    rows = evaluator.describe(ClipSet(wanted, lambda i: GeneratedClip(made[i])))
+    assert rows.shape == whole.shape and rows.dtype == whole.dtype
+    np.testing.assert_allclose(rows, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_large_pictures_are_read_a_few_at_a_time():
@@ -98,7 +143,7 @@ def test_large_pictures_are_read_a_few_at_a_time():
             return np.zeros(self.shape[1:], np.uint8)
 
     assert len(curve_of_clip(QUANTITIES["change_mean"], request(30), GeneratedClip(Watched()))) == 30
-    assert Watched.most * 480 * 832 * 3 <= curves.VALUES
+    assert Watched.most * 480 * 832 * 3 <= views.VALUES
 
 
 def test_clips_of_different_lengths_are_refused(brighter):

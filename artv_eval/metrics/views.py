@@ -1,0 +1,124 @@
+"""Clips a few frames at a time, so that no metric of frames holds a long one.
+
+    rows = by_frame(clips, lambda view: measure(view.frames_BTCHW))       # (n, T, …)
+
+Short clips are looked at several at a time and whole, long ones a few frames at a time; frames are read when they are
+asked for.
+
+Shape suffixes: n clips, B clips at a time, T frames of a clip, t frames at a time, H W pixels, C colour channels.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from artv.errors import UserError
+from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.metrics.base import BATCH, to_BTCHW
+
+AT_ONCE, VALUES = 64, 1 << 23  # frames of a clip at once, and values in them: less of large pictures
+PICTURES = 256  # frames at once of several clips: as many as of 16 clips of 16 frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Some frames of a clip: uint8 (t, H, W, C), the first of which is frame ``start``, with what was there before.
+
+    ``opening``: frame 0 of the clip, (H, W, C); ``before``: the frame before ``start``, or None at the beginning.
+    """
+
+    frames: np.ndarray
+    start: int
+    opening: np.ndarray
+    before: np.ndarray | None
+
+    @property
+    def with_before(self) -> np.ndarray:
+        """(t + 1, H, W, C): the frame before, and the frames; frame 0 stands for the one before it."""
+        before = self.opening if self.before is None else self.before
+        return np.concatenate([before[None], self.frames])
+
+
+def frames_at_once(shape: tuple[int, ...]) -> int:
+    """How many frames of a clip (T, H, W, C) are looked at together."""
+    return max(1, min(AT_ONCE, VALUES // int(np.prod(shape[1:]))))
+
+
+def views(frames_THWC: np.ndarray) -> Iterator[View]:
+    """A few frames of a clip at a time, read when they are asked for; ``frames``: anything with slices and a shape."""
+    size = frames_at_once(frames_THWC.shape)
+    opening, before = np.asarray(frames_THWC[0]), None
+    for start in range(0, len(frames_THWC), size):
+        some = np.asarray(frames_THWC[start : start + size])
+        yield View(frames=some, start=start, opening=opening, before=before)
+        before = some[-1].copy()  # the others may go
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """The same frames of a few clips of ``length`` frames, and what was asked for; uint8 (B, t, C, H, W)."""
+
+    requests: list[ClipRequest]
+    views: list[View]
+    length: int
+
+    @property
+    def start(self) -> int:
+        """Number of the first frame."""
+        return self.views[0].start
+
+    @property
+    def frames_BTCHW(self) -> Tensor:
+        """(B, t, C, H, W)."""
+        return to_BTCHW([view.frames for view in self.views])
+
+    @property
+    def opening_BTCHW(self) -> Tensor:
+        """(B, 1, C, H, W): frame 0."""
+        return to_BTCHW([view.opening[None] for view in self.views])
+
+    @property
+    def pairs_BTCHW(self) -> Tensor:
+        """The frames after the one before them; of the beginning the frames alone: so every pair comes once."""
+        return self.frames_BTCHW if self.start == 0 else to_BTCHW([view.with_before for view in self.views])
+
+
+def batches(clips: ClipSet, most: int = BATCH) -> Iterator[list[tuple[ClipRequest, GeneratedClip]]]:
+    """Clips to look at together: so many that their frames at a time stay few, at most ``most``."""
+    iterator = iter(clips)
+    for first in iterator:
+        shape = first[1].frames.shape
+        size = min(frames_at_once(shape), shape[0])
+        count = min(most, PICTURES // size, 2 * VALUES // (size * int(np.prod(shape[1:]))))
+        yield [first, *islice(iterator, max(count, 1) - 1)]
+
+
+def together(batch: list[tuple[ClipRequest, GeneratedClip]]) -> Iterator[Together]:
+    """The clips of a batch side by side. Raises UserError when they differ in size."""
+    shapes = [clip.frames.shape for _, clip in batch]
+    if (odd := next((shape for shape in shapes if shape != shapes[0]), None)) is not None:
+        raise UserError(f"clips of one set differ in size: {shapes[0]} and {odd} (frames, height, width, 3)")
+    requests = [request for request, _ in batch]
+    for each in zip(*(views(clip.frames) for _, clip in batch), strict=True):
+        yield Together(requests=requests, views=list(each), length=shapes[0][0])
+
+
+def by_frame(clips: ClipSet, measure: Callable[[Together], Tensor], most: int = BATCH) -> np.ndarray:
+    """What ``measure`` gives for some frames, (B, t, …), for all frames of all clips: (n, T, …).
+
+    Args:
+        most: clips at a time.
+
+    Raises:
+        UserError: there are no clips, or they differ in size.
+    """
+    rows = [torch.cat([measure(view).cpu() for view in together(batch)], 1).numpy() for batch in batches(clips, most)]
+    if not rows:
+        raise UserError("no clips to score")
+    if len({len(row[0]) for row in rows}) > 1:
+        raise UserError("clips of one set differ in their number of frames")
+    return np.concatenate(rows)
