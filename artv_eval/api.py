@@ -240,9 +240,10 @@ Ablation = Callable[[AblationContext], Sequence[CellSpec]]
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A batch of clips of one cell, or a training: plain values, so that it can be sent to another machine.
+    """A batch of clips of one cell to be made or described, or a training: what can be sent to another machine.
 
-    Of a training ``cell`` is the id, ``method`` the trainer, and there are no ``indices``.
+    Of a training ``cell`` is the id, ``method`` the trainer, and there are no ``indices``; of describing, ``method``
+    says by which metrics. An executor reads ``cell`` alone: tasks that share it are better done by one process.
     """
 
     cell: str

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,6 +93,7 @@ def sweep(
     render = reporter(manager, format_)
     command = ["artv-eval", *sys.argv[1:]]
     run: Path | None = None
+    started = time.time()
     stdout, shown = sys.stdout, list["Results"]()
 
     def show(results: "Results") -> None:
@@ -144,6 +146,8 @@ def sweep(
                 show_plan(prepared)
                 results = run_sweep(prepared, command, show)
     except KeyboardInterrupt:
+        if run is not None and not shown and (part := part_of(run, since=started)) is not None:
+            show(part)
         kept = f"what was finished is kept in {run}; " if run and not dry_run else ""
         raise Interrupted(f"interrupted; {kept}the same command continues: {shlex.join(command)}") from None
     if dry_run:
@@ -174,6 +178,16 @@ def sweep(
 def show_plan(prepared: "Prepared") -> None:
     """The plan, on stderr, before anything is done."""
     say(plan_text(prepared))
+
+
+def part_of(run: Path, *, since: float) -> "Results | None":
+    """What a scoring that was stopped had found since then."""
+    from artv_eval.results.documents import read_json
+    from artv_eval.results.rows import Results
+    from artv_eval.results.store import PART
+
+    file = run / PART
+    return Results.from_dict(read_json(file)) if file.exists() and file.stat().st_mtime > since else None
 
 
 def plan_document(prepared: "Prepared") -> dict[str, Any]:

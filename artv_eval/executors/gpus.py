@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
@@ -26,29 +25,46 @@ class GpuExecutor:
         if processes is not None and processes < 1:
             raise UserError(f"gpus.processes is {processes}; it must be at least 1")
         self.processes = processes
+        self._pools: list[ProcessPoolExecutor] = []
 
     def run(self, work: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
-        """Yields tasks with their results as they finish; a process keeps to a cell while that has tasks left."""
+        """Yields tasks with their results as they finish; a process keeps to a cell while that has tasks left.
+
+        The processes stay for the next work, unless this one was stopped.
+        """
         if not tasks:
             return
-        gpus = visible()
-        count = min(self.processes or max(len(gpus), 1), len(tasks))
-        left = list(tasks)
-        with ExitStack() as stack:
-            pools = [stack.enter_context(_pool(work, gpus[i % len(gpus)] if gpus else None)) for i in range(count)]
-            running: dict[Future, tuple[ProcessPoolExecutor, Task]] = {}
-            for i, pool in enumerate(pools):
-                task = left.pop(_next(left, None, i))
-                running[pool.submit(_call, task)] = pool, task
-            while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    pool, task = running.pop(future)
-                    result = _result(future)
-                    if left:
-                        following = left.pop(_next(left, task.cell))
-                        running[pool.submit(_call, following)] = pool, following
+        try:
+            yield from self._run(work, list(tasks))
+        except BaseException:
+            for pool in self._pools:
+                pool.shutdown(cancel_futures=True)
+            self._pools.clear()
+            raise
+
+    def _run(self, work: Callable[[Task], Any], left: list[Task]) -> Iterator[tuple[Task, Any]]:
+        pools = self._started(len(left))
+        # what to do goes first: its answer is that a process can begin
+        running: dict[Future, tuple[int, Task | None]] = {
+            pool.submit(_take, work): (i, None) for i, pool in enumerate(pools)
+        }
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                number, task = running.pop(future)
+                result = _result(future)
+                if left:
+                    following = left.pop(_next(left, task.cell if task else None, number))
+                    running[pools[number].submit(_call, following)] = number, following
+                if task is not None:
                     yield task, result
+
+    def _started(self, tasks: int) -> list[ProcessPoolExecutor]:
+        gpus = visible()
+        count = min(self.processes or max(len(gpus), 1), tasks)
+        while len(self._pools) < count:
+            self._pools.append(_pool(gpus[len(self._pools) % len(gpus)] if gpus else None))
+        return self._pools[:count]
 
 
 def visible() -> list[str]:
@@ -71,19 +87,22 @@ def _next(left: Sequence[Task], cell: str | None, start: int = 0) -> int:
 _work: Any = None  # of a worker process
 
 
-def _pool(work: Callable[[Task], Any], gpu: str | None) -> ProcessPoolExecutor:
+def _pool(gpu: str | None) -> ProcessPoolExecutor:
     # a process that has begun to use CUDA cannot be forked
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (work, gpu, os.getpid()))
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (gpu, os.getpid()))
 
 
-def _begin(work: Callable[[Task], Any], gpu: str | None, parent: int) -> None:
-    global _work
+def _begin(gpu: str | None, parent: int) -> None:
     if gpu is not None:
         os.environ[VISIBLE] = gpu
-    _work = work
     from artv_eval.executors.orphans import end_with
 
     end_with(parent)
+
+
+def _take(work: Callable[[Task], Any]) -> None:
+    global _work
+    _work = work
 
 
 def _call(task: Task) -> Any:

@@ -16,10 +16,10 @@ variance.
 - With fewer clips than dimensions a Fréchet distance bends more than a square, so Var(even) exceeds Q, and only the
   share n / (n + 64) of it is taken off. A kernel distance is exactly quadratic (its evaluator says so): all of it.
 
-Shape suffixes: n clips, R resamples.
+Shape suffixes: n clips, M metrics or models, R resamples, P pairs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,25 +36,38 @@ def half_samples(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     return np.concatenate([one, one, rest]), np.concatenate([other, other, rest])
 
 
-def odd_and_even(
-    measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Half the difference and the mean of each pair of half-samples; ``measure``: indices (R, n) → (R,) or (R, M)."""
-    rng = np.random.default_rng(seed)
-    first, second = [], []
-    for start in range(0, resamples // 2, CHUNK):
-        pairs = [half_samples(n, rng) for _ in range(min(CHUNK, resamples // 2 - start))]
-        first.append(measure(np.array([pair[0] for pair in pairs])))
-        second.append(measure(np.array([pair[1] for pair in pairs])))
-    one, other = np.concatenate(first), np.concatenate(second)
-    return (one - other) / 2, (one + other) / 2
+@dataclass(frozen=True)
+class Halves:
+    """What one metric of one set gives for pairs of half-samples of its n clips: half the difference, and the mean.
+
+    Metrics of the same n with the same ``seed`` see the same halves, so that of a difference of two is the difference
+    of both, and covariances follow from what each gave alone: nothing has to be measured together.
+    """
+
+    odd: np.ndarray  # (P,)
+    even: np.ndarray  # (P,)
+    n: int
+
+    @classmethod
+    def of(cls, measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int) -> "Halves":
+        """``measure``: indices (R, n) → values (R,)."""
+        rng = np.random.default_rng(seed)
+        first, second = [], []
+        for start in range(0, resamples // 2, CHUNK):
+            pairs = [half_samples(n, rng) for _ in range(min(CHUNK, resamples // 2 - start))]
+            first.append(measure(np.array([pair[0] for pair in pairs])))
+            second.append(measure(np.array([pair[1] for pair in pairs])))
+        one, other = np.concatenate(first), np.concatenate(second)
+        return cls((one - other) / 2, (one + other) / 2, n)
+
+    def __sub__(self, other: "Halves") -> "Halves":
+        return Halves(self.odd - other.odd, self.even - other.even, self.n)
 
 
-def joint_covariance(
-    measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int, quadratic: bool = False
-) -> np.ndarray:
-    """(M, M): covariance over clips of M values that the same clips give; ``measure``: indices (R, n) → (R, M)."""
-    odd, even = odd_and_even(measure, n, resamples, seed)
+def joint_covariance(halves: Sequence[Halves], quadratic: bool = False) -> np.ndarray:
+    """(M, M): covariance over clips of M values that the same n clips give."""
+    n = halves[0].n
+    odd, even = np.stack([item.odd for item in halves], 1), np.stack([item.even for item in halves], 1)
     linear = odd.T @ odd / len(odd)
     taken = square_share(n, quadratic) * np.atleast_2d(np.cov(even.T))
     # as for one value no variance falls below half of its odd part; one factor for all, so that contrasts add up
@@ -79,7 +92,12 @@ class Spread:
     @classmethod
     def of(cls, measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int) -> "Spread":
         """``measure``: indices (R, n) → values (R,)."""
-        odd, even = odd_and_even(measure, n, resamples, seed)
+        return cls.of_halves(Halves.of(measure, n, resamples, seed))
+
+    @classmethod
+    def of_halves(cls, halves: Halves) -> "Spread":
+        """Of pairs that are there."""
+        odd, even, n = halves.odd, halves.even, halves.n
         # the odd part is symmetric by construction: its mean is zero
         linear, together = float(np.mean(odd**2)), float(np.cov(odd**2, even)[0, 1])
         return cls(

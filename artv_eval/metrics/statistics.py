@@ -26,7 +26,7 @@ from scipy.special import stdtr, stdtrit  # Student's t: its distribution and it
 from artv.errors import UserError
 from artv_eval.api import Evaluator
 from artv_eval.extras import EvaluatorExtras, optional
-from artv_eval.metrics.half_samples import CHUNK, Spread, student_t
+from artv_eval.metrics.half_samples import CHUNK, Halves, Spread, student_t
 
 FEWEST = 6
 """Pairs from which on a difference can have p < 0.05: of n signs, 2 of 2^n patterns are as one-sided as all alike."""
@@ -59,6 +59,29 @@ class Comparison:
     method: str
 
 
+@dataclass(frozen=True)
+class SetValue:
+    """A metric of a whole set with what its half-samples gave: all that intervals and tests need of it."""
+
+    value: float
+    halves: Halves
+
+
+def set_value(
+    evaluator: Evaluator,
+    rows: np.ndarray,
+    reference: np.ndarray | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> SetValue:
+    """The expensive part of every statement about a metric of a whole set: made once for each set of ``rows``."""
+    value = float(evaluator.evaluate(rows, reference))
+    return SetValue(
+        value, Halves.of(lambda index: resample(evaluator, rows, reference, index), len(rows), resamples, seed)
+    )
+
+
 def bootstrap_interval(
     evaluator: Evaluator,
     rows: np.ndarray,
@@ -67,8 +90,12 @@ def bootstrap_interval(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    known: SetValue | None = None,
 ) -> Interval:
-    """Interval of a metric over clips ``rows`` (n, d). See the module's text for what it covers."""
+    """Interval of a metric over clips ``rows`` (n, d). See the module's text for what it covers.
+
+    ``known``: of a metric of a whole set, what :func:`set_value` gave for these rows, if it is there.
+    """
     check_rows(rows, resamples, level)
     values = per_clip(evaluator, rows)
     if values is not None:
@@ -84,12 +111,12 @@ def bootstrap_interval(
             standard_error=error,
             method="percentile bootstrap",
         )
-    value = float(evaluator.evaluate(rows, reference))
-    spread = Spread.of(lambda index: resample(evaluator, rows, reference, index), len(rows), resamples, seed)
+    known = known or set_value(evaluator, rows, reference, resamples=resamples, seed=seed)
+    spread = Spread.of_halves(known.halves)
     quadratic = optional(evaluator, EvaluatorExtras, "quadratic")
-    low, high = spread.limits(value, level, quadratic)
+    low, high = spread.limits(known.value, level, quadratic)
     return Interval(
-        value=value,
+        value=known.value,
         low=low,
         high=high,
         n=len(rows),
@@ -108,21 +135,24 @@ def paired_test(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    known: tuple[SetValue, SetValue] | None = None,
 ) -> Comparison:
-    """Two cells on the same prompts and seeds: row i of both comes from the same request."""
+    """Two cells on the same prompts and seeds: row i of both comes from the same request.
+
+    ``known``: as of :func:`bootstrap_interval`, of both.
+    """
     if len(rows_a) != len(rows_b):
         raise UserError(f"a paired test needs the same clips in both cells; they have {len(rows_a)} and {len(rows_b)}")
     check_rows(rows_a, resamples, level)
     a, b = per_clip(evaluator, rows_a), per_clip(evaluator, rows_b)
     if a is not None and b is not None:
         return paired_means(a - b, resamples=resamples, level=level, seed=seed)
-
-    def difference(index: np.ndarray) -> np.ndarray:
-        return resample(evaluator, rows_a, reference, index) - resample(evaluator, rows_b, reference, index)
-
-    value = float(evaluator.evaluate(rows_a, reference) - evaluator.evaluate(rows_b, reference))
-    n = len(rows_a)
-    error = Spread.of(difference, n, resamples, seed).standard_error(optional(evaluator, EvaluatorExtras, "quadratic"))
+    one, other = known or (
+        set_value(evaluator, rows, reference, resamples=resamples, seed=seed) for rows in (rows_a, rows_b)
+    )
+    value, n = one.value - other.value, len(rows_a)
+    spread = Spread.of_halves(one.halves - other.halves)
+    error = spread.standard_error(optional(evaluator, EvaluatorExtras, "quadratic"))
     margin = student_t(n, level) * error
     return Comparison(
         difference=value,

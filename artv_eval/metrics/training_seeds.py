@@ -14,7 +14,7 @@ methods in up to 12 % of cases at two seeds and 9 % at three; this one in 2 to 6
 
 The test of the *checkpoints* asks less: whether these S models differ, with no other training in mind.
 
-Shape suffixes: n clips, M models, S seeds, P pairs of half-samples.
+Shape suffixes: n clips, M models, S seeds.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from artv.errors import UserError
 from artv_eval.api import Evaluator
 from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.metrics.half_samples import joint_covariance
-from artv_eval.metrics.statistics import check_rows, per_clip, resample
+from artv_eval.metrics.statistics import SetValue, check_rows, per_clip, set_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +83,12 @@ def measured(
     *,
     resamples: int = 1000,
     seed: int = 0,
+    known: Sequence[SetValue] | None = None,
 ) -> Measured:
     """A metric of models whose ``rows`` (n, d) belong to the same clips in the same order.
 
-    Clips on which a per-clip metric is undefined for one of the models count for none.
+    Clips on which a per-clip metric is undefined for one of the models count for none. ``known``: of a metric of a
+    whole set, what :func:`artv_eval.metrics.statistics.set_value` gave for each, if it is there.
     """
     if len({len(part) for part in rows}) > 1:
         raise UserError("values over training seeds need the same clips of every training")
@@ -98,14 +100,11 @@ def measured(
         check_rows(values_nM, resamples, 0.95)
         n = len(values_nM)
         return Measured(values_nM.mean(0), np.atleast_2d(np.cov(values_nM.T)) / n, n)
-    n = len(rows[0])
-
-    def measure(index: np.ndarray) -> np.ndarray:
-        return np.stack([resample(evaluator, part, reference, index) for part in rows], 1)
-
+    if known is None:
+        known = [set_value(evaluator, part, reference, resamples=resamples, seed=seed) for part in rows]
     quadratic = optional(evaluator, EvaluatorExtras, "quadratic")
-    covariance = joint_covariance(measure, n, resamples, seed, quadratic)
-    return Measured(np.array([evaluator.evaluate(part, reference) for part in rows]), covariance, n)
+    covariance = joint_covariance([item.halves for item in known], quadratic)
+    return Measured(np.array([item.value for item in known]), covariance, len(rows[0]))
 
 
 def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:

@@ -29,7 +29,7 @@ from artv_eval.results.documents import Gallery, GalleryItem, Manifest, Manifest
 from artv_eval.results.kept import FOLDER
 from artv_eval.results.per_clip import finite, read_csv
 from artv_eval.results.rows import OK, Results
-from artv_eval.results.store import RunStore
+from artv_eval.results.store import PART, RunStore
 
 CLIPS, WITHIN = 640, 60  # previews of a page: beside it, and within it
 
@@ -195,7 +195,7 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def load_run(run: Path) -> tuple[Results, RunStore]:
-    """The results of a finished run, or earlier ones of it (RUN/results/NAME.json).
+    """The results of a finished run, or earlier ones of it (RUN/results/NAME.json); of an unfinished one what is there.
 
     Raises:
         UserError: no such folder, or no results in it. WorkFailed: the run is not finished.
@@ -206,6 +206,8 @@ def load_run(run: Path) -> tuple[Results, RunStore]:
     if not run.is_dir():
         raise UserError(f"run folder {str(run)!r} does not exist; give the folder that a sweep printed")
     store = RunStore(run, to_read=True)
+    if not (run / "results.json").exists() and (run / PART).exists():
+        return Results.from_dict(read_json(run / PART)), store
     if not (run / "results.json").exists() and (run / "manifest.json").exists():
         command = " ".join(read_json(run / "manifest.json", Manifest)["command"])
         raise WorkFailed(f"run {run} is not finished; run its command again: {command}")

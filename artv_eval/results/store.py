@@ -6,6 +6,7 @@
     features/<cell id>/<key>.npz    one row a clip, with the fingerprint of the clip it describes
     results/<n>-clips_<metrics>_<digest>.json  what results.json held of other clips, metrics or settings
     manifest.json results.json results.csv comparisons.csv per_clip.csv report.html gallery.json
+    results.part.json               what results.json will hold, while it is being made
     previews/                       of the report: lossy, for looking
 
 Several processes may write to one folder: nobody writes a file that somebody reads half of. Whatever is read is read
@@ -30,7 +31,8 @@ from artv_eval.results.row_cache import RowCache
 SCHEMA = 1
 FOLDERS = ("clips", "features", "cells", "results")
 TABLES = ("results.csv", "comparisons.csv", "per_clip.csv")
-FILES = ("manifest.json", "results.json", *TABLES, "report.html", "gallery.json")
+PART = "results.part.json"
+FILES = ("manifest.json", "results.json", PART, *TABLES, "report.html", "gallery.json")
 
 
 class DamagedClip(WorkFailed):
@@ -42,6 +44,10 @@ class DamagedClip(WorkFailed):
     def __init__(self, path: Path, why: str) -> None:
         self.what = f"clip {path} is damaged ({why})"
         super().__init__(f"{self.what}; it was set aside, the rest is kept: run the sweep again and it is made anew")
+        self.path, self.why = path, why
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the process that finds it may be another one
+        return type(self), (self.path, self.why)
 
 
 class RunStore:

@@ -4,16 +4,13 @@ Shape legend: T frames, H W pixels, h w mask cells.
 """
 
 import gc
-import os
-import platform
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,12 +19,12 @@ import numpy as np
 from artv.errors import UserError, WorkFailed
 from artv_eval.api import ClipRequest, Executor, FailedClip, FailedTask, GeneratedClip, NextFrames, Task
 from artv_eval.extras import MethodExtras, optional
-from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.results.clips import in_parts
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.long_clips import store_streams
 from artv_eval.sweep.plan import READY, Cell
+from artv_eval.sweep.work import SweepWork
 
 PATIENCE = 600.0  # seconds for which another process may hold a batch
 
@@ -62,76 +59,21 @@ class Done:
     elsewhere: tuple[int, ...] = ()
 
 
-class GenerationWork:
+class GenerationWork(SweepWork):
     """Makes the clips of a task and keeps each in the run folder as soon as it is there.
 
-    It can be pickled: the other process loads the same plugins and asks the same protocol for the requests.
-
     Args:
-        manager: with the plugins.
-        protocol: reference of the protocol card, as :meth:`artv_eval.plugins.recipe.Recipe.reference` gives it.
-        num, frames, seed: what the protocol is asked for.
-        run: the run folder.
-        runtime: for example ``{"device": "cuda"}``.
         on_clip: called for every clip made in this process.
+        sweep: as of :class:`SweepWork`.
     """
 
-    def __init__(
-        self,
-        *,
-        manager: PluginManager,
-        protocol: dict[str, Any],
-        num: int,
-        frames: int | None,
-        seed: int,
-        run: Path,
-        runtime: dict[str, Any],
-        on_clip: Callable[[Task], None] | None = None,
-    ) -> None:
-        self.manager, self.protocol, self.run, self.runtime = manager, protocol, run, runtime
-        self.num, self.frames, self.seed, self.on_clip = num, frames, seed, on_clip
-        self._requests: Sequence[ClipRequest] | None = None
-        self._method: tuple[str, Any] = ("", None)
-        self._store: RunStore | None = None
+    here = ("on_clip", "_method")
+
+    def __init__(self, *, on_clip: Callable[[Task], None] | None = None, **sweep: Any) -> None:
+        super().__init__(**sweep)
+        self.on_clip = on_clip
+        self._method: tuple[str, Any] | None = None
         self._most: int | None = None  # clips that fit in memory at once
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            **self.__dict__,
-            "manager": self.manager.options.elsewhere(),
-            "run": self.run.absolute(),
-            "on_clip": None,
-            "runtime": {**self.runtime, "progress": False},
-            "_requests": None,
-            "_method": ("", None),
-            "_store": None,
-            "_folder": str(Path.cwd()),
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        with suppress(OSError):  # protocols, methods and settings may name files relative to where the sweep began
-            os.chdir(state.pop("_folder"))
-        self.__dict__.update(state, manager=PluginManager(state["manager"]))
-
-    @property
-    def requests(self) -> Sequence[ClipRequest]:
-        """What the protocol asks for."""
-        if self._requests is None:
-            card = build(self.manager, recipe_from(self.manager, "protocols", self.protocol))
-            self._requests = card.requests(num=self.num, frames=self.frames, seed=self.seed)
-        return self._requests
-
-    @property
-    def store(self) -> RunStore:
-        """The run folder, which whoever works here must see."""
-        if self._store is None:
-            if not self.run.is_dir():
-                raise WorkFailed(
-                    f"the run folder {self.run} is not there on {platform.node()}: all machines must share it; give "
-                    "--out on a file system that they share"
-                )
-            self._store = RunStore(self.run)
-        return self._store
 
     def __call__(self, task: Task) -> Done | FailedTask:
         """Makes what nobody else makes. What the method does wrong is a FailedTask, a full disk is an OSError."""
@@ -195,7 +137,7 @@ class GenerationWork:
     def _stream(
         self, task: Task, requests: Sequence[ClipRequest], frames: Iterator[NextFrames]
     ) -> tuple[int, Exception | None]:
-        made, error = store_streams(self.store, task.cell, requests, frames, timed=_timed(self._method[1]))
+        made, error = store_streams(self.store, task.cell, requests, frames, timed=_timed(self._instance(task)))
         self._count(task, made)
         return made, error
 
@@ -207,7 +149,7 @@ class GenerationWork:
         share: float | None = None,
     ) -> tuple[int, Exception | None]:
         """Stores the clips one by one. ``share``: seconds that each took, where they were made together before."""
-        timed = _timed(self._method[1])
+        timed = _timed(self._instance(task))
         for made, request in enumerate(requests):
             started = time.perf_counter()
             try:
@@ -236,11 +178,11 @@ class GenerationWork:
 
     def _instance(self, task: Task) -> Any:
         """The method, made once a cell; the one before it is dropped first, for two models may not fit."""
-        if self._method[0] != task.cell:
-            self._method = ("", None)
+        if self._method is None or self._method[0] != task.cell:
+            self._method = None
             method = build(self.manager, recipe_from(self.manager, "methods", task.method), self.runtime)
             optional(method, MethodExtras, "prepare")(self.requests)
-            self._method = (task.cell, method)
+            self._method = task.cell, method
         return self._method[1]
 
 

@@ -13,7 +13,7 @@ from artv_eval.plugins.recipe import plain
 from artv_eval.results.documents import write_json
 from artv_eval.results.per_clip import as_csv
 from artv_eval.results.rows import Results
-from artv_eval.results.store import SCHEMA, DamagedClip, RunStore
+from artv_eval.results.store import PART, SCHEMA, DamagedClip, RunStore
 from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.twins.store import TwinStore
@@ -121,6 +121,12 @@ def write_results(store: RunStore, results: Results) -> None:
 
     keep_before(store.root, results)
     write_json(store.root / "results.json", {**results.to_dict(), "findings": plain(findings_of(results))})
+    (store.root / PART).unlink(missing_ok=True)
+
+
+def write_part(store: RunStore, results: Results) -> None:
+    """Keeps what is there of a scoring that goes on, for whoever finds the folder after it was killed."""
+    write_json(store.root / PART, results.to_dict())
 
 
 def write_views(store: RunStore, results: Results) -> Iterator[str]:

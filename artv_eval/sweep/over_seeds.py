@@ -92,7 +92,9 @@ def _measured(items: Sequence[Scored]) -> Measured:
     for item in items:
         assert item.rows is not None
         rows.append(item.rows[np.searchsorted(item.positions, shared)])
-    return measured(items[0].evaluator, rows, items[0].reference)
+    known = [item.known for item in items if item.known is not None and len(item.positions) == len(shared)]
+    whole = known if len(known) == len(items) else None
+    return measured(items[0].evaluator, rows, items[0].reference, known=whole)
 
 
 def mean_curves(curves: Sequence[Curve]) -> list[Curve]:

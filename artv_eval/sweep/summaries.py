@@ -61,7 +61,7 @@ def row_of(group: Replicates, protocol: str, protocol_hash: str) -> Row:
 
 def _of_one(scored: Scored) -> statistics.Interval:
     assert scored.rows is not None
-    return bootstrap_interval(scored.evaluator, scored.rows, scored.reference)
+    return bootstrap_interval(scored.evaluator, scored.rows, scored.reference, known=scored.known)
 
 
 def components(found: OverSeeds) -> dict[str, float]:
@@ -206,7 +206,9 @@ def _paired(one: Replicates, other: Replicates) -> statistics.Comparison:
     assert a.rows is not None and b.rows is not None
     both = sorted(set(a.positions) & set(b.positions))
     at_a, at_b = np.searchsorted(a.positions, both), np.searchsorted(b.positions, both)
-    return statistics.paired_test(a.evaluator, a.rows[at_a], b.rows[at_b], a.reference)
+    whole = len(both) == len(a.positions) == len(b.positions) and a.known is not None and b.known is not None
+    known = (a.known, b.known) if whole and a.known and b.known else None
+    return statistics.paired_test(a.evaluator, a.rows[at_a], b.rows[at_b], a.reference, known=known)
 
 
 def flaws_of(rows: Sequence[Row]) -> list[Flaw]:
