@@ -191,48 +191,6 @@ def kvd(
     return KvdEvaluator(_of_clips(feature, device), transform=_transform(transform))
 
 
-def window_fvd(
-    feature: FeatureExtractor | str = "shapes",
-    length: int = 8,
-    stride: int = 4,
-    ddof: int = 1,
-    place: str = "same",
-    transform: dict[str, Any] | None = None,
-    device: str = "cpu",
-) -> Evaluator:
-    """FVD on sliding windows of ``length`` frames, one every ``stride``."""
-    from artv_eval.metrics.windows import WindowFvdEvaluator
-
-    _check(ddof)
-    return WindowFvdEvaluator(
-        _of_clips(feature, device),
-        transform=_transform(transform),
-        length=length,
-        stride=stride,
-        ddof=ddof,
-        place=place,
-    )
-
-
-def window_fvd_drift(
-    feature: FeatureExtractor | str = "shapes",
-    length: int = 8,
-    stride: int = 4,
-    ddof: int = 1,
-    place: str = "same",
-    transform: dict[str, Any] | None = None,
-    device: str = "cpu",
-) -> Evaluator:
-    """Growth of FVD on sliding windows, a frame."""
-    from artv_eval.metrics.windows import WindowFvdDrift
-
-    _check(ddof)
-    return WindowFvdDrift(
-        _of_clips(feature, device), transform=_transform(transform), name="window_fvd_drift", length=length,
-        stride=stride, ddof=ddof, place=place,
-    )  # fmt: skip
-
-
 def inception_score(
     feature: ClipClassifier | str = "c3d",
     transform: dict[str, Any] | None = None,

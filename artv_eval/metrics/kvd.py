@@ -14,6 +14,8 @@ from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.fvd import FeatureEvaluator
 
+ROWS = 2048  # of a kernel at a time
+
 
 def polynomial_kernel(x_nd: np.ndarray, y_md: np.ndarray) -> np.ndarray:
     """(n, m) float64: (x·y / d + 1)³."""
@@ -25,17 +27,33 @@ def unbiased_mmd(x_nd: np.ndarray, y_md: np.ndarray) -> float:
     return float(KernelResampler(x_nd, y_md)(np.arange(len(x_nd))))
 
 
-class KernelResampler:
-    """Unbiased squared MMD of many resamples of one set to a fixed reference: the kernels are computed once."""
+def mean_kernel(x_nd: np.ndarray, together: int = 1) -> float:
+    """Mean of the kernel over pairs of rows that are of different clips; ``together``: rows of a clip, in a row.
 
-    def __init__(self, x_nd: np.ndarray, reference_md: np.ndarray):
+    A few thousand rows at a time, so that memory does not grow with their square.
+    """
+    n = len(x_nd)
+    total = sum(float(polynomial_kernel(x_nd[start : start + ROWS], x_nd).sum()) for start in range(0, n, ROWS))
+    own = ((x_nd.astype(np.float64) ** 2).sum(1) / x_nd.shape[1] + 1) ** 3
+    if together > 1:
+        clips = x_nd.reshape(-1, together, x_nd.shape[1])
+        own = np.array([polynomial_kernel(clip, clip).sum() for clip in clips])
+    return float((total - own.sum()) / (n * (n - together)))
+
+
+class KernelResampler:
+    """Unbiased squared MMD of many resamples of one set to a fixed reference: the kernels are computed once.
+
+    ``known``: the reference's :func:`mean_kernel`, where that is known already.
+    """
+
+    def __init__(self, x_nd: np.ndarray, reference_md: np.ndarray, known: float | None = None):
         m = len(reference_md)
         if len(x_nd) < 2 or m < 2:
             raise UserError(f"KVD needs at least 2 clips on both sides and got {len(x_nd)} and {m}")
         self.own = polynomial_kernel(x_nd, x_nd)
         self.cross = polynomial_kernel(x_nd, reference_md).mean(1)
-        other = polynomial_kernel(reference_md, reference_md)
-        self.reference = (other.sum() - np.trace(other)) / (m * (m - 1))
+        self.reference = mean_kernel(reference_md) if known is None else known
 
     def __call__(self, index_n: np.ndarray) -> float:
         """The distance when the set is ``x[index]``."""

@@ -194,6 +194,18 @@ def register_features() -> list[Component]:
     ]
 
 
+def _window_metrics() -> list[Component]:
+    """Set metrics on sliding windows: against real ones at the same place or anywhere, and their growth a frame."""
+    where = "artv_eval.metrics.window_factories"
+    made = []
+    for name, what in (("window_fvd", "FVD"), ("window_kvd", "KVD"), ("window_frame_fid", "FID of frames")):
+        for end, place in (("", "at the same place"), ("_anywhere", "anywhere")):
+            said = f"{what} on sliding windows, real ones {place}"
+            made.append(Component(f"{name}{end}", f"{where}:{name}{end}", said))
+            made.append(Component(f"{name}{end}_drift", f"{where}:{name}{end}_drift", f"{said}: growth a frame"))
+    return made
+
+
 @hookimpl
 def register_metrics() -> list[Component]:
     where = "artv_eval.metrics.factories"
@@ -202,8 +214,7 @@ def register_metrics() -> list[Component]:
         Component("fvd", f"{where}:fvd", "Fréchet video distance"),
         Component("fvd_infinity", f"{where}:fvd_infinity", "FVD extrapolated to infinitely many clips"),
         Component("kvd", f"{where}:kvd", "kernel video distance, unbiased"),
-        Component("window_fvd", f"{where}:window_fvd", "FVD on sliding windows"),
-        Component("window_fvd_drift", f"{where}:window_fvd_drift", "growth of FVD on sliding windows, a frame"),
+        *_window_metrics(),
         Component("inception_score", f"{where}:inception_score", "Inception Score"),
         Component("frame_fid", f"{where}:frame_fid", "FID of frames"),
         Component("psnr", f"{where}:psnr", "PSNR to the ground truth"),

@@ -11,7 +11,16 @@ from torchvision.models.optical_flow import raft_small
 from artv.errors import UserError
 from artv_eval.corruptions import corrupt
 from artv_eval.features.weights import WEIGHTS, Weight
-from artv_eval.metrics import Flicker, FrameSimilarity, InceptionScore, KernelVideoDistance, WarpingError, factories
+from artv_eval.metrics import (
+    Flicker,
+    FrameSimilarity,
+    InceptionScore,
+    KernelVideoDistance,
+    WarpingError,
+    factories,
+    kvd,
+    window_factories,
+)
 from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.frames import (
     FlickerEvaluator,
@@ -27,7 +36,12 @@ from artv_eval.metrics.inception import InceptionScoreEvaluator, inception_score
 from artv_eval.metrics.kvd import KvdEvaluator, unbiased_mmd
 from artv_eval.metrics.statistics import bootstrap_interval
 from artv_eval.metrics.warping import Raft, WarpingErrorEvaluator, on_motion_boundary, visible, warp
-from artv_eval.metrics.windows import WindowFvdDrift, WindowFvdEvaluator, window_starts
+from artv_eval.metrics.windows import (
+    WindowFidEvaluator,
+    WindowFvdEvaluator,
+    WindowKvdEvaluator,
+    window_starts,
+)
 
 
 def gaussian(n, d, seed, shift=0.0):
@@ -85,14 +99,14 @@ def test_windows_against_real_ones_anywhere(mean_features):
     np.testing.assert_allclose(evaluator.curve_against(rows, reference), expected, rtol=1e-9)
     assert evaluator.evaluate(rows, reference[:, : 2 * d]) > 0  # real clips may be shorter
     with pytest.raises(UserError, match="place is 'there'"):
-        factories.window_fvd(mean_features, place="there")
+        window_factories.window_fvd(feature=mean_features, place="there")
 
 
 def test_window_fvd_drift_is_the_growth_of_the_distance_a_frame(mean_features):
     """Windows whose means move apart by √k in 8 dimensions have the distance 8 k (their covariances are equal)."""
     real = np.random.default_rng(0).normal(size=(40, 8))
     rows = np.concatenate([real + np.sqrt(k) for k in range(4)], 1)
-    evaluator = WindowFvdDrift(mean_features, stride=4, name="window_fvd_drift")
+    evaluator = WindowFvdEvaluator(mean_features, stride=4, drift=True, name="window_fvd_drift")
     reference = np.tile(real, 4)
     np.testing.assert_allclose(evaluator.curve_against(rows, reference), 8 * np.arange(4), atol=1e-6)
     assert evaluator.evaluate(rows, reference) == pytest.approx(8 / 4)
@@ -100,6 +114,69 @@ def test_window_fvd_drift_is_the_growth_of_the_distance_a_frame(mean_features):
     expected = [evaluator.evaluate(rows[i], reference) for i in index]
     np.testing.assert_allclose(evaluator.resample(rows, reference, index), expected, rtol=1e-6)
     assert curve_of(evaluator, rows, reference) == pytest.approx((0, 8, 16, 24), abs=1e-6)
+
+
+def test_window_kvd_is_the_kvd_of_each_window(mean_features):
+    rng, d = np.random.default_rng(5), mean_features.dim
+    rows, reference = rng.normal(size=(9, 3 * d)), rng.normal(size=(7, 3 * d))
+    evaluator = WindowKvdEvaluator(mean_features)
+    expected = [unbiased_mmd(rows[:, k * d :][:, :d], reference[:, k * d :][:, :d]) for k in range(3)]
+    np.testing.assert_allclose(evaluator.curve_against(rows, reference), expected, rtol=1e-9)
+    assert evaluator.evaluate(rows, reference) == pytest.approx(np.mean(expected))
+    growth = WindowKvdEvaluator(mean_features, stride=2, drift=True)
+    assert growth.evaluate(rows, reference) == pytest.approx((expected[2] - expected[0]) / 2 / 2)
+
+
+def test_window_kvd_anywhere_pairs_real_windows_of_different_clips(mean_features, monkeypatch):
+    """Against the sums written out, pair by pair."""
+    monkeypatch.setattr(kvd, "ROWS", 4)
+    rng, d, m, K = np.random.default_rng(6), mean_features.dim, 5, 3
+    rows, reference = rng.normal(size=(6, K * d)), rng.normal(size=(m, K * d))
+    real = [(clip, reference[clip, k * d :][:d]) for clip in range(m) for k in range(K)]
+    kernel = lambda a, b: (a @ b / d + 1) ** 3  # noqa: E731
+    apart = np.mean([kernel(a, b) for i, a in real for j, b in real if i != j])
+    expected = []
+    for k in range(K):
+        ours = rows[:, k * d :][:, :d]
+        within = np.mean([kernel(ours[i], ours[j]) for i in range(6) for j in range(6) if i != j])
+        expected.append(within + apart - 2 * np.mean([kernel(a, b) for a in ours for _, b in real]))
+    evaluator = WindowKvdEvaluator(mean_features, place="anywhere")
+    np.testing.assert_allclose(evaluator.curve_against(rows, reference), expected, rtol=1e-9)
+    index = rng.integers(6, size=(3, 6))
+    direct = [evaluator.evaluate(rows[i], reference) for i in index]
+    np.testing.assert_allclose(evaluator.resample(rows, reference, index), direct, rtol=1e-9)
+
+
+@pytest.mark.parametrize("place", ["same", "anywhere"])
+def test_window_fid_is_the_fid_of_the_windows_frames(place):
+    class Encoder:
+        name, digest, dim = "mean", "1", 3
+
+        def images(self, frames):
+            return frames.float().mean((2, 3))
+
+    rng = np.random.default_rng(7)
+    rows, reference = rng.normal(size=(5, 10 * 3)), rng.normal(size=(6, 10 * 3))
+    evaluator = WindowFidEvaluator(Encoder(), length=4, stride=3, place=place)
+    frames, real = rows.reshape(5, 10, 3), reference.reshape(6, 10, 3)
+    expected = [
+        frechet_from_features(
+            frames[:, s : s + 4].reshape(-1, 3), (real[:, s : s + 4] if place == "same" else real).reshape(-1, 3)
+        )
+        for s in (0, 3, 6)
+    ]
+    np.testing.assert_allclose(evaluator.curve_against(rows, reference), expected, rtol=1e-9)
+    index = rng.integers(5, size=(3, 5))
+    direct = [evaluator.evaluate(rows[i], reference) for i in index]
+    np.testing.assert_allclose(evaluator.resample(rows, reference, index), direct, rtol=1e-6)
+    assert evaluator.covariance_samples(rows) == (20, "frames", 3)
+
+
+def test_names_of_window_metrics_say_what_they_are(mean_features):
+    made = window_factories.window_kvd_anywhere_drift(feature=mean_features, length=3)
+    assert (made.name, made.place, made.drift, made.length) == ("window_kvd_anywhere_drift", "anywhere", True, 3)
+    with pytest.raises(TypeError, match="place"):
+        window_factories.window_kvd(feature=mean_features, place="anywhere")
 
 
 def test_window_fvd_sees_late_damage_late(world, clip_set, mean_features):

@@ -1,0 +1,98 @@
+"""Factories of metrics on sliding windows, as ``metrics`` components name them.
+
+``…_anywhere`` compares every window with real windows at all places, the others with those at the same place;
+``…_drift`` is the slope over the place. Windows have ``length`` frames, one begins every ``stride``.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from artv_eval.features.base import FeatureExtractor, TextImageExtractor
+from artv_eval.metrics.base import Evaluator
+from artv_eval.metrics.factories import _check, _of_clips, _of_pictures, _transform
+
+
+def _fvd(
+    feature: FeatureExtractor | str = "shapes",
+    length: int = 8,
+    stride: int = 4,
+    ddof: int = 1,
+    place: str = "same",
+    drift: bool = False,
+    transform: dict[str, Any] | None = None,
+    name: str = "",
+    device: str = "cpu",
+) -> Evaluator:
+    """FVD on sliding windows."""
+    from artv_eval.metrics.windows import WindowFvdEvaluator
+
+    _check(ddof)
+    windows: dict[str, Any] = {"length": length, "stride": stride, "place": place, "drift": drift}
+    return WindowFvdEvaluator(
+        _of_clips(feature, device), name=name, ddof=ddof, transform=_transform(transform), **windows
+    )
+
+
+def _kvd(
+    feature: FeatureExtractor | str = "shapes",
+    length: int = 8,
+    stride: int = 4,
+    place: str = "same",
+    drift: bool = False,
+    transform: dict[str, Any] | None = None,
+    name: str = "",
+    device: str = "cpu",
+) -> Evaluator:
+    """KVD on sliding windows."""
+    from artv_eval.metrics.windows import WindowKvdEvaluator
+
+    windows: dict[str, Any] = {"length": length, "stride": stride, "place": place, "drift": drift}
+    return WindowKvdEvaluator(_of_clips(feature, device), name=name, transform=_transform(transform), **windows)
+
+
+def _frame_fid(
+    feature: TextImageExtractor | str = "shapes-clip",
+    length: int = 8,
+    stride: int = 4,
+    ddof: int = 1,
+    place: str = "same",
+    drift: bool = False,
+    name: str = "",
+    device: str = "cpu",
+) -> Evaluator:
+    """FID of the frames of sliding windows."""
+    from artv_eval.metrics.windows import WindowFidEvaluator
+
+    _check(ddof)
+    windows: dict[str, Any] = {"length": length, "stride": stride, "place": place, "drift": drift}
+    return WindowFidEvaluator(_of_pictures(feature, device), name=name, ddof=ddof, **windows)
+
+
+def _named(factory: Callable[..., Evaluator], name: str, **given: Any) -> Callable[..., Evaluator]:
+    """The factory under a name, without the settings that the name says."""
+
+    @wraps(factory)
+    def made(**settings: Any) -> Evaluator:
+        return factory(name=name, **given, **settings)
+
+    known = inspect.signature(factory)
+    left = [parameter for parameter in known.parameters.values() if parameter.name not in {"name", *given}]
+    made.__signature__ = known.replace(parameters=left)  # type: ignore[attr-defined]
+    return made
+
+
+# place is a setting of the first two, as it was before the others had names of their own
+window_fvd = _named(_fvd, "window_fvd", drift=False)
+window_fvd_drift = _named(_fvd, "window_fvd_drift", drift=True)
+window_fvd_anywhere = _named(_fvd, "window_fvd_anywhere", place="anywhere", drift=False)
+window_fvd_anywhere_drift = _named(_fvd, "window_fvd_anywhere_drift", place="anywhere", drift=True)
+window_kvd = _named(_kvd, "window_kvd", place="same", drift=False)
+window_kvd_drift = _named(_kvd, "window_kvd_drift", place="same", drift=True)
+window_kvd_anywhere = _named(_kvd, "window_kvd_anywhere", place="anywhere", drift=False)
+window_kvd_anywhere_drift = _named(_kvd, "window_kvd_anywhere_drift", place="anywhere", drift=True)
+window_frame_fid = _named(_frame_fid, "window_frame_fid", place="same", drift=False)
+window_frame_fid_drift = _named(_frame_fid, "window_frame_fid_drift", place="same", drift=True)
+window_frame_fid_anywhere = _named(_frame_fid, "window_frame_fid_anywhere", place="anywhere", drift=False)
+window_frame_fid_anywhere_drift = _named(_frame_fid, "window_frame_fid_anywhere_drift", place="anywhere", drift=True)
