@@ -23,12 +23,13 @@ class ClipRequest:
 
     Args:
         index: position in the protocol; with the cell's id the key under which the clip is kept.
-        prompt: the caption.
+        prompt: the text that the method is given.
         seed: seed of this clip's own random stream. The same for all methods, so that cells compare in pairs.
         num_frames, height, width, fps: size of the clip.
         first_frame: uint8 (H, W, 3), or None where a method must begin from the text alone.
         real: uint8 (T, H, W, 3), the ground truth, or None where the protocol has none.
         labels: what the protocol knows of the clip (shapes: ``colour``, ``shape``, ``motion_label``, ``motion``).
+        original: the prompt as people wrote it, where ``prompt`` is an extended wording of it.
     """
 
     index: int
@@ -41,6 +42,12 @@ class ClipRequest:
     first_frame: np.ndarray | None = None
     real: np.ndarray | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
+    original: str | None = None
+
+    @property
+    def caption(self) -> str:
+        """What metrics compare the clip with: the same text, however methods were given it."""
+        return self.original or self.prompt
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ class ClipSet(Sequence[tuple[ClipRequest, GeneratedClip]]):
     @property
     def prompts(self) -> list[str]:
         """The captions, in order."""
-        return [request.prompt for request in self.requests]
+        return [request.caption for request in self.requests]
 
 
 class ProtocolCard(Protocol):

@@ -93,6 +93,8 @@ class ProtocolExtras:
     """Share of unreadable reference files above which metrics are withheld."""
     world: str | None = None
     """``shapes`` where all clips are of the synthetic world: only there do features of that world say anything."""
+    seeds_per_prompt: int = 1
+    """Requests ``i·K`` to ``i·K + K − 1`` are of one prompt, under other seeds: intervals and tests go by prompt."""
     card: Any = None
     """The fields of a YAML card (``artv_eval.protocols.cards.Card``), for ``protocols show`` and ``score``."""
 

@@ -106,8 +106,9 @@ def _needed(results: "Results", asked: str) -> list[str]:
     lines = []
     for pair in pairs:
         assert pair.standard_error is not None
-        n = clips_needed(size, pair.standard_error, pair.n)
-        lines.append(f"{metric}: finding a difference of {size:g} between {pair.a} and {pair.b} takes {n} clips a cell")
+        n = clips_needed(size, pair.standard_error, pair.prompts or pair.n)
+        what = f"{n} clips" if pair.prompts is None else f"{n} prompts of {pair.n / pair.prompts:.3g} clips"
+        lines.append(f"{metric}: finding a difference of {size:g} between {pair.a} and {pair.b} takes {what} a cell")
     return lines
 
 

@@ -38,6 +38,10 @@ def sweep(
         str | None,
         typer.Option(metavar="FILE", help="Prompts of yours, for a card that takes them: .txt, .csv, .jsonl …"),
     ] = None,
+    seeds_per_prompt: Annotated[
+        int | None,
+        typer.Option(help="Clips of each prompt; intervals and tests then go by prompt. Default: the card's."),
+    ] = None,
     num_videos: Annotated[
         int | None, typer.Option(help="Clips a cell. Default: 20 for shapes, else the protocol's.")
     ] = None,
@@ -129,6 +133,7 @@ def sweep(
                 request=request,
                 protocol=protocol,
                 prompts=prompts,
+                seeds_per_prompt=seeds_per_prompt,
                 num_videos=num_videos,
                 frames=frames,
                 seed=seed,

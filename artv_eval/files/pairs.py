@@ -73,6 +73,7 @@ def compare_folders(
         for name, side in fakes.items()
     }
     first, *others = fakes
+    captions = prompts_of(fakes[first], found[first].files)
     tested: list[tuple[str, str, Tested]] = []
     untested = []
     for evaluator, other in product(fakes[first].evaluators, others):
@@ -82,18 +83,26 @@ def compare_folders(
         a, b = (found[name].rows[evaluator.digest][[at[name][key] for key in both]] for name in (first, other))
         reference = found["real"].rows.get(evaluator.digest) if "real" in found else None
         try:
-            tested.append((evaluator.name, other, paired_test(evaluator, a, b, reference, resamples=resamples)))
+            prompts = None if captions is None else [captions[at[first][key]] for key in both]
+            result = paired_test(evaluator, a, b, reference, groups=prompts, resamples=resamples)
+            tested.append((evaluator.name, other, result))
         except Exception as error:
             untested.append(f"{evaluator.name}: {first} and {other} are not compared: {reason(error)}")
     corrected = holm([result.p_value for _, _, result in tested])
     return [
         Comparison(
             ablation=FOLDERS, metric=metric, a=first, b=other, difference=result.difference, ci_low=result.low,
-            ci_high=result.high, p_value=result.p_value, n=result.n, p_holm=p_holm,
+            ci_high=result.high, p_value=result.p_value, n=result.n, prompts=result.prompts, p_holm=p_holm,
             standard_error=result.standard_error,
         )
         for (metric, other, result), p_holm in zip(tested, corrected, strict=True)
     ], untested  # fmt: skip
+
+
+def prompts_of(side: Side, files: Sequence[Path]) -> list[str] | None:
+    """The caption of each file: clips of one caption are of one prompt. None where a file has none."""
+    captions = side.captions or {}
+    return [captions[file] for file in files] if all(file in captions for file in files) else None
 
 
 def _captioned(sides: Mapping[str, Side]) -> bool:

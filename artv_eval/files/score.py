@@ -21,11 +21,11 @@ from artv_eval.api import Evaluator
 from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Decoders, Excerpt
 from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files
-from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders
+from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders, prompts_of
 from artv_eval.metrics.base import curve_of, features_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import bootstrap_interval
-from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, features_lines, reason
+from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, features_lines, prompts_lines, reason
 
 GIVEN = {"captions": "--captions FILE", "reference": "--real DIR"}
 """What a metric may need that the caller can give, with the option that gives it."""
@@ -139,7 +139,9 @@ def score_folders(
                 higher_is_better=evaluator.higher_is_better, status=statuses.get(evaluator.name, UNSCORED),
                 features=features_of(evaluator),
             )  # fmt: skip
-            rows.append(_scored(row, evaluator, found, name, bad_files, resamples) if row.status == UNSCORED else row)
+            prompts = prompts_of(sides[name], found[name].files)
+            unscored = row.status == UNSCORED
+            rows.append(_scored(row, evaluator, found, name, prompts, bad_files, resamples) if unscored else row)
             if rows[-1].status == OK:
                 its = found[name].rows[evaluator.digest]
                 valued.append((evaluator, rows[-1], its, theirs.rows.get(evaluator.digest)))
@@ -152,8 +154,8 @@ def score_folders(
     comparisons, untested = compare_folders(sides, found, there, resamples=resamples) if several else ([], [])
     words = [text for name in fakes for text in (sides[name].captions or {}).values()]
     notes = (
-        *features_lines(rows), *notes_of(found), *readers_of(found, excerpt.reader), *_oddities(found, excerpt),
-        *caption_doubts([evaluator for evaluator, *_ in valued], words), *untested,
+        *features_lines(rows), *prompts_lines(rows), *notes_of(found), *readers_of(found, excerpt.reader),
+        *_oddities(found, excerpt), *caption_doubts([evaluator for evaluator, *_ in valued], words), *untested,
         *doubts((evaluator, ours, its) for evaluator, _, ours, its in valued),
     )  # fmt: skip
     return Results(
@@ -176,7 +178,13 @@ def _curve(evaluator: Evaluator, row: Row, ours: np.ndarray, theirs: np.ndarray 
 
 
 def _scored(
-    row: Row, evaluator: Evaluator, found: Mapping[str, Described], fake: str, bad_files: float, resamples: int
+    row: Row,
+    evaluator: Evaluator,
+    found: Mapping[str, Described],
+    fake: str,
+    prompts: Sequence[str] | None,
+    bad_files: float,
+    resamples: int,
 ) -> Row:
     wanted = {fake, "real"} if "reference" in evaluator.needs else {fake}
     sides = {name: side for name, side in found.items() if name in wanted}
@@ -189,10 +197,13 @@ def _scored(
             return replace(row, status=side.failed[evaluator.digest])
     try:
         reference = sides["real"].rows[evaluator.digest] if "real" in sides else None
-        value = bootstrap_interval(evaluator, sides[fake].rows[evaluator.digest], reference, resamples=resamples)
+        ours = sides[fake].rows[evaluator.digest]
+        value = bootstrap_interval(evaluator, ours, reference, groups=prompts, resamples=resamples)
     except Exception as error:
         return replace(row, status=reason(error))
-    return replace(row, status=OK, value=value.value, ci_low=value.low, ci_high=value.high, n=value.n)
+    return replace(
+        row, status=OK, value=value.value, ci_low=value.low, ci_high=value.high, n=value.n, prompts=value.prompts
+    )
 
 
 def bad_files_of(sides: Mapping[str, Described]) -> tuple[BadFile, ...]:

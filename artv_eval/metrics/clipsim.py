@@ -41,7 +41,7 @@ class ClipSimEvaluator(MeanEvaluator):
         return by_frame(clips, self._some)
 
     def _some(self, view: Together) -> Tensor:
-        return frame_similarities(self.clip, view.frames_BTCHW, [request.prompt for request in view.requests])
+        return frame_similarities(self.clip, view.frames_BTCHW, [request.caption for request in view.requests])
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over frames."""

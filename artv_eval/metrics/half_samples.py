@@ -16,6 +16,8 @@ variance.
 - With fewer clips than dimensions a Fréchet distance bends more than a square, so Var(even) exceeds Q, and only the
   share n / (n + 64) of it is taken off. A kernel distance is exactly quadratic (its evaluator says so): all of it.
 
+Several clips of a prompt go together (:mod:`artv_eval.metrics.clusters`): the halves are of prompts, and so is n above.
+
 Shape suffixes: n clips, M metrics or models, R resamples, P pairs.
 """
 
@@ -24,6 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtrit  # the quantile of Student's t
+
+from artv_eval.metrics.clusters import members
 
 CHUNK = 256  # resamples whose indices are held at once
 BENT = 64  # clips at which half of Var(even) is taken for Q
@@ -38,7 +42,9 @@ def half_samples(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
 
 @dataclass(frozen=True)
 class Halves:
-    """What one metric of one set gives for pairs of half-samples of its n clips: half the difference, and the mean.
+    """What one metric of one set gives for pairs of half-samples: half the difference, and the mean.
+
+    ``n``: what was halved, clips or prompts.
 
     Metrics of the same n with the same ``seed`` see the same halves, so that of a difference of two is the difference
     of both, and covariances follow from what each gave alone: nothing has to be measured together.
@@ -49,19 +55,41 @@ class Halves:
     n: int
 
     @classmethod
-    def of(cls, measure: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int) -> "Halves":
-        """``measure``: indices (R, n) → values (R,)."""
-        rng = np.random.default_rng(seed)
+    def of(
+        cls,
+        measure: Callable[[np.ndarray], np.ndarray],
+        n: int,
+        resamples: int,
+        seed: int,
+        groups: np.ndarray | None = None,
+    ) -> "Halves":
+        """``measure``: indices (R, n) → values (R,); ``groups`` (n,): prompts, as ``clusters.as_groups`` has them."""
+        rng, own = np.random.default_rng(seed), None if groups is None else members(groups)
+        n = n if own is None else len(own)
         first, second = [], []
         for start in range(0, resamples // 2, CHUNK):
             pairs = [half_samples(n, rng) for _ in range(min(CHUNK, resamples // 2 - start))]
-            first.append(measure(np.array([pair[0] for pair in pairs])))
-            second.append(measure(np.array([pair[1] for pair in pairs])))
+            first.append(_measured(measure, [pair[0] for pair in pairs], own))
+            second.append(_measured(measure, [pair[1] for pair in pairs], own))
         one, other = np.concatenate(first), np.concatenate(second)
         return cls((one - other) / 2, (one + other) / 2, n)
 
     def __sub__(self, other: "Halves") -> "Halves":
         return Halves(self.odd - other.odd, self.even - other.even, self.n)
+
+
+def _measured(
+    measure: Callable[[np.ndarray], np.ndarray], halves: Sequence[np.ndarray], own: Sequence[np.ndarray] | None
+) -> np.ndarray:
+    """Of prompts' clips; where prompts lost some, half-samples differ in size and go by size."""
+    if own is None:
+        return measure(np.array(halves))
+    clips = [np.concatenate([own[prompt] for prompt in half]) for half in halves]
+    sizes = np.array([len(index) for index in clips])
+    order = np.argsort(sizes, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1)
+    found = np.concatenate([measure(np.array([clips[i] for i in part])) for part in parts])
+    return found[np.argsort(order)]
 
 
 def joint_covariance(halves: Sequence[Halves], quadratic: bool = False) -> np.ndarray:
@@ -82,7 +110,10 @@ def square_share(n: int, quadratic: bool) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """What the pairs of half-samples of n clips say: variances of the odd and the even part, and the curvature C."""
+    """What the pairs of half-samples say: variances of the odd and the even part, and the curvature C.
+
+    ``n``: what was halved, clips or prompts.
+    """
 
     n: int
     odd: float

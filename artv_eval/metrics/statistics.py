@@ -12,10 +12,13 @@ percentiles are wrong in both respects. We use complementary half-samples: :mod:
 The interval covers the metric's expectation at this n, with the reference set held fixed as the protocol fixes it.
 ``benchmarks/interval_coverage.py`` measures the coverage.
 
-Shape suffixes: n clips, d numbers a clip, R resamples.
+**Several clips of a prompt.** ``groups`` says which clips are of one prompt: then prompts are resampled, halved and
+flipped, each with all of its clips (:mod:`artv_eval.metrics.clusters`).
+
+Shape suffixes: n clips, d numbers a clip, R resamples, G prompts (n where each clip is its own).
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import NormalDist
@@ -26,6 +29,7 @@ from scipy.special import stdtr, stdtrit  # Student's t: its distribution and it
 from artv.errors import UserError
 from artv_eval.api import Evaluator
 from artv_eval.extras import EvaluatorExtras, optional
+from artv_eval.metrics.clusters import Totals, as_groups
 from artv_eval.metrics.half_samples import CHUNK, Halves, Spread, student_t
 
 FEWEST = 6
@@ -34,7 +38,10 @@ FEWEST = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A value with its interval. ``n``: clips that count; ``standard_error`` of the value; ``method`` in words."""
+    """A value with its interval. ``n``: clips that count; ``standard_error`` of the value; ``method`` in words.
+
+    ``prompts``: how many the interval is over, where clips of one go together.
+    """
 
     value: float
     low: float
@@ -43,6 +50,7 @@ class Interval:
     level: float
     standard_error: float
     method: str
+    prompts: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +65,7 @@ class Comparison:
     level: float
     standard_error: float
     method: str
+    prompts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class SetValue:
 
     value: float
     halves: Halves
+    prompts: int | None = None
 
 
 def set_value(
@@ -72,14 +82,14 @@ def set_value(
     rows: np.ndarray,
     reference: np.ndarray | None = None,
     *,
+    groups: Sequence[Hashable] | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> SetValue:
     """The expensive part of every statement about a metric of a whole set: made once for each set of ``rows``."""
-    value = float(evaluator.evaluate(rows, reference))
-    return SetValue(
-        value, Halves.of(lambda index: resample(evaluator, rows, reference, index), len(rows), resamples, seed)
-    )
+    value, together = float(evaluator.evaluate(rows, reference)), None if groups is None else as_groups(groups)
+    halves = Halves.of(lambda index: resample(evaluator, rows, reference, index), len(rows), resamples, seed, together)
+    return SetValue(value, halves, None if together is None else halves.n)
 
 
 def bootstrap_interval(
@@ -87,6 +97,7 @@ def bootstrap_interval(
     rows: np.ndarray,
     reference: np.ndarray | None = None,
     *,
+    groups: Sequence[Hashable] | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -94,24 +105,28 @@ def bootstrap_interval(
 ) -> Interval:
     """Interval of a metric over clips ``rows`` (n, d). See the module's text for what it covers.
 
-    ``known``: of a metric of a whole set, what :func:`set_value` gave for these rows, if it is there.
+    Args:
+        groups: (n,) what the clips of one prompt share; None: every clip is by itself.
+        known: of a metric of a whole set, what :func:`set_value` gave for these rows, if it is there.
     """
     check_rows(rows, resamples, level)
     values = per_clip(evaluator, rows)
     if values is not None:
-        values = values[~np.isnan(values)]
+        values, together = _defined(values, groups)
         check_rows(values, resamples, level)
-        low, high, error = _mean_interval(values, resamples, level, seed)
+        totals = Totals.of(values, together)
+        low, high = _mean_interval(totals, resamples, level, seed)
         return Interval(
             value=float(values.mean()),
             low=low,
             high=high,
             n=len(values),
             level=level,
-            standard_error=error,
+            standard_error=totals.standard_error(),
             method="percentile bootstrap",
+            prompts=None if together is None else len(totals.sums),
         )
-    known = known or set_value(evaluator, rows, reference, resamples=resamples, seed=seed)
+    known = known or set_value(evaluator, rows, reference, groups=groups, resamples=resamples, seed=seed)
     spread = Spread.of_halves(known.halves)
     quadratic = optional(evaluator, EvaluatorExtras, "quadratic")
     low, high = spread.limits(known.value, level, quadratic)
@@ -123,6 +138,7 @@ def bootstrap_interval(
         level=level,
         standard_error=spread.standard_error(quadratic),
         method="complementary half-samples",
+        prompts=known.prompts,
     )
 
 
@@ -132,6 +148,7 @@ def paired_test(
     rows_b: np.ndarray,
     reference: np.ndarray | None = None,
     *,
+    groups: Sequence[Hashable] | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -139,30 +156,32 @@ def paired_test(
 ) -> Comparison:
     """Two cells on the same prompts and seeds: row i of both comes from the same request.
 
-    ``known``: as of :func:`bootstrap_interval`, of both.
+    ``groups``, ``known``: as of :func:`bootstrap_interval`, the latter of both.
     """
     if len(rows_a) != len(rows_b):
         raise UserError(f"a paired test needs the same clips in both cells; they have {len(rows_a)} and {len(rows_b)}")
     check_rows(rows_a, resamples, level)
     a, b = per_clip(evaluator, rows_a), per_clip(evaluator, rows_b)
     if a is not None and b is not None:
-        return paired_means(a - b, resamples=resamples, level=level, seed=seed)
+        return paired_means(a - b, groups=groups, resamples=resamples, level=level, seed=seed)
     one, other = known or (
-        set_value(evaluator, rows, reference, resamples=resamples, seed=seed) for rows in (rows_a, rows_b)
+        set_value(evaluator, rows, reference, groups=groups, resamples=resamples, seed=seed)
+        for rows in (rows_a, rows_b)
     )
-    value, n = one.value - other.value, len(rows_a)
-    spread = Spread.of_halves(one.halves - other.halves)
+    value, spread = one.value - other.value, Spread.of_halves(one.halves - other.halves)
+    n = spread.n
     error = spread.standard_error(optional(evaluator, EvaluatorExtras, "quadratic"))
     margin = student_t(n, level) * error
     return Comparison(
         difference=value,
         low=value - margin,
         high=value + margin,
-        n=n,
+        n=len(rows_a),
         level=level,
         standard_error=error,
         p_value=2 * float(stdtr(n - 1, -abs(value) / error)) if error > 0 else float(value == 0),
         method="paired half-samples",
+        prompts=one.prompts,
     )
 
 
@@ -205,17 +224,22 @@ def clips_needed(difference: float, standard_error: float, n: int, *, level: flo
     return needed
 
 
-def _mean_interval(values: np.ndarray, resamples: int, level: float, seed: int) -> tuple[float, float, float]:
-    means = _bootstrap_means(values, resamples, seed)
-    tail = _small_sample_tail(len(values), (1 - level) / 2)
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high), float(values.std(ddof=1) / np.sqrt(len(values)))
+def _defined(values_n: np.ndarray, groups: Sequence[Hashable] | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values that are numbers, and the prompt of each."""
+    there = ~np.isnan(values_n)
+    together = None
+    if groups is not None:
+        together = as_groups([key for key, is_there in zip(groups, there, strict=True) if is_there])
+    return values_n[there], together
 
 
-def _bootstrap_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    rng, n = np.random.default_rng(seed), len(values)
+def _mean_interval(totals: Totals, resamples: int, level: float, seed: int) -> tuple[float, float]:
+    rng, G = np.random.default_rng(seed), len(totals.sums)
     sizes = [min(CHUNK, resamples - start) for start in range(0, resamples, CHUNK)]
-    return np.concatenate([values[rng.integers(n, size=(size, n))].mean(1) for size in sizes])
+    means = np.concatenate([totals.means(rng.integers(G, size=(size, G))) for size in sizes])
+    tail = _small_sample_tail(G, (1 - level) / 2)
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _small_sample_tail(n: int, tail: float) -> float:
@@ -223,20 +247,29 @@ def _small_sample_tail(n: int, tail: float) -> float:
     return NormalDist().cdf(np.sqrt(n / (n - 1)) * float(stdtrit(n - 1, tail)))
 
 
-def paired_means(difference_n: np.ndarray, *, resamples: int = 1000, level: float = 0.95, seed: int = 0) -> Comparison:
-    """The mean of differences clip by clip, (n,); those that are NaN do not count."""
-    difference_n = difference_n[~np.isnan(difference_n)]
+def paired_means(
+    difference_n: np.ndarray,
+    *,
+    groups: Sequence[Hashable] | None = None,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Comparison:
+    """The mean of differences clip by clip, (n,); those that are NaN do not count. ``groups`` as for an interval."""
+    difference_n, together = _defined(difference_n, groups)
     check_rows(difference_n, resamples, level)
-    low, high, error = _mean_interval(difference_n, resamples, level, seed)
+    totals = Totals.of(difference_n, together)
+    low, high = _mean_interval(totals, resamples, level, seed)
     return Comparison(
         difference=float(difference_n.mean()),
         low=low,
         high=high,
-        p_value=mean_difference_p(difference_n, seed=seed),
+        p_value=mean_difference_p(totals.each(), seed=seed),
         n=len(difference_n),
         level=level,
-        standard_error=error,
+        standard_error=totals.standard_error(),
         method="sign flips and Johnson's t",
+        prompts=None if together is None else len(totals.sums),
     )
 
 

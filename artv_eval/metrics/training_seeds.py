@@ -17,7 +17,7 @@ The test of the *checkpoints* asks less: whether these S models differ, with no 
 Shape suffixes: n clips, M models, S seeds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from scipy.special import stdtr, stdtrit  # Student's t: its distribution and it
 from artv.errors import UserError
 from artv_eval.api import Evaluator
 from artv_eval.extras import EvaluatorExtras, optional
+from artv_eval.metrics.clusters import Totals, as_groups
 from artv_eval.metrics.half_samples import joint_covariance
 from artv_eval.metrics.statistics import SetValue, check_rows, per_clip, set_value
 
@@ -52,19 +53,24 @@ class OverSeeds:
     p_checkpoints: float
     sd_trainings: float
     se_clips: float
+    prompts: int | None = None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of M models on the same n clips: values (M,), and their covariance over clips (M, M)."""
+    """A metric of M models on the same n clips: values (M,), and their covariance over clips (M, M).
+
+    ``prompts``: of how many these are, where clips of one prompt go together: C's degrees of freedom are theirs.
+    """
 
     values: np.ndarray
     covariance: np.ndarray
     n: int
+    prompts: int | None = None
 
     def combined(self, weights_SM: np.ndarray) -> "Measured":
         """Linear combinations, such as a difference for each seed."""
-        return Measured(weights_SM @ self.values, weights_SM @ self.covariance @ weights_SM.T, self.n)
+        return Measured(weights_SM @ self.values, weights_SM @ self.covariance @ weights_SM.T, self.n, self.prompts)
 
     def at(self, places: Sequence[int]) -> "Measured":
         """The models at some places."""
@@ -81,14 +87,16 @@ def measured(
     rows: Sequence[np.ndarray],
     reference: np.ndarray | None = None,
     *,
+    groups: Sequence[Hashable] | None = None,
     resamples: int = 1000,
     seed: int = 0,
     known: Sequence[SetValue] | None = None,
 ) -> Measured:
     """A metric of models whose ``rows`` (n, d) belong to the same clips in the same order.
 
-    Clips on which a per-clip metric is undefined for one of the models count for none. ``known``: of a metric of a
-    whole set, what :func:`artv_eval.metrics.statistics.set_value` gave for each, if it is there.
+    Clips on which a per-clip metric is undefined for one of the models count for none. ``groups`` (n,): what clips of
+    one prompt share. ``known``: of a metric of a whole set, what :func:`artv_eval.metrics.statistics.set_value` gave
+    for each, if it is there.
     """
     if len({len(part) for part in rows}) > 1:
         raise UserError("values over training seeds need the same clips of every training")
@@ -96,15 +104,19 @@ def measured(
     values = [per_clip(evaluator, part) for part in rows]
     if all(part is not None for part in values):
         values_nM = np.stack(values, 1)  # type: ignore[arg-type]
-        values_nM = values_nM[~np.isnan(values_nM).any(1)]
+        there = np.flatnonzero(~np.isnan(values_nM).any(1))
+        values_nM = values_nM[there]
         check_rows(values_nM, resamples, 0.95)
-        n = len(values_nM)
-        return Measured(values_nM.mean(0), np.atleast_2d(np.cov(values_nM.T)) / n, n)
+        together = None if groups is None else as_groups([groups[int(i)] for i in there])
+        each_GM = np.stack([Totals.of(column, together).deviations() for column in values_nM.T], 1)
+        G = len(each_GM)
+        prompts = None if together is None else G
+        return Measured(values_nM.mean(0), np.atleast_2d(np.cov(each_GM.T)) / G, len(there), prompts)
     if known is None:
-        known = [set_value(evaluator, part, reference, resamples=resamples, seed=seed) for part in rows]
+        known = [set_value(evaluator, part, reference, groups=groups, resamples=resamples, seed=seed) for part in rows]
     quadratic = optional(evaluator, EvaluatorExtras, "quadratic")
     covariance = joint_covariance([item.halves for item in known], quadratic)
-    return Measured(np.array([item.value for item in known]), covariance, len(rows[0]))
+    return Measured(np.array([item.value for item in known]), covariance, len(rows[0]), known[0].prompts)
 
 
 def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:
@@ -113,7 +125,7 @@ def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:
     Raises:
         UserError: fewer than 2 seeds: nothing can be said about trainings.
     """
-    S, n = len(found.values), found.n
+    S, n = len(found.values), found.prompts or found.n
     if S < 2:
         raise UserError(f"{S} training seed: a statement about a method needs at least 2; give --train-seeds")
     value = float(found.values.mean())
@@ -130,7 +142,8 @@ def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:
         high=value + margin,
         standard_error=error,
         seeds=S,
-        n=n,
+        n=found.n,
+        prompts=found.prompts,
         level=level,
         p_value=_p_value(abs(value), error, seeds_part, clips_part, S, n),
         p_checkpoints=2 * float(stdtr(n - 1, -abs(value) / fixed)) if fixed > 0 else float(value == 0),

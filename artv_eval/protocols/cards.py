@@ -10,13 +10,15 @@ not fit is named.
 
 import json
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artv.errors import UserError, closest
+from artv.requests import check_count
 from artv.yaml_files import read_yaml
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.errors import explain
@@ -27,12 +29,15 @@ from artv_eval.files.decoding import Excerpt
 from artv_eval.protocols.msrvtt import read_msrvtt
 from artv_eval.protocols.prompt_source import PromptSource
 from artv_eval.protocols.shapes import NUMBERS, ShapesSource
-from artv_eval.protocols.sources import Source
+from artv_eval.protocols.sources import Lazy, Source, request_seed
 from artv_eval.protocols.ucf101 import read_ucf101
 from artv_eval.protocols.videos import VideoSource
 
 CARDS = Path(__file__).parents[1] / "cards"
 NOT_HASHED = ("title", "source", "notes", "published", "metrics")  # they change no number
+OWN = ("file", "folder")
+"""Data sets of prompts that are the user's."""
+MOST_SEEDS = 10_000  # of a prompt
 # fields that are younger than published hashes
 SINCE = (("prompts", "seeds"), ("prompts", "follow"), ("reference", "transform"), ("transform", "jpeg"))
 
@@ -47,12 +52,13 @@ class Prompts(_Part):
     """Where the texts come from.
 
     ``text``: ``caption`` (the clip's own), ``class-name``, ``class-sentence`` (from a file of "class,sentence" lines
-    given as ``sentences``), ``random-caption`` (one a video, drawn with seed 0), ``all-captions``. Of the data set
-    ``file``, a file of the user's, ``caption`` is what it says. ``seeds``: clips of each prompt (``file`` only).
+    given as ``sentences``), ``random-caption`` (one a video, drawn with seed 0), ``all-captions``. Of the data sets
+    ``file`` and ``folder``, the user's own, ``caption`` is what they say. ``number`` of prompts; ``seeds``: clips of
+    each.
     ``follow`` (class names and sentences): the ``classes`` in turn, or those of so many ``videos`` drawn with seed 0.
     """
 
-    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "file"]
+    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "file", "folder"]
     split: Literal["train", "test", "all"]
     text: Literal["caption", "class-name", "class-sentence", "random-caption", "all-captions"]
     number: int = Field(ge=1)
@@ -153,7 +159,10 @@ class Protocol(ProtocolExtras):
         card: the fields.
         root: folder of the data set, where it is not made by us.
         sentences: file of "class,sentence" lines, where the card's prompts are class sentences.
-        prompts: file of prompts, where the card takes the user's.
+        prompts: file or folder of prompts, where the card takes the user's.
+        wording: what methods are given in the prompts' place, as
+            :func:`artv_eval.protocols.prompt_files.read_prompts` takes it.
+        seeds: clips of each prompt; None: the card's.
         frames: length of all clips; None: the card's.
     """
 
@@ -164,30 +173,40 @@ class Protocol(ProtocolExtras):
         root: str | None = None,
         sentences: str | None = None,
         prompts: str | None = None,
+        wording: str | None = None,
+        seeds: int | None = None,
         frames: int | None = None,
     ):
-        if prompts is not None and card.prompts.dataset != "file":
+        if (prompts or wording) is not None and card.prompts.dataset not in OWN:
             raise UserError(
                 f"protocol {card.name} has prompts of its own ({card.prompts.dataset}); a file needs a card with "
                 "prompts.dataset: file, such as long@rolling-forcing"
             )
-        self.card, self.files = card, {"root": root, "sentences": sentences, "prompts": prompts}
-        self._prompts = _source(card, card.prompts.dataset, **self.files)
-        self._reference = _source(card, card.reference.dataset, **self.files)
+        check_count("seeds of a prompt", seeds, 1, MOST_SEEDS)
+        files: dict[str, Any] = {"root": root, "sentences": sentences, "prompts": prompts, "wording": wording}
+        self._prompts = _source(card, card.prompts.dataset, **files)
+        self._reference = _source(card, card.reference.dataset, **files)
+        self._base, self._with = card, partial(Protocol, card, seeds=seeds, **files)
+        if seeds is not None:
+            card = card.model_copy(update={"prompts": card.prompts.model_copy(update={"seeds": seeds})})
+        self.card = card
+        self.seeds_per_prompt = card.prompts.seeds
         self.frames = frames or card.frames.number
-        self.name, self.metrics = card.name, card.metrics
+        changes = [f"seeds={seeds}"] if seeds not in (None, self._base.prompts.seeds) else []
+        changes += [f"wording={Path(wording).stem}"] if wording is not None else []
+        self.name, self.metrics = " ".join([card.name, *changes]), card.metrics
         self.bad_files, self.published = card.bad_files, card.published
         self.extractor_settings = _extractor_settings(card)
         self.world = "shapes" if {card.prompts.dataset, card.reference.dataset} <= NUMBERS.keys() else None
 
     def with_frames(self, frames: int) -> "Protocol":
         """The same with clips of another length."""
-        return Protocol(self.card, **self.files, frames=frames)
+        return self._with(frames=frames)
 
     @cached_property
     def hash(self) -> str:
         """12 hex digits: of the card, and of the reference files or the prompts where these are the user's."""
-        found = self._prompts.digest() if self.card.prompts.dataset == "file" else self.reference_digest
+        found = self._prompts.digest() if self.card.prompts.dataset in OWN else self.reference_digest
         if self.card.reference.digest not in (None, found):
             raise UserError(
                 f"protocol {self.name} pins reference files {self.card.reference.digest} and these are {found}: "
@@ -201,14 +220,19 @@ class Protocol(ProtocolExtras):
         return self._reference.digest()
 
     def requests(self, num: int | None = None, frames: int | None = None, seed: int = 0) -> Sequence[ClipRequest]:
-        """What to generate: the first ``num`` prompts of the card, each with a random seed of its own.
+        """What to generate: the first ``num`` clips, so many of each prompt as it has seeds.
 
-        Without ``num`` as many as the card says, of a file's prompts as there are.
+        Without ``num`` of as many prompts as the card says, of a file's of as many as there are.
         """
-        number = self.card.prompts.number
-        if num is None and isinstance(self._prompts, PromptSource):
-            number = min(number, len(self._prompts))
-        return self._prompts.requests(num or number, frames or self.frames, seed)
+        seeds, number = self.seeds_per_prompt, self.card.prompts.number
+        if isinstance(self._prompts, PromptSource):
+            number = min(number, len(self._prompts)) if num is None else number
+            self._prompts.check(num or 0, seeds)
+        num = num or number * seeds
+        first = self._prompts.requests(-(-num // seeds), frames or self.frames, seed)
+        if seeds == 1:
+            return first
+        return Lazy(num, lambda i: replace(first[i // seeds], index=i, seed=request_seed(seed, i)))
 
     def reference(self, frames: int | None = None) -> ClipSet:
         """The real clips, made or decoded when asked for."""
@@ -232,11 +256,13 @@ def _extractor_settings(card: Card) -> dict[str, dict[str, Any]]:
     return {"clips": clips, "pictures": {"feature": {"name": card.clip.extractor, **card.clip.settings}}}
 
 
-def _source(card: Card, dataset: str, *, root: str | None, sentences: str | None, prompts: str | None) -> Source:
+def _source(
+    card: Card, dataset: str, *, root: str | None, sentences: str | None, prompts: str | None, wording: str | None
+) -> Source:
     if dataset in NUMBERS:
         return ShapesSource(card, dataset)
-    if dataset in ("file", "none"):
-        return PromptSource(card, prompts)
+    if dataset in (*OWN, "none"):
+        return PromptSource(card, prompts, wording)
     read = {"ucf101": read_ucf101, "msrvtt": read_msrvtt}[dataset]
     return VideoSource(card, dataset, None if root is None else Path(root), sentences, read)
 
@@ -265,61 +291,67 @@ def read_card(path: str | Path) -> Card:
     return card
 
 
-def load(name: str, *, root: str | None = None, sentences: str | None = None, prompts: str | None = None) -> Protocol:
-    """A protocol by the name of a card in the package, or by the path of a YAML file."""
+def load(name: str, **given: Any) -> Protocol:
+    """A protocol by the name of a card in the package, or by the path of a YAML file; ``given`` as for a Protocol."""
     known = cards()
     if name not in known and not name.endswith((".yaml", ".yml")):
         raise UserError(f"protocol is {name!r}; {closest(name, known)}, or the path of a .yaml file")
-    return Protocol(read_card(known.get(name, Path(name))), root=root, sentences=sentences, prompts=prompts)
+    return Protocol(read_card(known.get(name, Path(name))), **given)
 
 
 def from_yaml(
-    path: str, *, root: str | None = None, sentences: str | None = None, prompts: str | None = None
+    path: str,
+    *,
+    root: str | None = None,
+    sentences: str | None = None,
+    prompts: str | None = None,
+    wording: str | None = None,
+    seeds: int | None = None,
 ) -> Protocol:
     """Factory for a user's own card: ``--protocol yaml:my-card.yaml``."""
-    return Protocol(read_card(path), root=root, sentences=sentences, prompts=prompts)
+    return Protocol(read_card(path), root=root, sentences=sentences, prompts=prompts, wording=wording, seeds=seeds)
 
 
-def long_rolling_forcing(prompts: str | None = None) -> Protocol:
-    """Factory of ``long@rolling-forcing``. ``prompts``: the user's file."""
-    return load("long@rolling-forcing", prompts=prompts)
+def long_rolling_forcing(prompts: str | None = None, wording: str | None = None, seeds: int | None = None) -> Protocol:
+    """Factory of ``long@rolling-forcing``. ``prompts``: the user's file; ``wording``: given in their place."""
+    return load("long@rolling-forcing", prompts=prompts, wording=wording, seeds=seeds)
 
 
-def long_lv_bench(prompts: str | None = None) -> Protocol:
-    """Factory of ``long@lv-bench``. ``prompts``: the user's file."""
-    return load("long@lv-bench", prompts=prompts)
+def long_lv_bench(prompts: str | None = None, wording: str | None = None, seeds: int | None = None) -> Protocol:
+    """Factory of ``long@lv-bench``. ``prompts``: the user's file; ``wording``: given in their place."""
+    return load("long@lv-bench", prompts=prompts, wording=wording, seeds=seeds)
 
 
-def shapes_1() -> Protocol:
+def shapes_1(seeds: int | None = None) -> Protocol:
     """Factory of ``shapes@1``: the synthetic world, first frame given."""
-    return load("shapes@1")
+    return load("shapes@1", seeds=seeds)
 
 
-def shapes_2() -> Protocol:
+def shapes_2(seeds: int | None = None) -> Protocol:
     """Factory of ``shapes@2``: the synthetic world for long clips, first frame given."""
-    return load("shapes@2")
+    return load("shapes@2", seeds=seeds)
 
 
-def ucf101_videopoet(root: str | None = None, sentences: str | None = None) -> Protocol:
+def ucf101_videopoet(root: str | None = None, sentences: str | None = None, seeds: int | None = None) -> Protocol:
     """Factory of ``ucf101@videopoet``. ``root``: the UCF-101 folder; ``sentences``: PYoCo's class sentences."""
-    return load("ucf101@videopoet", root=root, sentences=sentences)
+    return load("ucf101@videopoet", root=root, sentences=sentences, seeds=seeds)
 
 
-def ucf101_lavie(root: str | None = None) -> Protocol:
+def ucf101_lavie(root: str | None = None, seeds: int | None = None) -> Protocol:
     """Factory of ``ucf101@lavie``. ``root``: the UCF-101 folder."""
-    return load("ucf101@lavie", root=root)
+    return load("ucf101@lavie", root=root, seeds=seeds)
 
 
-def ucf101_stylegan_v(root: str | None = None) -> Protocol:
+def ucf101_stylegan_v(root: str | None = None, seeds: int | None = None) -> Protocol:
     """Factory of ``ucf101@stylegan-v``. ``root``: the UCF-101 folder."""
-    return load("ucf101@stylegan-v", root=root)
+    return load("ucf101@stylegan-v", root=root, seeds=seeds)
 
 
-def msrvtt_lavie(root: str | None = None) -> Protocol:
+def msrvtt_lavie(root: str | None = None, seeds: int | None = None) -> Protocol:
     """Factory of ``msrvtt@lavie``. ``root``: the MSR-VTT folder."""
-    return load("msrvtt@lavie", root=root)
+    return load("msrvtt@lavie", root=root, seeds=seeds)
 
 
-def msrvtt_videopoet(root: str | None = None) -> Protocol:
+def msrvtt_videopoet(root: str | None = None, seeds: int | None = None) -> Protocol:
     """Factory of ``msrvtt@videopoet``. ``root``: the MSR-VTT folder."""
-    return load("msrvtt@videopoet", root=root)
+    return load("msrvtt@videopoet", root=root, seeds=seeds)

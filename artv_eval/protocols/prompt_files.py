@@ -1,6 +1,8 @@
 """Prompts of the user's own: plain text (a line a prompt), CSV or TSV (a column ``prompt``), JSON or JSONL.
 
     read_prompts("prompts.txt")                  # [Prompt(text="a red circle moves left"), …]
+    read_prompts("prompts.csv", "extended")      # … each with what its column "extended" says
+    read_prompts("prompts/")                     # a folder: NAME.txt, and NAME.png or .jpg beside where there is one
 
 Tables and objects may say more of a prompt: ``image`` (the first frame, a path from the file's folder on) and ``id``.
 Other columns are left alone. Blank lines of a text file are skipped; a blank prompt in a table is a mistake.
@@ -10,35 +12,69 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 LIMIT = 64 << 20  # bytes: a list of prompts is no data set
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A text, what the file calls it, and the picture that it begins with, if any."""
+    """A text, what the file calls it, the picture that it begins with, if any, and another wording of it, if asked."""
 
     text: str
     id: str = ""
     image: Path | None = None
+    wording: str = ""
 
 
-def read_prompts(path: str | Path) -> list[Prompt]:
-    """All prompts of a file, in its order.
+def read_prompts(path: str | Path, wording: str | None = None) -> list[Prompt]:
+    """All prompts of a file in its order, or of a folder by name.
+
+    Args:
+        wording: a column of the table, or a file with a text for each prompt, in the same order: what methods are to
+            be given in the prompts' place.
 
     Raises:
         UserError: there is none, it is no text in UTF-8, too large, has no prompt, or a line that is none (with its
-            number).
+            number); the wording is not there for each.
     """
     path = Path(path)
+    found = _in_folder(path) if path.is_dir() else _in_file(path, wording)
+    if wording is None or all(prompt.wording for prompt in found):
+        return found
+    if Path(wording).suffix.lower() not in SUFFIXES:
+        raise UserError(
+            f"wording is {wording!r}; it must be a column of {path} that has a text for each of its {len(found)} "
+            f"prompts, or a file of as many ({', '.join(SUFFIXES)})"
+        )
+    others = _in_file(Path(wording), None)
+    if len(others) != len(found):
+        raise UserError(
+            f"{wording} has {len(others)} texts and {path} {len(found)} prompts; give one for each, in order"
+        )
+    return [replace(prompt, wording=other.text) for prompt, other in zip(found, others, strict=True)]
+
+
+def _in_folder(path: Path) -> list[Prompt]:
+    texts = sorted(file for file in path.iterdir() if file.suffix.lower() == ".txt" and file.is_file())
+    if not texts:
+        raise UserError(f"prompts folder {path} holds no .txt file; give one a prompt, a picture of its name beside it")
+    found = []
+    for file in texts:
+        image = next((p for kind in PICTURES if (p := file.with_suffix(kind)).is_file()), None)
+        found.append(replace(_prompt(file, 1, " ".join(_text(file).split()), None), id=file.stem, image=image))
+    return found
+
+
+def _in_file(path: Path, wording: str | None) -> list[Prompt]:
     read = {".csv": _csv, ".tsv": _tsv, ".json": _json, ".jsonl": _jsonl}.get(path.suffix.lower(), _lines)
-    found = [_prompt(path, number, item) for number, item in read(path, _text(path))]
+    found = [_prompt(path, number, item, wording) for number, item in read(path, _text(path))]
     if not found:
         raise UserError(f"prompts file {path} holds no prompt; give it a line for each")
     return found
@@ -111,7 +147,7 @@ def _json(path: Path, text: str) -> Items:
     yield from enumerate(values, 1)
 
 
-def _prompt(path: Path, number: int, item: Any) -> Prompt:
+def _prompt(path: Path, number: int, item: Any, wording: str | None) -> Prompt:
     values: Mapping[str, Any] = {"prompt": item} if isinstance(item, str) else item
     if not isinstance(values, Mapping) or not isinstance(values.get("prompt"), str):
         raise UserError(f"prompts file {path}, line {number}: give a text, or an object with a text as 'prompt'")
@@ -121,5 +157,10 @@ def _prompt(path: Path, number: int, item: Any) -> Prompt:
     image = values.get("image") or None
     if image is not None and not (path.parent / str(image)).is_file():
         raise UserError(f"prompts file {path}, line {number}: image {image} does not exist beside the file")
-    name = values.get("id")
-    return Prompt(text=text, id="" if name is None else str(name), image=image and path.parent / str(image))
+    name, other = values.get("id"), values.get(wording) if wording else None
+    return Prompt(
+        text=text,
+        id="" if name is None else str(name),
+        image=image and path.parent / str(image),
+        wording=" ".join(other.split()) if isinstance(other, str) else "",
+    )

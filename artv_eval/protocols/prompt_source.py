@@ -1,4 +1,4 @@
-"""The user's own prompts as a source: every prompt so many times as the card has seeds, and no real clips."""
+"""The user's own prompts as a source, with their first frames and their other wording; there are no real clips."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,10 +16,10 @@ from artv_eval.protocols.sources import Lazy, request_seed
 
 
 class PromptSource:
-    """Prompts of a file; clip ``i`` is of prompt ``i // seeds`` and has a random seed of its own."""
+    """Prompts of a file or folder, and what methods are given in their place, if that is another ``wording``."""
 
-    def __init__(self, card: Any, path: str | None):
-        self.card, self.path = card, None if path is None else Path(path)
+    def __init__(self, card: Any, path: str | None, wording: str | None = None):
+        self.card, self.path, self.wording = card, None if path is None else Path(path), wording
 
     @cached_property
     def prompts(self) -> list[Prompt]:
@@ -29,39 +29,44 @@ class PromptSource:
                 f"protocol {self.card.name} takes prompts from a file of yours; give it with --set "
                 "protocol.prompts=FILE (.txt: a line each, .csv or .jsonl: prompt)"
             )
-        return read_prompts(self.path)
+        return read_prompts(self.path, self.wording)
 
     def __len__(self) -> int:
-        """Clips that there can be."""
-        return len(self.prompts) * self.card.prompts.seeds
+        return len(self.prompts)
+
+    def check(self, number: int, seeds: int) -> None:
+        """Raises UserError for more clips than there can be with so many seeds of a prompt."""
+        if number > len(self) * seeds:
+            raise UserError(
+                f"{number} videos: {self.path} has {len(self)} prompts of {seeds} seeds each; ask for at most "
+                f"{len(self) * seeds} with --num-videos"
+            )
 
     def requests(self, number: int, frames: int, seed: int) -> Sequence[ClipRequest]:
-        """The first ``number`` clips."""
-        seeds, want = self.card.prompts.seeds, self.card.frames
-        if number > len(self):
-            raise UserError(
-                f"{number} videos: {self.path} has {len(self.prompts)} prompts of {seeds} seeds each; ask for at most "
-                f"{len(self)} with --num-videos"
-            )
-        return Lazy(
-            number,
-            lambda i: ClipRequest(
+        """The first ``number`` prompts."""
+        want = self.card.frames
+
+        def request(i: int) -> ClipRequest:
+            prompt = self.prompts[i]
+            return ClipRequest(
                 index=i,
-                prompt=self.prompts[i // seeds].text,
+                prompt=prompt.wording or prompt.text,
+                original=prompt.text if prompt.wording else None,
                 seed=request_seed(seed, i),
                 num_frames=frames,
                 height=want.height,
                 width=want.width,
                 fps=(want.fps or 8.0) / want.stride,
-                first_frame=self._first_frame(self.prompts[i // seeds]) if self.card.first_frame else None,
-            ),
-        )
+                first_frame=self._first_frame(prompt) if self.card.first_frame else None,
+            )
+
+        return Lazy(number, request)
 
     def _first_frame(self, prompt: Prompt) -> np.ndarray:
         if prompt.image is None:
             raise UserError(
                 f"protocol {self.card.name} begins with a picture and {self.path} has none for {prompt.text[:60]!r}; "
-                "give a column image, or a card with first_frame: false"
+                "give a column image (in a folder: a picture of its name), or a card with first_frame: false"
             )
         return load_image(prompt.image, self.card.frames.height, self.card.frames.width)
 
@@ -78,4 +83,6 @@ class PromptSource:
         if self.path is None:
             return None
         pictures = [prompt.image for prompt in self.prompts if prompt.image] if self.card.first_frame else []
-        return digest_of([*(prompt.text for prompt in self.prompts), *(file.read_bytes() for file in pictures)])[:12]
+        wordings = [prompt.wording for prompt in self.prompts if prompt.wording]
+        texts = [*(prompt.text for prompt in self.prompts), *wordings]
+        return digest_of([*texts, *(file.read_bytes() for file in pictures)])[:12]

@@ -1,7 +1,7 @@
 """``labels.csv``: what the protocol says of every clip, such as whether its camera moves; and results by it."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,29 +66,37 @@ def split_by(results: Results, labels: Labels, name: str) -> Results:
     rows = [
         row_of(row, values, labels, name, kind)
         for row in results.rows
-        if (values := values_of(row, results.per_clip))
+        if (values := values_of(row, results.per_clip))[0]
         for kind in kinds
     ]
     return replace(results, rows=rows, comparisons=(), flaws=(), curves=())
 
 
-def values_of(row: Row, per_clip: Sequence[ClipValues]) -> dict[int, float]:
-    """index → value of the row's clips; of a cell with several trainings their mean."""
+def values_of(row: Row, per_clip: Sequence[ClipValues]) -> tuple[dict[int, float], dict[int, Hashable]]:
+    """index → value of the row's clips, of a cell with several trainings their mean; and index → its prompt."""
     found: dict[int, list[float]] = {}
+    prompts: dict[int, Hashable] = {}
     for item in per_clip:
         same = item.cell == row.cell or item.cell.startswith(f"{row.cell}, seed ")
         if same and (item.ablation, item.metric) == (row.ablation, row.metric):
             for index, value in item.values.items():
                 found.setdefault(index, []).append(value)
-    return {index: float(np.mean(values)) for index, values in found.items()}
+                prompts[index] = item.prompt(index)
+    return {index: float(np.mean(values)) for index, values in found.items()}, prompts
 
 
-def row_of(row: Row, values: Mapping[int, float], labels: Labels, name: str, value: str) -> Row:
+def row_of(
+    row: Row, found: tuple[Mapping[int, float], Mapping[int, Hashable]], labels: Labels, name: str, value: str
+) -> Row:
     """``row`` over the clips with this value of the label."""
-    chosen = [v for index, v in values.items() if labels.get(index, {}).get(name) == value and np.isfinite(v)]
+    values, prompts = found
+    chosen = [i for i, v in values.items() if labels.get(i, {}).get(name) == value and np.isfinite(v)]
     cell = f"{row.cell} · {name}={value}"
     if len(chosen) < LEAST:
         why = f"absent: {len(chosen)} clips with {name}={value} have a value; at least {LEAST} are needed"
         return replace(row, cell=cell, value=None, ci_low=None, ci_high=None, n=len(chosen), status=why)
-    found = bootstrap_interval(_Values(), np.array(chosen)[:, None])
-    return replace(row, cell=cell, value=found.value, ci_low=found.low, ci_high=found.high, n=found.n)
+    rows = np.array([values[i] for i in chosen])[:, None]
+    shown = bootstrap_interval(_Values(), rows, groups=[prompts[i] for i in chosen])
+    return replace(
+        row, cell=cell, value=shown.value, ci_low=shown.low, ci_high=shown.high, n=shown.n, prompts=shown.prompts
+    )

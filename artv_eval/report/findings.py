@@ -53,8 +53,8 @@ def smallest_seen(pair: Comparison, tests: int = 1) -> float | None:
 
     None where no difference could have been: too few pairs, or no spread to judge by.
     """
-    independent = pair.seeds or pair.n
-    if not pair.standard_error or independent < 2 or (pair.seeds is None and pair.n < FEWEST):
+    independent = pair.seeds or pair.prompts or pair.n
+    if not pair.standard_error or independent < 2 or (pair.seeds is None and independent < FEWEST):
         return None
     freedom = independent - 1
     return float(stdtrit(freedom, 1 - LEVEL / (2 * tests)) + stdtrit(freedom, POWER)) * pair.standard_error

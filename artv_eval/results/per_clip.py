@@ -9,13 +9,13 @@ from artv.errors import UserError
 from artv_eval.results.csv_text import csv_text, unguarded
 from artv_eval.results.rows import ClipValues
 
-COLUMNS = ("ablation", "cell", "metric", "index", "value")
+COLUMNS = ("ablation", "cell", "metric", "index", "value", "prompt")
 
 
 def as_csv(per_clip: Sequence[ClipValues]) -> str:
-    """A line a value; ``index`` is the request's, under which the clip is kept."""
+    """A line a value; ``index`` is the request's, under which the clip is kept; ``prompt`` numbers the prompts."""
     lines = (
-        (item.ablation or "", item.cell, item.metric, index, value)
+        (item.ablation or "", item.cell, item.metric, index, value, item.prompts.get(index, ""))
         for item in per_clip
         for index, value in item.values.items()
     )
@@ -26,15 +26,21 @@ def read_csv(path: Path) -> list[ClipValues]:
     """Inverse of :func:`as_csv`; nothing where there is no file. Raises UserError for what is no such file."""
     if not path.is_file():
         return []
-    found: dict[tuple[str, str, str], dict[int, float]] = {}
+    found: dict[tuple[str, str, str], tuple[dict[int, float], dict[int, int]]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file):
                 ablation, cell, metric = (unguarded(line[name]) for name in COLUMNS[:3])
-                found.setdefault((ablation, cell, metric), {})[int(line["index"])] = float(line["value"])
+                values, prompts = found.setdefault((ablation, cell, metric), ({}, {}))
+                values[int(line["index"])] = float(line["value"])
+                if prompt := line.get("prompt"):  # files of older versions have none
+                    prompts[int(line["index"])] = int(prompt)
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run the sweep again") from None
-    return [ClipValues(ablation=a or None, cell=c, metric=m, values=values) for (a, c, m), values in found.items()]
+    return [
+        ClipValues(ablation=a or None, cell=c, metric=m, values=values, prompts=prompts)
+        for (a, c, m), (values, prompts) in found.items()
+    ]
 
 
 def finite(values: Mapping[int, float]) -> dict[int, float]:

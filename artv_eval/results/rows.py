@@ -23,7 +23,8 @@ class Row:
     was trained or the checkpoint is one; ``about``: what the interval speaks of, ``method`` (trainings too) or
     ``checkpoints``. ``sd_trainings``: standard deviation between trainings, clips' share taken out; ``se_clips``:
     standard error of one training's value over its clips. ``train_steps``: of a cell's training, where the sweep says;
-    ``failed_seeds``: trainings that failed. ``features``: extractor and digest of its weights, where there is one.
+    ``failed_seeds``: trainings that failed. ``prompts``: how many ``n`` clips are of, where several are of one prompt
+    and the interval therefore is over prompts. ``features``: extractor and digest of its weights, where there is one.
     """
 
     ablation: str | None
@@ -47,6 +48,7 @@ class Row:
     train_steps: int | None = None
     failed_seeds: int = 0
     features: str | None = None
+    prompts: int | None = None
 
     def __post_init__(self) -> None:
         if self.status == OK and not is_number(self.value):
@@ -60,7 +62,7 @@ class Comparison:
     """``difference`` = a − b over the same prompts and seeds; ``p_holm`` is corrected over the run's comparisons.
 
     ``standard_error`` of the difference, from which follows how many clips a difference of a given size takes.
-    ``seeds``, ``about`` and the two components: as of a :class:`Row`; ``p_value`` speaks of ``about``,
+    ``seeds``, ``about``, ``prompts`` and the two components: as of a :class:`Row`; ``p_value`` speaks of ``about``,
     ``p_checkpoints`` of these models only, with no other training in mind.
     """
 
@@ -80,6 +82,7 @@ class Comparison:
     p_checkpoints: float | None = None
     sd_trainings: float | None = None
     se_clips: float | None = None
+    prompts: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +111,20 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipValues:
-    """The values of a metric that is a mean over clips: index of the request → value; NaN where it has none."""
+    """The values of a metric that is a mean over clips: index of the request → value; NaN where it has none.
+
+    ``prompts``: index → number of its prompt; one that is not there has a prompt of its own.
+    """
 
     ablation: str | None
     cell: str
     metric: str
     values: Mapping[int, float]
+    prompts: Mapping[int, int] = field(default_factory=dict)
+
+    def prompt(self, index: int) -> tuple[bool, int]:
+        """What clips of one prompt share."""
+        return (True, self.prompts[index]) if index in self.prompts else (False, index)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +215,17 @@ def features_lines(rows: Sequence[Row]) -> list[str]:
             metrics.setdefault(row.features, {})[row.metric] = None
     each = [f"{', '.join(names)} by {features}" for features, names in metrics.items()]
     return [f"features: {'; '.join(each)}"] if each else []
+
+
+def prompts_lines(rows: Sequence[Row]) -> list[str]:
+    """One line where intervals and tests go by prompt: over how many prompts and clips."""
+    found = {(row.prompts, row.n) for row in rows if row.prompts is not None}
+    if not found:
+        return []
+    return [
+        "intervals and tests are over prompts, each with all of its clips: "
+        + ", ".join(f"{prompts} prompts of {n} clips" for prompts, n in sorted(found, reverse=True))
+    ]
 
 
 def is_number(value: Any) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from artv.errors import UserError
+from artv_eval.metrics.statistics import Comparison as Tested
 from artv_eval.metrics.statistics import holm, paired_means
 from artv_eval.report.tables import check_protocols
 from artv_eval.results.rows import OK, ClipValues, Comparison, Results, Row
@@ -41,7 +42,7 @@ def across(runs: Mapping[str, Results]) -> Results:
     first = next(iter(runs))
     base = next((row.cell for row in rows if row.status == OK and row.cell.startswith(f"{first}: ")), "")
     tested = [
-        (metric, cell, paired_means(_differences(values[base, metric], item)))
+        (metric, cell, _tested(values[base, metric], item))
         for (cell, metric), item in values.items()
         if not cell.startswith(f"{first}: ") and (base, metric) in values and _shared(values[base, metric], item) > 1
     ]
@@ -53,7 +54,7 @@ def across(runs: Mapping[str, Results]) -> Results:
     comparisons = [
         Comparison(
             ablation=RUNS, metric=metric, a=base, b=cell, difference=result.difference, ci_low=result.low,
-            ci_high=result.high, p_value=result.p_value, n=result.n, p_holm=p_holm,
+            ci_high=result.high, p_value=result.p_value, n=result.n, prompts=result.prompts, p_holm=p_holm,
             standard_error=result.standard_error, about="checkpoints",
         )
         for (metric, cell, result), p_holm in zip(tested, corrected, strict=True)
@@ -73,5 +74,7 @@ def _shared(a: ClipValues, b: ClipValues) -> int:
     return len(a.values.keys() & b.values.keys())
 
 
-def _differences(a: ClipValues, b: ClipValues) -> np.ndarray:
-    return np.array([a.values[index] - b.values[index] for index in sorted(a.values.keys() & b.values.keys())])
+def _tested(a: ClipValues, b: ClipValues) -> Tested:
+    both = sorted(a.values.keys() & b.values.keys())
+    differences = np.array([a.values[index] - b.values[index] for index in both])
+    return paired_means(differences, groups=[a.prompt(index) for index in both])

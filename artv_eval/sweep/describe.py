@@ -83,9 +83,11 @@ class ScoringWork(SweepWork):
         except Exception as error:
             return reason(error)
 
-    def _set_value(self, metric: int, rows: np.ndarray, reference: np.ndarray | None) -> SetValue | str:
+    def _set_value(
+        self, metric: int, rows: np.ndarray, reference: np.ndarray | None, prompts: Sequence[int]
+    ) -> SetValue | str:
         try:
-            return set_value(self.evaluator(metric), rows, reference)
+            return set_value(self.evaluator(metric), rows, reference, groups=prompts)
         except Exception as error:
             return reason(error)
 

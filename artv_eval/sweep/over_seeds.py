@@ -94,7 +94,8 @@ def _measured(items: Sequence[Scored]) -> Measured:
         rows.append(item.rows[np.searchsorted(item.positions, shared)])
     known = [item.known for item in items if item.known is not None and len(item.positions) == len(shared)]
     whole = known if len(known) == len(items) else None
-    return measured(items[0].evaluator, rows, items[0].reference, known=whole)
+    prompts = [position // items[0].seeds_per_prompt for position in shared]
+    return measured(items[0].evaluator, rows, items[0].reference, groups=prompts, known=whole)
 
 
 def mean_curves(curves: Sequence[Curve]) -> list[Curve]:

@@ -33,6 +33,7 @@ class SweepOptions:
     request: SweepRequest
     protocol: str | None = None
     prompts: str | None = None
+    seeds_per_prompt: int | None = None
     num_videos: int | None = None
     frames: int | None = None
     seed: int = 0
@@ -86,8 +87,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     name = options.protocol or PROTOCOLS[options.request.preset]
     card_recipe = protocol_recipe(manager, name, _protocol_settings(options, assignments.take("protocol")))
     card = build(manager, card_recipe)
-    # of the user's prompts all, else what a CPU makes in minutes
-    num = options.num_videos or (None if options.prompts else NUM_VIDEOS.get(options.request.preset))
+    num = options.num_videos or _default_number(options, card)
     frames = _frames(card, options, num)
     if frames is not None:
         card = optional(card, ProtocolExtras, "with_frames")(frames)
@@ -123,7 +123,9 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
 
 
 def _protocol_settings(options: SweepOptions, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With the file of ``--prompts``."""
+    """With the file of ``--prompts`` and the number of ``--seeds-per-prompt``."""
+    if options.seeds_per_prompt is not None:
+        given = {**given, "seeds": options.seeds_per_prompt}
     if options.prompts is None:
         return given
     if options.protocol is None:
@@ -134,6 +136,12 @@ def _protocol_settings(options: SweepOptions, given: Mapping[str, Any]) -> Mappi
     if given.get("prompts", options.prompts) != options.prompts:
         raise UserError(f"--prompts is {options.prompts} and protocol.prompts {given['prompts']}; give one of them")
     return {**given, "prompts": options.prompts}
+
+
+def _default_number(options: SweepOptions, card: ProtocolCard) -> int | None:
+    """Clips a cell: of the user's prompts all (None), else of as many as a CPU makes in minutes."""
+    number = None if options.prompts else NUM_VIDEOS.get(options.request.preset)
+    return number and number * optional(card, ProtocolExtras, "seeds_per_prompt")
 
 
 def _frames(card: ProtocolCard, options: SweepOptions, num: int | None) -> int | None:
@@ -152,6 +160,7 @@ def _frames(card: ProtocolCard, options: SweepOptions, num: int | None) -> int |
 def _check_numbers(options: SweepOptions) -> None:
     check_count("--num-videos", options.num_videos, 2)
     check_count("--frames", options.frames, 2, MOST_FRAMES)
+    check_count("--seeds-per-prompt", options.seeds_per_prompt, 1, 10_000)
     check_count("--steps", options.request.steps, 1, MOST_STEPS)
     check_count("--batch-size", options.batch_size, 1, MOST_FRAMES)
     check_seed(options.seed, "--seed")

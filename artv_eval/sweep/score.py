@@ -12,7 +12,7 @@ from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import SetValue, per_clip
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import Recipe
-from artv_eval.results.rows import OK, Results, features_lines
+from artv_eval.results.rows import OK, Results, features_lines, prompts_lines
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.describe import Description, Group, Rows, ScoringWork
 from artv_eval.sweep.metric_recipes import Conventions, changed_convention
@@ -47,6 +47,7 @@ class Scoring:
         self.cells = [CellClips.of(store, cell, prepared.requests, prepared.indices) for cell in cells]
         self.metrics = list(prepared.metrics)
         self.references = references_of(prepared, store, self.metrics)
+        self.seeds_per_prompt = optional(prepared.card, ProtocolExtras, "seeds_per_prompt")
         self.scored: dict[tuple[int, int], Scored] = {}
         """(number of the metric, number of the cell) → what is there so far."""
         self._told = time.monotonic()
@@ -57,7 +58,7 @@ class Scoring:
         self._describe(work)
         self._measure(work)
         results, valued = self._of(self._in_order())
-        notes = [*what_ran(self._all), *features_lines(results.rows)]
+        notes = [*what_ran(self._all), *features_lines(results.rows), *prompts_lines(results.rows)]
         notes += same_clips(self.store, self._all, self.prepared.indices)
         notes += [*published(self.prepared), *notes_of(self.references.files), *results.notes]
         return replace(results, notes=[*notes, *self._doubts(valued)], bad_files=bad_files_of(self.references.files))
@@ -131,14 +132,17 @@ class Scoring:
                     self.scored[number, place] = item.scored(metric, lacks, None)
                 elif rows is not None and number not in waiting:
                     reference = self.references.rows.get(number)
-                    self.scored[number, place] = item.scored(metric, rows.of(number), reference)
+                    its = rows.of(number)
+                    self.scored[number, place] = item.scored(metric, its, reference, self.seeds_per_prompt)
 
     def _measure(self, work: ScoringWork) -> None:
         """What intervals and tests need of metrics of a whole set: each set once, on the executor."""
         tasks = {}
         for at, item in self.scored.items():
             if of_the_set(item):
-                method = {"metric": at[0], "rows": item.rows, "reference": item.reference}
+                method = {
+                    "metric": at[0], "rows": item.rows, "reference": item.reference, "prompts": item.prompts
+                }  # fmt: skip
                 tasks[at] = Task(cell=f"{item.cell.id} {at[0]} {at[1]}", method=method, indices=())
         places = {task.cell: at for at, task in tasks.items()}
         with progress_bar("intervals", total=len(tasks)) as bar:
@@ -185,7 +189,7 @@ class Scoring:
         return results, valued
 
     def _doubts(self, valued: Sequence[Scored]) -> Iterable[str]:
-        prompts = (request.prompt for request in self.prepared.requests)
+        prompts = (request.caption for request in self.prepared.requests)
         yield from caption_doubts([item.evaluator for item in valued], prompts)
         yield from doubts((item.evaluator, item.rows, item.reference) for item in valued)
 

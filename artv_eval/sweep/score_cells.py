@@ -22,6 +22,7 @@ class Scored:
 
     ``positions``: the request that each row belongs to; the ``failed`` ones, whose clip was not to be made, have none.
     ``known``: of a metric of the whole set, its value with what intervals need, once it is there.
+    ``seeds_per_prompt``: so many requests in a row are of one prompt.
     """
 
     cell: Cell
@@ -32,6 +33,12 @@ class Scored:
     failed: int = 0
     status: str = OK
     known: SetValue | None = None
+    seeds_per_prompt: int = 1
+
+    @property
+    def prompts(self) -> list[int]:
+        """The number of each row's prompt."""
+        return [position // self.seeds_per_prompt for position in self.positions]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +80,9 @@ class CellClips:
         lacking = metric.evaluator.needs - self.there - {"reference"}  # which a protocol has, or the metric is absent
         return f"absent: this cell has no {' and no '.join(sorted(lacking))}" if lacking else None
 
-    def scored(self, metric: Metric, rows: np.ndarray | str, reference: np.ndarray | None) -> Scored:
+    def scored(
+        self, metric: Metric, rows: np.ndarray | str, reference: np.ndarray | None, seeds_per_prompt: int = 1
+    ) -> Scored:
         """``rows``: or why there are none."""
         if isinstance(rows, str):
             evaluator = metric.evaluator if metric.evaluator is not None else _Missing(metric.name)
@@ -85,6 +94,7 @@ class CellClips:
             reference=reference,
             positions=self.positions,
             failed=len(self.failed),
+            seeds_per_prompt=seeds_per_prompt,
         )
 
 
@@ -100,7 +110,7 @@ def _provided(store: RunStore, cell: Cell, first: ClipRequest) -> frozenset[str]
     """What ``needs`` may ask for, judged by the first clip."""
     clip = store.load_clip(cell.id, first.index)
     there = {
-        "captions": bool(first.prompt),
+        "captions": bool(first.caption),
         "first_frame": first.first_frame is not None,
         "real": first.real is not None,
         "labels": bool(first.labels),

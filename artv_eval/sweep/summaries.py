@@ -44,6 +44,7 @@ def row_of(group: Replicates, protocol: str, protocol_hash: str) -> Row:
         ci_low=found.low if found and not cost else None,
         ci_high=found.high if found and not cost else None,
         n=found.n if found else 0,
+        prompts=found.prompts if found else None,
         protocol=protocol,
         protocol_hash=protocol_hash,
         status=status,
@@ -61,7 +62,9 @@ def row_of(group: Replicates, protocol: str, protocol_hash: str) -> Row:
 
 def _of_one(scored: Scored) -> statistics.Interval:
     assert scored.rows is not None
-    return bootstrap_interval(scored.evaluator, scored.rows, scored.reference, known=scored.known)
+    return bootstrap_interval(
+        scored.evaluator, scored.rows, scored.reference, groups=scored.prompts, known=scored.known
+    )
 
 
 def components(found: OverSeeds) -> dict[str, float]:
@@ -93,9 +96,15 @@ def per_clip_of(scored: Sequence[Scored], indices: Sequence[int]) -> list[ClipVa
     for item in scored:
         values = None if item.rows is None else per_clip(item.evaluator, item.rows)
         if values is not None:
-            at = {indices[position]: float(value) for position, value in zip(item.positions, values, strict=True)}
+            own = [indices[position] for position in item.positions]
             found.append(
-                ClipValues(ablation=item.cell.ablation, cell=item.cell.title, metric=item.evaluator.name, values=at)
+                ClipValues(
+                    ablation=item.cell.ablation,
+                    cell=item.cell.title,
+                    metric=item.evaluator.name,
+                    values=dict(zip(own, map(float, values), strict=True)),
+                    prompts=dict(zip(own, item.prompts, strict=True)),
+                )
             )
     return found
 
@@ -175,6 +184,7 @@ def _comparison(item: _Tested, p_holm: float) -> Comparison:
         ci_high=found.high,
         p_value=item.p_value,
         n=found.n,
+        prompts=found.prompts,
         p_holm=p_holm,
         standard_error=found.standard_error,
         seeds=item.seeds,
@@ -208,7 +218,8 @@ def _paired(one: Replicates, other: Replicates) -> statistics.Comparison:
     at_a, at_b = np.searchsorted(a.positions, both), np.searchsorted(b.positions, both)
     whole = len(both) == len(a.positions) == len(b.positions) and a.known is not None and b.known is not None
     known = (a.known, b.known) if whole and a.known and b.known else None
-    return statistics.paired_test(a.evaluator, a.rows[at_a], b.rows[at_b], a.reference, known=known)
+    prompts = [a.prompts[i] for i in at_a]
+    return statistics.paired_test(a.evaluator, a.rows[at_a], b.rows[at_b], a.reference, groups=prompts, known=known)
 
 
 def flaws_of(rows: Sequence[Row]) -> list[Flaw]:

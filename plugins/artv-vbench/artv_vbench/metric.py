@@ -88,7 +88,7 @@ def _written(clips: ClipSet, folder: Path) -> Iterator[tuple[Path, str]]:
             for frame in clip.frames:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
             container.mux(stream.encode())
-        yield path, request.prompt
+        yield path, request.caption
 
 
 def _in_order(scores: list[dict[str, Any]], n: int, dimension: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from artv.errors import UserError
+from artv_eval.api import ClipSet
 from artv_eval.protocols.cards import cards, load, read_card
 from artv_eval.protocols.prompt_files import read_prompts
 
@@ -109,6 +110,64 @@ def test_first_frames_come_with_the_prompts(tmp_path):
     before = load(path, prompts=str(file)).hash
     Image.fromarray(np.full((8, 16, 3), 78, np.uint8)).save(tmp_path / "first.png")
     assert load(path, prompts=str(file)).hash != before  # other pictures are other clips
+
+
+def test_a_folder_holds_a_prompt_a_file_with_its_picture(tmp_path):
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    for name, text in (("b", "second"), ("a", "first\nline")):
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+        Image.fromarray(np.full((8, 16, 3), ord(name), np.uint8)).save(folder / f"{name}.png")
+    protocol = load(card(tmp_path, prompts={"dataset": "folder"}, first_frame=True), prompts=str(folder))
+    requests = protocol.requests()
+    assert [r.prompt for r in requests] == ["first line", "second"]
+    assert [int(r.first_frame[0, 0, 0]) for r in requests] == [ord("a"), ord("b")]
+    with pytest.raises(UserError, match=r"holds no \.txt file"):
+        read_prompts(tmp_path)
+
+
+def test_two_wordings_are_two_named_sets_judged_by_the_prompts(tmp_path):
+    table, longer = tmp_path / "p.csv", tmp_path / "extended.txt"
+    table.write_text("prompt,long\na cat,a grey cat at noon\na dog,a dog that runs\n", encoding="utf-8")
+    longer.write_text("a grey cat at noon\na dog that runs\n", encoding="utf-8")
+    path = card(tmp_path)
+    plain, column, file = (load(path, prompts=str(table), wording=w) for w in (None, "long", str(longer)))
+    for protocol in (column, file):
+        requests = protocol.requests()
+        assert [r.prompt for r in requests] == ["a grey cat at noon", "a dog that runs"]
+        assert ClipSet(requests, lambda i: None).prompts == ["a cat", "a dog"]  # what metrics compare with
+        assert protocol.hash != plain.hash == load(path, prompts=str(table)).hash
+    assert column.hash == file.hash and file.name == "long@lv-bench wording=extended"
+    with pytest.raises(UserError, match=r"must be a column of .* that has a text for each of its 2 prompts"):
+        load(path, prompts=str(table), wording="longer").requests()
+    longer.write_text("one\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"1 texts and .* 2 prompts"):
+        load(path, prompts=str(table), wording=str(longer)).requests()
+
+
+def test_several_seeds_of_any_protocol():
+    two, one = load("shapes@1", seeds=2), load("shapes@1")
+    requests, plain = two.requests(num=5), one.requests(num=5)
+    assert [r.prompt for r in requests] == [plain[i // 2].prompt for i in range(5)]
+    assert (requests[1].first_frame == plain[0].first_frame).all() and len({r.seed for r in requests}) == 5
+    assert two.hash != one.hash == load("shapes@1", seeds=1).hash and two.name == "shapes@1 seeds=2"
+    assert two.reference().origin == one.reference().origin  # whose rows ship with the package
+    with pytest.raises(UserError, match="seeds of a prompt is 0"):
+        load("shapes@1", seeds=0)
+
+
+def test_a_sweep_goes_by_prompt(cli, tmp_path):
+    command = ("sweep", "--ablation", "mask", "--seeds-per-prompt", 2, "--num-videos", 4, "--steps", 1, "--frames", 4)
+    outcome = cli(*command, "--metrics", "flicker", "--format", "json", "--out", tmp_path / "run")
+    document = json.loads(outcome.out)
+    assert outcome.code == 0 and {(r["n"], r["prompts"]) for r in document["rows"]} == {(4, 2)}
+    assert {(c["n"], c["prompts"]) for c in document["comparisons"]} == {(4, 2)}
+    report = cli("report", tmp_path / "run", "--power", "flicker=1", "--format", "long")
+    assert "over prompts" in report.out + report.err and "prompts of 2 clips a cell" in report.out + report.err
+    with (tmp_path / "run" / "per_clip.csv").open(encoding="utf-8", newline="") as file:
+        assert {(int(line["index"]), int(line["prompt"])) for line in csv.DictReader(file)} == {
+            (i, i // 2) for i in range(4)
+        }
 
 
 def test_a_sweep_takes_prompts(cli, tmp_path):
