@@ -178,19 +178,21 @@ def guidance(*, ref: float | None = None, anchor: float | None = None, text: flo
     return cells
 
 
-def baselines(*, names: Sequence[str] = BASELINES) -> Ablation:
-    """ART-V beside other models. Those whose weights are not there are rows that say how to get them.
+def baselines(*, names: Sequence[str] = ("artv", *BASELINES)) -> Ablation:
+    """Models beside each other. Those whose weights are not there are rows that say how to get them.
 
     Args:
-        names: of methods, those of plugins included: ``my-model``, ``diffusers:ID``, ``folder:PATH``.
+        names: of methods, those of plugins included: ``artv``, ``my-model``, ``diffusers:ID``, ``folder:PATH``. These
+            and no others; the first is compared with the others.
     """
 
     def cells(context: AblationContext) -> list[CellSpec]:
-        others = [
-            CellSpec(name=name, method=name, install="pip install artv-diffusers" if name in BASELINES else None)
+        return [
+            _artv(name, context.checkpoint)
+            if name == "artv"
+            else CellSpec(name=name, method=name, install="pip install artv-diffusers" if name in BASELINES else None)
             for name in names
-        ]
-        return [_artv("artv", context.checkpoint), *others, *SANITY]
+        ] + [cell for cell in SANITY if cell.name not in names]
 
     return cells
 

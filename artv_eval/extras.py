@@ -47,6 +47,10 @@ class MethodExtras:
         """Why it cannot run here and what to fetch, in one line; None where it can. Asked before any work."""
         return None
 
+    def unsuited(self, request: ClipRequest) -> str | None:
+        """What such requests lack that it must have, in one line; None where it can make them. Asked with the first."""
+        return None
+
     def digest(self) -> str | None:
         """Digest of the weights and of all other files that clips depend on: part of a cell's id."""
         return None

@@ -65,6 +65,9 @@ def sweep(
             help="A cell for every combination of these values; of training.FIELD with --train: a model for each.",
         ),
     ] = [],  # noqa: B006
+    sanity: Annotated[
+        bool, typer.Option(help="Rows of the truth, a still and the wrong text, which show what each metric sees.")
+    ] = True,
     executor: Annotated[
         str | None,
         typer.Option(
@@ -128,6 +131,7 @@ def sweep(
                 settings={**given, **training_grid(trained)},
                 grid=swept,
                 train=train,
+                sanity=sanity,
             )
             options = SweepOptions(
                 request=request,

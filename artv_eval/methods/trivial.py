@@ -8,7 +8,15 @@ from artv.errors import UserError
 from artv_eval.api import ClipRequest, GeneratedClip
 
 
-class Real:
+class _OfReal:
+    """What is made of ground truth, where there is any."""
+
+    def unsuited(self, request: ClipRequest) -> str | None:
+        """Without ground truth there is nothing to give."""
+        return "the protocol has no ground truth" if request.real is None else None
+
+
+class Real(_OfReal):
     """The ground-truth clips: perfect in every respect. Its FVD is the floor at this number of clips."""
 
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
@@ -19,6 +27,10 @@ class Real:
 class CopyFirst:
     """The first frame, still: perfect appearance, no motion."""
 
+    def unsuited(self, request: ClipRequest) -> str | None:
+        """A protocol with neither first frames nor ground truth."""
+        return "the protocol has no first frames" if request.first_frame is None and request.real is None else None
+
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
         """The first frame repeated."""
         for request in requests:
@@ -26,7 +38,7 @@ class CopyFirst:
             yield GeneratedClip(np.repeat(first[None], request.num_frames, axis=0))
 
 
-class WrongPrompt:
+class WrongPrompt(_OfReal):
     """Real clips dealt to other captions by a derangement: perfect video, wrong text.
 
     Neighbours change places, so that a clip does not depend on how many there are; the last of an odd number gets the

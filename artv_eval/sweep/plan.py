@@ -114,6 +114,7 @@ class SweepRequest:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     train: bool = False
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    sanity: bool = True
 
 
 def plan_cells(
@@ -140,7 +141,9 @@ def plan_cells(
             here = assignments.at(point)
             specs, swept = _specs(manager, reference, context, here)
             planned += [
-                (point, _cell(manager, reference, spec, request.preset, protocol, here, swept)) for spec in specs
+                (point, _cell(manager, reference, spec, request.preset, protocol, here, swept))
+                for spec in specs
+                if request.sanity or not spec.sanity
             ]
         cells += named_by_points(planned)
     return cells

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     assignments.finish(manager)
     executor = build(manager, executor_recipe)
     requests = card.requests(num=num, frames=frames, seed=options.seed)
-    cells = [_checked(manager, cell, runtime, options.request.preset) for cell in cells]
+    checked = (_checked(manager, cell, runtime, options.request.preset, requests[0]) for cell in cells)
+    cells = [cell for cell in checked if cell.method is not None or not cell.sanity]
     check_distinct(cells)
     return Prepared(
         manager=manager,
@@ -180,21 +182,22 @@ def _metric_recipes(
     return [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys([*names, *asked])]
 
 
-def _checked(manager: PluginManager, cell: Cell, runtime: dict[str, Any], preset: str) -> Cell:
-    """The cell with its checkpoint's digest, or with the reason why it cannot run."""
+def _checked(manager: PluginManager, cell: Cell, runtime: dict[str, Any], preset: str, first: ClipRequest) -> Cell:
+    """The cell with its checkpoint's digest, or with the reason why it cannot run: a sanity cell is then left out."""
     if cell.method is None or cell.training is not None:  # a twin need not be there yet
         return cell
     method = build(manager, cell.method, runtime)
-    reason = optional(method, MethodExtras, "unavailable")()
+    extra = partial(optional, method, MethodExtras)
+    reason = extra("unavailable")() or extra("unsuited")(first)
     if reason:
         return replace(cell, status=f"not available: {reason}", method=None)
-    own = optional(method, MethodExtras, "preset")()
+    own = extra("preset")()
     if own is not None and own != preset:
         raise UserError(
             f"cell {cell.name}: the checkpoint is of preset {own!r} and the sweep of {preset!r}; give --preset "
             f"{own}, or another --checkpoint"
         )
-    return replace(cell, checkpoint=optional(method, MethodExtras, "digest")())
+    return replace(cell, checkpoint=extra("digest")())
 
 
 def default_run(request: SweepRequest, cells: Sequence[Cell]) -> Path:

@@ -131,7 +131,7 @@ def test_a_program_that_does_not_start_costs_the_cell(faulty, tmp_path, start, w
 
 def test_sweeps_name_what_failed_and_go_on(cli, example, faulty, tmp_path):
     faulty("exit")
-    names = json.dumps([f"command:{example}", f"command:{tmp_path / 'faulty.yaml'}"])
+    names = json.dumps(["artv", f"command:{example}", f"command:{tmp_path / 'faulty.yaml'}"])
     outcome = cli(
         "sweep", "--ablation", "baselines", "--set", f"baselines.names={names}", "--set", "artv.steps=1", "--metrics",
         "flicker,seconds", "--num-videos", "2", "--frames", "3", "--out", tmp_path / "run", "--format", "json",

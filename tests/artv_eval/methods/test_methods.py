@@ -94,7 +94,7 @@ def test_clips_of_one_prompt_are_dealt_one_by_one(tmp_path, requests):
 def test_a_folder_has_no_seconds(cli, tmp_path):
     """Those of reading would put it on every Pareto front."""
     write_shapes(tmp_path / "clips", 2, split="test", num_frames=4)
-    names = f'baselines.names=["folder:{tmp_path / "clips"}"]'
+    names = f'baselines.names=["artv", "folder:{tmp_path / "clips"}"]'
     outcome = cli(
         "sweep", "--ablation", "baselines", "--set", names, "--set", "artv.steps=1", "--metrics", "seconds,flicker",
         "--num-videos", "2", "--frames", "4", "--out", tmp_path / "run", "--format", "json",

@@ -157,7 +157,9 @@ def test_several_seeds_of_any_protocol():
 
 
 def test_a_sweep_goes_by_prompt(cli, tmp_path):
-    command = ("sweep", "--ablation", "mask", "--seeds-per-prompt", 2, "--num-videos", 4, "--steps", 1, "--frames", 4)
+    names = "baselines.names=copy-first,wrong-prompt"
+    command = ("sweep", "--ablation", "baselines", "--set", names, "--no-sanity", "--seeds-per-prompt", 2)
+    command += ("--num-videos", 4, "--frames", 4)
     outcome = cli(*command, "--metrics", "flicker", "--format", "json", "--out", tmp_path / "run")
     document = json.loads(outcome.out)
     assert outcome.code == 0 and {(r["n"], r["prompts"]) for r in document["rows"]} == {(4, 2)}
@@ -168,6 +170,22 @@ def test_a_sweep_goes_by_prompt(cli, tmp_path):
         assert {(int(line["index"]), int(line["prompt"])) for line in csv.DictReader(file)} == {
             (i, i // 2) for i in range(4)
         }
+
+
+def test_without_ground_truth_there_are_no_sanity_rows_and_no_failure(cli, tmp_path):
+    """Nor is ART-V, whose clips are 64 × 64, among methods that do not name it."""
+    Image.fromarray(np.full((8, 16, 3), 77, np.uint8)).save(tmp_path / "first.png")
+    file = tmp_path / "p.jsonl"
+    file.write_text("".join(f'{{"prompt": "{w}", "image": "first.png"}}\n' for w in "ab"), encoding="utf-8")
+    command = ("sweep", "--ablation", "baselines", "--prompts", file, "--frames", 4, "--metrics", "flicker")
+    command += ("--protocol", card(tmp_path, first_frame=True), "--format", "json", "--set")
+    outcome = cli(*command, "baselines.names=copy-first", "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    rows = json.loads(outcome.out)["rows"]
+    assert {(row["cell"], row["sanity"], row["status"]) for row in rows} == {("copy-first", False, "ok")}
+    lacking = cli(*command, "baselines.names=copy-first,real", "--out", tmp_path / "other")
+    statuses = {row["cell"]: row["status"] for row in json.loads(lacking.out)["rows"]}
+    assert statuses["real"] == "not available: the protocol has no ground truth" and lacking.code == 0
 
 
 def test_a_sweep_takes_prompts(cli, tmp_path):
