@@ -7,12 +7,13 @@ from artv.errors import UserError
 from artv_eval.features.base import digest_of
 
 
-def pretrained(kind: str, model: str) -> tuple[Any, str]:
+def pretrained(kind: str, model: str, unused: str | None = None) -> tuple[Any, str]:
     """The network of a class of transformers, and the digest of its weights.
 
     Args:
         kind: name of the class, for example ``Dinov2Model``.
         model: a hub id that is in the cache, or a folder.
+        unused: part of the names of weights that nobody reads: they may be missing, and are not in the digest.
 
     Raises:
         UserError: it is not there, or it holds something else than ``kind``: nothing takes its place.
@@ -31,8 +32,9 @@ def pretrained(kind: str, model: str) -> tuple[Any, str]:
         raise UserError(f"{kind} {model!r} cannot be loaded: {str(error).splitlines()[0][:120]}{how}") from None
     finally:
         logging.set_verbosity(before)
-    wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report.get("mismatched_keys", ()))
+    missing = [key for key in report["missing_keys"] if unused is None or unused not in key]
+    wrong = sorted(missing) + sorted(str(key) for key in report.get("mismatched_keys", ()))
     if wrong:  # transformers would fill these in at random
         raise UserError(f"{model!r} does not hold the weights of a {kind}: {wrong[0]} is missing or of another size")
-    state = network.state_dict()
+    state = {key: value for key, value in network.state_dict().items() if unused is None or unused not in key}
     return network, digest_of(part for key in sorted(state) for part in (key, state[key].numpy().tobytes()))

@@ -12,7 +12,11 @@ FEATURES = {
     "i3d-torchscript": "artv_eval.features.i3d:i3d_torchscript",
     "videomae": "artv_eval.features.videomae:videomae",
     "clip": "artv_eval.features.clip:clip",
+    "vjepa2": "artv_eval.features.vjepa2:vjepa2",
     "dinov2": "artv_eval.features.dinov2:dinov2",
+    "dinov3": "artv_eval.features.dinov3:dinov3",
+    "dinov2-frames": "artv_eval.features.of_frames:dinov2_frames",
+    "dinov3-frames": "artv_eval.features.of_frames:dinov3_frames",
     "c3d": "artv_eval.features.c3d:c3d",
 }
 

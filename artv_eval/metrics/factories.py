@@ -191,6 +191,17 @@ def kvd(
     return KvdEvaluator(_of_clips(feature, device), transform=_transform(transform))
 
 
+def jedi(
+    feature: ClipClassifier | FeatureExtractor | str = "vjepa2",
+    transform: dict[str, Any] | None = None,
+    device: str = "cpu",
+) -> Evaluator:
+    """JEDi: polynomial MMD of V-JEPA features, its own extractor unless ``--set jedi.feature=`` says another."""
+    from artv_eval.metrics.jedi import JediEvaluator
+
+    return JediEvaluator(_of_clips(feature, device), transform=_transform(transform))
+
+
 def inception_score(
     feature: ClipClassifier | str = "c3d",
     transform: dict[str, Any] | None = None,

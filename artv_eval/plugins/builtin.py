@@ -189,6 +189,10 @@ def register_features() -> list[Component]:
         Component("i3d-torchscript", "artv_eval.features.i3d:i3d_torchscript", "I3D as StyleGAN-V uses it"),
         Component("videomae", "artv_eval.features.videomae:videomae", "VideoMAE, as in content-debiased FVD"),
         Component("clip", "artv_eval.features.clip:clip", "any model and weights of open_clip"),
+        Component("vjepa2", "artv_eval.features.vjepa2:vjepa2", "V-JEPA 2, clips: for JEDi, FVD, KVD"),
+        Component("dinov3", "artv_eval.features.dinov3:dinov3", "DINOv3, pictures by what is in them"),
+        Component("dinov2-frames", "artv_eval.features.of_frames:dinov2_frames", "clips: mean of frames by DINOv2"),
+        Component("dinov3-frames", "artv_eval.features.of_frames:dinov3_frames", "clips: mean of frames by DINOv3"),
         Component("dinov2", "artv_eval.features.dinov2:dinov2", "DINOv2, pictures by what is in them"),
         Component("c3d", "artv_eval.features.c3d:c3d", "C3D on UCF-101, for the Inception Score"),
     ]
@@ -214,6 +218,7 @@ def register_metrics() -> list[Component]:
         Component("fvd", f"{where}:fvd", "Fréchet video distance"),
         Component("fvd_infinity", f"{where}:fvd_infinity", "FVD extrapolated to infinitely many clips"),
         Component("kvd", f"{where}:kvd", "kernel video distance, unbiased"),
+        Component("jedi", f"{where}:jedi", "JEDi: polynomial MMD of V-JEPA features"),
         *_window_metrics(),
         Component("inception_score", f"{where}:inception_score", "Inception Score"),
         Component("frame_fid", f"{where}:frame_fid", "FID of frames"),

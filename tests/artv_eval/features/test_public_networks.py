@@ -14,16 +14,24 @@ from transformers import (
     BitImageProcessor,
     Dinov2Config,
     Dinov2Model,
+    DINOv3ViTConfig,
+    DINOv3ViTModel,
     VideoMAEConfig,
     VideoMAEForVideoClassification,
+    VJEPA2Config,
+    VJEPA2ForVideoClassification,
+    VJEPA2VideoProcessor,
 )
 
 from artv.errors import UserError
 from artv_eval.features.c3d import C3D, C3dLogits, c3d
 from artv_eval.features.clip import cached, clip
 from artv_eval.features.dinov2 import dinov2
+from artv_eval.features.dinov3 import dinov3
+from artv_eval.features.of_frames import dinov2_frames, dinov3_frames
 from artv_eval.features.registry import FEATURES, feature
 from artv_eval.features.videomae import videomae
+from artv_eval.features.vjepa2 import vjepa2
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +163,58 @@ def test_dinov2_is_never_silently_something_else(tiny_dinov2, tiny_videomae, tmp
     save_file(lacking, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=r"layernorm\.weight"):
         dinov2(str(tmp_path))
+
+
+def test_dinov3_and_clips_by_the_mean_of_their_frames(tiny_dinov2, tmp_path):
+    torch.manual_seed(0)
+    config = DINOv3ViTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=16
+    )
+    network = DINOv3ViTModel(config).eval()
+    network.save_pretrained(tmp_path)
+    pictures = smooth_pictures(6, 60, 90)
+    process = BitImageProcessor(
+        size={"height": 32, "width": 32}, do_center_crop=False, resample=Image.Resampling.BICUBIC
+    )
+    process.image_mean, process.image_std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    with torch.no_grad():
+        given = process([p.permute(1, 2, 0).numpy() for p in pictures], return_tensors="pt")
+        expected = network(**given).pooler_output
+    torch.testing.assert_close(dinov3(str(tmp_path), size=32).images(pictures), expected, atol=5e-3, rtol=0)
+    clips = dinov3_frames(str(tmp_path), size=32)
+    torch.testing.assert_close(
+        clips(pictures.unflatten(0, (2, 3))), expected.unflatten(0, (2, 3)).mean(1), atol=5e-3, rtol=0
+    )
+    two = dinov2_frames(tiny_dinov2[1], size=28)
+    assert two.name.endswith("-frames") and len({two.digest, dinov2(tiny_dinov2[1], size=28).digest, clips.digest}) == 3
+
+
+def test_vjepa2_features_are_what_the_classifier_sees(tmp_path):
+    torch.manual_seed(0)
+    config = VJEPA2Config(
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, crop_size=32, patch_size=16,
+        frames_per_clip=4, num_pooler_layers=1, pred_hidden_size=12, pred_num_attention_heads=2,
+        pred_num_hidden_layers=1, num_labels=3,
+    )  # fmt: skip
+    network = VJEPA2ForVideoClassification(config).eval()
+    network.save_pretrained(tmp_path)
+    clips = smooth_pictures(8, 40, 70).unflatten(0, (2, 4))
+    given = VJEPA2VideoProcessor(crop_size=32)(list(clips), return_tensors="pt")
+    seen = []
+    hook = network.classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        network(**given)
+        tokens = network.vjepa2(**given, skip_predictor=True).last_hidden_state
+    hook.remove()
+    ours, mean = vjepa2(str(tmp_path)), vjepa2(str(tmp_path), pool="mean")
+    torch.testing.assert_close(ours(clips), seen[0], atol=2e-3, rtol=0)
+    torch.testing.assert_close(mean(clips), tokens.mean(1), atol=2e-3, rtol=0)
+    assert ours.dim == 24 and ours.digest != mean.digest and mean.name.endswith("-mean")
+    torch.testing.assert_close(ours(torch.cat([clips, clips[:, :1]], 1)), ours(clips))  # half a tubelet is not seen
+    with pytest.raises(UserError, match="takes at least 2"):
+        ours(clips[:, :1])
+    with pytest.raises(UserError, match="pool is 'max'"):
+        vjepa2(str(tmp_path), pool="max")
 
 
 def test_c3d_has_the_papers_size():
