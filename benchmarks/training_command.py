@@ -12,7 +12,6 @@ import argparse
 import itertools
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -71,20 +70,21 @@ def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     settings.write_text(
         json.dumps({"size": arguments.size, "model": {"save_minutes": arguments.save_minutes}}), encoding="utf-8"
     )
-    command = [sys.executable, "-m", "artv", "train", "--preset", arguments.preset, "--out", str(out / "run")]
+    watched = [sys.executable, "-m", "artv_eval.twins.child", str(os.getpid())]
+    command = ["train", "--preset", arguments.preset, "--out", str(out / "run")]
     command += ["--data", str(out / "latents"), "--config", str(settings), "--device", arguments.device]
     command += ["--init", str(arguments.init or out / "pipeline"), "--stages", "model"]
     command += ["--batch-size", str(arguments.batch)]
     started, after = time.monotonic(), 0
     with (arguments.out / "training_command.log").open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(command, stderr=log, stdout=log, start_new_session=True)
+        # as a child that dies with this process: what is left on the card would slow down all that is measured after
+        process = subprocess.Popen([*watched, *command], stderr=log, stdout=log)
         while process.poll() is None and time.monotonic() - started < arguments.seconds and after < arguments.rows:
             time.sleep(1)
             rows = read_log(out / "run")
             saved = saved_step(out / "run")
             after = sum(row["step"] > saved for row in rows) if saved is not None else 0
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
     return summary(read_log(out / "run"), saved_step(out / "run"), arguments.batch)
 
