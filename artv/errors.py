@@ -28,6 +28,12 @@ def describe_os_error(error: OSError) -> str:
     return f"{what}{where}"
 
 
+def in_one_line(error: BaseException) -> str:
+    """An error that nobody foresaw: its type, and its text without line breaks."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def closest(name: str, options: Iterable[str]) -> str:
     """Ends an error about an unknown name: the closest of the allowed ones, all of them, or that there are none."""
     known = sorted(options)

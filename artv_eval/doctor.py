@@ -6,8 +6,9 @@ import inspect
 import platform
 from typing import Any
 
-from artv.errors import UserError
+from artv.errors import UserError, in_one_line
 from artv_eval.extras import MethodExtras, optional
+from artv_eval.plugins.blame import blamed
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe, settings_of
@@ -90,8 +91,10 @@ def _works(manager: PluginManager, kind: str, name: str) -> dict[str, Any]:
 def _method(manager: PluginManager, name: str) -> dict[str, Any]:
     found = _works(manager, "methods", name)
     if found["works"]:
-        method = build(manager, recipe(manager, "methods", name))
-        reason = optional(method, MethodExtras, "unavailable")()
+        try:
+            reason = optional(build(manager, recipe(manager, "methods", name)), MethodExtras, "unavailable")()
+        except Exception as error:
+            reason = blamed(error) or in_one_line(error)
         found |= {"works": reason is None, "reason": reason}
     return found
 
@@ -102,8 +105,8 @@ def _protocol(manager: PluginManager, name: str) -> dict[str, Any]:
     if found["works"]:
         try:
             build(manager, recipe(manager, "protocols", name)).requests(num=2)
-        except UserError as error:
-            return found | {"works": False, "reason": " ".join(str(error).split())}
+        except Exception as error:
+            return found | {"works": False, "reason": blamed(error) or in_one_line(error)}
     return found
 
 

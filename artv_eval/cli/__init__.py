@@ -24,6 +24,7 @@ from artv_eval.cli import (
 )
 from artv_eval.cli.completion import take_options
 from artv_eval.errors import UserError
+from artv_eval.plugins.blame import plugins_blamed
 from artv_eval.plugins.manager import PluginManager, PluginOptions
 
 COMPLETING = "_ARTV_EVAL_COMPLETE"  # set by the shell's completion script
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # whatever is not here is a status with the command that fetches it: nothing is downloaded in mid-run
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     lenient_output()
-    with one_line("artv-eval"):
+    with one_line("artv-eval"), plugins_blamed():
         if COMPLETING in os.environ:
             run(app, [], name="artv-eval", obj=take_options(os.environ, plugin_options))
         options, rest = plugin_options(sys.argv[1:] if arguments is None else arguments)

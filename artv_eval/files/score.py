@@ -25,7 +25,7 @@ from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders, p
 from artv_eval.metrics.base import curve_of, features_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import bootstrap_interval
-from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, features_lines, prompts_lines, reason
+from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, features_lines, noted, prompts_lines, reason
 
 GIVEN = {"captions": "--captions FILE", "reference": "--real DIR"}
 """What a metric may need that the caller can give, with the option that gives it."""
@@ -151,18 +151,19 @@ def score_folders(
         for name, folder in fakes.items()
     ]
     there = {(row.cell, row.metric) for _, row, _, _ in valued}
-    comparisons, untested = compare_folders(sides, found, there, resamples=resamples) if several else ([], [])
+    comparisons, lines = compare_folders(sides, found, there, resamples=resamples) if several else ([], [])
+    curves = [curve for item in valued if (curve := _curve(*item, lines)) is not None]
     words = [text for name in fakes for text in (sides[name].captions or {}).values()]
     notes = (
         *features_lines(rows), *prompts_lines(rows), *notes_of(found), *readers_of(found, excerpt.reader),
-        *_oddities(found, excerpt), *caption_doubts([evaluator for evaluator, *_ in valued], words), *untested,
+        *_oddities(found, excerpt), *caption_doubts([evaluator for evaluator, *_ in valued], words), *lines,
         *doubts((evaluator, ours, its) for evaluator, _, ours, its in valued),
     )  # fmt: skip
     return Results(
         run=None,
         rows=rows,
         comparisons=comparisons,
-        curves=[curve for item in valued if (curve := _curve(*item)) is not None],
+        curves=curves,
         notes=notes,
         bad_files=bad_files_of(found),
     )
@@ -172,8 +173,12 @@ def _counted(on_clip: Callable[[str, int, int], None] | None, name: str, total: 
     return lambda done: on_clip(name, done, total) if on_clip is not None else None
 
 
-def _curve(evaluator: Evaluator, row: Row, ours: np.ndarray, theirs: np.ndarray | None) -> Curve | None:
-    values = curve_of(evaluator, ours, theirs)
+def _curve(
+    evaluator: Evaluator, row: Row, ours: np.ndarray, theirs: np.ndarray | None, lines: list[str]
+) -> Curve | None:
+    values = None
+    with noted(lines, f"{row.metric}: {row.cell} has no curve"):
+        values = curve_of(evaluator, ours, theirs)
     return None if values is None else Curve(ablation=row.ablation, cell=row.cell, metric=row.metric, values=values)
 
 

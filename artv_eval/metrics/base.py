@@ -19,7 +19,7 @@ from torch import Tensor
 
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
-from artv_eval.extras import EvaluatorExtras, optional
+from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
 
 BATCH = 16  # clips described at once
 
@@ -119,6 +119,27 @@ def held(clip: GeneratedClip) -> GeneratedClip:
 def whole_clips(clips: ClipSet) -> ClipSet:
     """The same set, each clip as arrays in memory while it is looked at."""
     return ClipSet(clips.requests, lambda i: held(clips[i][1]), clips.origin)
+
+
+def check_evaluator(evaluator: Any) -> None:
+    """Asks an evaluator of any origin once for what it says of itself.
+
+    Raises:
+        ValueError: it says what nobody can use. Whatever it raises itself.
+    """
+    for name in ("name", "digest"):
+        if not isinstance(value := getattr(evaluator, name), str):
+            raise ValueError(f"{name} is {value!r}; it must be a text")
+    if isinstance(evaluator.needs, str) or not all(isinstance(need, str) for need in evaluator.needs):
+        raise ValueError(f"needs is {evaluator.needs!r}; it must be a set of texts")
+    if evaluator.higher_is_better not in (True, False, None):
+        raise ValueError(f"higher_is_better is {evaluator.higher_is_better!r}; it must be True, False or None")
+    for name, default in vars(EvaluatorExtras).items():
+        if not name.startswith("_") and not callable(default):
+            optional(evaluator, EvaluatorExtras, name)
+    if (extractor := extractor_of(evaluator)) is not None:
+        for name in ("device", "world"):
+            optional(extractor, ExtractorExtras, name)
 
 
 def described(evaluator: Any, clips: ClipSet) -> np.ndarray:

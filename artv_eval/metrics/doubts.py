@@ -10,6 +10,7 @@ import numpy as np
 
 from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
 from artv_eval.metrics.statistics import FEWEST
+from artv_eval.results.rows import noted
 
 ENOUGH = 20  # clips from which on intervals of means cover too; those of set metrics do so earlier: docs/metrics.md
 SHOWN = 60  # letters of a caption
@@ -21,11 +22,13 @@ def doubts(found: Iterable[tuple[Any, np.ndarray | None, np.ndarray | None]]) ->
     Metrics of the same doubt share a line. A cost, which has no interval, is in none.
     """
     lines: dict[str, dict[str, None]] = {}
+    failed: list[str] = []
     for evaluator, rows, reference in found:
         if rows is not None and not optional(evaluator, EvaluatorExtras, "is_cost"):
-            for line in _of(evaluator, rows, reference):
-                lines.setdefault(line, {})[evaluator.name] = None
-    return [f"{', '.join(names)}: {line}" for line, names in lines.items()]
+            with noted(failed, f"{evaluator.name}: covariance_samples()"):
+                for line in _of(evaluator, rows, reference):
+                    lines.setdefault(line, {})[evaluator.name] = None
+    return [*(f"{', '.join(names)}: {line}" for line, names in lines.items()), *dict.fromkeys(failed)]
 
 
 def caption_doubts(evaluators: Iterable[Any], captions: Iterable[str]) -> list[str]:
@@ -35,10 +38,13 @@ def caption_doubts(evaluators: Iterable[Any], captions: Iterable[str]) -> list[s
         encoder = optional(evaluator, EvaluatorExtras, "clip")
         if "captions" in evaluator.needs and encoder is not None:
             names.setdefault(encoder, {})[evaluator.name] = None
-    lines, captions = [], list(captions) if names else []
+    lines: list[str] = []
+    captions = list(captions) if names else []
     for encoder, metrics in names.items():
         unread = optional(encoder, ExtractorExtras, "unread")
-        why = {text: end for text in dict.fromkeys(captions) if (end := unread(text)) is not None}
+        why: dict[str, str] = {}
+        with noted(lines, f"{', '.join(metrics)}: unread() of {encoder.name}"):
+            why = {text: end for text in dict.fromkeys(captions) if (end := unread(text)) is not None}
         if why:
             number, text = sum(text in why for text in captions), next(iter(why))
             shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

@@ -25,6 +25,7 @@ import pluggy
 
 from artv.errors import UserError
 from artv_eval.plugins import hookspecs
+from artv_eval.plugins.blame import OURS, note_owner
 from artv_eval.plugins.components import API_VERSION, KINDS, Component
 
 GROUP = "artv_eval"
@@ -172,6 +173,8 @@ def load_plugin(plugin: Plugin, pm: pluggy.PluginManager) -> None:
             _check_hooks(module)
             pm.register(module, name=plugin.key)
             plugin.components = _collect(plugin.key, pm)
+        targets = [component.target for components in plugin.components.values() for component in components]
+        note_owner(plugin.key, getattr(module, "__name__", ""), *(target.partition(":")[0] for target in targets))
         plugin.faults = list(_NOTED.setdefault(module, plugin.faults))
         plugin.status = "loaded"
     except KeyboardInterrupt:
@@ -262,7 +265,7 @@ def _one_line(error: BaseException, plugin: Plugin) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, ModuleNotFoundError) and error.name:
         missing = error.name.split(".")[0]
-        if missing not in ("artv", "artv_eval"):
+        if missing not in OURS:
             return f"needs the package {missing}, which is not installed: pip install {missing}"
     if isinstance(error, ImportError) and "artv_eval" in text:
         text += f" (built for another version of artv_eval than {_version('artv')})"

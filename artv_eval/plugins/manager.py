@@ -11,7 +11,7 @@ from typing import Any
 
 import pluggy
 
-from artv.errors import UserError
+from artv.errors import UserError, in_one_line
 from artv_eval.plugins import hookspecs
 from artv_eval.plugins.components import KINDS, Component
 from artv_eval.plugins.discovery import Plugin, PluginFault, Selection, find_files, find_installed, load_plugin
@@ -193,7 +193,7 @@ class PluginManager:
                 f"{what} needs the package {missing!r}, which is not installed: pip install {missing}"
             ) from error
         except Exception as error:
-            raise UserError(f"{what} ({entry.component.target}) cannot be imported: {_line(error)}") from error
+            raise UserError(f"{what} ({entry.component.target}) cannot be imported: {in_one_line(error)}") from error
         return value
 
 
@@ -222,7 +222,3 @@ def _note_shared_names(plugins: Sequence[Plugin]) -> None:
             plugin.faults.append(
                 f"its entry-point name {plugin.name!r} is also that of {' and '.join(twins)} (to go without: {others})"
             )
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

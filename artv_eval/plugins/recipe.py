@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, get_args, get_type_hints
 
-from artv.errors import UserError
+from artv.errors import UserError, in_one_line
 from artv_eval.plugins.components import KINDS, ROLES, Kind
 from artv_eval.plugins.manager import Entry, PluginManager
 
@@ -228,8 +228,7 @@ def build(manager: PluginManager, made: Recipe, runtime: Mapping[str, Any] | Non
         raise
     except Exception as error:
         what = f"{KINDS[made.entry.kind].role} {made.entry.qualified}"
-        text = " ".join(str(error).split())
-        raise ComponentFailed(f"{what} cannot be made: {type(error).__name__}: {text}") from error
+        raise ComponentFailed(f"{what} cannot be made: {in_one_line(error)}") from error
 
 
 def parse_assignments(assignments: Sequence[str], option: str = "--set") -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from artv.errors import in_one_line
 from artv.files import open_regular, write_atomically
 
 OF = "of"
@@ -74,7 +75,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise
     # a flipped bit may ask for any decompressor, password, encoding or amount of memory
     except Exception as error:
-        raise Damaged(" ".join(f"{type(error).__name__}: {error}".split())) from None
+        raise Damaged(in_one_line(error)) from None
 
 
 def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:

@@ -1,12 +1,13 @@
 """What a sweep or a scoring found: rows, paired comparisons, and which metric sees which flaw."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from artv.ending import printable
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed, in_one_line
 from artv_eval.results.csv_text import csv_text
 from artv_eval.results.documents import in_form
 
@@ -203,8 +204,20 @@ def _printable(value: Any) -> Any:
 
 def reason(error: Exception) -> str:
     """A row's status for what a metric raised: a UserError says why it is absent, anything else is its failure."""
-    text = " ".join(str(error).split())
-    return f"absent: {text}" if isinstance(error, UserError) else f"failed: {type(error).__name__}: {text}"
+    if isinstance(error, UserError):
+        return f"absent: {' '.join(str(error).split())}"
+    return f"failed: {in_one_line(error)}"
+
+
+@contextmanager
+def noted(lines: list[str], what: str) -> Iterator[None]:
+    """For what stands beside a value that is there: an error in the block costs that alone, and is one of ``lines``."""
+    try:
+        yield
+    except (WorkFailed, OSError):  # of the run folder, not of the metric
+        raise
+    except Exception as error:
+        lines.append(f"{what}: {reason(error)}")
 
 
 def features_lines(rows: Sequence[Row]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError, WorkFailed
+from artv.errors import UserError, WorkFailed, in_one_line
 from artv_eval.api import ClipRequest, Executor, FailedClip, FailedTask, GeneratedClip, NextFrames, Task
 from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.recipe import build, recipe_from
@@ -182,6 +182,7 @@ class GenerationWork(SweepWork):
             self._method = None
             method = build(self.manager, recipe_from(self.manager, "methods", task.method), self.runtime)
             optional(method, MethodExtras, "prepare")(self.requests)
+            _timed(method)  # what it raises is raised here, where it is caught
             self._method = task.cell, method
         return self._method[1]
 
@@ -278,8 +279,7 @@ def with_status(cells: Sequence[Cell], failures: dict[str, str]) -> list[Cell]:
 
 
 def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+    return " ".join(str(error).split()) if isinstance(error, UserError) else in_one_line(error)
 
 
 def is_out_of_memory(error: Exception) -> bool:

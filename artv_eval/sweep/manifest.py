@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from artv.errors import describe_os_error
+from artv.errors import describe_os_error, in_one_line
 from artv.files import write_text_atomically
 from artv_eval.api import ClipRequest
 from artv_eval.plugins.recipe import plain
@@ -160,7 +160,7 @@ def write_views(store: RunStore, results: Results) -> Iterator[str]:
 def _why(error: Exception) -> str:
     if isinstance(error, OSError):
         return describe_os_error(error)
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return in_one_line(error)
 
 
 def versions() -> dict[str, str]:

@@ -10,10 +10,11 @@ from artv.errors import UserError
 from artv_eval.extras import ExtractorExtras, ProtocolExtras, optional
 from artv_eval.features.base import described_by
 from artv_eval.features.weights import find as find_weights
-from artv_eval.metrics.base import extractor_of
+from artv_eval.metrics.base import check_evaluator, extractor_of
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import ComponentFailed, Recipe, Setting, build, recipe, settings_of
+from artv_eval.results.rows import reason
 from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.plan import with_components
 from artv_eval.sweep.score_cells import Metric
@@ -89,6 +90,7 @@ def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any], car
     """
     try:
         evaluator = build(manager, item, runtime)
+        check_evaluator(evaluator)
         if why := _of_another_world(manager, item, evaluator, card):
             return Metric(name=item.name, status=f"absent: {why}")
         return Metric(name=item.name, evaluator=evaluator)
@@ -96,6 +98,8 @@ def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any], car
         return Metric(name=item.name, status=f"failed: {error}")
     except UserError as error:
         return Metric(name=item.name, status=f"absent: {error}")
+    except Exception as error:
+        return Metric(name=item.name, status=reason(error))
 
 
 def _of_another_world(manager: PluginManager, item: Recipe, evaluator: Any, card: Any) -> str | None:

@@ -15,6 +15,7 @@ from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, build, recipe
 from artv_eval.results.documents import read_json
+from artv_eval.results.rows import reason
 from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.generate import Shard
 from artv_eval.sweep.metric_recipes import Conventions, metric_of, metric_recipe, protocol_recipe
@@ -188,16 +189,22 @@ def _checked(manager: PluginManager, cell: Cell, runtime: dict[str, Any], preset
         return cell
     method = build(manager, cell.method, runtime)
     extra = partial(optional, method, MethodExtras)
-    reason = extra("unavailable")() or extra("unsuited")(first)
-    if reason:
-        return replace(cell, status=f"not available: {reason}", method=None)
-    own = extra("preset")()
+    try:
+        lacks = extra("unavailable")() or extra("unsuited")(first)
+        own = extra("preset")()
+        checkpoint = None if lacks else extra("digest")()
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # its author's fault, which costs this cell
+        return replace(cell, status=reason(error), method=None)
+    if lacks:
+        return replace(cell, status=f"not available: {lacks}", method=None)
     if own is not None and own != preset:
         raise UserError(
             f"cell {cell.name}: the checkpoint is of preset {own!r} and the sweep of {preset!r}; give --preset "
             f"{own}, or another --checkpoint"
         )
-    return replace(cell, checkpoint=extra("digest")())
+    return replace(cell, checkpoint=checkpoint)
 
 
 def default_run(request: SweepRequest, cells: Sequence[Cell]) -> Path:

@@ -176,13 +176,14 @@ class Scoring:
         rows = [row_of(group, label, keys[group.first.evaluator.name]) for group in groups]
         good = [group for group, row in zip(groups, rows, strict=True) if row.status == OK]
         comparisons, untested = comparisons_of(good)
+        curves = curves_of(good, untested)
         valued = [item for group in good for item in group.there]
         results = Results(
             run=str(prepared.run),
             rows=rows,
             comparisons=comparisons,
             flaws=flaws_of(rows),
-            curves=curves_of(good),
+            curves=curves,
             per_clip=per_clip_of(valued, prepared.indices),
             notes=[*untested, *lost_seeds(groups), *spreads_of(comparisons), *failed_clips(self.cells)],
         )

@@ -11,7 +11,7 @@ from artv_eval.metrics import statistics
 from artv_eval.metrics.base import curve_of, features_of
 from artv_eval.metrics.statistics import bootstrap_interval, holm, per_clip
 from artv_eval.metrics.training_seeds import OverSeeds
-from artv_eval.results.rows import ClipValues, Comparison, Curve, Flaw, Row, is_number, reason
+from artv_eval.results.rows import ClipValues, Comparison, Curve, Flaw, Row, is_number, noted, reason
 from artv_eval.sweep.over_seeds import (
     CHECKPOINTS,
     METHOD,
@@ -77,16 +77,19 @@ def is_cost(group: Replicates) -> bool:
     return bool(optional(group.first.evaluator, EvaluatorExtras, "is_cost"))
 
 
-def curves_of(groups: Sequence[Replicates]) -> list[Curve]:
-    """The curves over the frame index, of the metrics that have one; over training seeds their mean."""
+def curves_of(groups: Sequence[Replicates], lines: list[str]) -> list[Curve]:
+    """The curves over the frame index, of the metrics that have one; over training seeds their mean.
+
+    ``lines``: gets one for each that fails.
+    """
     found = []
     for item in (item for group in groups for item in group.there):
         assert item.rows is not None
-        curve = curve_of(item.evaluator, item.rows, item.reference)
+        name, curve = item.evaluator.name, None
+        with noted(lines, f"{name}: {item.cell.title} has no curve"):
+            curve = curve_of(item.evaluator, item.rows, item.reference)
         if curve is not None:
-            found.append(
-                Curve(ablation=item.cell.ablation, cell=item.cell.name, metric=item.evaluator.name, values=curve)
-            )
+            found.append(Curve(ablation=item.cell.ablation, cell=item.cell.name, metric=name, values=curve))
     return mean_curves(found)
 
 

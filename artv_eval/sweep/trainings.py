@@ -5,7 +5,7 @@ A cell that is trained becomes several, one for each training seed and length; t
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -239,8 +239,9 @@ def _progress(manager: PluginManager, left: Sequence[Planned], store: TwinStore,
             while not ended.wait(1.0):
                 done = 0
                 for trainer, item in zip(trainers, left, strict=True):
-                    most = item.training.steps or 1
-                    there = optional(trainer, TrainerExtras, "steps")(store.folder(item.training.id))
+                    most, there = item.training.steps or 1, 0
+                    with suppress(Exception):  # a trainer's own fault; the bar is for comfort
+                        there = optional(trainer, TrainerExtras, "steps")(store.folder(item.training.id))
                     done += most if store.finished(item.training.id) else min(there, most)
                 if done != shown:
                     bar.update(done, f"{len(left)} models")
