@@ -20,7 +20,7 @@ def mask(*, twin: str | None = None) -> Ablation:
         twin: the checkpoint trained with ``artv train --no-mask``; for a preset, its own twin.
     """
 
-    return _twins("mask", twin, frozenset({"use_mask"}))
+    return _twins("mask", twin, frozenset({"use_mask", "mask"}))
 
 
 def anchor(*, twin: str | None = None) -> Ablation:
@@ -30,14 +30,14 @@ def anchor(*, twin: str | None = None) -> Ablation:
         twin: the checkpoint trained with ``artv train --no-anchor``; for a preset, its own twin.
     """
 
-    return _twins("anchor", twin)
+    return _twins("anchor", twin, frozenset({"anchor"}))
 
 
 def mask_switched() -> Ablation:
     """The mask turned off in a model that was trained with it: what the network relies on, not what the mask brings."""
 
     def cells(context: AblationContext) -> list[CellSpec]:
-        on = replace(_artv("mask=on", context.checkpoint), fixed=frozenset({"use_mask"}))
+        on = replace(_artv("mask=on", context.checkpoint), fixed=frozenset({"use_mask", "mask"}))
         return [on, _artv("mask=switched-off", context.checkpoint, use_mask=False), *SANITY]
 
     return cells
@@ -67,7 +67,7 @@ def mask_rule(*, names: Sequence[str] | None = None) -> Ablation:
     Args:
         names: which; None for all that are installed. The first is compared with the others.
     """
-    return _installed("masks", "mask", names)
+    return _installed("masks", "mask", names, fixed=frozenset({"use_mask"}))
 
 
 def anchor_strategy(*, names: Sequence[str] | None = None) -> Ablation:
@@ -197,12 +197,14 @@ def baselines(*, names: Sequence[str] = ("artv", *BASELINES)) -> Ablation:
     return cells
 
 
-def _installed(kind: str, setting: str, names: Sequence[str] | None) -> Ablation:
-    """A cell for each component of a kind, given to one and the same model as its ``setting``."""
+def _installed(kind: str, setting: str, names: Sequence[str] | None, fixed: frozenset[str] = frozenset()) -> Ablation:
+    """A cell for each component of a kind, given to one and the same model as its ``setting``; nobody changes the
+    ``fixed`` settings, without which it would do nothing."""
 
     def cells(context: AblationContext) -> list[CellSpec]:
         chosen = names or context.names(kind)
-        return [*(_artv(f"{setting}={name}", context.checkpoint, **{setting: name}) for name in chosen), *SANITY]
+        made = [_artv(f"{setting}={name}", context.checkpoint, **{setting: name}) for name in chosen]
+        return [*(replace(cell, fixed=fixed) for cell in made), *SANITY]
 
     return cells
 
@@ -212,7 +214,7 @@ def _artv(name: str, checkpoint: str, **settings: object) -> CellSpec:
     return CellSpec(name=name, method="artv", settings={"checkpoint": checkpoint, **settings}, training={})
 
 
-def _twins(switch: str, twin: str | None, fixed: frozenset[str] = frozenset()) -> Ablation:
+def _twins(switch: str, twin: str | None, fixed: frozenset[str]) -> Ablation:
     """The base model against the one trained with a switch off; nobody changes the ``fixed`` settings."""
 
     def cells(context: AblationContext) -> list[CellSpec]:

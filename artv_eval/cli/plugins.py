@@ -107,7 +107,9 @@ def show(
             typer.echo(f"    error: {item['error']}")
         for setting in item["settings"]:
             default = "required" if setting["required"] else f"default {setting['default']}"
-            typer.echo(f"    --set {item['name']}.{setting['name']}=…  {setting['type']}, {default}")
+            prefix = KINDS[item["kind"]].assigned(item["name"])
+            how = f"{setting['name']} (no command sets it)" if prefix is None else f"--set {prefix}.{setting['name']}=…"
+            typer.echo(f"    {how}  {setting['type']}, {default}")
         if item["documentation"]:
             typer.echo("\n" + "\n".join(f"    {line}" for line in item["documentation"].splitlines()) + "\n")
 

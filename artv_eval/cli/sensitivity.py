@@ -24,6 +24,12 @@ def sensitivity(
     real: Annotated[str, typer.Option(metavar="DIR", help="Real video files.")],
     fake: Annotated[str, typer.Option(metavar="DIR", help="Generated video files.")],
     features: Annotated[str, typer.Option(help="Extractor.", autocompletion=complete("features"))] = "i3d",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Card whose clips these are like: says which features fit.", autocompletion=complete("protocols")
+        ),
+    ] = "files",
     frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 16,
     fps: Annotated[float | None, typer.Option(help="Rate to compare at. Default: the files' own.")] = None,
     size: Annotated[int, typer.Option(help="Pixels that frames are scaled to before the extractor.")] = 224,
@@ -67,11 +73,14 @@ def sensitivity(
         from artv_eval.files.sensitivity import sensitivity as run
         from artv_eval.plugins.recipe import build, recipe
         from artv_eval.results.rows import BadFile, plain_row
+        from artv_eval.sweep.metric_recipes import another_world, protocol_recipe
 
         chosen_device(device)
         bad: list[BadFile] = []
         excerpt = Excerpt(frames=frames, fps=fps, reader=video_reader(manager, reader))
         evaluator = build(manager, recipe(manager, "metrics", "fvd", {"feature": features}), {"device": device})
+        if why := another_world(evaluator, build(manager, protocol_recipe(manager, protocol, {}))):
+            raise UserError(f"--features {features}: {why}; give --features i3d, or their card with --protocol")
         rows = run(
             real, fake, evaluator, excerpt, size=size, strides=every, numbers=sizes,
             cache=default_cache(), workers=WORKERS if workers is None else workers, timeout=timeout,

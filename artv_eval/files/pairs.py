@@ -90,13 +90,9 @@ def compare_folders(
             untested.append(f"{evaluator.name}: {first} and {other} are not compared: {reason(error)}")
     corrected = holm([result.p_value for _, _, result in tested])
     return [
-        Comparison(
-            ablation=FOLDERS, metric=metric, a=first, b=other, difference=result.difference, ci_low=result.low,
-            ci_high=result.high, p_value=result.p_value, n=result.n, prompts=result.prompts, p_holm=p_holm,
-            standard_error=result.standard_error,
-        )
+        Comparison.of(result, ablation=FOLDERS, metric=metric, a=first, b=other, p_holm=p_holm)
         for (metric, other, result), p_holm in zip(tested, corrected, strict=True)
-    ], untested  # fmt: skip
+    ], untested
 
 
 def prompts_of(side: Side, files: Sequence[Path]) -> list[str] | None:

@@ -25,7 +25,18 @@ from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders, p
 from artv_eval.metrics.base import curve_of, features_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import bootstrap_interval
-from artv_eval.results.rows import OK, BadFile, Curve, Results, Row, features_lines, noted, prompts_lines, reason
+from artv_eval.results.rows import (
+    OK,
+    BadFile,
+    Curve,
+    Results,
+    Row,
+    caveat_lines,
+    features_lines,
+    noted,
+    prompts_lines,
+    reason,
+)
 
 GIVEN = {"captions": "--captions FILE", "reference": "--real DIR"}
 """What a metric may need that the caller can give, with the option that gives it."""
@@ -157,6 +168,7 @@ def score_folders(
     notes = (
         *features_lines(rows), *prompts_lines(rows), *notes_of(found), *readers_of(found, excerpt.reader),
         *_oddities(found, excerpt), *caption_doubts([evaluator for evaluator, *_ in valued], words), *lines,
+        *caveat_lines(comparisons),
         *doubts((evaluator, ours, its) for evaluator, _, ours, its in valued),
     )  # fmt: skip
     return Results(

@@ -5,6 +5,7 @@ listing hundreds of them costs nothing.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 API_VERSION = 1  # raised when a hook, or what a component is called with, changes incompatibly
 
@@ -50,12 +51,19 @@ class Kind:
         contract: what using a component of this kind means, for the author.
         reserved: parameters of the target that the caller fills in and that are no settings. When there are any, the
             target *is* the component (a function) and settings are bound to it; else the target is a factory.
+        set_as: what stands before the dot in ``--set``: the component's ``name`` (its role too), the ``role`` alone
+            where a run has one of the kind, or None where no command sets it.
     """
 
     name: str
     role: str
     contract: str
     reserved: tuple[str, ...] = ()
+    set_as: Literal["name", "role"] | None = "name"
+
+    def assigned(self, name: str) -> str | None:
+        """What stands before the dot in ``--set`` for the component ``name``; None where no command sets it."""
+        return {"name": name, "role": self.role, None: None}[self.set_as]
 
     @property
     def hook(self) -> str:
@@ -110,11 +118,13 @@ _KINDS = (
         role="reader",
         contract="class(path, **settings) -> open video file with len(), fps and frames(indices)",
         reserved=("path",),
+        set_as=None,
     ),
     Kind(
         name="protocols",
         role="protocol",
         contract="factory(**settings) -> protocol card with its requests and its reference clips",
+        set_as="role",
     ),
     Kind(
         name="features",
@@ -135,16 +145,19 @@ _KINDS = (
         name="trainers",
         role="trainer",
         contract="factory(**settings) -> trainer: settings(changes, seed, steps) name a model, train() makes it",
+        set_as="role",
     ),
     Kind(
         name="executors",
         role="executor",
         contract="factory(**settings) -> executor: runs tasks and yields their results as they finish",
+        set_as="role",
     ),
     Kind(
         name="reporters",
         role="reporter",
         contract="factory(**settings) -> function(results) -> text",
+        set_as=None,
     ),
 )
 

@@ -124,7 +124,7 @@ def _values(pair: Comparison, rows: Sequence[Row]) -> str:
 
 
 def _difference(pair: Comparison, rows: Sequence[Row]) -> str:
-    low, high, p = pair.ci_low, pair.ci_high, probability(pair.p_holm)
+    low, high, p = pair.ci_low, pair.ci_high, probability(pair.p_holm, pair.caveat)
     difference = f"{_signed(pair.difference, low, high)} {interval(low, high)} ({better(pair, rows)})"
     return f"{difference}, {_size(pair)}, p {p if p.startswith('<') else f'= {p}'}"
 

@@ -20,6 +20,6 @@ def interval(low: float | None, high: float | None) -> str:
     return f"[{number(low, low, high)}, {number(high, low, high)}]"
 
 
-def probability(p: float) -> str:
-    """A p-value: never 0."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def probability(p: float, caveat: str | None = None) -> str:
+    """A p-value: never 0; with † where there is a caveat, which a line below the table says."""
+    return ("< 0.001" if p < 0.001 else f"{p:.3f}") + ("†" if caveat else "")

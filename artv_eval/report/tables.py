@@ -48,7 +48,7 @@ def cells_of_pair(pair: Comparison) -> tuple[str, ...]:
         f"{pair.a} − {pair.b}",
         number(pair.difference, low, high),
         interval(low, high),
-        probability(pair.p_holm),
+        probability(pair.p_holm, pair.caveat),
         str(pair.n),
     )
 

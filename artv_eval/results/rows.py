@@ -64,7 +64,8 @@ class Comparison:
 
     ``standard_error`` of the difference, from which follows how many clips a difference of a given size takes.
     ``seeds``, ``about``, ``prompts`` and the two components: as of a :class:`Row`; ``p_value`` speaks of ``about``,
-    ``p_checkpoints`` of these models only, with no other training in mind.
+    ``p_checkpoints`` of these models only, with no other training in mind. ``skewness`` of the differences clip by
+    clip, where there are such; ``caveat``: why the p-values may be too small, which tables show as †.
     """
 
     ablation: str
@@ -84,6 +85,16 @@ class Comparison:
     sd_trainings: float | None = None
     se_clips: float | None = None
     prompts: int | None = None
+    skewness: float | None = None
+    caveat: str | None = None
+
+    @classmethod
+    def of(cls, found: Any, **rest: Any) -> "Comparison":
+        """From what a paired test ``found`` (:class:`artv_eval.metrics.statistics.Comparison`); ``rest``: the other
+        fields, and those that are to be others than the test's."""
+        same = ("difference", "p_value", "n", "prompts", "standard_error", "skewness", "caveat")
+        taken = {name: getattr(found, name) for name in same}
+        return cls(**{**taken, "ci_low": found.low, "ci_high": found.high, **rest})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +250,15 @@ def prompts_lines(rows: Sequence[Row]) -> list[str]:
         "intervals and tests are over prompts, each with all of its clips: "
         + ", ".join(f"{prompts} prompts of {n} clips" for prompts, n in sorted(found, reverse=True))
     ]
+
+
+def caveat_lines(comparisons: Sequence[Comparison]) -> list[str]:
+    """What † beside a p-value stands for, a line each, with the metrics whose comparisons have it."""
+    metrics: dict[str, dict[str, None]] = {}
+    for pair in comparisons:
+        if pair.caveat:
+            metrics.setdefault(pair.caveat, {})[pair.metric] = None
+    return [f"† {', '.join(names)}: {caveat}" for caveat, names in metrics.items()]
 
 
 def is_number(value: Any) -> bool:

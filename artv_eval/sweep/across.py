@@ -14,7 +14,7 @@ from artv.errors import UserError
 from artv_eval.metrics.statistics import Comparison as Tested
 from artv_eval.metrics.statistics import holm, paired_means
 from artv_eval.report.tables import check_protocols
-from artv_eval.results.rows import OK, ClipValues, Comparison, Results, Row
+from artv_eval.results.rows import OK, ClipValues, Comparison, Results, Row, caveat_lines
 
 RUNS = "runs"  # stands for the ablation of such rows
 
@@ -52,18 +52,14 @@ def across(runs: Mapping[str, Results]) -> Results:
         )
     corrected = holm([result.p_value for _, _, result in tested])
     comparisons = [
-        Comparison(
-            ablation=RUNS, metric=metric, a=base, b=cell, difference=result.difference, ci_low=result.low,
-            ci_high=result.high, p_value=result.p_value, n=result.n, prompts=result.prompts, p_holm=p_holm,
-            standard_error=result.standard_error, about="checkpoints",
-        )
+        Comparison.of(result, ablation=RUNS, metric=metric, a=base, b=cell, p_holm=p_holm, about="checkpoints")
         for (metric, cell, result), p_holm in zip(tested, corrected, strict=True)
-    ]  # fmt: skip
+    ]
     untested = sorted({row.metric for row in rows} - {metric for metric, _, _ in tested})
     notes = (
         [f"{', '.join(untested)}: not compared across runs, for clips have no value of their own"] if untested else []
     )
-    return Results(run=None, rows=rows, comparisons=comparisons, notes=notes)
+    return Results(run=None, rows=rows, comparisons=comparisons, notes=[*notes, *caveat_lines(comparisons)])
 
 
 def _of_run(row: Row, name: str) -> Row:

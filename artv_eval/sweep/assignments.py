@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any
 
 from artv.errors import UserError, closest
-from artv_eval.plugins.components import ROLES
+from artv_eval.plugins.components import KINDS, ROLES
 from artv_eval.plugins.manager import PluginManager
 
 STEPS = "--steps"
@@ -98,6 +98,9 @@ class Assignments:
             return f"say first which one, with --set method.{component}=NAME"
         if component in self._asked:
             return f"no {component} here has the setting {name!r}; {closest(name, self._asked[component])}"
+        for kind in KINDS.values():
+            if kind.set_as == "role" and component in manager.names(kind.name):
+                return f"write {kind.role}.{name}, with --{kind.role} {component}"
         for role in self._unchosen | self._chosen:
             if component in manager.names(ROLES[role].name):
                 return f"no {role} of this run is {component!r}; choose it with --set method.{role}={component}"

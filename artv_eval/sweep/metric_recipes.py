@@ -104,15 +104,22 @@ def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any], car
 
 def _of_another_world(manager: PluginManager, item: Recipe, evaluator: Any, card: Any) -> str | None:
     """Why the extractor says nothing of the protocol's clips, and what would; None where it does."""
+    if (why := another_world(evaluator, card)) is None:
+        return None
+    known, _ = settings_of(manager.target(item.entry), KINDS["metrics"])
+    kind = described_by(known["feature"].annotation) if "feature" in known else None
+    return f"{why}; {REMEDIES[kind](item.name)}"
+
+
+def another_world(evaluator: Any, card: Any) -> str | None:
+    """Why the evaluator's extractor says nothing of the protocol's clips, or None."""
     extractor = extractor_of(evaluator)
     world = None if extractor is None else optional(extractor, ExtractorExtras, "world")
     if world is None or world == optional(card, ProtocolExtras, "world"):
         return None
-    known, _ = settings_of(manager.target(item.entry), KINDS["metrics"])
-    kind = described_by(known["feature"].annotation) if "feature" in known else None
     return (
         f"features {extractor.name!r} were trained on the world of {world}@… and say nothing of the clips of protocol "
-        f"{card.name}; {REMEDIES[kind](item.name)}"
+        f"{card.name}"
     )
 
 

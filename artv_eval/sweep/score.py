@@ -12,7 +12,7 @@ from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import SetValue, per_clip
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import Recipe
-from artv_eval.results.rows import OK, Results, features_lines, prompts_lines
+from artv_eval.results.rows import OK, Results, caveat_lines, features_lines, prompts_lines
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.describe import Description, Group, Rows, ScoringWork
 from artv_eval.sweep.metric_recipes import Conventions, changed_convention
@@ -185,7 +185,13 @@ class Scoring:
             flaws=flaws_of(rows),
             curves=curves,
             per_clip=per_clip_of(valued, prepared.indices),
-            notes=[*untested, *lost_seeds(groups), *spreads_of(comparisons), *failed_clips(self.cells)],
+            notes=[
+                *untested,
+                *lost_seeds(groups),
+                *caveat_lines(comparisons),
+                *spreads_of(comparisons),
+                *failed_clips(self.cells),
+            ],
         )
         return results, valued
 

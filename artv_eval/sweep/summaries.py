@@ -176,20 +176,14 @@ def _checked(item: _Tested) -> _Tested:
 
 def _comparison(item: _Tested, p_holm: float) -> Comparison:
     found, cell = item.found, item.a.first.cell
-    value = found.value if isinstance(found, OverSeeds) else found.difference
-    return Comparison(
+    return Comparison.of(
+        found,
         ablation=cell.ablation,
         metric=item.a.first.evaluator.name,
         a=cell.name,
         b=item.b.first.cell.name,
-        difference=value,
-        ci_low=found.low,
-        ci_high=found.high,
         p_value=item.p_value,
-        n=found.n,
-        prompts=found.prompts,
         p_holm=p_holm,
-        standard_error=found.standard_error,
         seeds=item.seeds,
         about=item.about,
         p_checkpoints=item.p_checkpoints,

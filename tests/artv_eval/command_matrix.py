@@ -21,7 +21,7 @@ BASES = {
     "artv data latents": "--data builtin --out made --clips 1 --components shapes",
     "artv-eval sweep": f"--plugins-dir {TOY} --ablation noise --protocol toy@1 --num-videos 2 --metrics brightness",
     "artv-eval score": "--real {clips} --fake {clips} --metrics flicker",
-    "artv-eval sensitivity": "--real {clips} --fake {clips} --features shapes",
+    "artv-eval sensitivity": "--real {clips} --fake {clips} --features shapes --protocol shapes@1",
     "artv-eval report": "{run}",
     "artv-eval compare": "{run} {other}",
     "artv-eval serve": "{run} --port 0",

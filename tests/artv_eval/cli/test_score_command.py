@@ -219,9 +219,16 @@ def test_a_card_that_cannot_be_scored_by_is_refused_when_shown(cli):
 )
 def test_mistakes_of_sensitivity_are_one_line_and_exit_2(cli, folders, arguments, message):
     sides = ("--real", folders / "real", "--fake", folders / "fake", "--features", "shapes")
-    outcome = cli("sensitivity", *sides, *arguments)
+    outcome = cli("sensitivity", *sides, "--protocol", "shapes@1", *arguments)
     assert outcome.code == 2 and outcome.out == "" and message in outcome.err
     assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_sensitivity_refuses_features_of_another_world_as_score_does(cli, folders):
+    outcome = cli("sensitivity", "--real", folders / "real", "--fake", folders / "fake", "--features", "shapes")
+    assert outcome.code == 2 and outcome.out == "" and len(outcome.err.strip().splitlines()) == 1
+    assert "--features shapes: features 'shapes' were trained on the world of shapes@…" in outcome.err
+    assert "give --features i3d, or their card with --protocol" in outcome.err
 
 
 def test_doctor_says_what_works_and_what_to_fetch(cli, monkeypatch, tmp_path):

@@ -16,8 +16,10 @@ from artv_eval.metrics.statistics import (
     holm,
     johnson_p,
     mean_difference_p,
+    paired_means,
     paired_test,
     sign_flip_p,
+    skewness,
 )
 
 
@@ -155,6 +157,22 @@ def test_equal_cells_with_skewed_differences_are_rejected_in_five_percent(n):
     repeats = [rng.exponential(size=n) - 1 for _ in range(1500)]
     rejected = np.mean([mean_difference_p(x, flips=500) < 0.05 for x in repeats])
     assert rejected == pytest.approx(0.05, abs=0.02 + 0.006)
+
+
+@pytest.mark.parametrize(("n", "holds"), [(8, False), (20, True), (32, True)])
+def test_the_caveat_stands_where_lognormal_differences_are_rejected_too_often(n, holds):
+    """One standard error is 0.8 points."""
+    rng = np.random.default_rng(n)
+    repeats = [rng.lognormal(size=n) - np.exp(0.5) for _ in range(1000)]
+    rejected = np.mean([mean_difference_p(x, flips=500) < 0.05 for x in repeats])
+    assert (rejected <= 0.07 + 0.008) == holds
+    assert (paired_means(repeats[0]).caveat is None) == holds
+
+
+def test_skewness_is_the_third_standardised_moment():
+    x = np.random.default_rng(0).exponential(size=(5, 9))
+    assert [skewness(part) for part in x] == pytest.approx(stats.skew(x, axis=1))
+    assert skewness(np.full(7, 0.1)) == 0 and paired_means(x[0]).skewness == skewness(x[0])
 
 
 def test_johnsons_t_is_students_where_nothing_is_skewed():

@@ -86,3 +86,18 @@ def test_files_are_held_to_the_same(cli, sides, tmp_path, monkeypatch):
         rows = {row["metric"]: row for row in json.loads(outcome.out)["rows"]}
         assert outcome.code == 1 and rows["rubbish"]["status"].startswith("failed: ") and "Traceback" not in outcome.err
         assert rows["brightness"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(("videos", "marked"), [(8, True), (20, False)])
+def test_p_values_of_few_pairs_stand_with_their_caveat(toy, cli, videos, marked):
+    """Of differences clip by clip, everywhere; a metric of the whole set has none."""
+    run = ("--ablation", "noise", "--out", "run", "--num-videos", videos)
+    found = json.loads(toy(*run, "--format", "json").out)
+    (mean,) = [pair for pair in found["comparisons"] if pair["metric"] == "brightness"]
+    assert bool(mean["caveat"]) == marked and isinstance(mean["skewness"], float)
+    assert [pair["caveat"] for pair in found["comparisons"] if pair["metric"] == "distance"] == [None]
+    for form in ("table", "long", "markdown"):
+        text = cli("report", "run", "--format", form).out
+        lines = [line for line in text.splitlines() if "† brightness: p" in line]
+        assert len(lines) == marked and ("†" in text) == marked
+    assert ("†" in Path("run/report.html").read_text(encoding="utf-8")) == marked

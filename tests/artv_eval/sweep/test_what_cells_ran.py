@@ -52,6 +52,9 @@ def test_what_an_ablation_varies_is_refused_by_every_way_to_set_it(plan, ablatio
         (("steps", "--steps", 1), "--steps 1: ablation 'steps' itself sets artv.steps (steps=50: 50, steps=25: 25"),
         (("steps", "--steps", 1), "or choose its cells with --set steps.values=…"),
         (("mask", "--set", "artv.use_mask=false"), "something else than its name says"),
+        (("mask", "--set", "method.mask=constant:0"), "something else than its name says"),
+        (("mask-rule", "--set", "artv.use_mask=false"), "something else than its name says"),
+        (("anchor", "--set", "method.anchor=none"), "cell anchor=on of ablation 'anchor' something else"),
         (("mask", "--set", "mask.twin=shapes"), "(cell mask=off: mask=False); add --train"),
         (("mask", "--checkpoint", "shapes:no-mask"), "the twin of 'shapes:no-mask' is not known"),
         (("speed", "--set", "artv.steps=4"), "speed=exact and speed=steps-4 of ablation 'speed' are one and the same"),
@@ -140,6 +143,35 @@ def test_a_setting_reaches_its_component_in_every_cell(plan, given, expected):
     cells = ran(plan("--ablation", "mask", *(word for text in given for word in ("--set", text))))
     for name in ("mask=on", "mask=off"):
         assert {key: cells[name].get(key) for key in expected} == expected
+
+
+USING = [  # a component, one of its settings with a value, and the words that make a run use it
+    ("ddim", "eta", "0.5", "--ablation grid --set method.sampler=ddim"),
+    ("joint", "scale", "3", "--ablation grid --set method.guidance=joint"),
+    ("hard", "threshold", "0.4", "--ablation grid --set method.mask=hard"),
+    ("reuse-guidance", "every", "3", "--ablation grid --set method.acceleration=reuse-guidance"),
+    ("steps", "values", "4,2", "--ablation steps"),
+    ("artv", "steps", "4", "--ablation grid"),
+    ("window_fvd", "place", "anywhere", "--ablation grid --metrics window_fvd"),
+    ("ray", "cpus", "0.5", "--ablation grid --executor ray"),
+    ("artv-train", "preset", "shapes", "--ablation mask --train --train-steps 2"),
+]
+
+
+@pytest.mark.parametrize(("name", "field", "value", "words"), USING)
+def test_what_plugins_show_prints_is_a_setting_that_a_sweep_takes(cli, name, field, value, words):
+    (printed,) = re.findall(rf"--set (\S+)\.{field}=…", cli("plugins", "show", f"artv/{name}").out)
+    given = ("--set", f"{printed}.{field}={value}", "--num-videos", 2, "--dry-run")
+    outcome = cli("sweep", *words.split(), *given)
+    if "ray" in words:
+        pytest.importorskip("ray")
+    assert outcome.code == 0, outcome.err
+
+
+@pytest.mark.parametrize(("given", "right"), [("ray.address", "executor.address, with --executor ray")])
+def test_a_setting_of_what_a_run_has_one_of_is_written_by_its_role(plan, given, right):
+    outcome = plan("--ablation", "grid", "--executor", "serial", "--set", f"{given}=x")
+    assert outcome.code == 2 and f"write {right}" in outcome.err
 
 
 def test_a_role_setting_reaches_those_components_that_have_it(plan):
