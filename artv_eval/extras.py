@@ -73,6 +73,16 @@ class MethodExtras:
     def prepare(self, requests: Sequence[ClipRequest]) -> None:
         """Sees all requests of the run before the first batch."""
 
+    def conditions(self) -> Mapping[str, Any]:
+        """For the speed card: ``precision`` of the weights, as torch calls it, ``steps`` of the sampler, and
+        ``given_frames``, how many frames of a clip are a request's picture and no work.
+        """
+        return {}
+
+    def decoder(self) -> tuple[Any, str] | None:
+        """An object and the name of its method that turns latents into frames, whose time can be told apart."""
+        return None
+
 
 class SettingExtras:
     """Optional members of a component in a method's setting: a sampler, guidance, anchor, first frame …"""

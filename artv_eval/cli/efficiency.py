@@ -1,4 +1,4 @@
-"""``artv-eval efficiency``: the paper's Table 2 on this machine."""
+"""``artv-eval efficiency``: the paper's Table 2 on this machine; with ``--streaming`` the speed card of any method."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import typer
 
 from artv.errors import UserError
 from artv.requests import MOST_PIXELS
-from artv_eval.cli.common import check_least, complete
+from artv_eval.cli.common import check_above_zero, check_least, complete, read_settings
 
 
 def efficiency(
@@ -28,10 +28,26 @@ def efficiency(
     ] = "eager",
     repeats: Annotated[int, typer.Option(help="Timed calls after the warm-up, at least 20.")] = 30,
     train_batch: Annotated[int, typer.Option(help="Also time a training step of this many samples; 0: do not.")] = 0,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="The speed card of any methods: first frame, gaps, rate, stalls.")
+    ] = False,
+    size: Annotated[str, typer.Option(help="With --streaming: width x height of the clip.")] = "64x64",
+    fps: Annotated[float, typer.Option(help="With --streaming: frames a second that a player shows.")] = 8.0,
+    batch: Annotated[int, typer.Option(help="With --streaming: clips made together.")] = 1,
+    set_: Annotated[
+        list[str], typer.Option("--set", metavar="METHOD.FIELD=VALUE", help="With --streaming: a setting of a method.")
+    ] = [],  # noqa: B006 typer wants a list here and copies it
     format: Annotated[str, typer.Option(help="table, json, csv, markdown or latex.")] = "table",
     out: Annotated[Path | None, typer.Option(help="Also keep the rows in this JSON file, as they come.")] = None,
 ) -> None:
-    """Measures parameters, FLOPs, throughput and memory beside the paper's Table 2. Needs no weights."""
+    """Measures parameters, FLOPs, throughput and memory beside the paper's Table 2. Needs no weights.
+
+    With --streaming: how fast methods give frames to whoever waits for them.
+    """
+    if streaming:
+        _streaming(context, method, size=size, frames=frames, fps=fps, batch=batch, device=device, given=set_,
+                   format=format, keep=_file(out))  # fmt: skip
+        return
     resolutions = parse_resolutions(res)
     check_least(2, 10_000, frames=frames)
     check_least(20, 100_000, repeats=repeats)
@@ -57,6 +73,49 @@ def efficiency(
         done.append(row)
         keep(report.render(done, "json"))
     typer.echo(report.render(done, format))
+
+
+def _streaming(
+    context: typer.Context,
+    methods: str,
+    *,
+    size: str,
+    frames: int,
+    fps: float,
+    batch: int,
+    device: str | None,
+    given: list[str],
+    format: str,
+    keep: Callable[[str], object],
+) -> None:
+    check_least(2, 10_000, frames=frames)
+    check_least(1, 1_000, batch=batch)
+    check_above_zero(1_000.0, fps=fps)
+    width, height = parse_size(size)
+
+    from artv.devices import chosen_device
+    from artv_eval.efficiency import card
+    from artv_eval.efficiency.streaming import rows_of
+
+    card.check_format(format)
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    done = []
+    for row in rows_of(
+        _manager(context), names, read_settings(None, given), width=width, height=height, frames=frames, fps=fps,
+        batch=batch, device=chosen_device(device or "cpu"),
+    ):  # fmt: skip
+        print(f"{row['method']}: {row['status']}", file=sys.stderr)
+        done.append(row)
+        keep(card.render(done, "json"))
+    typer.echo(card.render(done, format))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``"832x480"`` as width and height; UserError for anything else."""
+    width, _, height = text.lower().replace("×", "x").partition("x")
+    if not (width.isdecimal() and height.isdecimal() and 0 < int(width) * int(height) <= MOST_PIXELS**2):
+        raise UserError(f"--size is {text!r}; it must be width x height, such as 832x480")
+    return int(width), int(height)
 
 
 def _file(path: Path | None) -> Callable[[str], object]:

@@ -35,7 +35,7 @@ def time_calls(call: Callable[[], Any], repeats: int = 30) -> Timing:
     for _ in range(WARM_UP):
         call()
     torch.cuda.synchronize()
-    before = _energy_mj()
+    before = energy_mj()
     pairs = []
     for _ in range(repeats):
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -44,7 +44,7 @@ def time_calls(call: Callable[[], Any], repeats: int = 30) -> Timing:
         end.record()
         pairs.append((start, end))
     torch.cuda.synchronize()
-    after = _energy_mj()
+    after = energy_mj()
     seconds = torch.tensor([start.elapsed_time(end) / 1e3 for start, end in pairs], dtype=torch.float64)
     low, median, high = torch.quantile(seconds, torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)).tolist()
     energy = None if before is None or after is None else (after - before) / 1e3 / repeats
@@ -97,7 +97,7 @@ def clocks() -> dict[str, float | None]:
     }
 
 
-def _energy_mj() -> float | None:
+def energy_mj() -> float | None:
     """The GPU's energy counter in millijoules; it ticks every 20–100 ms, so short measurements are rough."""
     handle = _nvml()
     if handle is None:

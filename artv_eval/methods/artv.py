@@ -96,6 +96,16 @@ class ArtV:
         """``shapes`` or ``paper``, by the size of the model."""
         return checkpoints.preset(self.checkpoint)
 
+    def conditions(self) -> dict[str, Any]:
+        """For the speed card."""
+        parameters = load_pipeline(self.checkpoint, self.device).model.parameters()
+        steps = self.settings["steps"] or DEFAULTS[self.preset()].steps
+        return {"precision": str(next(parameters).dtype).removeprefix("torch."), "steps": steps, "given_frames": 1}
+
+    def decoder(self) -> tuple[Any, str]:
+        """The autoencoder's."""
+        return load_pipeline(self.checkpoint, self.device).autoencoder, "decode"
+
     def generate(self, requests: Sequence[ClipRequest]) -> list[GeneratedClip | FailedClip]:
         """All requests in one batch; they share the protocol's size and differ in prompt, first frame and seed.
 

@@ -14,20 +14,20 @@ from typing import Any, Literal
 from weakref import finalize
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from artv.errors import UserError
 from artv.yaml_files import read_yaml
-from artv_eval.api import ClipRequest, FailedClip, GeneratedClip
+from artv_eval.api import ClipRequest, FailedClip, GeneratedClip, NextFrames
 from artv_eval.errors import explain
 from artv_eval.features.weights import sha256_of
 from artv_eval.files.decoding import Decoders
 from artv_eval.methods.program import Program, ProgramFault
-from artv_eval.methods.written_clips import read_clip
+from artv_eval.methods.written_clips import read_clip, read_pictures
 from artv_eval.plugins.digests import digest
 
 DEVICE = "ARTV_DEVICE"  # what the program's environment calls the sweep's --device
-NO_CLIPS_DEPEND_ON = {"seconds", "start_seconds", "scratch"}
+NO_CLIPS_DEPEND_ON = {"seconds", "start_seconds", "scratch", "streams", "precision", "steps"}
 TOLD = 300  # characters of a program's own error
 
 Made = GeneratedClip | FailedClip
@@ -48,6 +48,8 @@ class CommandFile(BaseModel):
         scratch: folder for clips until they are read; null: the system's.
         depends: files and folders that clips depend on; other contents are other clips.
         reader: decodes video files.
+        streams: whether it announces frames as they are ready; ``files`` is then a folder of PNGs.
+        precision, steps: what it samples with, for the speed card.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
@@ -62,6 +64,9 @@ class CommandFile(BaseModel):
     scratch: Path | None = None
     depends: tuple[Path, ...] = ()
     reader: Literal["decord", "pyav"] = "decord"
+    streams: bool = False
+    precision: str | None = None
+    steps: int | None = Field(default=None, ge=1)
 
     @field_validator("program", mode="before")
     @classmethod
@@ -69,6 +74,12 @@ class CommandFile(BaseModel):
         if not isinstance(value, list):
             raise ValueError("it must be a list of the program and its arguments, not a line for a shell")
         return value
+
+    @model_validator(mode="after")
+    def _streams_pictures(self) -> "CommandFile":
+        if self.streams and "." in self.files:
+            raise ValueError("a program that streams writes pictures: give 'files' a name without an ending")
+        return self
 
 
 class Command:
@@ -110,6 +121,40 @@ class Command:
         values = self.settings.model_dump(mode="json", exclude=NO_CLIPS_DEPEND_ON)
         return digest([values, {str(path): _contents(self._at(path)) for path in self.settings.depends}])[:16]
 
+    def conditions(self) -> dict[str, Any]:
+        """What the file says, for the speed card."""
+        return {"precision": self.settings.precision, "steps": self.settings.steps}
+
+    def stream(self, requests: Sequence[ClipRequest]) -> Iterator[NextFrames] | None:
+        """The clip of one request, as the program announces its frames; None where it does not, and for several."""
+        return self._streamed(requests[0]) if self.settings.streams and len(requests) == 1 else None
+
+    def _streamed(self, request: ClipRequest) -> Iterator[NextFrames]:
+        program, there, since = self._running(), 0, time.monotonic()
+        try:
+            program.ask([self._line(request)])
+            while there < request.num_frames:
+                answer = program.answer(self.settings.seconds, since)
+                if answer.get("index") != request.index:
+                    raise program.fault(f"answered for index {answer.get('index')!r}, which was not asked for")
+                if "error" in answer:
+                    raise UserError(f"the program says: {str(answer['error'])[:TOLD]}")
+                ready = min(int(answer.get("ready", request.num_frames)), request.num_frames)
+                if ready > there:
+                    yield NextFrames(read_pictures(self._out(request), request, there, ready)[None])
+                    there = ready
+            while "file" not in answer:  # it says so when it is done with the clip
+                answer = program.answer(self.settings.seconds, since)
+        except ProgramFault as error:
+            self._program = None
+            raise UserError(str(error)) from None
+        except BaseException:  # it is at work on what nobody waits for any more
+            self._program = None
+            program.fault("was stopped")
+            raise
+        finally:
+            _remove(self._out(request))
+
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[Made]:
         """A batch of the program's size after another. Raises UserError where it does not start."""
         for start in range(0, len(requests), self.settings.batch):
@@ -142,6 +187,8 @@ class Command:
             program.ask(asked)
             while left:
                 answer = program.answer(allowed, since)
+                if self.settings.streams and "ready" in answer:
+                    continue  # the clip is not whole yet
                 index, answered = answer.get("index"), time.monotonic()
                 if not isinstance(index, int) or index not in left:
                     raise program.fault(f"answered for index {index!r}, of which nothing was left to answer")

@@ -38,14 +38,25 @@ def read_clip(path: Path, request: ClipRequest, decoders: Decoders, reader: str)
     return frames_THWC
 
 
-def _pictures(folder: Path, count: int) -> np.ndarray:
+def read_pictures(folder: Path, request: ClipRequest, start: int, stop: int) -> np.ndarray:
+    """Frames ``start`` to ``stop`` of a folder that is still growing, uint8 (t, H, W, 3). Raises UserError."""
+    if not folder.is_dir():
+        raise UserError(f"{folder.name} is no folder of pictures")
+    frames = _pictures(folder, stop, start)
+    if frames.shape[1:3] != (request.height, request.width):
+        height, width = frames.shape[1:3]
+        raise UserError(f"{folder.name} is {width}×{height} (width × height); {request.width}×{request.height} is due")
+    return frames
+
+
+def _pictures(folder: Path, count: int, start: int = 0) -> np.ndarray:
     files = [file for file in folder.iterdir() if file.suffix.lower() == ".png"]
     unnumbered = next((file.name for file in files if not re.search(r"\d", file.stem)), None)
     if unnumbered:
         raise UserError(f"{folder.name}/{unnumbered} has no number in its name, so that its place is not known")
     files.sort(key=lambda file: int(re.findall(r"\d+", file.stem)[-1]))
     _check_count(folder, len(files), count)
-    frames = [_picture(file) for file in files[:count]]
+    frames = [_picture(file) for file in files[start:count]]
     if len({frame.shape for frame in frames}) > 1:
         raise UserError(f"{folder.name} holds pictures of several sizes")
     return np.stack(frames)

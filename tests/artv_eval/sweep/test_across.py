@@ -10,7 +10,7 @@ from scipy import stats
 def values(run, cell, metric="brightness"):
     lines = (run / "per_clip.csv").read_text(encoding="utf-8").splitlines()[1:]
     parts = [line.split(",") for line in lines]
-    return np.array([float(value) for _, name, its, _, value in parts if (name, its) == (cell, metric)])
+    return np.array([float(value) for _, name, its, _, value, _ in parts if (name, its) == (cell, metric)])
 
 
 def test_differences_across_runs_are_those_of_their_clips(toy, cli, tmp_path):

@@ -1,0 +1,310 @@
+"""The speed card: how fast a method gives frames to whoever waits for them. Measured on the clock, nothing modelled.
+
+A method that streams (``stream``) gives frames as they are made; of any other the whole clip is one chunk. Three
+passes: a short one that is not counted (compiling, first allocations), one for times, memory and energy, and one in
+which calls of the decoder are timed, so that the rate without decoding can be told.
+
+    first_frame_s        from the call to the first frame that was not given
+    gap_*_s              between chunks of frames
+    steady_frames_s      over the second half of the chunks, where every window is full
+    real_time_factor     that, over the clip's frames a second: above 1 it keeps up
+    stalls, stalled_s    of a player that begins with the first chunk and shows fps frames a second
+    delay_s              by which it would have to begin later, never to stall
+
+Shape suffixes: B clips, C chunks, T frames, H W pixels.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from artv.errors import UserError
+from artv_eval.api import ClipRequest, FailedClip, NextFrames
+from artv_eval.efficiency.cuda import GIB, energy_mj, release
+from artv_eval.extras import MethodExtras, optional
+from artv_eval.plugins.recipe import build, recipe
+from artv_eval.results.rows import reason
+
+ALIKE = 0.02  # by which the first frame and the gaps may miss the whole …
+NOISE = 0.02  # … and seconds by which they may in any case
+WARM_FRAMES = 9  # of the pass that is not counted, for methods that stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What a speed says nothing without. ``precision``: of the weights, as torch calls it; ``steps``: of a sampler."""
+
+    method: str
+    hardware: str
+    precision: str
+    width: int
+    height: int
+    frames: int
+    fps: float
+    steps: int
+    batch: int
+
+    @classmethod
+    def of(cls, **known: Any) -> "Conditions":
+        """Raises UserError where one is not known: such a row is not made."""
+        lacking = [name for name in cls.__dataclass_fields__ if not known.get(name)]
+        if lacking:
+            raise UserError(
+                f"the speed of {known.get('method')} says nothing without its {' and '.join(lacking)}; the method has "
+                "to say them (MethodExtras.conditions; of a command file its fields precision and steps)"
+            )
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """When chunks came, (C,) seconds after the call, how many frames were in each, and when it was over.
+
+    ``given``: frames before the first of these that were not made; ``gib``: (C,) the largest memory so far, on a GPU.
+    """
+
+    seconds: np.ndarray
+    frames: np.ndarray
+    total: float
+    given: int = 0
+    gib: np.ndarray | None = None
+
+
+def watched(
+    make: Callable[[], Iterator[NextFrames]], requests: Sequence[ClipRequest], gpu: bool = False, given: int = 0
+) -> Arrivals:
+    """Takes all frames as they come. Raises UserError for fewer than were asked for, or clips that failed.
+
+    ``given``: frames at the beginning that are no work: they are no arrival.
+    """
+    seconds, counts, gib, came = [], [], [], 0
+    if gpu:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    for some in make():
+        now = time.perf_counter() - began
+        if some.failed:
+            raise UserError(f"a clip failed: {next(iter(some.failed.values()))}")
+        if came + some.frames.shape[1] > given:
+            seconds.append(now)
+            counts.append(some.frames.shape[1])
+            gib.append(torch.cuda.max_memory_allocated() / GIB if gpu else 0.0)
+        came += some.frames.shape[1]
+    total = time.perf_counter() - began
+    if came < requests[0].num_frames or not seconds:
+        raise UserError(f"{came} frames came; {requests[0].num_frames} were asked for")
+    return Arrivals(np.array(seconds), np.array(counts), total, given, np.array(gib) if gpu else None)
+
+
+def figures(found: Arrivals, fps: float) -> dict[str, Any]:
+    """The columns that follow from arrivals alone."""
+    at, frames = found.seconds, found.frames
+    gaps = np.diff(at)
+    first, made, C = float(at[0]), int(frames.sum()), len(at)
+    half = C // 2
+    steady = frames[half:].sum() / (found.total - at[half - 1]) if C > 1 else made / found.total
+    due = at[0] + np.concatenate([[0], np.cumsum(frames)[:-1]]) / fps  # of each chunk, for a player that began at once
+    late = np.maximum.accumulate(np.maximum(at - due, 0.0))
+    misses = np.diff(late, prepend=0.0)
+    return {
+        "chunks": C,
+        "given_frames": found.given,
+        "first_frame_s": first,
+        **{f"gap_{name}_s": float(np.quantile(gaps, q)) if C > 1 else None for name, q in QUANTILES.items()},
+        "frames_s": made / found.total,
+        "steady_frames_s": float(steady),
+        "real_time_factor": float(steady / fps),
+        "stalls": int((misses > 1e-9).sum()),
+        "stalled_s": float(misses.sum()),
+        "delay_s": float(late[-1]),
+        "total_s": found.total,
+        "memory_gib": None if found.gib is None else float(found.gib[-1]),
+        "memory_growth_mib_frame": _growth(found),
+    }
+
+
+QUANTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def _growth(found: Arrivals) -> float | None:
+    """MiB a frame over the second half of the chunks: 0 where memory does not grow with the clip."""
+    C = len(found.seconds)
+    if found.gib is None or C < 4:
+        return None
+    later = found.gib[-1] - found.gib[C // 2]
+    return float(later * 1024 / found.frames[C // 2 + 1 :].sum())
+
+
+def status_of(found: Arrivals) -> str:
+    """``ok`` where the first frame and the gaps make up the whole, to 2 %."""
+    parts = found.seconds[0] + np.diff(found.seconds).sum()
+    if abs(parts - found.total) <= max(ALIKE * found.total, NOISE):
+        return "ok"
+    return f"failed: the first frame and the gaps take {parts:.3f} s, and the whole {found.total:.3f} s"
+
+
+def measure(name: str, method: Any, requests: Sequence[ClipRequest], hardware: str, gpu: bool) -> dict[str, Any]:
+    """A row of the speed card.
+
+    Args:
+        requests: the clips of a batch, made together.
+        hardware: the card's name.
+        gpu: whether the method runs on the current GPU, so that its memory and energy are measured.
+
+    Raises:
+        UserError: what the row needs is not known, or the method cannot make such clips.
+    """
+    first = requests[0]
+    known = optional(method, MethodExtras, "conditions")()
+    conditions = Conditions.of(
+        method=name,
+        hardware=hardware,
+        width=first.width,
+        height=first.height,
+        frames=first.num_frames,
+        fps=first.fps,
+        batch=len(requests),
+        precision=known.get("precision"),
+        steps=known.get("steps"),
+    )
+    streams = _streams(method, requests)
+    warm = [replace(r, num_frames=min(WARM_FRAMES, r.num_frames)) for r in requests] if streams else list(requests)
+    watched(lambda: _chunks(method, warm), warm)
+    if gpu:
+        release()
+    before = energy_mj() if gpu else None
+    given = known.get("given_frames", 0) if first.first_frame is not None else 0
+    found = watched(lambda: _chunks(method, requests), requests, gpu, given)
+    after = energy_mj() if gpu else None
+    made = int(found.frames.sum()) * len(requests)
+    energy = None if before is None or after is None else (after - before) / 1e3 / made
+    values = figures(found, first.fps)
+    row = {**asdict(conditions), "streams": streams, **values, **_without_decoding(method, requests, values)}
+    return {**row, "energy_j_frame": energy, "status": status_of(found)}
+
+
+def _streams(method: Any, requests: Sequence[ClipRequest]) -> bool:
+    return optional(method, MethodExtras, "stream")(requests) is not None
+
+
+def _chunks(method: Any, requests: Sequence[ClipRequest]) -> Iterator[NextFrames]:
+    made = optional(method, MethodExtras, "stream")(requests)
+    if made is not None:
+        yield from made
+        return
+    clips = list(method.generate(requests))
+    failed = {b: clip.reason for b, clip in enumerate(clips) if isinstance(clip, FailedClip)}
+    if failed:
+        raise UserError(f"a clip failed: {next(iter(failed.values()))}")
+    yield NextFrames(np.stack([clip.frames for clip in clips]))
+
+
+def _without_decoding(method: Any, requests: Sequence[ClipRequest], whole: Mapping[str, Any]) -> dict[str, Any]:
+    """The share of the time that decoding takes, in a pass of its own, and the rate without it."""
+    decoder = optional(method, MethodExtras, "decoder")()
+    if decoder is None:
+        return {"decode_share": None, "steady_frames_s_undecoded": None}
+    with timed(*decoder) as spent:
+        found = watched(lambda: _chunks(method, requests), requests)
+    share = min(sum(spent) / found.total, 1.0)
+    rate = whole["steady_frames_s"] / (1 - share) if share < 1 else None
+    return {"decode_share": share, "steady_frames_s_undecoded": rate}
+
+
+@contextmanager
+def timed(owner: Any, name: str) -> Iterator[list[float]]:
+    """Seconds of every call of ``owner.name`` while the block runs; on a GPU each is waited for."""
+    call, before, spent = getattr(owner, name), vars(owner).get(name), list[float]()
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else nullcontext
+
+    def watched_call(*arguments: Any, **others: Any) -> Any:
+        wait()
+        began = time.perf_counter()
+        result = call(*arguments, **others)
+        wait()
+        spent.append(time.perf_counter() - began)
+        return result
+
+    object.__setattr__(owner, name, watched_call)
+    try:
+        yield spent
+    finally:
+        object.__delattr__(owner, name)
+        if before is not None:
+            object.__setattr__(owner, name, before)
+
+
+def rows_of(
+    manager: Any,
+    names: Sequence[str],
+    given: Mapping[str, Mapping[str, Any]],
+    *,
+    width: int,
+    height: int,
+    frames: int,
+    fps: float,
+    batch: int,
+    device: str,
+) -> Iterator[dict[str, Any]]:
+    """A row a method, as soon as it is there; what cannot be measured is a status.
+
+    Args:
+        manager: an ``artv_eval.plugins.manager.PluginManager``.
+        given: settings by the method's name.
+
+    Raises:
+        UserError: an unknown method or setting.
+    """
+    recipes = []
+    for name in names:
+        entry = manager.find("methods", name)
+        recipes.append(recipe(manager, "methods", name, given.get(entry.component.name, {})))
+    unknown = sorted(given.keys() - {made.name for made in recipes})
+    if unknown:
+        raise UserError(f"--set names {unknown[0]!r}, and the methods are {', '.join(made.name for made in recipes)}")
+    requests = [_request(b, width, height, frames, fps) for b in range(batch)]
+    gpu = device.startswith("cuda")
+    hardware = torch.cuda.get_device_name(device) if gpu else cpu_name()
+    for name, made in zip(names, recipes, strict=True):
+        row = {"method": name, "hardware": hardware, "width": width, "height": height, "frames": frames, "fps": fps}
+        try:
+            method = build(manager, made, {"device": device})
+            extra = partial(optional, method, MethodExtras)
+            if (why := extra("unavailable")() or extra("unsuited")(requests[0])) is not None:
+                row["status"] = f"not available: {why}"
+            else:
+                row = measure(name, method, requests, hardware, gpu)
+        except (UserError, torch.OutOfMemoryError) as error:
+            row["status"] = reason(error)
+        yield row
+
+
+def _request(index: int, width: int, height: int, frames: int, fps: float) -> ClipRequest:
+    """A prompt and a picture to begin with, for methods that take one."""
+    picture = np.random.default_rng(index).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return ClipRequest(
+        index=index,
+        prompt="a red circle moves to the right",
+        seed=index,
+        num_frames=frames,
+        height=height,
+        width=width,
+        fps=fps,
+        first_frame=picture,
+    )
+
+
+def cpu_name() -> str:
+    """The processor's name where Linux tells it."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
