@@ -1,40 +1,41 @@
-"""Does memory grow with a clip's length? Peak of a process of its own, by frames, for what is done frame by frame.
+"""Does memory grow with a clip's length? Peak of each command in a process of its own, by frames.
 
-    python benchmarks/memory_long.py                              # 832 x 480; minutes on one core
-    python benchmarks/memory_long.py --frames 100 200 --size 64x64
+    python benchmarks/memory_long.py                              # half an hour on one core
+    python benchmarks/memory_long.py --cases 2x100 2x300 --size 64x64 --out /tmp/memory.md
 
-``write``: frames as a model gives them, into an mp4 (artv sample). ``measure``: a clip that is read in windows, under
-quantities of every frame (curve:…). A process that does the same with 20 frames says what libraries take.
+``write``: frames as a model gives them, into an mp4 (artv sample). ``sweep``: makes, stores, describes and shows clips of a
+method that streams (``plugins/textured.py``) under metrics of frames, masks too, previews in the report. ``score``: the
+same metrics of mp4 files. A case is CLIPSxFRAMES. 20 frames say what the libraries take.
 """
 
 import argparse
 import json
+import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-QUANTITIES = ("change_mean", "sharpness", "motion", "frozen", "loops")
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "plugins"))
 
-
-@cache
-def texture(height: int, width: int) -> np.ndarray:
-    """uint8 (H, W, 3)."""
-    y, x = np.ogrid[:height, :width]
-    wave = np.sin(x / 9) + np.cos(y / 7)
-    return np.stack([127 + 40 * wave, 127 + 30 * wave, 127 - 40 * wave], -1).astype(np.uint8)
-
-
-def frame(i: int, height: int, width: int) -> np.ndarray:
-    """uint8 (H, W, 3): a texture that moves."""
-    return np.roll(texture(height, width), (i, 3 * i), (0, 1))
+METRICS = "curve:sharpness/delta_abs,curve:motion,curve:loops,drift,flicker,contrast_drift"
+CARD = """\
+name: memory@1
+title: Clips of any length
+source: benchmarks/memory_long.py
+prompts: {{dataset: file, split: all, text: caption, number: 64}}
+frames: {{number: 100, fps: 16, height: {height}, width: {width}}}
+first_frame: false
+reference: {{dataset: none, split: all}}
+features: {{extractor: i3d}}
+metrics: [drift]
+"""
 
 
 class Frames:
@@ -43,74 +44,80 @@ class Frames:
     def __init__(self, count: int, height: int, width: int):
         self.shape = (count, height, width, 3)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, at):
-        if isinstance(at, slice):
-            return np.stack([self[i] for i in range(*at.indices(len(self)))])
-        return frame(at, *self.shape[1:3])
-
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[i] for i in range(len(self)))
+        from textured import frame
+
+        return (frame(i, *self.shape[1:3]) for i in range(self.shape[0]))
 
 
-def work(what: str, count: int, height: int, width: int) -> None:
-    """One task, in this process."""
-    clip = Frames(count, height, width)
+def write(folder: Path, clips: int, count: int, height: int, width: int) -> None:
+    """mp4 files, by this process."""
+    from artv.video import write_stream
+
+    for i in range(clips):
+        write_stream(folder / f"{i}.mp4", Frames(count, height, width), 16.0)
+
+
+def command(what: str, folder: Path, clips: int, count: int, size: str) -> list[str]:
+    """The command line of a task; what it needs is made in ``folder``."""
+    width, height = (int(side) for side in size.split("x"))
     if what == "write":
-        from artv.video import write_stream
+        return [sys.executable, __file__, "--work", str(folder), "--cases", f"{clips}x{count}", "--size", size]
+    evaluate = [sys.executable, "-m", "artv_eval", "--plugins-dir", str(HERE / "plugins")]
+    if what == "score":
+        subprocess.run(command("write", folder, clips, count, size), check=True)
+        (folder / "cache").mkdir()
+        own = ["--fake", str(folder), "--frames", str(count), "--metrics", METRICS]
+        return [*evaluate, "score", *own]
+    (folder / "card.yaml").write_text(CARD.format(height=height, width=width), encoding="utf-8")
+    (folder / "prompts.txt").write_text("\n".join(f"clip {i}" for i in range(clips)), encoding="utf-8")
+    what_of = ["--protocol", str(folder / "card.yaml"), "--prompts", str(folder / "prompts.txt")]
+    how_many = ["--num-videos", str(clips), "--frames", str(count), "--metrics", METRICS]
+    return [*evaluate, "sweep", "--ablation", "textured", *what_of, *how_many, "--out", str(folder / "run")]
 
-        with tempfile.TemporaryDirectory() as folder:
-            write_stream(Path(folder) / "clip.mp4", clip, 16.0)
-        return
-    from artv_eval.api import ClipRequest, GeneratedClip
-    from artv_eval.metrics.curves import curve_of_clip
-    from artv_eval.metrics.picture_curves import QUANTITIES as KNOWN
 
-    request = ClipRequest(index=0, prompt="", seed=0, num_frames=count, height=height, width=width, fps=16.0)
-    for name in QUANTITIES:
-        curve_of_clip(KNOWN[name], request, GeneratedClip(clip))  # type: ignore[arg-type]
-
-
-def measured(what: str, count: int, size: str) -> tuple[float, float]:
-    """Peak memory in MB and seconds of a process that does it."""
-    started = time.monotonic()
-    found = subprocess.run(
-        [sys.executable, __file__, "--work", what, "--frames", str(count), "--size", size],
-        check=True,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    return float(found.stdout.split()[-1]) / 1024, time.monotonic() - started
+def measured(what: str, clips: int, count: int, size: str) -> tuple[float, float]:
+    """Peak memory in MB, of the largest of its processes, and seconds."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        line, started = command(what, folder, clips, count, size), time.monotonic()
+        with (folder / "log").open("wb") as log:
+            env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+            process = subprocess.Popen(line, stdout=log, stderr=log, env=env)
+            _, status, used = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{what} failed: {(folder / 'log').read_text(encoding='utf-8', errors='replace')[-2000:]}")
+        return used.ru_maxrss / 1024, time.monotonic() - started
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, nargs="+", default=[100, 500, 2000])
-    parser.add_argument("--size", default="832x480")
-    parser.add_argument("--tasks", nargs="+", default=["write", "measure"])
+    parser.add_argument("--cases", nargs="+", default=["2x100", "2x500", "2x1000", "2x2000", "64x100"])
+    parser.add_argument("--size", default="416x240")
+    parser.add_argument("--large", nargs="*", default=["2x1000"], help="cases at 832x480")
+    parser.add_argument("--tasks", nargs="+", default=["write", "sweep", "score"])
     parser.add_argument("--work", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "memory_long.md")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "memory_long.md")
     args = parser.parse_args()
-    width, height = (int(side) for side in args.size.split("x"))
     if args.work:
-        work(args.work, args.frames[0], height, width)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        clips, count = (int(number) for number in args.cases[0].split("x"))
+        width, height = (int(side) for side in args.size.split("x"))
+        write(Path(args.work), clips, count, height, width)
         return
-    lines, rows = ["| task | frames | peak, MB | seconds |", "|---|---|---|---|"], []
+    lines, rows = ["| task | size | clips | frames | peak, MB | seconds |", "|---|---|---|---|---|---|"], []
     for what in args.tasks:
-        for count in (20, *args.frames):
-            peak, seconds = measured(what, count, args.size)
-            rows.append({"task": what, "frames": count, "peak_mb": round(peak, 1), "seconds": round(seconds, 1)})
-            lines.append(f"| {what} | {count} | {peak:.0f} | {seconds:.0f} |")
-            print(lines[-1], flush=True)
+        for size, cases in ((args.size, ["2x20", *args.cases]), ("832x480", args.large)):
+            for case in cases:
+                clips, count = (int(number) for number in case.split("x"))
+                peak, seconds = measured(what, clips, count, size)
+                rows.append({"task": what, "size": size, "clips": clips, "frames": count, "peak_mb": round(peak, 1)})
+                lines.append(f"| {what} | {size} | {clips} | {count} | {peak:.0f} | {seconds:.0f} |")
+                print(lines[-1], flush=True)
     machine = f"{platform.processor() or platform.machine()} CPU"
-    title = f"# Memory by the length of a clip\n\n`python benchmarks/memory_long.py --size {args.size} --tasks "
-    title += f"{' '.join(args.tasks)}`, {machine}, "
-    args.out.write_text(title + f"{time.strftime('%Y-%m-%d')}.\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    print(json.dumps({"benchmark": "memory_long", "size": args.size, "rows": rows}))
+    title = f"# Memory by the length of a clip\n\n`python benchmarks/memory_long.py`, {machine}, {time.strftime('%Y-%m-%d')}.\n"
+    title += f"Metrics: {METRICS.replace(',', ', ')}.\n\n"
+    args.out.write_text(title + "\n".join(lines) + "\n", encoding="utf-8")
+    print(json.dumps({"benchmark": "memory_long", "rows": rows}))
 
 
 if __name__ == "__main__":
