@@ -3,9 +3,9 @@
     python benchmarks/memory_long.py                              # half an hour on one core
     python benchmarks/memory_long.py --cases 2x100 2x300 --size 64x64 --out /tmp/memory.md
 
-``write``: frames as a model gives them, into an mp4 (artv sample). ``sweep``: makes, stores, describes and shows clips of a
-method that streams (``plugins/textured.py``) under metrics of frames, masks too, previews in the report. ``score``: the
-same metrics of mp4 files. A case is CLIPSxFRAMES. 20 frames say what the libraries take.
+``write``: frames as a model gives them, into an mp4 (artv sample). ``sweep``: makes, stores, describes and shows clips
+of a method that streams (``plugins/textured.py``) under metrics of frames, masks too, previews in the report.
+``score``: the same metrics of mp4 files. A case is CLIPSxFRAMES. 20 frames say what the libraries take.
 """
 
 import argparse
@@ -114,7 +114,8 @@ def main() -> None:
                 lines.append(f"| {what} | {size} | {clips} | {count} | {peak:.0f} | {seconds:.0f} |")
                 print(lines[-1], flush=True)
     machine = f"{platform.processor() or platform.machine()} CPU"
-    title = f"# Memory by the length of a clip\n\n`python benchmarks/memory_long.py`, {machine}, {time.strftime('%Y-%m-%d')}.\n"
+    title = f"# Memory by the length of a clip\n\n`python benchmarks/memory_long.py`, {machine}, "
+    title += f"{time.strftime('%Y-%m-%d')}.\n"
     title += f"Metrics: {METRICS.replace(',', ', ')}.\n\n"
     args.out.write_text(title + "\n".join(lines) + "\n", encoding="utf-8")
     print(json.dumps({"benchmark": "memory_long", "rows": rows}))

@@ -8,7 +8,7 @@ Shape suffixes: T frames, H W pixels.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -49,7 +49,10 @@ class Reader(Protocol):
 
 
 class PyAvReader:
-    """Reads everything that FFmpeg reads: from the last keyframe at which decoding may begin, or from the first."""
+    """Reads everything that FFmpeg reads: from the last keyframe at which decoding may begin, or from the first.
+
+    Frames that come after those asked for before are read on from there: a long file is decoded once, part by part.
+    """
 
     used = "pyav"
 
@@ -66,6 +69,8 @@ class PyAvReader:
     def _open(self, path: Path, table: FrameTable) -> None:
         self._path, self._table = path, table
         self.fps, self.times = table.rate, table.times
+        self._running: Iterator[tuple[int, Any]] = iter(())
+        self._newest: tuple[int, np.ndarray | None] = (table.length, None)  # the last frame that was read, decoded
 
     def __len__(self) -> int:
         return self._table.length
@@ -82,16 +87,22 @@ class PyAvReader:
         return np.stack([found[i] for i in indices])
 
     def _found(self, table: FrameTable, wanted: set[int]) -> dict[int, np.ndarray]:
-        found = {}
-        for i, frame in frames_from(self._path, table, min(wanted)):
+        number, picture = self._newest
+        found = {number: picture} if number in wanted and picture is not None else {}
+        if min(wanted - set(found), default=number) < number:
+            self._running, found = frames_from(self._path, table, min(wanted)), {}
+        self._newest = (table.length, None)  # until these are there: an error must not be read on from
+        for i, frame in self._running if len(found) < len(wanted) else ():
             if i in wanted:
                 turns, mirrored = orientation(frame)
-                picture = frame.to_ndarray(format="rgb24")
-                found[i] = np.rot90(np.fliplr(picture) if mirrored else picture, -turns)
+                decoded = frame.to_ndarray(format="rgb24")
+                found[i] = np.rot90(np.fliplr(decoded) if mirrored else decoded, -turns)
             if len(found) == len(wanted):
-                return found
-        missing = min(wanted - set(found))
-        raise LookupError(f"frame {missing} cannot be decoded; {len(found)} of {len(wanted)} could")
+                break
+        if missing := wanted - set(found):
+            raise LookupError(f"frame {min(missing)} cannot be decoded; {len(found)} of {len(wanted)} could")
+        self._newest = (max(found), found[max(found)])
+        return found
 
 
 class DecordReader:

@@ -17,10 +17,10 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
@@ -29,76 +29,17 @@ import numpy as np
 
 from artv.errors import UserError
 from artv.renamed import renamed
-from artv_eval.extras import ReaderExtras, optional
+from artv_eval.files.excerpts import Decoded, Excerpt, Parts, read_excerpt
+from artv_eval.files.spool import Spool
+from artv_eval.results.clips import in_parts
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm")
 WORKER = [sys.executable, "-m", "artv_eval.files.decoding"]
 AHEAD = 3  # clips in flight for each worker
+LONG_AHEAD = 2  # in flight in all, where each is a large temporary file
 PIPE = 2**20  # bytes
 
 __getattr__ = renamed(__name__, {"Window": "Excerpt", "read_window": "read_excerpt"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Excerpt:
-    """Which frames of a video, and what is done to them.
-
-    ``fps`` None: the video's own rate; ``stride``: every k-th frame at that rate; ``which``: first, centre or random
-    (drawn from the file's place in the list). ``transform``: fields of ``artv_eval.features.preprocess.Transform``.
-    ``own_rates``: that files of different rates are each taken at their own is meant, not forgotten.
-    """
-
-    frames: int
-    fps: float | None = None
-    stride: int = 1
-    which: str = "first"
-    transform: tuple[tuple[str, Any], ...] = ()
-    reader: str = "decord"
-    own_rates: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """A clip, uint8 (T, H, W, 3), with the rate of its file and what read it; or the reason why there is none."""
-
-    path: Path
-    frames: np.ndarray | None
-    fps: float = 0.0
-    reader: str = ""
-    error: str | None = None
-
-    @property
-    def shown(self) -> np.ndarray:
-        """The frames. Raises UserError with the reason if there are none."""
-        if self.frames is None:
-            raise UserError(self.error or f"video {self.path} has no frames")
-        return self.frames
-
-
-def read_excerpt(path: Path, excerpt: Excerpt, seed: int = 0) -> Decoded:
-    """The excerpt's frames. Raises UserError that names the file and what is wrong."""
-    from artv.data.readers import frames_at, open_video, read_frames
-
-    video = open_video(path, excerpt.reader)
-    available = frames_at(video, excerpt.fps)
-    span = (excerpt.frames - 1) * excerpt.stride + 1
-    spare = len(available) - span
-    if spare < 0:
-        at = f"{excerpt.fps:g} fps" if excerpt.fps else "its own rate"
-        raise UserError(f"video {path} has {len(available)} frames at {at}; the protocol needs {span}")
-    place = {"first": 0, "centre": spare // 2, "random": int(np.random.default_rng(seed).integers(spare + 1))}
-    start = place[excerpt.which]
-    frames = read_frames(path, video, available[start : start + span : excerpt.stride])
-    used = optional(video, ReaderExtras, "used") or excerpt.reader
-    return Decoded(path=path, frames=_transformed(frames, excerpt), fps=video.fps, reader=used)
-
-
-def _transformed(frames_THWC: np.ndarray, excerpt: Excerpt) -> np.ndarray:
-    if not excerpt.transform:
-        return frames_THWC
-    from artv_eval.features.preprocess import Transform
-
-    return Transform(**dict(excerpt.transform))(frames_THWC)
 
 
 class Decoders:
@@ -136,7 +77,7 @@ class Decoders:
         try:
             for path, seed in zip(paths, seeds, strict=True):
                 pending.append(self._pool.submit(self._decode, path, excerpt, seed))
-                if len(pending) >= self.workers * AHEAD:
+                if len(pending) >= (LONG_AHEAD if in_parts(excerpt.frames) else self.workers * AHEAD):
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
@@ -158,23 +99,16 @@ class Decoders:
         process = self._idle.get()
         if process.poll() is not None:
             process = self._start()
-        late = threading.Event()
-
-        def give_up() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(min(self.timeout, threading.TIMEOUT_MAX), give_up)
-        timer.start()
+        watch = _Watch(process, self.timeout)
         try:
             _send(process.stdin, (path, excerpt, seed))
-            return _receive(process.stdout, path)
+            return _receive(process.stdout, path, watch.fed)
         except (OSError, EOFError, struct.error):
             self._end(process)
-            why = f"no answer within {self.timeout:g} s" if late.is_set() else "the decoder crashed"
-            return Decoded(path=path, frames=None, error=f"video {path} cannot be read: {why}")
+            why = f"no answer within {self.timeout:g} s" if watch.late else "the decoder crashed"
+            return Decoded(path=path, frames=None, error=f"video {path} cannot be read: {why}{watch.came}")
         finally:
-            timer.cancel()
+            watch.end()
             self._idle.put(process)
 
     def _start(self) -> subprocess.Popen:
@@ -234,14 +168,79 @@ def _send(pipe: IO[bytes] | None, value: Any) -> None:
     pipe.flush()
 
 
-def _receive(pipe: IO[bytes] | None, path: Path) -> Decoded:
+class _Watch:
+    """Kills a process that sends nothing for ``timeout`` seconds."""
+
+    def __init__(self, process: subprocess.Popen, timeout: float) -> None:
+        self._process, self._timeout, self._frames, self.late = process, min(timeout, threading.TIMEOUT_MAX), 0, False
+        self._timer = self._started()
+
+    def fed(self, frames: int) -> None:
+        """More frames came."""
+        self._frames += frames
+        self._timer.cancel()
+        self._timer = self._started()
+
+    @property
+    def came(self) -> str:
+        """How many, as the end of a line."""
+        return f"; {self._frames} frames were read" if self._frames else ""
+
+    def end(self) -> None:
+        """The process may live."""
+        self._timer.cancel()
+
+    def _started(self) -> threading.Timer:
+        timer = threading.Timer(self._timeout, self._give_up)
+        timer.start()
+        return timer
+
+    def _give_up(self) -> None:
+        self.late = True
+        self._process.kill()
+
+
+def _receive(pipe: IO[bytes] | None, path: Path, fed: Callable[[int], None]) -> Decoded:
+    """What :func:`_answer` sends."""
     assert pipe is not None
-    shape, fps, reader, error = pickle.loads(_exactly(pipe, struct.unpack("<Q", _exactly(pipe, 8))[0]))
-    if error is not None:
-        return Decoded(path=path, frames=None, error=error)
-    frames = np.empty(shape, np.uint8)
-    _fill(pipe, frames.data.cast("B"))
-    return Decoded(path=path, frames=frames, fps=fps, reader=reader)
+    about, shape = _taken(pipe)
+    if about.error is not None:
+        return about
+    spool = Spool(shape)
+    while True:
+        count = _taken(pipe)
+        if isinstance(count, str):
+            return Decoded(path=path, frames=None, error=count)
+        if not count:
+            return replace(about, frames=spool.frames())
+        frames = spool.room(count)
+        _fill(pipe, frames.data.cast("B"))
+        spool.filled(frames)
+        fed(count)
+
+
+def _answer(out: IO[bytes], path: Path, excerpt: Excerpt, seed: int) -> None:
+    """What is known of the file with the shape of its frames; then how many frames come and these, until it is 0.
+
+    In the place of a number there may be a text: why no more come.
+    """
+    try:
+        parts = Parts(path, excerpt, seed)
+    except UserError as error:
+        return _send(out, (Decoded(path=path, frames=None, error=str(error)), None))
+    _send(out, (parts.about, parts.shape))
+    try:
+        for frames in parts:
+            _send(out, len(frames))
+            out.write(np.ascontiguousarray(frames).data)
+            out.flush()
+    except UserError as error:
+        return _send(out, str(error))
+    return _send(out, 0)
+
+
+def _taken(pipe: IO[bytes]) -> Any:
+    return pickle.loads(_exactly(pipe, struct.unpack("<Q", _exactly(pipe, 8))[0]))
 
 
 def _exactly(pipe: IO[bytes], size: int) -> bytearray:
@@ -271,12 +270,7 @@ def work() -> None:
     with closing(out):
         while header := sys.stdin.buffer.read(8):
             path, excerpt, seed = pickle.loads(sys.stdin.buffer.read(struct.unpack("<Q", header)[0]))
-            clip = _decode_here(path, excerpt, seed)
-            shape = None if clip.frames is None else clip.frames.shape
-            _send(out, (shape, clip.fps, clip.reader, clip.error))
-            if clip.frames is not None:
-                out.write(np.ascontiguousarray(clip.frames).data)
-                out.flush()
+            _answer(out, path, excerpt, seed)
 
 
 if __name__ == "__main__":

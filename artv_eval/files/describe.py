@@ -33,12 +33,13 @@ from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
 from artv_eval.files.decoding import VIDEO_SUFFIXES, Decoded, Decoders, Excerpt
 from artv_eval.metrics.base import described
+from artv_eval.results.clips import in_parts
 from artv_eval.results.row_cache import SAVE_SECONDS, RowCache
 from artv_eval.results.rows import reason
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
 BATCH = 16
-FACTS = "facts-2"
+FACTS = "facts-3"
 READERS = ("", "decord", "pyav", "pillow")  # as facts name them by number; "" is a plugin's
 WORKERS = min(os.cpu_count() or 2, 16)  # decoding processes
 
@@ -86,6 +87,7 @@ class Described:
     rates: dict[float, Path] = field(default_factory=dict)
     sizes: dict[tuple[int, int], Path] = field(default_factory=dict)
     readers: Counter[str] = field(default_factory=Counter)
+    lengths: list[int] = field(default_factory=list)
     unkept: str | None = None
     digest: str = ""  # of the contents of the files, whatever their names and order
 
@@ -168,6 +170,7 @@ class _Describer:
         missing = self.missing
         clips = decoders.decode([self.files[i] for i in missing], self.excerpt, missing)
         pool, at_once = _describing(any(_on_gpu(evaluator) for evaluator in self.evaluators.values()))
+        size = 1 if in_parts(self.excerpt.frames) else BATCH
         batch: list[tuple[int, Decoded]] = []
         waiting: deque[Future[Rows]] = deque()
         saved = time.monotonic()
@@ -179,7 +182,7 @@ class _Describer:
                     else:
                         self._check(clip.path, *_facts(clip)[:3])
                         batch.append((i, clip))
-                    if len(batch) == BATCH:
+                    if len(batch) == size:
                         waiting.append(pool.submit(self._describe, batch))
                         batch = []
                     while len(waiting) > at_once:
@@ -255,8 +258,9 @@ class _Describer:
         good = [i for i, file in enumerate(self.files) if file not in self.found.bad]
         self.found.files = [self.files[i] for i in good]
         for i in good:
-            *facts, reader = self.kept[FACTS][self.keys[i]]
+            *facts, reader, length = self.kept[FACTS][self.keys[i]]
             self._check(self.files[i], *facts)
+            self.found.lengths.append(int(length))
             self.found.readers[READERS[int(reader)]] += 1
         self.found.digest = digest_of(sorted(self.contents[i] for i in good))[:12]
         if good:
@@ -292,10 +296,10 @@ def _on_gpu(evaluator: Evaluator) -> bool:
     return str(optional(features, ExtractorExtras, "device")).startswith("cuda")
 
 
-def _facts(clip: Decoded) -> tuple[float, float, float, float]:
-    """Rate, height, width, and the number of the reader."""
+def _facts(clip: Decoded) -> tuple[float, float, float, float, float]:
+    """Rate, height, width, the number of the reader, and the file's frames at the rate asked for."""
     reader = READERS.index(clip.reader) if clip.reader in READERS else 0
-    return clip.fps, float(clip.shown.shape[1]), float(clip.shown.shape[2]), float(reader)
+    return clip.fps, float(clip.shown.shape[1]), float(clip.shown.shape[2]), float(reader), float(clip.length)
 
 
 def check_rates(excerpt: Excerpt, rates: Mapping[float, Path]) -> None:

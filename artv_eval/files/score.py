@@ -154,6 +154,7 @@ def score_folders(
             unscored = row.status == UNSCORED
             rows.append(_scored(row, evaluator, found, name, prompts, bad_files, resamples) if unscored else row)
             if rows[-1].status == OK:
+                rows[-1] = replace(rows[-1], excerpt=_excerpts(evaluator in needing, found, name, excerpt, real_which))
                 its = found[name].rows[evaluator.digest]
                 valued.append((evaluator, rows[-1], its, theirs.rows.get(evaluator.digest)))
     rows += [
@@ -166,9 +167,9 @@ def score_folders(
     curves = [curve for item in valued if (curve := _curve(*item, lines)) is not None]
     words = [text for name in fakes for text in (sides[name].captions or {}).values()]
     notes = (
-        *features_lines(rows), *prompts_lines(rows), *notes_of(found), *readers_of(found, excerpt.reader),
-        *_oddities(found, excerpt), *caption_doubts([evaluator for evaluator, *_ in valued], words), *lines,
-        *caveat_lines(comparisons),
+        *features_lines(rows), *_excerpt_lines(rows), *prompts_lines(rows), *notes_of(found),
+        *readers_of(found, excerpt.reader), *_oddities(found, excerpt),
+        *caption_doubts([evaluator for evaluator, *_ in valued], words), *lines, *caveat_lines(comparisons),
         *doubts((evaluator, ours, its) for evaluator, _, ours, its in valued),
     )  # fmt: skip
     return Results(
@@ -183,6 +184,15 @@ def score_folders(
 
 def _counted(on_clip: Callable[[str, int, int], None] | None, name: str, total: int) -> Callable[[int], None]:
     return lambda done: on_clip(name, done, total) if on_clip is not None else None
+
+
+def _excerpts(
+    against: bool, found: Mapping[str, Described], name: str, excerpt: Excerpt, real_which: str | None
+) -> str:
+    """Which part of the files a row is of; of the real ones where theirs is said otherwise."""
+    ours = excerpt.said(found[name].lengths)
+    theirs = replace(excerpt, which=real_which or excerpt.which).said(found["real"].lengths) if against else ours
+    return ours if theirs == ours else f"{ours}; real: {theirs}"
 
 
 def _curve(
@@ -221,6 +231,11 @@ def _scored(
     return replace(
         row, status=OK, value=value.value, ci_low=value.low, ci_high=value.high, n=value.n, prompts=value.prompts
     )
+
+
+def _excerpt_lines(rows: Sequence[Row]) -> list[str]:
+    """Which part of the files the rows are of, a line for each."""
+    return [f"clips: {said}" for said in dict.fromkeys(row.excerpt for row in rows if row.excerpt)]
 
 
 def bad_files_of(sides: Mapping[str, Described]) -> tuple[BadFile, ...]:

@@ -58,15 +58,10 @@ class Folder:
         return (GeneratedClip(self._read(found[request.index], request)) for request in requests)
 
     def _read(self, file: Path, request: ClipRequest) -> np.ndarray:
-        from artv.data.readers import frames_at, open_video, read_frames
+        from artv_eval.files.excerpts import Excerpt, read_excerpt
 
-        video = open_video(file, self.reader)
-        indices = frames_at(video, request.fps)[: request.num_frames]
-        if len(indices) == request.num_frames:
-            return read_frames(file, video, indices)
-        raise UserError(
-            f"video {file} has {len(indices)} frames at {request.fps:g} fps; the protocol asks for {request.num_frames}"
-        )
+        excerpt = Excerpt(frames=request.num_frames, fps=request.fps, reader=self.reader)  # type: ignore[arg-type]
+        return read_excerpt(file, excerpt).shown
 
     def _match(self, requests: Sequence[ClipRequest]) -> dict[int, Path]:
         """Index → file. More requests than before leave those of the first as they were."""

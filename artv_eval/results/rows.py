@@ -26,6 +26,7 @@ class Row:
     standard error of one training's value over its clips. ``train_steps``: of a cell's training, where the sweep says;
     ``failed_seeds``: trainings that failed. ``prompts``: how many ``n`` clips are of, where several are of one prompt
     and the interval therefore is over prompts. ``features``: extractor and digest of its weights, where there is one.
+    ``excerpt``: of video files, which of their frames these are.
     """
 
     ablation: str | None
@@ -50,6 +51,7 @@ class Row:
     failed_seeds: int = 0
     features: str | None = None
     prompts: int | None = None
+    excerpt: str | None = None
 
     def __post_init__(self) -> None:
         if self.status == OK and not is_number(self.value):

@@ -67,7 +67,7 @@ def _of_one(scored: Scored) -> statistics.Interval:
     )
 
 
-def components(found: OverSeeds) -> dict[str, float]:
+def components(found: OverSeeds) -> dict[str, Any]:
     """The two components of a value's or a difference's chance."""
     return {"sd_trainings": found.sd_trainings, "se_clips": found.se_clips}
 

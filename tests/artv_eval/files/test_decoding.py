@@ -50,12 +50,12 @@ def test_a_video_that_is_cut_off_is_bad_even_where_its_first_frames_are_whole(tm
 STAND_IN = """
 import sys, time
 from artv_eval.files import decoding
-real = decoding._decode_here
-def decode(path, excerpt, seed):
+real = decoding._answer
+def answer(out, path, excerpt, seed):
     if path.name == "3.mp4":
         {what}
-    return real(path, excerpt, seed)
-decoding._decode_here = decode
+    return real(out, path, excerpt, seed)
+decoding._answer = answer
 decoding.work()
 """
 

@@ -1,0 +1,60 @@
+"""Frames of long excerpts between decoding and describing: raw in a temporary file, read from there by slices.
+
+The file has no name: it is gone with whoever holds it, however that ends. A clip of 1,000 frames at 832 × 480 takes
+1.2 GB in ``$TMPDIR`` while it is described, and no memory.
+
+Shape suffixes: T frames, t some of them, H W pixels.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from artv_eval.results.clips import StoredArray, in_parts, part_length
+
+
+class Spool:
+    """Takes frames in order and gives them back: an array where they are few, a :class:`StoredArray` otherwise.
+
+    Args:
+        shape: of all frames, (T, H, W, 3).
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape, self._done = tuple(shape), 0
+        self._array = None if in_parts(shape[0]) else np.empty(self.shape, np.uint8)
+        self._file = tempfile.TemporaryFile() if self._array is None else None  # noqa: SIM115 it lives as long as its frames
+
+    def room(self, count: int) -> np.ndarray:
+        """(t, H, W, 3) to be filled with the next frames, and then said to be :meth:`filled`."""
+        if self._array is not None:
+            return self._array[self._done : self._done + count]
+        return np.empty((count, *self.shape[1:]), np.uint8)
+
+    def filled(self, room_tHWC: np.ndarray) -> None:
+        """The next frames are there."""
+        if self._file is not None:
+            self._file.write(room_tHWC.data)
+        self._done += len(room_tHWC)
+
+    def add(self, frames_tHWC: np.ndarray) -> None:
+        """The next frames."""
+        room = self.room(len(frames_tHWC))
+        room[:] = frames_tHWC
+        self.filled(room)
+
+    def frames(self) -> Any:
+        """All of them."""
+        if self._file is None:
+            return self._array
+        self._file.flush()
+        file, frame, each = self._file, int(np.prod(self.shape[1:])), part_length(self.shape)
+
+        def read(number: int, wanted: tuple[int, ...]) -> np.ndarray:
+            data = os.pread(file.fileno(), wanted[0] * frame, number * each * frame)
+            return np.frombuffer(data, np.uint8).reshape(wanted)
+
+        return StoredArray(read, range(0, self.shape[0], each), self.shape, np.uint8)
