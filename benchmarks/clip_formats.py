@@ -80,7 +80,7 @@ FORMATS: dict[str, Callable[[], tuple[Write, Read]]] = {
     "npz parts, stored": lambda: npz(None),
     "npz parts, deflate 1": lambda: npz(1),
     "npz parts, deflate 6": lambda: npz(6),
-    "FFV1 (version 3, gbrp)": lambda: video("ffv1", "gbrp", {"level": "3", "slices": "4"}),
+    "FFV1 (version 3, bgr0)": lambda: video("ffv1", "bgr0", {"level": "3", "slices": "4"}),
     "H.264 lossless (libx264rgb)": lambda: video("libx264rgb", "rgb24", {"qp": "0", "preset": "ultrafast"}),
     "zarr": zarr_blosc,
 }

@@ -112,7 +112,7 @@ def test_folder_names_what_is_wrong(tmp_path, requests):
     write_video(tmp_path / "a.mp4", requests[0].real[:2], fps=8.0)
     (tmp_path / "b.mp4").write_bytes(b"no video")
     folder = Folder(str(tmp_path))
-    with pytest.raises(UserError, match=r"a\.mp4 has 2 frames at 8 fps; the protocol asks for 4"):
+    with pytest.raises(UserError, match=r"a\.mp4 has 2 frames at 8 fps; the protocol needs 4"):
         list(folder.generate(requests[:1]))
     with pytest.raises(UserError, match=r"b\.mp4 cannot be read"):
         list(folder.generate(requests[1:2]))
