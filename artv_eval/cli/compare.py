@@ -19,20 +19,22 @@ def compare(
         typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
     ] = "table",
 ) -> None:
-    """Compares runs clip by clip: the first cell of the first run with every cell of the others."""
-    render = reporter(PluginManager(context.obj), format_)
+    """Compares runs in pairs of clips: the first cell of the first run with every cell of the others."""
+    manager = PluginManager(context.obj)
+    render = reporter(manager, format_)
     with quiet_stdout():
         from artv.errors import UserError
         from artv_eval.report.html import load_run
-        from artv_eval.sweep.across import across
+        from artv_eval.sweep.across import Run, across
 
-        found = {}
+        found: dict[str, Run] = {}
         for folder in runs:
             name = Path(folder).resolve().name
             if name in found:
                 raise UserError(
                     f"{folder}: a run named {name!r} is given already; runs to compare need names of their own"
                 )
-            found[name], _ = load_run(Path(folder))
-        text = render(across(found))
+            results, store = load_run(Path(folder))
+            found[name] = Run(results=results, store=store)
+        text = render(across(found, manager))
     typer.echo(text, nl=False)

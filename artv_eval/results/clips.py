@@ -4,6 +4,8 @@
     frames.0000, frames.0001 …  of more frames: so many each; ``parts``: int64 (T, H, W, 3, frames of a part)
     mask                        float32 (T − 1, h, w), or mask.0000, mask.0001 …, of the same frames as the part of that
                                 number (frame 0 has none); ``mask_shape``: int64 (T − 1, h, w)
+    mask_steps                  uint8 (s, T − 1, h, w), the mask at some sampling steps, to be looked at: of the first
+                                clips of a run, if they are not long
     seconds, of                 what making it took, and of which cell and index it is
 
 Why npz: ``benchmarks/results/clip_formats.md``. Whatever is read of a file is read to the end of its array and checked.
@@ -26,6 +28,7 @@ from artv_eval.results.arrays import OF, Damaged, checked_of, cleared, opened, r
 
 WHOLE, PART_BYTES = 64, 1 << 24  # frames of a clip that is one array; bytes of a part
 LEVEL = 1  # of deflate: see the benchmark
+STEPS = "mask_steps"
 
 
 def in_parts(frames: int) -> bool:
@@ -203,6 +206,8 @@ def write_clip(path: Path, of: str, clip: GeneratedClip) -> None:
     arrays = {"frames": np.asarray(clip.frames)}
     if clip.mask is not None:
         arrays["mask"] = np.asarray(clip.mask, np.float32)
+    if clip.mask_steps is not None:
+        arrays[STEPS] = clip.mask_steps
     if clip.seconds is not None:
         arrays["seconds"] = np.array(clip.seconds)
     write_arrays(path, of, arrays, compress=True)
@@ -260,7 +265,10 @@ def _checked(arrays: Mapping[str, Any]) -> GeneratedClip:
         raise Damaged("it holds no frames")
     if mask is not None and (mask.dtype != np.float32 or mask.ndim != 3 or len(mask) != len(frames) - 1):
         raise Damaged("its mask is of another clip")
-    return GeneratedClip(frames, mask, None if seconds is None else float(seconds))
+    steps = arrays.get(STEPS)
+    if steps is not None and (steps.dtype != np.uint8 or steps.ndim != 4 or steps.shape[1] != len(frames) - 1):
+        raise Damaged("its mask over the steps is of another clip")
+    return GeneratedClip(frames, mask, None if seconds is None else float(seconds), steps)
 
 
 def read_through(clip: GeneratedClip) -> None:

@@ -34,7 +34,7 @@ class Manifest(TypedDict):
     machine: dict[str, str]
     cells: list[ManifestCell]
     components: list[dict[str, str]]
-    metrics: list[dict[str, str | None]]
+    metrics: list[dict[str, Any]]
 
 
 class GalleryItem(TypedDict):

@@ -24,11 +24,12 @@ from artv.errors import UserError, WorkFailed
 from artv.files import claim, read_bytes, remove_leftovers, write_atomically, write_text_atomically
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.results.arrays import OF, Damaged, checksums, cleared
-from artv_eval.results.clips import ClipWriter, read_clip, read_through, write_clip
+from artv_eval.results.clips import STEPS, ClipWriter, read_clip, read_through, write_clip
 from artv_eval.results.documents import read_json, write_json
 from artv_eval.results.row_cache import RowCache
 
 SCHEMA = 1
+SHOWN = 64  # requests whose clips the report can show
 FOLDERS = ("clips", "features", "cells", "results")
 TABLES = ("results.csv", "comparisons.csv", "per_clip.csv")
 PART = "results.part.json"
@@ -154,7 +155,7 @@ class RunStore:
         The directory stands at the end of the file, so that a truncated one has none.
         """
         # the same clip made again takes other seconds
-        return checksums(self.clip_path(cell, index), leaving_out=("seconds", OF))
+        return checksums(self.clip_path(cell, index), leaving_out=("seconds", STEPS, OF))
 
     def missing(self, cell: str, indices: Iterable[int]) -> list[int]:
         """Those of ``indices`` for which there is no whole clip yet."""

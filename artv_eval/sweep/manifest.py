@@ -9,16 +9,15 @@ from typing import Any
 from artv.errors import describe_os_error, in_one_line
 from artv.files import write_text_atomically
 from artv_eval.api import ClipRequest
+from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.plugins.recipe import plain
 from artv_eval.results.documents import write_json
 from artv_eval.results.per_clip import as_csv
 from artv_eval.results.rows import Results
-from artv_eval.results.store import PART, SCHEMA, DamagedClip, RunStore
+from artv_eval.results.store import PART, SCHEMA, SHOWN, DamagedClip, RunStore
 from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.twins.store import TwinStore
-
-SHOWN = 64  # requests whose clips the report can show
 
 
 def manifest(
@@ -50,6 +49,7 @@ def manifest(
             "key": prepared.protocol.key,
             "frames": prepared.protocol.frames,
             "seed": prepared.protocol.seed,
+            "seeds_per_prompt": optional(prepared.card, ProtocolExtras, "seeds_per_prompt"),
         },
         "num_videos": len(prepared.requests),
         "shard": f"{prepared.shard.index}/{prepared.shard.count}",
@@ -72,8 +72,9 @@ def manifest(
                 "name": metric.name,
                 "digest": metric.evaluator.digest if metric.evaluator else None,
                 "status": metric.status,
+                "recipe": plain(made.reference()),
             }
-            for metric in prepared.metrics
+            for metric, made in zip(prepared.metrics, prepared.metric_recipes, strict=True)
         ],
         "components": list(used.values()),
         "plugins": [
