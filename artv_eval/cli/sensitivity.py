@@ -72,6 +72,7 @@ def sensitivity(
         from artv_eval.files.describe import WORKERS, default_cache
         from artv_eval.files.sensitivity import sensitivity as run
         from artv_eval.plugins.recipe import build, recipe
+        from artv_eval.results.csv_text import csv_text
         from artv_eval.results.rows import BadFile, plain_row
         from artv_eval.sweep.metric_recipes import another_world, protocol_recipe
 
@@ -91,12 +92,10 @@ def sensitivity(
         found = {"rows": [asdict(row) for row in rows], "notes": notes, "bad_files": [plain_row(file) for file in bad]}
         typer.echo(json.dumps(found, indent=2, allow_nan=False))
     elif format_ == "csv":
-        typer.echo("filter,stride,covariance,n,fvd,change")
-        for row in rows:
-            change = "" if row.change is None else row.change
-            typer.echo(f"{row.filter},{row.stride},{row.covariance},{row.n},{row.fvd},{change}")
+        columns = ("filter", "stride", "covariance", "n", "fvd", "change")
+        typer.echo(csv_text(columns, [[getattr(row, name) for name in columns] for row in rows]), nl=False)
     else:
-        _table(rows)
+        typer.echo(_table(rows), nl=False)
     if format_ != "json":
         for note in notes:
             say(note)
@@ -117,21 +116,13 @@ def _integers(name: str, text: str | None, least: int) -> list[int] | None:
     return found
 
 
-def _table(rows: list) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _table(rows: list) -> str:
+    from artv_eval.report.terminal import texts
 
-    table = Table(title="FVD by convention; change against the first row", title_justify="left")
-    for name in ("filter", "stride", "covariance", "n", "fvd", "change"):
-        table.add_column(name, justify="left" if name in ("filter", "covariance") else "right")
-    for row in rows:
-        values = (
-            row.filter,
-            row.stride,
-            row.covariance,
-            row.n,
-            f"{row.fvd:.2f}",
-            "–" if row.change is None else f"{row.change:+.1%}",
-        )
-        table.add_row(*map(str, values))
-    Console().print(table)
+    head = ("filter", "covariance", "stride", "n", "fvd", "change")
+    body = [
+        (row.filter, row.covariance, str(row.stride), str(row.n), f"{row.fvd:.2f}",
+         "–" if row.change is None else f"{row.change:+.1%}")
+        for row in rows
+    ]  # fmt: skip
+    return texts(head, body, (), title="FVD by convention; change against the first row", left=2)

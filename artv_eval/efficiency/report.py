@@ -1,15 +1,17 @@
-"""The efficiency rows as people read them: measured, paper and ratio side by side; or as JSON, CSV, Markdown, LaTeX."""
+"""The efficiency rows as people read them, measured, paper and ratio side by side, in the tables of all reports."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from artv.errors import UserError, closest
 from artv_eval.efficiency.cuda import in_gb
+from artv_eval.report import latex, markdown, terminal
+from artv_eval.results.csv_text import csv_text
 
 Row = Mapping[str, Any]
+
+TITLE, LEFT = "efficiency, beside the paper's Table 2", 3
 
 
 def _cell(value: Any, digits: int) -> str:
@@ -77,35 +79,26 @@ def notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    lines = grid(rows)
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    padded = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join([*padded, "", *notes(rows)])
+    head, *body = grid(rows)
+    return terminal.texts(head, body, notes(rows), title=TITLE, left=LEFT).rstrip("\n")
 
 
 def _markdown(rows: Sequence[Row]) -> str:
-    header, *body = grid(rows)
-    lines = [header, ["---:"] * len(header), *body]
-    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", *(f"- {note}" for note in notes(rows))])
+    head, *body = grid(rows)
+    return "\n".join([*markdown.table(head, body), "", *(f"- {note}" for note in notes(rows))])
 
 
 def _latex(rows: Sequence[Row]) -> str:
-    header, *body = grid(rows)
-    escape = str.maketrans({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "–": "--"})
-    lines = [" & ".join(cell.translate(escape) for cell in line) + r" \\" for line in (header, *body)]
-    start = r"\begin{tabular}{" + "l" * 3 + "r" * (len(header) - 3) + "}"
-    return "\n".join([start, r"\hline", lines[0], r"\hline", *lines[1:], r"\hline", r"\end{tabular}"])
+    head, *body = grid(rows)
+    lines = [latex.joined([latex.tex(cell) for cell in line]) for line in body]
+    comments = [latex.comment(note) for note in notes(rows)]
+    return "\n".join([latex.PACKAGES, *comments, *latex.tabular([latex.tex(cell) for cell in head], lines, LEFT)])
 
 
 def _csv(rows: Sequence[Row]) -> str:
     flat = [_flat(row) for row in rows]
-    out = io.StringIO()
-    writer = csv.DictWriter(
-        out, fieldnames=list(dict.fromkeys(key for row in flat for key in row)), lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue().rstrip("\n")
+    columns = list(dict.fromkeys(key for row in flat for key in row))
+    return csv_text(columns, [[row.get(column) for column in columns] for row in flat]).rstrip("\n")
 
 
 def _flat(row: Row) -> dict[str, Any]:

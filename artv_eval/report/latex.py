@@ -7,8 +7,12 @@ from artv_eval.report.tables import grouped, protocols
 from artv_eval.report.wide import BEST, Entry, Line, Wide, wide
 from artv_eval.results.rows import OK, Results
 
-HEAD = """% \\usepackage{booktabs,graphicx} and \\usepackage[T1]{fontenc}
+PACKAGES = r"% \usepackage{booktabs,graphicx} and \usepackage[T1]{fontenc}"
+HEAD = (
+    PACKAGES
+    + """
 % best in bold, second underlined; subscript: 95 % interval; $^{*}$: told apart from the first row (p < 0.05, Holm)"""
+)
 ARROWS = {True: r"\,$\uparrow$", False: r"\,$\downarrow$", None: ""}
 NARROWED = r"\resizebox{\ifdim\width>\columnwidth\columnwidth\else\width\fi}{!}{%"
 
@@ -19,29 +23,39 @@ def latex() -> Callable[[Results], str]:
     def render(results: Results) -> str:
         parts = [HEAD]
         for name, rows, pairs in grouped(results):
-            parts += [_comment(f"{name}; protocol {protocols(rows)}"), *_tabular(wide(rows, pairs))]
+            parts += [comment(f"{name}; protocol {protocols(rows)}"), *_wide(wide(rows, pairs))]
         return "\n".join(parts) + "\n"
 
     return render
 
 
-def _tabular(shown: Wide) -> list[str]:
+def _wide(shown: Wide) -> list[str]:
     columns = zip(shown.metrics, shown.directions, strict=True)
     head = ["", *(tex(metric) + ARROWS[direction] for metric, direction in columns), "$n$"]
     body = []
     for i, line in enumerate(shown.lines):
         first_of_sanity = line.sanity and i > 0 and not shown.lines[i - 1].sanity
         body += [r"\midrule"] * first_of_sanity + [_row(line)]
-    start = rf"\begin{{tabular}}{{l{'r' * (len(shown.metrics) + 1)}}}"
-    return [NARROWED, start, r"\toprule", _joined(head), r"\midrule", *body, r"\bottomrule", r"\end{tabular}}"]
+    return tabular(head, body)
+
+
+def tabular(head: Sequence[str], body: Sequence[str], left: int = 1) -> list[str]:
+    """Lines of a table that fits a column, of LaTeX: cells of the head, whole lines of the body.
+
+    Args:
+        left: columns of text, which come first; the others hold numbers.
+    """
+    start = rf"\begin{{tabular}}{{{'l' * left}{'r' * (len(head) - left)}}}"
+    return [NARROWED, start, r"\toprule", joined(head), r"\midrule", *body, r"\bottomrule", r"\end{tabular}}"]
 
 
 def _row(line: Line) -> str:
     count = str(line.n) if not line.seeds else rf"${line.seeds} \times {line.n}$"
-    return _joined([tex(line.cell), *map(_entry, line.entries), count])
+    return joined([tex(line.cell), *map(_entry, line.entries), count])
 
 
-def _joined(cells: Sequence[str]) -> str:
+def joined(cells: Sequence[str]) -> str:
+    """A line of a table, of cells that are LaTeX already."""
     # braces: a cell that begins with [ or * would be taken for an argument of the line break before it
     return " & ".join(f"{{{cell}}}" for cell in cells) + r" \\"
 
@@ -59,7 +73,8 @@ def _entry(entry: Entry) -> str:
     return rf"${value}{star}_{{\scriptscriptstyle [{low}, {high}]}}$"
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
+    """A line that is not printed."""
     return "% " + "".join(c if c.isprintable() else " " for c in text)  # a line break would end the comment
 
 

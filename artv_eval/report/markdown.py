@@ -18,7 +18,7 @@ def markdown() -> Callable[[Results], str]:
             parts += [f"### {_escaped(name)}", "", *_wide(rows, pairs), ""]
             if pairs:
                 parts += ["Paired differences, same prompts and seeds:", ""]
-                parts += [*_table(PAIR_HEAD, [cells_of_pair(pair) for pair in pairs]), ""]
+                parts += [*table(PAIR_HEAD, [cells_of_pair(pair) for pair in pairs]), ""]
         lines = [*sights(results.flaws), *absences(results.rows), *fronts(results), *results.notes]
         return "\n".join([*parts, *(f"- {_escaped(line)}" for line in lines)]).rstrip() + "\n"
 
@@ -30,7 +30,7 @@ def _wide(rows: list[Row], pairs: list[Comparison]) -> list[str]:
     head = ["cell", *(m + ARROWS[d] for m, d in zip(shown.metrics, shown.directions, strict=True)), "n"]
     lines = [[_escaped(line.cell), *map(_entry, line.entries), str(line.n)] for line in shown.lines]
     note = f"{protocols(rows)}; ± is half of the 95 % interval; bold: best, ≈: not told apart from it"
-    return [*_table(head, lines, escaped=True), "", _escaped(note)]
+    return [*table(head, lines, escaped=True), "", _escaped(note)]
 
 
 def _entry(entry: Entry) -> str:
@@ -38,7 +38,8 @@ def _entry(entry: Entry) -> str:
     return f"**{text}**" if entry.mark == BEST else f"{text} ≈" if entry.mark == ALIKE else text
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, escaped: bool = False) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, escaped: bool = False) -> list[str]:
+    """Lines of a table of texts; ``escaped``: they are Markdown already."""
     cells = rows if escaped else [[_escaped(cell) for cell in row] for row in rows]
     return ["| " + " | ".join(line) + " |" for line in [list(head), ["---"] * len(head), *cells]]
 

@@ -110,6 +110,17 @@ def _parts(shown: Wide, width: int) -> Iterator[Wide]:
         start = stop
 
 
+def texts(head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str], *, title: str, left: int) -> str:
+    """Any table with lines below it, as wide as it needs to be; ``left``: columns of text, which come first."""
+    drawn = _table(title, head, numbers=head[left:])
+    for cells in rows:
+        drawn.add_row(*map(escape, cells))
+    console = _console(1_000)
+    console.print(drawn)
+    _notes(console, notes)
+    return _text(console)
+
+
 def _long(name: str, rows: Sequence[Row]) -> Table:
     drawn = _table(name, HEAD)
     for i, row in enumerate(rows):
@@ -138,8 +149,8 @@ def _notes(console: Console, lines: Sequence[str]) -> None:
         console.print(f"· {line}", markup=False, highlight=False)
 
 
-def _console() -> Console:
-    width = max(80, shutil.get_terminal_size((110, 24)).columns)
+def _console(least: int = 80) -> Console:
+    width = max(least, shutil.get_terminal_size((110, 24)).columns)
     return Console(file=io.StringIO(), width=width, force_terminal=_colour(), record=False)
 
 
