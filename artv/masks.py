@@ -9,6 +9,11 @@ from PIL import Image, ImageDraw
 MARGIN, GAP, COLUMNS = 14, 2, 13
 
 
+def some_steps(count: int) -> np.ndarray:
+    """Up to 13 sampling steps spread over ``count`` of them, from 0, the first and the last included."""
+    return np.unique(np.linspace(0, count - 1, min(count, COLUMNS)).round().astype(int))
+
+
 def mask_figure(frames_THW3: np.ndarray, masks_SThw: np.ndarray) -> Image.Image:
     """A row a generated frame: its reference, the frame, then its mask at up to 13 steps spread over the sampling.
 
@@ -16,9 +21,9 @@ def mask_figure(frames_THW3: np.ndarray, masks_SThw: np.ndarray) -> Image.Image:
         frames_THW3: uint8, the first frame included.
         masks_SThw: (steps, T − 1, h, w) in [0, 1].
     """
-    S, rows = masks_SThw.shape[:2]
+    rows = masks_SThw.shape[1]
     H, W = frames_THW3.shape[1:3]
-    steps = np.unique(np.linspace(0, S - 1, min(S, COLUMNS)).round().astype(int))
+    steps = some_steps(len(masks_SThw))
     width = MARGIN + (W + GAP) * (2 + len(steps))
     figure = Image.new("RGB", (width, MARGIN + (H + GAP) * rows), "white")
     draw = ImageDraw.Draw(figure)

@@ -56,12 +56,14 @@ class GeneratedClip:
 
     Of a long clip either may be what has an array's shape, dtype and slices and is read a few frames at a time.
     ``seconds``: what it took to make, its share of a batch; a method that leaves it out is timed by the sweep, unless
-    it has ``timed = False``.
+    it has ``timed = False``. ``mask_steps``: uint8 (s, T−1, h, w), 255 = copied, the mask at some of the sampling
+    steps from noisy to clean: for the report, which shows it of the first clips, and for nothing else.
     """
 
     frames: np.ndarray
     mask: np.ndarray | None = None
     seconds: float | None = None
+    mask_steps: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

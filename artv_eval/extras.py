@@ -208,3 +208,7 @@ class TrainerExtras:
     def steps(self, folder: Path) -> int:
         """Steps done so far, for the progress."""
         return 0
+
+    def curves(self, folder: Path) -> Mapping[str, Sequence[tuple[int, float]]]:
+        """What was noted while it trained, for the report: name, such as ``loss``, → (step, value)."""
+        return {}

@@ -22,7 +22,8 @@ from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Decoders, Excerpt
 from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files
 from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders, prompts_of
-from artv_eval.metrics.base import curve_of, features_of
+from artv_eval.metrics.bands import banded_curve
+from artv_eval.metrics.base import features_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import bootstrap_interval
 from artv_eval.results.rows import (
@@ -140,7 +141,7 @@ def score_folders(
         ablation=FOLDERS if several else None, cell="", method="", metric="", value=None, ci_low=None, ci_high=None,
         n=0, protocol=protocol, protocol_hash=protocol_hash, status=UNSCORED,
     )  # fmt: skip
-    rows, valued = [], []
+    rows, valued, groups = [], [], {}
     for evaluator in evaluators:
         key = (hashes or {}).get(evaluator.name, protocol_hash)
         key = digest_of([key, theirs.digest])[:12] if evaluator in needing else key
@@ -150,7 +151,7 @@ def score_folders(
                 higher_is_better=evaluator.higher_is_better, status=statuses.get(evaluator.name, UNSCORED),
                 features=features_of(evaluator),
             )  # fmt: skip
-            prompts = prompts_of(sides[name], found[name].files)
+            groups[labels[name]] = prompts = prompts_of(sides[name], found[name].files)
             unscored = row.status == UNSCORED
             rows.append(_scored(row, evaluator, found, name, prompts, bad_files, resamples) if unscored else row)
             if rows[-1].status == OK:
@@ -164,7 +165,7 @@ def score_folders(
     ]
     there = {(row.cell, row.metric) for _, row, _, _ in valued}
     comparisons, lines = compare_folders(sides, found, there, resamples=resamples) if several else ([], [])
-    curves = [curve for item in valued if (curve := _curve(*item, lines)) is not None]
+    curves = [c for item in valued if (c := _curve(*item, groups[item[1].cell], lines)) is not None]
     words = [text for name in fakes for text in (sides[name].captions or {}).values()]
     notes = (
         *features_lines(rows), *_excerpt_lines(rows), *prompts_lines(rows), *notes_of(found),
@@ -196,12 +197,17 @@ def _excerpts(
 
 
 def _curve(
-    evaluator: Evaluator, row: Row, ours: np.ndarray, theirs: np.ndarray | None, lines: list[str]
+    evaluator: Evaluator,
+    row: Row,
+    ours: np.ndarray,
+    theirs: np.ndarray | None,
+    prompts: Sequence[str] | None,
+    lines: list[str],
 ) -> Curve | None:
-    values = None
+    found = None
     with noted(lines, f"{row.metric}: {row.cell} has no curve"):
-        values = curve_of(evaluator, ours, theirs)
-    return None if values is None else Curve(ablation=row.ablation, cell=row.cell, metric=row.metric, values=values)
+        found = banded_curve(evaluator, ours, theirs, prompts)
+    return None if found is None else Curve(ablation=row.ablation, cell=row.cell, metric=row.metric, **found)
 
 
 def _scored(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError, WorkFailed
+from artv.masks import some_steps
 from artv.presets import DEFAULTS
 from artv_eval.api import ClipRequest, FailedClip, GeneratedClip, NextFrames
 from artv_eval.extras import SettingExtras, optional
@@ -127,8 +128,12 @@ class ArtV:
             if b in result.failures:
                 clips.append(FailedClip(result.failures[b]))
                 continue
-            mask = None if mask_SThw is None else mask_SThw.mean(0, dtype=np.float32)[-(len(frames) - 1) :]
-            clips.append(GeneratedClip(frames, mask, seconds))
+            if mask_SThw is None:
+                clips.append(GeneratedClip(frames, seconds=seconds))
+                continue
+            mask_SThw = mask_SThw[:, -(len(frames) - 1) :]  # without the first frame, where the model made that too
+            steps = (mask_SThw[some_steps(len(mask_SThw))] * 255).round().astype(np.uint8)
+            clips.append(GeneratedClip(frames, mask_SThw.mean(0, dtype=np.float32), seconds, steps))
         return clips
 
     def stream(self, requests: Sequence[ClipRequest]) -> Iterator[NextFrames]:

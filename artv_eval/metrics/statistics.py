@@ -246,12 +246,12 @@ def _mean_interval(totals: Totals, resamples: int, level: float, seed: int) -> t
     rng, G = np.random.default_rng(seed), len(totals.sums)
     sizes = [min(CHUNK, resamples - start) for start in range(0, resamples, CHUNK)]
     means = np.concatenate([totals.means(rng.integers(G, size=(size, G))) for size in sizes])
-    tail = _small_sample_tail(G, (1 - level) / 2)
+    tail = small_sample_tail(G, (1 - level) / 2)
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _small_sample_tail(n: int, tail: float) -> float:
+def small_sample_tail(n: int, tail: float) -> float:
     """The percentile to read off, so that a normal sample of n gets the width of Student's t (Hesterberg, eq. 5)."""
     return NormalDist().cdf(np.sqrt(n / (n - 1)) * float(stdtrit(n - 1, tail)))
 

@@ -10,13 +10,16 @@ from artv.files import writing
 from artv_eval.report.pareto import trades
 from artv_eval.report.plots import Drawing, curves_over_frames, forest, picture, quality_against_cost
 from artv_eval.report.tables import grouped
+from artv_eval.report.training_curves import losses, training_curves
+from artv_eval.results.documents import read_json
 from artv_eval.results.rows import Results
+from artv_eval.results.store import RunStore
 
 FORMATS = ("svg", "png", "pdf")
 
 
-def figures(results: Results) -> Iterator[tuple[str, Drawing]]:
-    """Name and drawing of every picture that the page has."""
+def figures(results: Results, store: RunStore | None = None) -> Iterator[tuple[str, Drawing]]:
+    """Name and drawing of every picture that the page has; ``store``: of the run, for how its trainings went."""
     for name, rows, pairs in grouped(results):
         if pairs:
             yield f"{name}-differences", forest(rows, pairs)
@@ -25,9 +28,11 @@ def figures(results: Results) -> Iterator[tuple[str, Drawing]]:
     ordered = sorted(results.curves, key=lambda curve: (curve.ablation or "", curve.metric))
     for (ablation, metric), curves in groupby(ordered, key=lambda curve: (curve.ablation or "", curve.metric)):
         yield f"{ablation or 'scores'}-{metric}-frames", curves_over_frames(list(curves))
+    for name, lines in (training_curves(store, read_json(store.root / "manifest.json")) if store else {}).items():
+        yield f"training-{name}", losses(name, lines)
 
 
-def write_figures(results: Results, folder: Path, formats: Sequence[str]) -> list[Path]:
+def write_figures(results: Results, folder: Path, formats: Sequence[str], store: RunStore | None = None) -> list[Path]:
     """Writes them all and returns their paths.
 
     Raises:
@@ -38,7 +43,7 @@ def write_figures(results: Results, folder: Path, formats: Sequence[str]) -> lis
         if name not in FORMATS:
             raise UserError(f"--plot-format has {name!r}; {closest(name, FORMATS)}")
     written = []
-    for name, drawing in figures(results):
+    for name, drawing in figures(results, store):
         stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:120]
         for suffix in formats:
             with writing(folder / f"{stem}.{suffix}") as part:

@@ -24,6 +24,7 @@ from artv_eval.report.latex import latex
 from artv_eval.report.pareto import trades
 from artv_eval.report.plots import Drawing, curves_over_frames, forest, quality_against_cost, svg
 from artv_eval.report.previews import Keep, previews, within
+from artv_eval.report.training_curves import losses, training_curves
 from artv_eval.report.wide import wide
 from artv_eval.results.documents import Gallery, GalleryItem, Manifest, ManifestCell, read_json
 from artv_eval.results.kept import FOLDER
@@ -47,6 +48,7 @@ def page(results: Results, store: RunStore | None = None, keep: Keep | None = No
     script = _asset("page.js")
     groups, shown = _groups(results), _shown(manifest, store, keep)
     lists = {"absences": tables.absences(results.rows), "trades": _trades(results), "plots": _plots(results)}
+    lists["losses"] = _losses(store, manifest)
     return environment.get_template("page.html").render(
         title=", ".join(name for name, _, _ in tables.grouped(results)) or "scores",
         style=Markup(_asset("page.css")),
@@ -71,6 +73,7 @@ def page(results: Results, store: RunStore | None = None, keep: Keep | None = No
                 ("clips", "Clips"): shown["prompts"],
                 ("cost", "Quality against cost"): lists["trades"],
                 ("curves", "Over the frames"): lists["plots"],
+                ("losses", "Trainings"): lists["losses"],
                 ("flaws", "What metrics see"): flaw_rows,
                 ("notes", "What to mind"): lists["absences"] or results.notes,
                 ("made", "How it was made"): manifest,
@@ -108,6 +111,11 @@ def _plots(results: Results) -> list[Markup]:
         return (curve.ablation or "", curve.metric)
 
     return [_drawn(curves_over_frames(list(group))) for _, group in groupby(sorted(results.curves, key=key), key=key)]
+
+
+def _losses(store: RunStore | None, manifest: Mapping[str, Any]) -> list[Markup]:
+    found = training_curves(store, manifest) if store else {}
+    return [_drawn(losses(name, lines)) for name, lines in found.items()]
 
 
 def _drawn(drawing: Drawing) -> Markup:
@@ -159,6 +167,7 @@ def _shown(manifest: Mapping[str, Any], store: RunStore | None, keep: Keep | Non
         "fps": requests[0]["fps"] if requests else 0,
         "frames": max((item["clip"]["frames"] for item in sheets), default=1),
         "masks": any("mask" in item for item in sheets),
+        "steps": max((item["steps"]["number"] for item in sheets if "steps" in item), default=0),
         "size": max((min(max(item["clip"]["width"], 128), 224) for item in sheets), default=128),
         "note": f"{len(requests)} of {manifest['num_videos']} prompts. Space plays, ← and → move by a frame, a click "
         "enlarges. Previews are for looking; scores are of the exact frames in the run folder.",
@@ -212,4 +221,14 @@ def load_run(run: Path) -> tuple[Results, RunStore]:
         command = " ".join(read_json(run / "manifest.json", Manifest)["command"])
         raise WorkFailed(f"run {run} is not finished; run its command again: {command}")
     results = Results.from_dict(read_json(run / "results.json"))
-    return replace(results, per_clip=read_csv(run / "per_clip.csv")), store
+    notes = [*results.notes, *_unfinished(run)]
+    return replace(results, per_clip=read_csv(run / "per_clip.csv"), notes=notes), store
+
+
+def _unfinished(run: Path) -> list[str]:
+    """A line where more is being made, or was to be, than what the results are of."""
+    path = run / "manifest.json"
+    state = read_json(path).get("state", "finished") if path.is_file() else "finished"
+    if state == "finished":
+        return []
+    return [f"{run} is not finished ({state}): these results are of an earlier end of it; run its command again"]

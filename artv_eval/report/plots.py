@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from artv_eval.report.findings import better, told_apart
 from artv_eval.report.pareto import Trade
 from artv_eval.results.rows import Comparison, Curve, Row
@@ -65,7 +67,7 @@ def forest(rows: Sequence[Row], pairs: Sequence[Comparison]) -> Drawing:
     names = list(dict.fromkeys((pair.a, pair.b) for pair in pairs))
     across = min(len(metrics), 3)
     down = -(-len(metrics) // across)
-    label = 0.07 * max(len(_short(f"{a} − {b}")) for a, b in names)  # inches
+    label = 0.07 * max(len(short(f"{a} − {b}")) for a, b in names)  # inches
 
     def paint(grid: Any) -> None:
         for axes in grid.flat[len(metrics) :]:
@@ -79,7 +81,7 @@ def forest(rows: Sequence[Row], pairs: Sequence[Comparison]) -> Drawing:
                 face = colour if told else "none"
                 axes.plot([pair.difference], [y], "o", color=colour, mfc=face, markersize=5)
             axes.set_ylim(-len(names) + 0.4, 0.6)
-            lines = [_short(f"{a} − {b}") if k % across == 0 else "" for a, b in names]
+            lines = [short(f"{a} − {b}") if k % across == 0 else "" for a, b in names]
             axes.set_yticks([-i for i in range(len(names))], lines)
             axes.tick_params(axis="y", length=0)
             axes.set_title(_text(metric), fontsize=9, loc="left")
@@ -90,13 +92,17 @@ def forest(rows: Sequence[Row], pairs: Sequence[Comparison]) -> Drawing:
 
 
 def curves_over_frames(curves: Sequence[Curve]) -> Drawing:
-    """A line a cell. The curves are of one metric and one ablation."""
+    """A line a cell with its band. The curves are of one metric and one ablation."""
 
     def paint(grid: Any) -> None:
         axes = grid[0, 0]
         for k, curve in enumerate(curves):
             line = {"color": COLOURS[k % len(COLOURS)], "linestyle": STYLES[k // len(COLOURS) % len(STYLES)]}
-            axes.plot(range(1, len(curve.values) + 1), curve.values, label=_short(curve.cell), linewidth=1.4, **line)
+            frames = range(1, len(curve.values) + 1)
+            values, low, high = (np.array(part, float) for part in (curve.values, curve.low, curve.high))
+            axes.plot(frames, values, label=short(curve.cell), linewidth=1.4, **line)
+            if len(low) == len(high) == len(values):
+                axes.fill_between(frames, low, high, color=line["color"], alpha=0.15, linewidth=0)
         axes.set_xlabel("frame")
         axes.set_ylabel(_text(curves[0].metric))
         axes.legend(frameon=False, fontsize=8)
@@ -135,7 +141,7 @@ def _label(axes: Any, at: dict[str, tuple[float, float]]) -> None:
         while any(abs(y + shift - other_y) < 9 and abs(x - other_x) < 90 for other_x, other_y in placed):
             shift += 9
         placed.append((x, y + shift))
-        axes.annotate(_short(name), point, xytext=(5, shift * 0.72), textcoords="offset points", fontsize=7)
+        axes.annotate(short(name), point, xytext=(5, shift * 0.72), textcoords="offset points", fontsize=7)
 
 
 def _text(text: str) -> str:
@@ -143,7 +149,7 @@ def _text(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _short(text: str, most: int = 40) -> str:
+def short(text: str, most: int = 40) -> str:
     """A name that leaves room for the picture."""
     text = _text(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"

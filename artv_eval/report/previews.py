@@ -69,6 +69,10 @@ def _preview(clip: GeneratedClip, stem: str, keep: Keep) -> dict[str, Any]:
     shown = {"clip": _sheet(clip.frames, Image.fromarray, stem, keep)}
     if clip.mask is not None:
         shown["mask"] = _sheet(clip.mask, _tinted, f"{stem}-mask", keep)
+    if clip.mask_steps is not None:  # step by step: all frames of the first, then of the next
+        steps_hw = clip.mask_steps.reshape(-1, *clip.mask_steps.shape[2:]) / 255
+        shown["steps"] = _sheet(steps_hw, _tinted, f"{stem}-steps", keep)
+        shown["steps"]["number"] = len(clip.mask_steps)
     return shown
 
 

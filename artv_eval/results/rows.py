@@ -115,12 +115,17 @@ class Flaw:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A metric against the frame index."""
+    """A metric against the frame index.
+
+    ``low``, ``high``: 95 % interval at each frame by itself, over clips, or over trainings where there are several.
+    """
 
     ablation: str | None
     cell: str
     metric: str
     values: tuple[float | None, ...]
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

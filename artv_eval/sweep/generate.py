@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import FrameType
 from typing import Any
 
@@ -21,7 +22,7 @@ from artv_eval.api import ClipRequest, Executor, FailedClip, FailedTask, Generat
 from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.results.clips import in_parts
-from artv_eval.results.store import RunStore
+from artv_eval.results.store import SHOWN, RunStore
 from artv_eval.sweep.long_clips import store_streams
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.work import SweepWork
@@ -74,6 +75,11 @@ class GenerationWork(SweepWork):
         self.on_clip = on_clip
         self._method: tuple[str, Any] | None = None
         self._most: int | None = None  # clips that fit in memory at once
+
+    @cached_property
+    def _shown(self) -> set[int]:
+        """Indices of the clips that the report shows."""
+        return {request.index for request in self.requests[:SHOWN]}
 
     def __call__(self, task: Task) -> Done | FailedTask:
         """Makes what nobody else makes. What the method does wrong is a FailedTask, a full disk is an OSError."""
@@ -167,6 +173,8 @@ class GenerationWork(SweepWork):
                 else:
                     if clip.seconds is None and timed:
                         clip = replace(clip, seconds=took)
+                    if request.index not in self._shown:
+                        clip = replace(clip, mask_steps=None)
                     self.store.save_clip(task.cell, request.index, clip)
             self._count(task, 1)
         return len(requests), None
@@ -226,6 +234,9 @@ def check_clip(clip: Any, request: ClipRequest) -> None:
         raise ValueError(f"clip {request.index} has frames {what}; the protocol asks for uint8 {wanted}")
     if mask is not None and (mask.ndim != 3 or len(mask) != request.num_frames - 1 or not np.isfinite(mask).all()):
         raise ValueError(f"clip {request.index} has a mask {mask.shape}; it must be finite (T−1, h, w)")
+    steps = clip.mask_steps
+    if steps is not None and (steps.dtype != np.uint8 or steps.ndim != 4 or steps.shape[1] != request.num_frames - 1):
+        raise ValueError(f"clip {request.index} has mask_steps {steps.shape}; they must be uint8 (s, T−1, h, w)")
 
 
 def pending(

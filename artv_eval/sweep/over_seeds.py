@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from artv_eval.metrics.bands import band_over_trainings, points
 from artv_eval.metrics.base import curve_values, mean_where_defined
 from artv_eval.metrics.training_seeds import Measured, OverSeeds, measured, over_seeds
 from artv_eval.results.rows import Curve
@@ -103,10 +104,13 @@ def mean_curves(curves: Sequence[Curve]) -> list[Curve]:
     groups: dict[tuple[str | None, str, str], list[Curve]] = {}
     for curve in curves:
         groups.setdefault((curve.ablation, curve.cell, curve.metric), []).append(curve)
-    return [
-        replace(same[0], values=curve_values(mean_where_defined(np.array([c.values for c in same], np.float64))))
-        for same in groups.values()
-    ]
+    return [same[0] if len(same) == 1 else _mean_curve(same) for same in groups.values()]
+
+
+def _mean_curve(same: Sequence[Curve]) -> Curve:
+    values_ST = np.array([curve.values for curve in same], np.float64)
+    low, high = points(band_over_trainings(values_ST))
+    return replace(same[0], values=curve_values(mean_where_defined(values_ST)), low=low, high=high)
 
 
 def lost_seeds(groups: Sequence[Replicates]) -> list[str]:

@@ -86,7 +86,7 @@ def _trained(prepared: Prepared, store: RunStore) -> Prepared:
     cells = train(prepared.manager, prepared.executor, prepared.cells, options, prepared.options.device)
     for cell in cells:
         if cell.training is not None and cell.status == READY:
-            claim_twin(store, cell, options)
+            claim_twin(prepared.manager, store, cell, options)
     return replace(prepared, cells=cells)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.metrics import statistics
-from artv_eval.metrics.base import curve_of, features_of
+from artv_eval.metrics.bands import banded_curve
+from artv_eval.metrics.base import features_of
 from artv_eval.metrics.statistics import bootstrap_interval, holm, per_clip
 from artv_eval.metrics.training_seeds import OverSeeds
 from artv_eval.results.rows import ClipValues, Comparison, Curve, Flaw, Row, is_number, noted, reason
@@ -87,9 +88,9 @@ def curves_of(groups: Sequence[Replicates], lines: list[str]) -> list[Curve]:
         assert item.rows is not None
         name, curve = item.evaluator.name, None
         with noted(lines, f"{name}: {item.cell.title} has no curve"):
-            curve = curve_of(item.evaluator, item.rows, item.reference)
+            curve = banded_curve(item.evaluator, item.rows, item.reference, item.prompts)
         if curve is not None:
-            found.append(Curve(ablation=item.cell.ablation, cell=item.cell.name, metric=name, values=curve))
+            found.append(Curve(ablation=item.cell.ablation, cell=item.cell.name, metric=name, **curve))
     return mean_curves(found)
 
 

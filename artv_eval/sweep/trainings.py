@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
@@ -199,8 +200,8 @@ def _marked(cell: Cell, failures: Mapping[str, str]) -> Cell:
     return replace(cell, status=f"failed: training with seed {cell.seed}: {failures[cell.training.id]}")
 
 
-def claim_twin(run: RunStore, cell: Cell, options: TrainOptions) -> None:
-    """Notes which weights a cell's clips are of.
+def claim_twin(manager: PluginManager, run: RunStore, cell: Cell, options: TrainOptions) -> None:
+    """Notes which weights a cell's clips are of, and how their training went.
 
     Raises:
         UserError: clips of the run are of a twin that was trained again since, and training need not repeat itself.
@@ -213,7 +214,17 @@ def claim_twin(run: RunStore, cell: Cell, options: TrainOptions) -> None:
             f"the clips of {cell.name}, seed {cell.seed}, in {run.root} are of other weights ({kept}) than the twin in "
             f"{options.store} has now ({weights}); give another --out, or the store that they came from with --twins"
         )
-    write_json(note, {"digest": weights, "training": cell.training.id})
+    trainer = build(manager, cell.training.trainer)
+    curves = optional(trainer, TrainerExtras, "curves")(TwinStore(options.store).folder(cell.training.id))
+    thinned = {name: thin(points) for name, points in curves.items()}
+    write_json(note, {"digest": weights, "training": cell.training.id, "curves": thinned})
+
+
+def thin(points: Sequence[tuple[int, float]], most: int = 200) -> list[tuple[float, float]]:
+    """At most so many points: means of as many neighbours as it takes."""
+    size = -(-len(points) // most) or 1
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    return [(fmean(step for step, _ in group), fmean(value for _, value in group)) for group in groups]
 
 
 def check_room(left: Sequence[Planned], store: TwinStore) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from artv.files import write_atomically
 from artv.presets import check_components
 from artv.requests import check_init
 from artv.training.config import CODE_VERSION, TrainConfig, for_cpu, identity, load_config, with_changes, with_loop
+from artv_eval.results.rows import is_number
 from artv_eval.twins.costs import cost_of
 from artv_eval.twins.sources import data_digest, start_digest
 
@@ -93,6 +95,10 @@ class ArtVTrainer:
         except (OSError, ValueError, IndexError, KeyError):
             return 0
 
+    def curves(self, folder: Path) -> dict[str, list[tuple[int, float]]]:
+        """Losses, of validation too, as its log has them."""
+        return logged_losses(folder / "model" / "log.jsonl")
+
     def cost(self, settings: Mapping[str, Any]) -> tuple[float | None, int]:
         """Estimated minutes on one device, and bytes on disk while it trains."""
         return cost_of(TrainConfig.model_validate(settings["config"]), settings["device"])
@@ -105,6 +111,21 @@ class ArtVTrainer:
         for path in (folder / "model").iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def logged_losses(log: Path) -> dict[str, list[tuple[int, float]]]:
+    """Name → (step, value) of ``loss`` and whatever begins with ``valid`` in a training's ``log.jsonl``.
+
+    A line that a kill cut off is left out; no file has no curves.
+    """
+    found: dict[str, list[tuple[int, float]]] = {}
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else ():
+        with suppress(ValueError, TypeError, AttributeError):
+            row = json.loads(line)
+            for name, value in row.items():
+                if (name == "loss" or name.startswith("valid")) and is_number(value):
+                    found.setdefault(name, []).append((int(row.get("step", 0)), float(value)))
+    return found
 
 
 def last_line(file: Path) -> str:

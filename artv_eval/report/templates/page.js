@@ -96,11 +96,14 @@ function player() {
       const canvas = make("canvas", { width: clip.clip.width, height: clip.clip.height, tabIndex: 0 });
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${cell}: ${prompt.prompt}`);
-      const figure = make("figure", {}, canvas, caption);
+      const steps = clip.steps && make("canvas", { className: "steps", hidden: true, width: clip.steps.number * clip.steps.width, height: clip.steps.height });
+      steps?.setAttribute("role", "img");
+      steps?.setAttribute("aria-label", `${cell}: the mask of this frame over the sampling steps, from noisy to clean`);
+      const figure = make("figure", {}, canvas, ...(steps ? [steps] : []), caption);
       const enlarge = () => { figure.classList.toggle("large"); };
       canvas.addEventListener("click", enlarge);
       canvas.addEventListener("keydown", (event) => { if (event.key === "Enter") enlarge(); });
-      canvases.push({ cell, clip, context: canvas.getContext("2d"), first: shown.previews[cells[0]]?.[prompt.index] });
+      canvases.push({ cell, clip, steps: steps?.getContext("2d"), context: canvas.getContext("2d"), first: shown.previews[cells[0]]?.[prompt.index] });
       strip.append(figure);
     }
     const words = make("div", { className: "prompt" }, make("b", { textContent: prompt.prompt }), " ",
@@ -118,11 +121,22 @@ function player() {
   }, { rootMargin: "200px" });
   rows.forEach((row) => watcher.observe(row.block));
 
+  // the mask of one frame, a picture a step, as in the paper's Fig. 1; frame 0 is given and has none
+  function drawSteps(context, sheet) {
+    const frames = sheet.frames / sheet.number;
+    context.fillRect(0, 0, context.canvas.width, context.canvas.height);
+    for (let step = 0; frame > 0 && step < sheet.number; step++) {
+      const mask = part(sheet, step * frames + Math.min(frame, frames) - 1);
+      if (mask) context.drawImage(...mask, step * sheet.width, 0, sheet.width, sheet.height);
+    }
+  }
+
   function draw() {
     const masks = $("mask")?.checked, difference = $("difference").checked;
     for (const row of rows) {
       if (!row.seen) continue;
-      for (const { cell, clip, context, first } of row.canvases) {
+      for (const { cell, clip, context, steps, first } of row.canvases) {
+        if (steps && $("steps").checked) drawSteps(steps, clip.steps);
         const { width, height } = context.canvas;
         const own = part(clip.clip, frame);
         if (!own) continue;
@@ -176,6 +190,11 @@ function player() {
   $("frame").addEventListener("input", (event) => { play(false); show(+event.target.value); });
   $("speed").addEventListener("change", () => play(playing));
   $("mask")?.addEventListener("change", draw);
+  $("steps")?.addEventListener("change", () => {
+    grid.querySelectorAll("canvas.steps").forEach((strip) => { strip.hidden = !$("steps").checked; });
+    if (frame === 0) show(1);
+    draw();
+  });
   $("difference").addEventListener("change", draw);
   $("size").addEventListener("input", (event) => grid.style.setProperty("--side", `${event.target.value}px`));
   grid.style.setProperty("--side", `${$("size").value}px`);

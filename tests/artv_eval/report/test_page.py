@@ -19,13 +19,17 @@ from artv_eval.results.rows import ClipValues
 from artv_eval.results.store import RunStore
 
 HOSTILE = "<img src=x onerror=alert(1)> & </script><script>alert(2)</script>"
-FRAMES, FPS, CLIPS = 12, 8, 5
+FRAMES, FPS, CLIPS, STEPS = 12, 8, 5, 4
 LEVEL = 20  # grey levels from one frame to the next: a canvas shows which frame it holds
 
 
 def clip(mask=False):
     frames = np.repeat(np.arange(FRAMES, dtype=np.uint8) * LEVEL, 32 * 48 * 3).reshape(FRAMES, 32, 48, 3)
-    return GeneratedClip(frames, np.ones((FRAMES - 1, 4, 6), np.float32) if mask else None)
+    if not mask:
+        return GeneratedClip(frames)
+    steps = np.zeros((STEPS, FRAMES - 1, 4, 6), np.uint8)
+    steps[:, ::2] = (np.arange(STEPS) * 85)[:, None, None, None]  # of frames 1, 3, …; of the others nothing is copied
+    return GeneratedClip(frames, np.ones((FRAMES - 1, 4, 6), np.float32), mask_steps=steps)
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +97,13 @@ def served(run):
         server.shutdown()
 
 
-SHOWN = """return [...document.querySelectorAll("canvas")].map(
+SHOWN = """return [...document.querySelectorAll("canvas:not(.steps)")].map(
   (c) => Math.round(c.getContext("2d").getImageData(2, 2, 1, 1).data[0] / arguments[0]))"""
 
 
-DRAWN = """return [...document.querySelectorAll("canvas")].every(
+DRAWN = """return [...document.querySelectorAll("canvas:not(.steps)")].every(
   (c) => c.getContext("2d").getImageData(2, 2, 1, 1).data[3])"""
-COLOURS = """return [0, 1].map((k) => [...document.querySelectorAll("canvas")[k]
+COLOURS = """return [0, 1].map((k) => [...document.querySelectorAll("canvas:not(.steps)")[k]
   .getContext("2d").getImageData(2, 2, 1, 1).data].slice(0, 3))"""
 ORDER = """return [...document.querySelectorAll(".prompt")].filter((p) => !p.parentElement.hidden).map(
   (p) => +/clip (\\d+)/.exec(p.textContent)[1])"""
@@ -117,7 +121,7 @@ def wait_for(browser, script, *arguments):
 
 def opened(browser, address):
     browser.get(address)
-    wait_for(browser, f"return document.querySelectorAll('canvas').length === {2 * CLIPS}")
+    wait_for(browser, f"return document.querySelectorAll('canvas:not(.steps)').length === {2 * CLIPS}")
     browser.execute_script("document.getElementById('size').value = 64; "
                            "document.getElementById('size').dispatchEvent(new Event('input'))")  # fmt: skip
 
@@ -186,6 +190,23 @@ def test_mask_and_difference_are_laid_over_the_clip(browser, served):
     browser.find_element("id", "mask").click()
     browser.find_element("id", "difference").click()
     assert browser.execute_script(COLOURS) == [[LEVEL] * 3, [0] * 3]  # the clips are the same
+
+
+STRIP = """const c = document.querySelector("canvas.steps"), n = arguments[0], at = c.getContext("2d");
+  return c.hidden ? null : [...Array(n).keys()].map((s) => at.getImageData((s + 0.5) * c.width / n, 2, 1, 1).data[0])"""
+
+
+def test_the_mask_of_a_frame_is_shown_over_the_sampling_steps(browser, served):
+    opened(browser, served)
+    wait_for(browser, DRAWN)
+    assert browser.execute_script(STRIP, STEPS) is None
+    browser.find_element("id", "steps").click()  # goes to frame 1: the first one is given and has no mask
+    wait_for(browser, "const c = document.querySelector('canvas.steps');"
+                      "return c.getContext('2d').getImageData(c.width - 2, 2, 1, 1).data[0] > 0")  # fmt: skip
+    assert browser.execute_script(STRIP, STEPS) == pytest.approx([0, 85, 170, 255], abs=1)
+    browser.find_element("id", "forth").click()
+    assert browser.execute_script(STRIP, STEPS) == [0] * STEPS
+    assert browser.execute_script("return document.querySelectorAll('canvas.steps').length") == CLIPS
 
 
 def test_prompts_are_found_and_sorted_by_a_metric_or_a_difference(browser, served):

@@ -231,3 +231,26 @@ def test_no_room_is_found_before_the_first_training(toy, made, monkeypatch):
 def test_nothing_to_train_is_said(toy):
     outcome = toy("--ablation", "noise", "--train")
     assert outcome.code == 2 and "no cell of these ablations is trained" in outcome.err
+
+
+def test_the_page_shows_how_the_trainings_went(toy):
+    outcome = toy(*TRAIN, "--train-seeds", 2, "--out", "run")
+    assert outcome.code == 0, outcome.err
+    cells = [cell for cell in json.loads(Path("run/manifest.json").read_text())["cells"] if cell["training"]]
+    note = json.loads(Path(f"run/cells/{cells[0]['id']}.twin.json").read_text())
+    assert note["curves"] == {"loss": [[0, 1.0], [1, 0.5], [2, 1 / 3]]}
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    section = page[page.index('id="losses"') :]
+    assert "training step" in section and all(cell["cell"] in section for cell in cells)
+
+
+def test_losses_are_read_from_a_log_that_a_kill_cut_off(tmp_path):
+    from artv_eval.sweep.trainings import thin
+    from artv_eval.twins.artv import logged_losses
+
+    lines = [{"stage": "model", "step": 5, "loss": 0.5}, {"step": 9, "loss": 0.25, "validation_loss": 0.75}]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 12, "lo', encoding="utf-8")
+    losses = logged_losses(tmp_path / "log.jsonl")
+    assert losses == {"loss": [(5, 0.5), (9, 0.25)], "validation_loss": [(9, 0.75)]}
+    assert logged_losses(tmp_path / "none") == {}
+    assert thin([(step, float(step)) for step in range(10)], most=4) == [(1, 1), (4, 4), (7, 7), (9, 9)]

@@ -1,0 +1,41 @@
+"""Losses of the trainings behind a run's cells: a line a training, the trainings of one cell in one colour."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from artv_eval.report.plots import COLOURS, STYLES, Drawing, short
+from artv_eval.results.documents import read_json
+from artv_eval.results.store import RunStore
+
+Lines = Mapping[str, Sequence[Sequence[tuple[float, float]]]]
+"""Cell → (step, value) of each of its trainings."""
+
+
+def training_curves(store: RunStore, manifest: Mapping[str, Any]) -> dict[str, Lines]:
+    """Name of what was noted, such as ``loss`` → the lines; nothing of runs that trained nothing, or older ones."""
+    found: dict[str, dict[str, list[Any]]] = {}
+    for cell in manifest.get("cells", []):
+        note = store.root / "cells" / f"{cell['id']}.twin.json"
+        curves = read_json(note).get("curves", {}) if note.is_file() else {}
+        for name, points in curves.items():
+            found.setdefault(name, {}).setdefault(cell["cell"], []).append(points)
+    return dict(found)
+
+
+def losses(name: str, lines: Lines) -> Drawing:
+    """One quantity over the training steps; the axis is logarithmic, for losses fall by factors."""
+
+    def paint(grid: Any) -> None:
+        axes = grid[0, 0]
+        for k, (cell, trainings) in enumerate(lines.items()):
+            line = {"color": COLOURS[k % len(COLOURS)], "linestyle": STYLES[k // len(COLOURS) % len(STYLES)]}
+            for i, points in enumerate(trainings):
+                steps, values = zip(*points, strict=True)
+                axes.plot(steps, values, label=short(cell) if i == 0 else None, linewidth=1, **line)
+        axes.set_xlabel("training step")
+        axes.set_ylabel(name)
+        if all(value > 0 for trainings in lines.values() for points in trainings for _, value in points):
+            axes.set_yscale("log")
+        axes.legend(frameon=False, fontsize=8)
+
+    return Drawing(paint=paint)
