@@ -10,6 +10,7 @@ import typer
 from artv.cli.application import Version, lenient_output, run
 from artv.ending import one_line
 from artv_eval.cli import (
+    card,
     compare,
     doctor,
     efficiency,
@@ -53,6 +54,7 @@ app.command()(sensitivity.sensitivity)
 app.command()(report.report)
 app.command()(power.power)
 app.command()(compare.compare)
+app.command()(card.card)
 app.command()(serve.serve)
 app.command()(efficiency.efficiency)
 app.command()(doctor.doctor)

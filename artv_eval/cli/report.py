@@ -31,6 +31,13 @@ def report(
         list[str],
         typer.Option(metavar="METRIC=SIZE", help="Say how many clips a cell finding a difference of this size takes."),
     ] = [],  # noqa: B006
+    to: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME[:WHERE]",
+            help="Also send values, curves and clips to tensorboard[:FOLDER], wandb[:PROJECT] or mlflow[:URI].",
+        ),
+    ] = [],  # noqa: B006
     format_: Annotated[
         str,
         typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
@@ -46,10 +53,13 @@ def report(
         from dataclasses import replace
 
         from artv_eval.report.html import load_run, page
+        from artv_eval.report.tracked import tracked
+        from artv_eval.report.trackers import tracker
         from artv_eval.results.rows import merged
 
+        targets = [tracker(asked) for asked in to]
         loaded = [load_run(Path(folder)) for folder in run]
-        results = merged([item for item, _ in loaded])
+        results, store = merged([item for item, _ in loaded]), loaded[0][1] if len(loaded) == 1 else None
         results = replace(
             results, notes=[*results.notes, *(line for asked in power for line in _needed(results, asked))]
         )
@@ -60,11 +70,14 @@ def report(
             results = split_by(replace(results, per_clip=[c for r, _ in loaded for c in r.per_clip]), labels, by)
         text = render(results)
         if html is not None:
-            _write(html, page(results, loaded[0][1] if len(loaded) == 1 else None))
+            _write(html, page(results, store))
+        for send, where in targets:
+            for its, its_store in loaded:
+                say(f"wrote {send(tracked(its, its_store), where)}")
         if plots is not None:
             from artv_eval.report.figures import write_figures
 
-            for path in write_figures(results, Path(plots), plot_format.split(",")):
+            for path in write_figures(results, Path(plots), plot_format.split(","), store):
                 say(f"wrote {path}")
     typer.echo(text, nl=False)
 

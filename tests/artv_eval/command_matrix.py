@@ -23,6 +23,7 @@ BASES = {
     "artv-eval score": "--real {clips} --fake {clips} --metrics flicker",
     "artv-eval sensitivity": "--real {clips} --fake {clips} --features shapes --protocol shapes@1",
     "artv-eval report": "{run}",
+    "artv-eval card": "{run}",
     "artv-eval compare": "{run} {other}",
     "artv-eval serve": "{run} --port 0",
     "artv-eval power": "--difference 1 --sd-trainings 1 --se-clips 1 --train-minutes 1 --clip-seconds 1",
