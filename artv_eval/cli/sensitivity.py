@@ -93,7 +93,9 @@ def sensitivity(
         typer.echo(json.dumps(found, indent=2, allow_nan=False))
     elif format_ == "csv":
         columns = ("filter", "stride", "covariance", "n", "fvd", "change")
-        typer.echo(csv_text(columns, [[getattr(row, name) for name in columns] for row in rows]), nl=False)
+        typer.echo(
+            csv_text(columns, [(r.filter, r.stride, r.covariance, r.n, r.fvd, r.change) for r in rows]), nl=False
+        )
     else:
         typer.echo(_table(rows), nl=False)
     if format_ != "json":

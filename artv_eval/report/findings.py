@@ -4,7 +4,7 @@ One finding an ablation. It says what is told apart, with difference, interval a
 smallest difference that would have been seen; then what has no value.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ class Finding:
     """The sentences of one ablation, ``text``, and what they were made of.
 
     ``apart``, ``alike``: metrics by whether some comparison of them is told apart; ``about``: ``method`` or
-    ``checkpoints`` or None, as in the comparisons.
+    ``checkpoints`` or None, as in the comparisons. ``more``: what it takes to know more, or nothing.
     """
 
     ablation: str
@@ -30,6 +30,7 @@ class Finding:
     apart: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
     about: str | None = None
+    more: str = ""
 
 
 def findings_of(results: Results) -> list[Finding]:
@@ -81,7 +82,31 @@ def _finding(ablation: str, results: Results) -> Finding:
     named = dict.fromkeys(pair.metric for pair in apart)
     alike = dict.fromkeys(pair.metric for pair in pairs if pair.metric not in named)
     text = f"{subject}: {' '.join(parts) or 'no value, so nothing was found.'}"
-    return Finding(ablation=ablation, text=text, apart=(*named,), alike=(*alike,), about=about)
+    return Finding(
+        ablation=ablation, text=text, apart=(*named,), alike=(*alike,), about=about, more=_more(pairs, alike)
+    )
+
+
+def _more(pairs: Sequence[Comparison], alike: Collection[str]) -> str:
+    """What would let a reader know more: trainings where there is one a side, and clips for smaller differences.
+
+    A standard error falls as one over the root of the number, so four times as many show half the difference.
+    """
+    if not pairs:
+        return ""
+    seeds, clips = pairs[0].seeds, max(pair.n for pair in pairs)
+    if seeds is not None and seeds > 1:
+        return "To know more: artv-eval power RUN says how many trainings and clips it takes." if alike else ""
+    wanted = []
+    if pairs[0].about == "checkpoints":
+        wanted.append("several trainings a side (sweep --train), for these are one each")
+    if alike:
+        wanted.append(
+            f"{4 * clips} clips a cell, which show differences half as large"
+            if clips >= FEWEST
+            else f"at least {FEWEST} clips a cell"
+        )
+    return f"To know more: {'; '.join(wanted)}." if wanted else ""
 
 
 def _two_cells(apart: Sequence[Comparison], pairs: Sequence[Comparison], rows: Sequence[Row], tests: int) -> list[str]:

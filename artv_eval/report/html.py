@@ -124,7 +124,8 @@ def _drawn(drawing: Drawing) -> Markup:
 
 def _sections(groups: Sequence[Mapping[str, Any]], others: Mapping[tuple[str, str], Any]) -> list[tuple[str, str]]:
     """(anchor, name) of what the page has."""
-    return [*((group["id"], group["name"]) for group in groups), *(name for name, has in others.items() if has)]
+    named = [(group["id"], group["name"] if len(groups) > 1 else "Values") for group in groups]
+    return [*named, *(name for name, has in others.items() if has)]
 
 
 def _data(results: Results, shown: Mapping[str, Any]) -> Markup:

@@ -13,7 +13,9 @@ def markdown() -> Callable[[Results], str]:
 
     def render(results: Results) -> str:
         results = results.printable()
-        parts = [line for finding in findings_of(results) for line in (f"**{_escaped(finding.text)}**", "")]
+        parts = []
+        for finding in findings_of(results):
+            parts += [f"**{_escaped(finding.text)}**" + (f" {_escaped(finding.more)}" if finding.more else ""), ""]
         for name, rows, pairs in grouped(results):
             parts += [f"### {_escaped(name)}", "", *_wide(rows, pairs), ""]
             if pairs:

@@ -13,6 +13,7 @@ import numpy as np
 
 from artv_eval.report.findings import better, told_apart
 from artv_eval.report.pareto import Trade
+from artv_eval.report.tables import ARROWS
 from artv_eval.results.rows import Comparison, Curve, Row
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#7f7f7f")
@@ -67,6 +68,7 @@ def forest(rows: Sequence[Row], pairs: Sequence[Comparison]) -> Drawing:
     names = list(dict.fromkeys((pair.a, pair.b) for pair in pairs))
     across = min(len(metrics), 3)
     down = -(-len(metrics) // across)
+    direction = {row.metric: row.higher_is_better for row in rows}
     label = 0.07 * max(len(short(f"{a} − {b}")) for a, b in names)  # inches
 
     def paint(grid: Any) -> None:
@@ -84,7 +86,7 @@ def forest(rows: Sequence[Row], pairs: Sequence[Comparison]) -> Drawing:
             lines = [short(f"{a} − {b}") if k % across == 0 else "" for a, b in names]
             axes.set_yticks([-i for i in range(len(names))], lines)
             axes.tick_params(axis="y", length=0)
-            axes.set_title(_text(metric), fontsize=9, loc="left")
+            axes.set_title(_text(metric) + ARROWS[direction.get(metric)], fontsize=9, loc="left")
             axes.spines["left"].set_visible(False)
 
     height = (0.6 + 0.26 * len(names)) * down + 0.3

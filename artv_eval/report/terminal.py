@@ -36,8 +36,7 @@ def table() -> Callable[[Results], str]:
     def render(results: Results) -> str:
         results = results.printable()
         console = _console()
-        for finding in findings_of(results):
-            console.print(finding.text, style="bold", markup=False, highlight=False)
+        _found(console, results)
         for name, rows, pairs in grouped(results):
             for part in _parts(wide(rows, pairs), console.width):
                 console.print(_wide(name, part))
@@ -57,8 +56,7 @@ def long() -> Callable[[Results], str]:
     def render(results: Results) -> str:
         results = results.printable()
         console = _console()
-        for finding in findings_of(results):
-            console.print(finding.text, style="bold", markup=False, highlight=False)
+        _found(console, results)
         for name, rows, pairs in grouped(results):
             console.print(_long(name, [row for row in rows if row.status == OK]))
             if pairs:
@@ -142,6 +140,13 @@ def _table(title: str, head: Sequence[str], numbers: Sequence[str] = ()) -> Tabl
         right = name in NUMBERS or name in numbers
         drawn.add_column(escape(name), justify="right" if right else "left", no_wrap=right or name in HEAD[:2])
     return drawn
+
+
+def _found(console: Console, results: Results) -> None:
+    for finding in findings_of(results):
+        console.print(finding.text, style="bold", markup=False, highlight=False)
+        if finding.more:
+            console.print(finding.more, markup=False, highlight=False)
 
 
 def _notes(console: Console, lines: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from artv_eval.results.documents import Gallery, Manifest, read_json
 from artv_eval.results.rows import OK, Results
 from artv_eval.results.store import RunStore
 
-CLIPS = 8  # prompts whose clips are sent
+CLIPS, FRAMES = 8, 64  # prompts whose clips are sent, and frames of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def _clips(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[TrackedClip
 
 
 def _gif(frames_THW3: Any, fps: float) -> bytes:
-    pictures = [Image.fromarray(frame) for frame in frames_THW3]
+    pictures = [Image.fromarray(frame) for frame in frames_THW3[:FRAMES]]
     buffer = io.BytesIO()
     pictures[0].save(
         buffer, "GIF", save_all=True, append_images=pictures[1:], duration=max(round(1000 / fps), 20), loop=0

@@ -130,3 +130,21 @@ def test_several_cells_are_told_against_the_first():
 def test_findings_are_plain_in_json():
     (found,) = plain(findings_of(results(two("fvd", 18.0, 28.0), [pair("fvd", -10.0, 1.0)])))
     assert found["ablation"] == "mask" and found["apart"] == ["fvd"] and found["alike"] == []
+
+
+@pytest.mark.parametrize(
+    ("pairs", "wanted"),
+    [
+        ([pair("fvd", 1, 3, about="checkpoints")], ["several trainings a side", "80 clips a cell"]),
+        ([pair("fvd", 5, 3, about="checkpoints")], ["several trainings a side"]),
+        ([pair("fvd", 1, 3)], ["80 clips a cell"]),
+        ([pair("fvd", 1, 3, n=4)], ["at least 6 clips"]),
+        ([pair("fvd", 1, 3, about="method", seeds=4)], ["artv-eval power RUN"]),
+        ([pair("fvd", 5, 3, about="method", seeds=4)], []),
+        ([], []),
+    ],
+)
+def test_it_says_what_it_takes_to_know_more(pairs, wanted):
+    rows = [row("mask=on", "fvd", 10), row("mask=off", "fvd", 11)]
+    (finding,) = findings_of(results(rows, pairs))
+    assert all(part in finding.more for part in wanted) and bool(finding.more) is bool(wanted)
