@@ -60,10 +60,39 @@ def writing(path: Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Removes what killed writers left in ``folder`` and below; what a living one is writing stays."""
-    for part in folder.rglob(f"{PREFIX}*{SUFFIX}"):
+    for part in _leftovers(folder):
         with suppress(OSError), part.open("rb") as file:
             if time.time() - os.fstat(file.fileno()).st_mtime > YOUNG and _locked(fcntl.flock, file.fileno()):
                 part.unlink()
+
+
+def _leftovers(folder: str | Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:  # there may be a million
+            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
+                yield Path(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _leftovers(entry.path)
+
+
+def writable_folder(folder: Path, option: str) -> None:
+    """Makes a folder, unless it is there, and tries whether it can be written to.
+
+    Raises:
+        UserError: it is a file, or cannot be; ``option`` is what it was given with.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / ".writable", b"")
+        (folder / ".writable").unlink(missing_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{option} is {str(folder)!r}, which is a file; give a folder") from None
+    except PermissionError as error:
+        raise UserError(
+            f"{option} is {str(folder)!r}, which cannot be written to ({error.strerror}); give another folder"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{option} is {str(folder)!r}: {error.strerror}; give another folder") from None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 A file of a few lines can stand for gigabytes (aliases of aliases), for itself, or nest until Python's stack ends.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from artv.errors import UserError
 from artv.files import read_bytes
 
 BYTES, VALUES, DEPTH = 2**18, 50_000, 30
+OPEN = -1  # of a value that is being counted
+
+Lines = Mapping[tuple[Any, ...], int]
+"""Names of fields and positions in lists, from the outermost → line, from 1."""
 
 
 def read_yaml(path: str | Path, what: str) -> dict[Any, Any]:
@@ -36,6 +41,24 @@ def read_yaml(path: str | Path, what: str) -> dict[Any, Any]:
     return values or {}
 
 
+def read_numbered_yaml(path: str | Path, what: str) -> tuple[dict[Any, Any], Lines]:
+    """The same, and where each of its values stands. Raises as :func:`read_yaml`."""
+    values = read_yaml(path, what)
+    node = yaml.compose(read_bytes(Path(path)), Loader=_Loader)
+    return values, dict(_lines(node, ()))
+
+
+def _lines(node: yaml.Node | None, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], int]]:
+    pairs: list[tuple[Any, yaml.Node, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(key.value, key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        pairs = [(i, value, value) for i, value in enumerate(node.value)]
+    for name, first, value in pairs:
+        yield (*place, name), first.start_mark.line + 1
+        yield from _lines(value, (*place, name))
+
+
 def parse_yaml(text: str | bytes) -> Any:
     """Raises yaml.YAMLError or ValueError for what is no YAML, or too much of it."""
     if len(text) > BYTES:
@@ -56,8 +79,11 @@ def parse_yaml(text: str | bytes) -> Any:
 def _count(node: yaml.Node, counted: dict[int, int], depth: int) -> int:
     """Values that a node stands for, aliases written out."""
     if depth > DEPTH:
-        raise ValueError(f"it is nested more than {DEPTH} deep")  # itself in itself, for one
+        raise ValueError(f"it is nested more than {DEPTH} deep")
+    if counted.get(id(node)) == OPEN:
+        raise ValueError(f"what begins in line {node.start_mark.line + 1} holds itself")
     if id(node) not in counted:
+        counted[id(node)] = OPEN
         pairs = node.value if isinstance(node, yaml.CollectionNode) else []
         parts = [part for pair in pairs for part in (pair if isinstance(pair, tuple) else (pair,))]
         total = 1 + sum(_count(part, counted, depth + 1) for part in parts)

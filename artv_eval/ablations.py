@@ -1,7 +1,8 @@
 """The built-in ablations: a name for the cells to compare."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from artv.errors import UserError
 from artv.presets import DEFAULTS
@@ -115,6 +116,32 @@ def steps(*, values: Sequence[int] = (50, 25, 10, 5)) -> Ablation:
 def grid() -> Ablation:
     """One model: what ``--grid`` varies is compared with its first point."""
     return lambda context: [_artv("artv", context.checkpoint), *SANITY]
+
+
+def cells(*, cells: Sequence[Mapping[str, Any]]) -> Ablation:
+    """The cells that a plan file lists.
+
+    Args:
+        cells: fields of :class:`~artv_eval.api.CellSpec`; without a method it is ``artv``. The first is compared with
+            the others.
+    """
+
+    def listed(context: AblationContext) -> list[CellSpec]:
+        return [*(_listed(cell, context.checkpoint) for cell in cells), *SANITY]
+
+    return listed
+
+
+def _listed(fields: Mapping[str, Any], checkpoint: str) -> CellSpec:
+    own, known = dict(fields), ("name", "method", "settings", "sanity", "training")
+    if "name" not in own or not own.keys() <= set(known):
+        raise UserError(
+            f"a cell of cells.cells has {', '.join(own)}; it must have a name and may have {', '.join(known[1:])}"
+        )
+    if own.get("method", "artv") == "artv":
+        settings = {"checkpoint": checkpoint, **own.get("settings", {})}
+        return CellSpec(**{"method": "artv", "training": {}, **own, "settings": settings})
+    return CellSpec(**own)
 
 
 def speed(*, names: Sequence[str] | None = None) -> Ablation:

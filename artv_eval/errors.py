@@ -1,25 +1,46 @@
 """How the command line ends when something is wrong: one line and an exit code, no traceback."""
 
-from typing import Any
+from typing import Any, get_args
 
 from artv.errors import Interrupted, UserError, WorkFailed, closest, describe_os_error
+from artv.yaml_files import Lines
 
 __all__ = ["Interrupted", "UserError", "WorkFailed", "describe_os_error", "explain"]
 
 
-def explain(error: Any, model: Any) -> str:
+def explain(error: Any, model: Any, lines: Lines | None = None) -> str:
     """What is wrong with which field, of the first mistake that pydantic found in values for ``model``.
 
     Args:
         error: its ``ValidationError``.
+        lines: where the values stand in their file; the line is then said first.
     """
     first = error.errors()[0]
+    place = first["loc"]
+    line = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None) if lines else None
+    return (f"line {line}: " if line else "") + _what_is_wrong(first, model)
+
+
+def _what_is_wrong(first: Any, model: Any) -> str:
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         for part in first["loc"][:-1]:
-            model = model.model_fields[part].annotation if part in model.model_fields else model
+            model = _inner(model, part)
         return f"unknown field {field!r}; {closest(str(first['loc'][-1]), model.model_fields)}"
     if first["type"] == "missing":
         return f"field {field!r} is missing"
     message = first["msg"].removeprefix("Value error, ")
     return f"field {field!r} is {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _inner(model: Any, part: str | int) -> Any:
+    """The model of a field, of a list of them too."""
+    if part not in model.model_fields:
+        return model
+    kinds = [model.model_fields[part].annotation]
+    while kinds:
+        kind = kinds.pop()
+        if hasattr(kind, "model_fields"):
+            return kind
+        kinds += get_args(kind)
+    return model

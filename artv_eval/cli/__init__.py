@@ -14,6 +14,8 @@ from artv_eval.cli import (
     compare,
     doctor,
     efficiency,
+    gc,
+    plan,
     plugins,
     power,
     protocols,
@@ -49,6 +51,8 @@ def _options(version: Version = False) -> None:
 
 
 app.command()(sweep.sweep)
+app.add_typer(plan.app, name="plan")
+app.command("gc")(gc.collect)
 app.command()(score.score)
 app.command()(sensitivity.sensitivity)
 app.command()(report.report)

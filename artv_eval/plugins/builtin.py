@@ -75,6 +75,7 @@ def register_ablations() -> list[Component]:
         Component("weight-cap", "artv_eval.twins.ablations:weight_cap", "trained: weight of errors at high noise"),
         Component("training-grid", "artv_eval.twins.ablations:training_grid", "trained: any fields, with --grid"),
         Component("grid", "artv_eval.ablations:grid", "one model, for --grid alone"),
+        Component("cells", "artv_eval.ablations:cells", "cells that a plan file lists"),
         Component("baselines", "artv_eval.ablations:baselines", "ART-V beside ModelScope, I2VGen-XL, or yours"),
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -108,6 +108,13 @@ def recipe_from(manager: PluginManager, kind: str, reference: Mapping[str, Any])
 
 def settings_of(target: Any, kind: Kind) -> tuple[dict[str, Setting], bool]:
     """The settings that ``target``'s signature has, and whether it takes any others too (``**kwargs``)."""
+    read = _read_signature if isinstance(target, Hashable) else _read_signature.__wrapped__
+    found, open_ended = read(target, kind.reserved)
+    return dict(found), open_ended
+
+
+@functools.lru_cache(maxsize=1024)  # a grid asks ten thousand times
+def _read_signature(target: Any, reserved: Sequence[str]) -> tuple[dict[str, Setting], bool]:
     try:
         parameters = inspect.signature(target).parameters.values()
     except ValueError:  # some builtins have no signature
@@ -119,7 +126,7 @@ def settings_of(target: Any, kind: Kind) -> tuple[dict[str, Setting], bool]:
     found = {
         p.name: Setting(name=p.name, annotation=hints.get(p.name, Any), default=p.default)
         for p in parameters
-        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in kind.reserved
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in reserved
     }
     return found, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
@@ -190,14 +197,11 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
         return convert(str(value), annotation, where)
     if annotation is Any or annotation is inspect.Parameter.empty:
         return value
-    from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    try:
-        adapter: Any = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticSchemaGenerationError:
+    adapter = (_cached_adapter if isinstance(annotation, Hashable) else _adapter)(annotation)
+    if adapter is None:
         return value
-    except PydanticUserError:  # dataclasses and models bring their own configuration
-        adapter = TypeAdapter(annotation)
     try:
         # without strictness a flag would pass for a number
         return adapter.validate_python(value, strict=True if isinstance(value, bool) else None)
@@ -205,6 +209,21 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
         first = error.errors()[0]
         field = ".".join(str(part) for part in (where, *first["loc"]) if not str(part).startswith("function-"))
         raise UserError(f"{field} is {value!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def _adapter(annotation: Any) -> Any:
+    """What checks values for the annotation; None where pydantic knows nothing of it."""
+    from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticSchemaGenerationError:
+        return None
+    except PydanticUserError:  # dataclasses and models bring their own configuration
+        return TypeAdapter(annotation)
+
+
+_cached_adapter = functools.lru_cache(maxsize=1024, typed=True)(_adapter)
 
 
 class ComponentFailed(UserError):

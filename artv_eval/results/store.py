@@ -1,9 +1,10 @@
 """The run folder: clips, described rows and results, each written whole or not at all.
 
+    clips/<cell id>/                a link into the store (:mod:`artv_eval.results.shared_store`), or a folder
     clips/<cell id>/<index>.npz     frames uint8, exact; mask float32 if the method has one; of which clip (clips.py)
     clips/<cell id>/<index>.failed  why there is no such clip, in one line
     cells/<cell id>.json            what the cell id is the hash of
-    features/<cell id>/<key>.npz    one row a clip, with the fingerprint of the clip it describes
+    features/<cell id>/<key>.npz    likewise linked: one row a clip, with the fingerprint of the clip it describes
     results/<n>-clips_<metrics>_<digest>.json  what results.json held of other clips, metrics or settings
     manifest.json results.json results.csv comparisons.csv per_clip.csv report.html gallery.json
     results.part.json               what results.json will hold, while it is being made
@@ -15,18 +16,21 @@ whole and checked: damaged clips and rows are made again, damaged documents are 
 Shape legend: T frames, H W pixels, h w mask cells, n clips, d numbers a row.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
-from artv.files import claim, read_bytes, remove_leftovers, write_atomically, write_text_atomically
+from artv.files import claim, read_bytes, remove_leftovers, writable_folder, write_text_atomically
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.results.arrays import OF, Damaged, checksums, cleared
+from artv_eval.results.clip_index import ClipIndex, Known
 from artv_eval.results.clips import STEPS, ClipWriter, read_clip, read_through, write_clip
 from artv_eval.results.documents import read_json, write_json
 from artv_eval.results.row_cache import RowCache
+from artv_eval.results.shared_store import INDEX, SharedStore
 
 SCHEMA = 1
 SHOWN = 64  # requests whose clips the report can show
@@ -57,15 +61,26 @@ class RunStore:
     Args:
         root: made if it does not exist.
         to_read: nothing is written to it, so that it need not be one's own.
+        shared: the store that it refers to.
+        makers: cell id → maker, for cells that have no link yet.
 
     Raises:
         UserError: it is a file, cannot be written to, or was written by a newer version.
     """
 
-    def __init__(self, root: Path, *, to_read: bool = False) -> None:
-        self.root = root
+    def __init__(
+        self,
+        root: Path,
+        *,
+        to_read: bool = False,
+        shared: SharedStore | None = None,
+        makers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root, self.to_read, self.shared, self.makers = root, to_read, shared, makers or {}
+        self._known: dict[str, tuple[str, dict[int, Known]]] = {}
+        self._new: dict[str, set[int]] = {}
         if not to_read:
-            self._make()
+            writable_folder(root, "--out")
         self._check_places()
         manifest = root / "manifest.json"
         if manifest.exists():
@@ -74,21 +89,6 @@ class RunStore:
                 raise UserError(
                     f"{root} was written by a newer artv_eval; upgrade artv, or give another folder with --out"
                 )
-
-    def _make(self) -> None:
-        root = self.root
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            write_atomically(root / ".writable", b"")
-            (root / ".writable").unlink(missing_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise UserError(f"--out is {str(root)!r}, which is a file; give a folder") from None
-        except PermissionError as error:
-            raise UserError(
-                f"--out is {str(root)!r}, which cannot be written to ({error.strerror}); give another folder"
-            ) from None
-        except OSError as error:
-            raise UserError(f"--out is {str(root)!r}: {error.strerror}; give another folder") from None
 
     def _check_places(self) -> None:
         """Finds what stands where something of ours belongs, before any work is done for it."""
@@ -102,12 +102,24 @@ class RunStore:
                 raise UserError(f"{path} is no file, where one of the run belongs; remove it, or give another --out")
 
     def remove_leftovers(self) -> None:
-        """Clears away what killed processes left half-written."""
-        remove_leftovers(self.root)
+        """Clears away what killed processes left half-written, here and where this run's links lead."""
+        for folder in (self.root, *(path for name in FOLDERS[:2] for path in (self.root / name).glob("*"))):
+            remove_leftovers(folder.resolve())
 
     def clip_path(self, cell: str, index: int) -> Path:
         """Where the clip of a cell and an index is."""
         return self.root / "clips" / cell / f"{index:06d}.npz"
+
+    def home(self, cell: str) -> Path:
+        """The folder that keeps the clips of a cell: the run's own, or one of the store."""
+        own = self.root / "clips" / cell
+        if self.shared is not None and cell in self.makers and not own.exists():
+            return self.shared.place("clips", cell, self.makers[cell])
+        return own.resolve()
+
+    def _index(self, home: Path) -> ClipIndex | None:
+        """Of the store; a run folder by itself has none."""
+        return ClipIndex(home.parents[1] / INDEX) if (home.parents[1] / "store.json").is_file() else None
 
     def save_clip(self, cell: str, index: int, clip: GeneratedClip) -> None:
         """Keeps a clip exactly."""
@@ -152,14 +164,41 @@ class RunStore:
     def fingerprint(self, cell: str, index: int) -> str | None:
         """Checksums of a clip's arrays as its file's directory has them, or None if there is no whole file.
 
-        The directory stands at the end of the file, so that a truncated one has none.
+        The directory stands at the end of the file, so that a truncated one has none. While size and time of a file
+        stay what they were, so does its fingerprint.
         """
+        place, known = self._cell(cell)
+        path = f"{place}/{index:06d}.npz"
+        try:
+            status = os.stat(path)  # noqa: PTH116 a million of them
+        except OSError:
+            return None
+        kept = known.get(index)
+        if kept is not None and kept[:2] == (status.st_size, status.st_mtime_ns):
+            return kept[2]
         # the same clip made again takes other seconds
-        return checksums(self.clip_path(cell, index), leaving_out=("seconds", STEPS, OF))
+        found = checksums(Path(path), leaving_out=("seconds", STEPS, OF))
+        if found is not None:
+            known[index] = (status.st_size, status.st_mtime_ns, found)
+            self._new.setdefault(cell, set()).add(index)
+        return found
+
+    def _cell(self, cell: str) -> tuple[str, dict[int, Known]]:
+        """Where its clips are, and what is known of them."""
+        if cell not in self._known:
+            home = self.home(cell)
+            index = self._index(home)
+            self._known[cell] = str(home), index.known(home.name) if index else {}
+        return self._known[cell]
 
     def missing(self, cell: str, indices: Iterable[int]) -> list[int]:
-        """Those of ``indices`` for which there is no whole clip yet."""
-        return [index for index in indices if self.fingerprint(cell, index) is None]
+        """Those of ``indices`` for which there is no whole clip yet. What is learnt of the others is noted."""
+        left = [index for index in indices if self.fingerprint(cell, index) is None]
+        home = self.home(cell)
+        if (new := self._new.pop(cell, None)) and not self.to_read and (index := self._index(home)):
+            known = self._known[cell][1]
+            index.note(home.name, {number: known[number] for number in new})
+        return left
 
     def set_aside_damaged(self, cell: str, indices: Iterable[int]) -> None:
         """Reads the clips of a cell and sets aside whatever is not what was stored."""
@@ -170,7 +209,8 @@ class RunStore:
     @contextmanager
     def claimed(self, cell: str, indices: Iterable[int]) -> Iterator[list[int]]:
         """Those of ``indices`` whose clips no other process is making; nobody else makes them until the block ends."""
-        with claim(self.root / ".claims" / cell, indices) as ours:
+        home = self.home(cell)
+        with claim(home.parents[1] / ".claims" / home.name, indices) as ours:
             yield ours
 
     def clips(self, cell: str, requests: Sequence[ClipRequest]) -> ClipSet:

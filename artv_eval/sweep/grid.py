@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 Point = Mapping[str, Any]
 
 
+def grid_texts(texts: Sequence[str]) -> dict[str, str]:
+    """``component.field`` → ``a,b`` of texts ``component.field=a,b``. Raises UserError as :func:`parse_grid`."""
+    parse_grid(texts)
+    return {path.strip(): values for path, _, values in (text.partition("=") for text in texts)}
+
+
 def parse_grid(texts: Sequence[str]) -> dict[str, list[Typed]]:
     """``component.field`` → its values, of texts ``component.field=a,b``.
 

@@ -7,7 +7,7 @@ everything on disk is keyed by it. The number of videos is no part of it, so a l
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from artv.errors import UserError
@@ -97,7 +97,7 @@ class Cell:
         """The same for all trainings of a cell: more seeds, or other lengths, belong into the same run."""
         return digest([self.ablation, self.name.partition(" @")[0], self.training.family]) if self.training else self.id
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hex digits: the hash of :meth:`identity`."""
         return digest(self.identity())[:16]

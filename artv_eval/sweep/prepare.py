@@ -45,6 +45,7 @@ class SweepOptions:
     batch_size: int | None = None
     device: str = "cpu"
     out: Path | None = None
+    store: Path | None = None
     train: TrainOptions | None = None
 
 
@@ -66,6 +67,11 @@ class Prepared:
     executor: Any
     executor_recipe: Recipe
     run: Path
+
+    @property
+    def store(self) -> Path:
+        """Where clips and rows are kept; beside the run folder, unless another place was asked for."""
+        return self.options.store or self.run.parent / "store"
 
     @property
     def runtime(self) -> dict[str, Any]:

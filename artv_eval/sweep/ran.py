@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from artv.errors import UserError
 from artv_eval.plugins.components import KINDS, ROLES
+from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import RUNTIME, Recipe, named_component, plain, recipe, settings_of
 from artv_eval.results.store import RunStore
@@ -40,9 +40,10 @@ def settings_ran(manager: PluginManager, made: Recipe, defaults: Mapping[str, An
 
 def check_distinct(cells: Sequence["Cell"]) -> None:
     """Raises UserError if two cells of one ablation are the same method with the same settings and weights."""
-    for a, b in combinations(cells, 2):
-        both = a.ablation == b.ablation and a.name != b.name and a.method and b.method
-        if both and _identity(a) == _identity(b):
+    found: dict[str, Cell] = {}
+    for b in cells:
+        a = found.setdefault(_identity(b), b) if b.method else b
+        if a.name != b.name:
             what = ", ".join(texts(a.ran).values()) or "no settings"
             raise UserError(
                 f"cells {a.name} and {b.name} of ablation {a.ablation!r} are one and the same, {a.label} with {what}; "
@@ -50,12 +51,13 @@ def check_distinct(cells: Sequence["Cell"]) -> None:
             )
 
 
-def _identity(cell: "Cell") -> Any:
+def _identity(cell: "Cell") -> str:
     """Weights count by their digest, not by the place where they are."""
     assert cell.method is not None
     weights = cell.training.id if cell.training else cell.checkpoint
     place = cell.method.entry.component.argument if weights else None
-    return cell.method.entry.qualified, weights, {k: v for k, v in cell.ran.items() if k != place}
+    ran = {k: v for k, v in cell.ran.items() if k != place}
+    return digest([cell.ablation, cell.method.entry.qualified, weights, ran])
 
 
 def texts(ran: Mapping[str, Any]) -> dict[str, str]:
@@ -99,15 +101,14 @@ def _line(ablation: str, method: str, cells: Sequence["Cell"]) -> str:
 
 
 def same_clips(store: RunStore, cells: Sequence["Cell"], indices: Sequence[int]) -> list[str]:
-    """A line for each two cells of an ablation whose clips are the same, whatever their settings say."""
-    ready = [cell for cell in cells if cell.method and not cell.sanity]
-    return [
-        f"{a.ablation}: {b.title} made the same clips as {a.title}, bit for bit"
-        for a, b in combinations(ready, 2)
-        if a.ablation == b.ablation and a.id != b.id and _alike(store, a.id, b.id, indices)
-    ]
-
-
-def _alike(store: RunStore, a: str, b: str, indices: Sequence[int]) -> bool:
-    pairs = ((store.fingerprint(a, index), store.fingerprint(b, index)) for index in indices)
-    return all(one is not None and one == other for one, other in pairs)
+    """A line for each cell of an ablation whose clips are those of one before, whatever their settings say."""
+    found: dict[tuple[str, tuple[str | None, ...]], Cell] = {}
+    lines = []
+    for b in cells:
+        if b.method is None or b.sanity:
+            continue
+        clips = tuple(store.fingerprint(b.id, index) for index in indices)
+        a = b if None in clips else found.setdefault((b.ablation, clips), b)
+        if a.id != b.id:
+            lines.append(f"{a.ablation}: {b.title} made the same clips as {a.title}, bit for bit")
+    return lines

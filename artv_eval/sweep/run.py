@@ -17,9 +17,11 @@ from artv_eval.api import Task
 from artv_eval.report.by_label import as_csv
 from artv_eval.results.documents import write_json
 from artv_eval.results.rows import Results
+from artv_eval.results.shared_store import SharedStore
 from artv_eval.results.store import DamagedClip, RunStore
 from artv_eval.sweep.devices import BATCH_SIZE
 from artv_eval.sweep.generate import GenerationWork, generate, pending, with_status
+from artv_eval.sweep.kept_in import refer
 from artv_eval.sweep.manifest import gallery, manifest, write_part, write_results, write_views
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
@@ -38,7 +40,8 @@ def run_sweep(
     Raises:
         WorkFailed: no cell could be generated. OSError: the folder cannot be written, the disk is full.
     """
-    store = RunStore(prepared.run)
+    store = RunStore(prepared.run, shared=SharedStore(prepared.store))
+    refer(prepared, store)
     store.remove_leftovers()
     started = time.time()
     write_json(store.root / "manifest.json", manifest(prepared, command, started=started, state="running"))
@@ -87,7 +90,9 @@ def _trained(prepared: Prepared, store: RunStore) -> Prepared:
     for cell in cells:
         if cell.training is not None and cell.status == READY:
             claim_twin(prepared.manager, store, cell, options)
-    return replace(prepared, cells=cells)
+    prepared = replace(prepared, cells=cells)
+    refer(prepared, store)
+    return prepared
 
 
 def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> bool:

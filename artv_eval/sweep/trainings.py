@@ -19,6 +19,7 @@ from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, Typed, build, recipe, settings_of
 from artv_eval.results.documents import read_json, write_json
+from artv_eval.results.noted_runs import note_run
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.plan import READY, Cell, SweepRequest
@@ -218,6 +219,7 @@ def claim_twin(manager: PluginManager, run: RunStore, cell: Cell, options: Train
     curves = optional(trainer, TrainerExtras, "curves")(TwinStore(options.store).folder(cell.training.id))
     thinned = {name: thin(points) for name, points in curves.items()}
     write_json(note, {"digest": weights, "training": cell.training.id, "curves": thinned})
+    note_run(TwinStore(options.store).notes(cell.training.id), run.root)
 
 
 def thin(points: Sequence[tuple[int, float]], most: int = 200) -> list[tuple[float, float]]:

@@ -4,6 +4,7 @@ STORE/<id>/twin.json      what the id is the hash of
 STORE/<id>/pipeline/      the checkpoint
 STORE/<id>/finished.json  seconds, device, digest of the checkpoint: the training is done
 STORE/<id>/train.log      what the training said
+STORE/<id>/runs/          a note for each run folder with clips of it
 STORE/<id>/lock           held by the process that trains
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 from artv.errors import UserError
 from artv.files import write_atomically
 from artv_eval.plugins.recipe import plain
+from artv_eval.results.noted_runs import noted_runs
 from artv_eval.twins.training import Training
 
 
@@ -38,6 +40,19 @@ class TwinStore:
     def checkpoint(self, training: str) -> Path:
         """What the method is given."""
         return self.folder(training) / "pipeline"
+
+    def notes(self, training: str) -> Path:
+        """Where run folders with clips of it are noted."""
+        return self.folder(training) / "runs"
+
+    def unused(self) -> list[Path]:
+        """Folders of twins of which every noted run folder is gone. One without notes may be older than these."""
+        found = []
+        for folder in sorted(self.root.glob("*/")):
+            there, gone = noted_runs(folder / "runs")
+            if gone and not there:
+                found.append(folder)
+        return found
 
     def finished(self, training: str) -> dict[str, Any] | None:
         """What was noted at the end of a training, or None while there is none."""

@@ -21,7 +21,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     ("text", "words"),
     [
         (BOMB, "stands for more than 50000 values"),
-        ("a: &a [*a]", "nested more than 30 deep"),
+        ("a: &a [*a]", "what begins in line 1 holds itself"),
         ("[" * 100_000, "nested more than 30 deep"),
         ("a: " + "x" * 300_000, "may have 262144"),
         ("a: 1\na: 2", "'a' is given twice"),

@@ -20,6 +20,7 @@ PROGRAM = [sys.executable, "-c", "from artv_eval.cli import main; main()"]
 GRID = {name: () for name in ("copy-noised", "drop-rates", "start-share", "weight-cap")}
 GRID["training-grid"] = ("--grid", "training.weight_cap=1,2")
 """What is compared by training only, with what it needs beside."""
+LISTED = ("--set", "cells.cells=[{name: four, settings: {steps: 4}}, {name: six, settings: {steps: 6}}]")
 
 
 @pytest.mark.parametrize("ablation", PluginManager().names("ablations"))
@@ -32,7 +33,8 @@ def test_every_built_in_ablation_can_be_planned(cli, ablation):
     if trained:
         refused = cli("sweep", "--ablation", ablation, "--dry-run")
         assert refused.code == 2 and len(refused.err.splitlines()) == 1
-    outcome = cli("sweep", "--ablation", ablation, "--dry-run", *trained)
+    listed = LISTED if ablation == "cells" else ()
+    outcome = cli("sweep", "--ablation", ablation, "--dry-run", *trained, *listed)
     assert outcome.code == 0, outcome.err
     assert "20 clips a cell of 16 frames, 64×64 at 8 fps" in outcome.out and f"{ablation} · real" in outcome.out
 

@@ -65,9 +65,8 @@ def test_it_holds_the_contract(cluster):
 
 def test_a_sweep_makes_the_clips_that_it_makes_in_one_process(cluster, toy):
     serial = json.loads(toy("--ablation", "noise", "--out", "serial", "--format", "json").out)
-    several = json.loads(
-        toy("--ablation", "noise", "--out", "several", "--executor", "ray", "--batch-size", 2, "--format", "json").out
-    )
+    several = ("--out", "several", "--store", "apart", "--executor", "ray", "--batch-size", 2)
+    several = json.loads(toy("--ablation", "noise", *several, "--format", "json").out)
     assert several["rows"] == serial["rows"]
     for path in Path("serial").glob("clips/*/*.npz"):
         assert (np.load(path)["frames"] == np.load("several" / path.relative_to("serial"))["frames"]).all()

@@ -82,7 +82,7 @@ def test_the_same_command_makes_nothing_twice(toy, made):
 
 
 def test_interrupted_anywhere_it_continues(toy, made, monkeypatch):
-    whole = toy("--ablation", "noise", "--format", "json", "--out", "whole")
+    whole = toy("--ablation", "noise", "--format", "json", "--out", "whole", "--store", "apart")
     clean = sorted(line for line in made() if not line.startswith("describe"))
     Path("made.log").unlink()
     for moment in ("2.0 3", "40.0 0", "40.0 5"):
@@ -161,7 +161,7 @@ def test_a_clip_that_changes_is_described_again(toy, made):
 
 
 def test_shards_make_disjoint_clips_and_the_last_one_scores(toy, made):
-    whole = json.loads(toy("--ablation", "noise", "--format", "json", "--out", "whole").out)
+    whole = json.loads(toy("--ablation", "noise", "--format", "json", "--out", "whole", "--store", "apart").out)
     Path("made.log").unlink()
     first = toy("--ablation", "noise", "--format", "json", "--out", "parts", "--shard", "1/2")
     assert first.code == 0 and json.loads(first.out) == {"run": "parts", "rows": [], "comparisons": []}

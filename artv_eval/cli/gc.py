@@ -1,0 +1,44 @@
+"""``artv-eval gc``: what no run folder refers to any more."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from artv_eval.cli.common import quiet_stdout
+
+
+def collect(
+    store: Annotated[Path, typer.Argument(help="The store; it lies beside run folders.")] = Path("runs/store"),
+    run: Annotated[
+        list[Path], typer.Option(metavar="DIR", help="A run folder that was moved: what it refers to stays.")
+    ] = [],  # noqa: B006
+    twins: Annotated[Path, typer.Option(help="Folder of trained models.")] = Path("runs/twins"),
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+) -> None:
+    """Lists clips, rows and twins that no run folder refers to; with --yes removes them."""
+    with quiet_stdout():
+        from artv.errors import UserError
+        from artv_eval.results.shared_store import SharedStore, unnamed
+        from artv_eval.twins.store import TwinStore
+
+        for folder in run:
+            if not (folder / "manifest.json").is_file():
+                raise UserError(f"--run is {str(folder)!r}, which is no run folder; give the one that was moved")
+        found, models = SharedStore(store), TwinStore(twins)
+        there, gone = found.runs()
+        clips, unused = found.unnamed(run), [unnamed(path) for path in models.unused()]
+        lines = [f"{store}: {len(there)} run folders refer to it; {len(gone)} that did are gone"]
+        lines += [f"  {item.path}: {item.files} files, {item.bytes / 1e6:.1f} MB" for item in (*clips, *unused)]
+        total = sum(item.bytes for item in (*clips, *unused))
+        if yes:
+            found.remove(clips)
+            for item in unused:
+                shutil.rmtree(item.path)
+        what = f"{len(clips)} folders of clips and rows, {len(unused)} twins, {total / 1e9:.3f} GB"
+        if not clips and not unused:
+            lines.append("nothing to remove")
+        else:
+            lines.append(f"removed: {what}" if yes else f"no run folder refers to {what}; --yes removes them")
+    typer.echo("\n".join(lines))

@@ -1,0 +1,144 @@
+"""The store: clips and rows of many sweeps, each kept once under what it is of, for run folders to refer to.
+
+    STORE/store.json                   that this is a store, and of which form
+    STORE/clips/<cell id>.<maker>/     as a run folder's clips/<cell id>, which is a link to it
+    STORE/features/<group>.<maker>/    likewise; of a cell, or of reference clips
+    STORE/runs/<digest>.json           a run folder that refers to something here
+    STORE/index.sqlite                 what is known of the clips; made anew from them where it is lost or damaged
+
+A *maker* is 8 digits of all that things can depend on beside their id: code, versions, kind of device, a twin's
+weights. Clips of other code or another device are other clips: nothing that was made otherwise is taken for them.
+
+Links are the references: what no link of a run folder leads to, nobody needs. A run folder that was begun without a
+store has folders where others have links, and is used as it is.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from artv.errors import UserError
+from artv.files import writable_folder
+from artv_eval.results.clip_index import ClipIndex
+from artv_eval.results.documents import read_json, write_json
+from artv_eval.results.noted_runs import note_run, noted_runs
+
+SCHEMA = 1
+KINDS = ("clips", "features")
+INDEX = "index.sqlite"
+
+
+class SharedStore:
+    """A store.
+
+    Args:
+        root: made with the first thing that is kept in it.
+
+    Raises:
+        UserError: it is a file, a folder of something else, or was written by a newer version.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        note = root / "store.json"
+        if note.is_file():
+            schema = read_json(note).get("schema")
+            if not isinstance(schema, int) or schema > SCHEMA:
+                raise UserError(
+                    f"the store {root} was written by a newer artv_eval; upgrade artv, or give another with --store"
+                )
+        elif root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
+            raise UserError(f"--store is {str(root)!r}, a folder of something else; give a new one, or a store")
+        elif root.exists() and not root.is_dir():
+            raise UserError(f"--store is {str(root)!r}, which is a file; give a folder")
+
+    def begin(self, run: Path) -> None:
+        """Makes it, if it is not there, and notes that a run folder will refer to it."""
+        writable_folder(self.root, "--store")
+        if not (self.root / "store.json").is_file():
+            write_json(self.root / "store.json", {"schema": SCHEMA, "what": "clips and rows of artv-eval sweeps"})
+        note_run(self.root / "runs", run)
+
+    def place(self, kind: str, name: str, maker: str) -> Path:
+        """Where something is kept, or will be."""
+        return self.root / kind / f"{name}.{maker}"
+
+    def refer(self, run: Path, kind: str, name: str, maker: str) -> None:
+        """Makes ``run/kind/name`` a link to what is kept here, unless the run has something there already.
+
+        A file system without links gets a folder of the run's own.
+        """
+        link, place = run / kind / name, self.place(kind, name, maker)
+        if link.is_symlink() and not link.exists():
+            link.unlink()  # what it led to is gone, or the folder was moved without its store
+        if link.exists():
+            return
+        link.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # another process of this run
+            try:
+                link.symlink_to(_way(link, place), target_is_directory=True)
+            except (PermissionError, NotImplementedError, OSError) as error:
+                if isinstance(error, FileExistsError):
+                    raise
+                link.mkdir()
+                return
+        place.mkdir(parents=True, exist_ok=True)
+
+    def entries(self) -> dict[str, list[Path]]:
+        """``clips`` and ``features`` → the folders kept there."""
+        return {kind: sorted((self.root / kind).iterdir()) if (self.root / kind).is_dir() else [] for kind in KINDS}
+
+    def runs(self) -> tuple[list[Path], list[Path]]:
+        """The run folders that were noted and are there, and the notes of those that are gone."""
+        return noted_runs(self.root / "runs")
+
+    def unnamed(self, more: Sequence[Path] = ()) -> list["Unnamed"]:
+        """What no run folder refers to: neither those that were noted nor ``more``."""
+        entries = self.entries()  # first: what is made from now on is not among them
+        named = {place for run in (*self.runs()[0], *more) for place in _led_to(run)}
+        return [unnamed(path) for kind in KINDS for path in entries[kind] if path.resolve() not in named]
+
+    def remove(self, items: Sequence["Unnamed"]) -> None:
+        """Deletes them: out of sight first, so that nobody finds half of one."""
+        for item in items:
+            trash = self.root / f".removed-{uuid.uuid4().hex}"
+            item.path.rename(trash)
+            shutil.rmtree(trash)
+            (self.root / ".claims" / item.path.name).unlink(missing_ok=True)
+        ClipIndex(self.root / INDEX).forget([item.path.name for item in items])
+        for rest in self.root.glob(".removed-*"):  # of a removal that was interrupted
+            shutil.rmtree(rest, ignore_errors=True)
+        for note in self.runs()[1]:
+            note.unlink()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unnamed:
+    """Something in a store that no run folder refers to."""
+
+    path: Path
+    files: int
+    bytes: int
+
+
+def unnamed(path: Path) -> Unnamed:
+    """A folder with its size."""
+    sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
+    return Unnamed(path=path, files=len(sizes), bytes=sum(sizes))
+
+
+def _way(link: Path, place: Path) -> Path:
+    """From a link to its place: relative where the store lies beside the run folder, so that both can move together."""
+    here, there = link.parent.resolve(), place.resolve()
+    beside = here.parents[1]  # the folder that holds the run folder
+    return Path(os.path.relpath(there, here)) if there.is_relative_to(beside) else there
+
+
+def _led_to(run: Path) -> Iterator[Path]:
+    for kind in KINDS:
+        if (run / kind).is_dir():
+            yield from (path.resolve() for path in (run / kind).iterdir() if path.is_symlink())

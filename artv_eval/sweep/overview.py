@@ -1,0 +1,90 @@
+"""A prepared sweep for the eye and for other programs: what it will make, what is there, what it costs."""
+
+from typing import Any
+
+from artv_eval.sweep.costs import Costs
+from artv_eval.sweep.kept_in import looked_at
+from artv_eval.sweep.plan import READY, Cell
+from artv_eval.sweep.prepare import Prepared
+from artv_eval.sweep.ran import lines as what_ran
+from artv_eval.sweep.trainings import Planned, planned, training_lines
+from artv_eval.twins.store import TwinStore
+
+
+def document(prepared: Prepared, costs: Costs | None = None) -> dict[str, Any]:
+    """What ``--dry-run --format json`` and ``plan --format json`` print."""
+    done = finished(prepared)
+    return {
+        "run": str(prepared.run),
+        "protocol": prepared.protocol.label,
+        "protocol_hash": prepared.protocol.key,
+        "num_videos": len(prepared.requests),
+        "metrics": [{"name": metric.name, "status": metric.status} for metric in prepared.metrics],
+        "cells": [
+            {
+                "id": cell.id,
+                "ablation": cell.ablation,
+                "cell": cell.name,
+                "method": cell.label,
+                "status": cell.status,
+                "checkpoint": cell.checkpoint,
+                "ran": dict(cell.ran),
+                "finished": done[cell.id],
+                "seed": cell.seed,
+                "training": cell.training.id if cell.training else None,
+            }
+            for cell in prepared.cells
+        ],
+        "trainings": [
+            {
+                "id": item.training.id,
+                "cells": item.cells,
+                "seed": item.training.seed,
+                "steps": item.training.steps,
+                "finished": item.finished,
+                "minutes": item.minutes,
+                "bytes": item.bytes,
+            }
+            for item in trainings_of(prepared)
+        ],
+        **({"costs": costs.document()} if costs else {}),
+    }
+
+
+def text(prepared: Prepared, costs: Costs | None = None) -> str:
+    """The plan in words: a line a cell, with its id."""
+    total, first = len(prepared.requests), prepared.requests[0]
+    done = finished(prepared)
+    lines = [
+        f"protocol {prepared.protocol.label} ({prepared.protocol.key}): {total} clips a cell of {first.num_frames} "
+        f"frames, {first.width}×{first.height} at {first.fps:g} fps; run folder {prepared.run}"
+    ]
+    lines += training_lines(trainings_of(prepared))
+    lines += [f"  {_line(cell, total - done[cell.id])}" for cell in prepared.cells]
+    lines += [f"  {line}" for line in what_ran(prepared.cells)]
+    absent = [f"{metric.name} ({metric.status})" for metric in prepared.metrics if metric.status != READY]
+    there = [metric.name for metric in prepared.metrics if metric.status == READY]
+    lines.append(f"  metrics: {', '.join([*there, *absent])}")
+    lines += [f"  {line}" for line in costs.lines()] if costs else []
+    return "\n".join(lines)
+
+
+def finished(prepared: Prepared) -> dict[str, int]:
+    """Cell id → clips that are already there. Makes no folder."""
+    store, total = looked_at(prepared), len(prepared.indices)
+    return {cell.id: total - len(store.missing(cell.id, prepared.indices)) for cell in prepared.cells}
+
+
+def trainings_of(prepared: Prepared) -> list[Planned]:
+    """The trainings of a plan."""
+    options = prepared.options.train
+    if options is None:
+        return []
+    return planned(prepared.manager, prepared.cells, TwinStore(options.store), prepared.options.device)
+
+
+def _line(cell: Cell, left: int) -> str:
+    state = f"{left} clips to make" if left else "finished"
+    state = state if cell.status == READY else cell.status
+    seed = f", seed {cell.seed}" if cell.seed is not None else ""
+    return f"{cell.ablation} · {cell.name} ({cell.label}{seed}): {state} · {cell.id}"

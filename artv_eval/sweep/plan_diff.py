@@ -1,0 +1,79 @@
+"""What two plans share: cells and trainings by their ids, for these stand for all that clips and weights depend on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.results.documents import read_json
+from artv_eval.sweep.overview import document
+from artv_eval.sweep.plan_file import read_plan
+from artv_eval.sweep.prepare import prepare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """A plan: its cells' and trainings' names by id, and clips a cell."""
+
+    name: str
+    protocol: str
+    clips: int
+    cells: Mapping[str, str]
+    trainings: Mapping[str, str]
+
+
+def side(manager: PluginManager, place: str) -> Side:
+    """Of a plan file, or of the run folder of a sweep. Raises UserError for what is neither."""
+    if Path(place).is_dir():
+        found = read_json(Path(place) / "manifest.json")
+        trainings = {
+            cell["training"]["id"]: f"{cell['cell']}, seed {cell['training']['seed']}"
+            for cell in found["cells"]
+            if cell.get("training")
+        }
+        protocol = f"{found['protocol']['name']} ({found['protocol']['key']})"
+    else:
+        found = document(prepare(manager, read_plan(place, {}).options()))
+        trainings = {item["id"]: f"{' = '.join(item['cells'])}, seed {item['seed']}" for item in found["trainings"]}
+        protocol = f"{found['protocol']} ({found['protocol_hash']})"
+    cells = {cell["id"]: f"{cell['ablation']} · {cell.get('title') or _title(cell)}" for cell in found["cells"]}
+    return Side(name=place, protocol=protocol, clips=found["num_videos"], cells=cells, trainings=trainings)
+
+
+def _title(cell: Mapping[str, Any]) -> str:
+    return cell["cell"] if cell.get("seed") is None else f"{cell['cell']}, seed {cell['seed']}"
+
+
+def compared(a: Side, b: Side) -> dict[str, Any]:
+    """Plain values: what both have, and what only one has."""
+    both = a.cells.keys() & b.cells.keys()
+    return {
+        "protocols": [a.protocol, b.protocol],
+        "clips_a_cell": [a.clips, b.clips],
+        "shared_clips": len(both) * min(a.clips, b.clips),
+        **{
+            kind: {
+                "shared": {key: name for key, name in mine.items() if key in theirs},
+                "only_a": {key: name for key, name in mine.items() if key not in theirs},
+                "only_b": {key: name for key, name in theirs.items() if key not in mine},
+            }
+            for kind, mine, theirs in (("cells", a.cells, b.cells), ("trainings", a.trainings, b.trainings))
+        },
+    }
+
+
+def lines(a: Side, b: Side) -> list[str]:
+    """For people."""
+    found = compared(a, b)
+    said = [f"A {a.name}: {a.protocol}, {a.clips} clips a cell", f"B {b.name}: {b.protocol}, {b.clips} clips a cell"]
+    for kind in ("cells", "trainings"):
+        parts = found[kind]
+        counts = {name: len(items) for name, items in parts.items()}
+        if any(counts.values()):
+            said.append(
+                f"{kind}: {counts['shared']} in both, {counts['only_a']} in A alone, {counts['only_b']} in B alone"
+            )
+        for name, mark in (("shared", "="), ("only_a", "A"), ("only_b", "B")):
+            said += [f"  {mark} {title} · {key}" for key, title in parts[name].items()]
+    return [*said, f"clips that one makes and the other finds: {found['shared_clips']}"]

@@ -1,0 +1,179 @@
+"""A sweep written down: the YAML file of ``artv-eval sweep FILE`` and ``plan FILE``, which has a field for each option.
+
+    ablations: [mask, guidance]
+    cells:                                   # of your own, compared with the first of them
+      - {name: eight, method: artv, settings: {steps: 8}}
+      - {name: four, method: artv, settings: {steps: 4, sampler: {name: dpmpp_2m}}}
+    grid: {three_term.text: [1, 2, 4]}       # as --grid
+    num_videos: 512
+    train: {seeds: 4, steps: [1000, 3500]}   # as --train --train-seeds 4 --train-steps 1000,3500
+    settings: {sampler: {eta: 0.5}}          # as --set sampler.eta=0.5
+
+What the command line says comes on top of the file. A run's ``manifest.json`` holds the whole as ``plan``.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from artv.errors import UserError
+from artv.requests import MOST_FRAMES, MOST_STEPS
+from artv.yaml_files import read_numbered_yaml
+from artv_eval.errors import explain
+from artv_eval.plugins.recipe import Typed, parse_assignments
+from artv_eval.sweep.devices import default_executor
+from artv_eval.sweep.grid import parse_grid
+from artv_eval.sweep.plan import SweepRequest
+from artv_eval.sweep.prepare import SweepOptions
+from artv_eval.sweep.trainings import STORE, TrainOptions
+
+CELLS, TRAINED = "cells", "training-grid"  # ablations of cells, and of a grid's trainings
+TRAINING = "training."
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PlannedCell(_Part):
+    """A cell by itself: the fields of :class:`artv_eval.api.CellSpec`."""
+
+    name: str = Field(min_length=1)
+    method: str = "artv"
+    settings: dict[str, Any] = {}
+    sanity: bool = False
+    training: dict[str, Any] | None = None
+
+
+class Trained(_Part):
+    """What is trained: every cell under the seeds 1 to ``seeds``, for each length; none: the trainer's own."""
+
+    seeds: int = Field(default=1, ge=1, le=1000)
+    steps: list[int] = []
+
+
+class SweepPlan(_Part):
+    """A sweep's options under the names that they have on the command line. A text in ``grid`` is read as there."""
+
+    ablations: list[str] = []
+    cells: list[PlannedCell] = Field(default=[], min_length=1)
+    grid: dict[str, list[Any] | str] = Field(default={}, min_length=1)
+    preset: str = "shapes"
+    checkpoint: str | None = None
+    protocol: str | None = None
+    prompts: str | None = None
+    seeds_per_prompt: int | None = Field(default=None, ge=1)
+    num_videos: int | None = Field(default=None, ge=2)
+    frames: int | None = Field(default=None, ge=2, le=MOST_FRAMES)
+    steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
+    seed: int = Field(default=0, ge=0)
+    metrics: list[str] | None = Field(default=None, min_length=1)
+    train: Trained | None = None
+    twins: str = str(STORE)
+    settings: dict[str, dict[str, Any]] = {}
+    set: list[str] = []
+    sanity: bool = True
+    executor: str | None = None
+    device: str = "cpu"
+    batch_size: int | None = Field(default=None, ge=1)
+    shard: str | None = None
+    out: str | None = None
+    store: str | None = None
+
+    @field_validator("grid")
+    @classmethod
+    def _values(cls, grid: dict[str, list[Any] | str]) -> dict[str, list[Any] | str]:
+        for path, values in grid.items():
+            if not values:
+                raise ValueError(f"{path} has no value")
+            if "." not in path:
+                raise ValueError(f"{path} must be COMPONENT.FIELD")
+            if len({repr(value) for value in values}) < len(values) and not isinstance(values, str):
+                raise ValueError(f"{path} gives something twice")
+        return grid
+
+    def options(self) -> SweepOptions:
+        """What a sweep is prepared from.
+
+        Raises:
+            UserError: a ``set`` or a grid in another form.
+        """
+        settings = {component: dict(fields) for component, fields in self.settings.items()}
+        for component, fields in parse_assignments(self.set).items():
+            settings.setdefault(component, {}).update(fields)
+        swept = _grid({path: values for path, values in self.grid.items() if not path.startswith(TRAINING)})
+        trained = {path: values for path, values in self.grid.items() if path.startswith(TRAINING)}
+        if trained:
+            settings[TRAINED] = {"fields": {path.removeprefix(TRAINING): _read(v) for path, v in trained.items()}}
+        if self.cells:
+            settings[CELLS] = {"cells": [cell.model_dump(exclude_unset=True) for cell in self.cells]}
+        named = (*self.ablations, *([CELLS] if self.cells else []), *([TRAINED] if trained else []))
+        return SweepOptions(
+            request=SweepRequest(
+                ablations=named or (("grid",) if swept else ()),
+                preset=self.preset,
+                checkpoint=self.checkpoint,
+                steps=self.steps,
+                settings=settings,
+                train=self.train is not None,
+                grid=swept,
+                sanity=self.sanity,
+            ),
+            protocol=self.protocol,
+            prompts=self.prompts,
+            seeds_per_prompt=self.seeds_per_prompt,
+            num_videos=self.num_videos,
+            frames=self.frames,
+            seed=self.seed,
+            metrics=None if self.metrics is None else tuple(self.metrics),
+            executor=self.executor or default_executor(self.device),
+            shard=self.shard,
+            batch_size=self.batch_size,
+            device=self.device,
+            out=Path(self.out) if self.out else None,
+            store=Path(self.store) if self.store else None,
+            train=self._train_options(),
+        )
+
+    def _train_options(self) -> TrainOptions | None:
+        if self.train is None:
+            return None
+        return TrainOptions(seeds=self.train.seeds, steps=tuple(self.train.steps), store=Path(self.twins))
+
+    def document(self) -> dict[str, Any]:
+        """Plain values that :meth:`of` makes the same plan of."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def read_plan(path: str | None, given: Mapping[str, Any]) -> SweepPlan:
+    """The plan of a file with what was ``given`` beside it on top; mappings and ``set`` are added to.
+
+    Raises:
+        UserError: there is no such file, or a field of it does not exist or does not fit, with its line.
+    """
+    if path is None:
+        return SweepPlan.model_construct(**given)
+    values, lines = read_numbered_yaml(path, "plan")
+    try:
+        plan = SweepPlan.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"plan {path}: {explain(error, SweepPlan, lines)}") from None
+    if not (plan.ablations or plan.cells or plan.grid or given.get("ablations") or given.get("grid")):
+        raise UserError(f"plan {path} has no cells: give it ablations, cells or a grid")
+    added = {name: getattr(plan, name) for name in ("settings", "grid", "set") if name in given}
+    return plan.model_copy(update={**given, **{name: _added(value, given[name]) for name, value in added.items()}})
+
+
+def _added(value: Any, more: Any) -> Any:
+    return [*value, *more] if isinstance(value, list) else {**value, **more}
+
+
+def _grid(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
+    typed = parse_grid([f"{path}={values}" for path, values in grid.items() if isinstance(values, str)])
+    return {path: typed[path] if path in typed else list(values) for path, values in grid.items()}
+
+
+def _read(values: Any) -> list[Any]:
+    return [Typed(word).read() for word in values.split(",")] if isinstance(values, str) else list(values)

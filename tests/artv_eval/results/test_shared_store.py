@@ -1,0 +1,132 @@
+"""One store for many sweeps: nothing twice, nothing of other code, an index that may be lost, no loss by gc."""
+
+import json
+import shutil
+import sqlite3
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artv_eval.plugins import code
+from artv_eval.results.clip_index import ClipIndex
+from artv_eval.results.store import RunStore
+
+NOISE = ("--ablation", "noise", "--format", "json")
+
+
+def clips_made(made):
+    return [line for line in made() if not line.startswith("describe")]
+
+
+def test_another_run_folder_makes_and_describes_nothing_again(toy, made):
+    one = json.loads(toy(*NOISE, "--out", "one").out)
+    before = made()
+    two = json.loads(toy(*NOISE, "--out", "two").out)
+    assert two["rows"] == one["rows"] and made() == before and len(before) > 12
+    fewer = ("--num-videos", 4, "--metrics", "brightness", "--out", "elsewhere/three")
+    assert toy(*NOISE, *fewer, "--store", "store").code == 0 and clips_made(made) == [
+        line for line in before if not line.startswith("describe")
+    ]
+    for path in Path("one/clips").glob("*/*.npz"):
+        assert (
+            path.resolve() == Path("two", *path.parts[1:]).resolve()
+            and Path("store").resolve() in path.resolve().parents
+        )
+
+
+def test_run_and_store_can_move_together_and_a_run_finds_another_store(toy, made):
+    toy(*NOISE, "--out", "here/run")
+    before = made()
+    Path("here").rename("there")
+    assert toy(*NOISE, "--out", "there/run").code == 0 and made() == before
+    Path("there/run").rename("run")  # without its store
+    assert toy(*NOISE, "--out", "run", "--store", "there/store").code == 0 and made() == before
+
+
+def test_a_folder_of_before_the_store_goes_on_as_it_is(toy, made):
+    toy(*NOISE, "--out", "old")
+    shutil.copytree("old", "copy")  # follows links: folders where a run has links, as all had once
+    shutil.rmtree("store")
+    before = made()
+    assert toy(*NOISE, "--out", "copy").code == 0 and made() == before
+    assert not any(path.is_symlink() for path in Path("copy").rglob("*"))
+    assert toy(*NOISE, "--out", "copy", "--num-videos", 8).code == 0
+    assert len(clips_made(made)) == 2 * 6 + 2 * 2 and len(list(Path("copy/clips").glob("*/*.npz"))) == 5 * 8
+
+
+def test_clips_of_other_code_are_others(toy, made, monkeypatch):
+    toy(*NOISE, "--out", "one")
+    monkeypatch.setattr(code, "_ours", lambda folders: "another version")
+    toy(*NOISE, "--out", "two")
+    assert len(clips_made(made)) == 24 and toy(*NOISE, "--out", "one").code == 0
+    assert len(clips_made(made)) == 24  # what was begun goes on
+
+
+@pytest.mark.parametrize("harm", ["lost", "rubbish", "truncated", "a row"])
+def test_an_index_that_is_lost_or_damaged_is_made_anew(toy, made, harm):
+    toy(*NOISE, "--out", "run")
+    toy(*NOISE, "--out", "run")
+    index, before = Path("store/index.sqlite"), made()
+    with sqlite3.connect(index) as database:
+        assert database.execute("SELECT count(*) FROM clips").fetchone() == (30,)
+        if harm == "a row":
+            database.execute("UPDATE clips SET fingerprint = 'x' || fingerprint")
+    if harm == "lost":
+        index.unlink()
+    elif harm == "rubbish":
+        index.write_bytes(b"no database" * 999)
+    elif harm == "truncated":
+        index.write_bytes(index.read_bytes()[:5000])
+    assert toy(*NOISE, "--out", "run").code == 0 and made() == before
+    with sqlite3.connect(index) as database:
+        rows = database.execute("SELECT folder, number, fingerprint FROM clips").fetchall()
+    assert len(rows) == 30
+    for folder, number, fingerprint in rows:
+        with zipfile.ZipFile(f"store/clips/{folder}/{number:06d}.npz") as archive:
+            frames = archive.getinfo("frames.npy")
+        assert f"frames.npy:{frames.CRC:08x}:{frames.file_size}" in fingerprint.split(",")
+
+
+def test_the_index_saves_opening_clips_and_sees_one_that_changed(toy, monkeypatch):
+    toy(*NOISE, "--out", "run")
+    toy(*NOISE, "--out", "run")
+    cell = next(Path("run/clips").iterdir()).name
+    opened = []
+    monkeypatch.setattr("artv_eval.results.store.checksums", lambda path, **_: opened.append(path))
+    assert RunStore(Path("run"), to_read=True).missing(cell, range(6)) == [] and not opened
+    path = Path(f"run/clips/{cell}/000002.npz")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert RunStore(Path("run"), to_read=True).missing(cell, range(6)) == [2] and len(opened) == 1
+
+
+def test_gc_shows_what_no_run_refers_to_and_removes_it_when_told(toy, cli, made):
+    toy(*NOISE, "--out", "one")
+    toy(*NOISE, "--out", "two", "--set", "noise.much=50")
+    Path("two").rename("moved")
+    shown = cli("gc", "store")
+    # noise=much=50 and its rows; the other cells are the first run's too
+    assert "2 folders of clips and rows" in shown.out and "1 that did are gone" in shown.out
+    assert "nothing to remove" in cli("gc", "store", "--run", "moved").out
+    before = {path: np.load(path)["frames"].sum() for path in Path("one/clips").glob("*/*.npz")}
+    assert "removed: 2 folders" in cli("gc", "store", "--yes").out
+    assert {path: np.load(path)["frames"].sum() for path in before} == before and len(before) == 30
+    assert "nothing to remove" in cli("gc", "store").out
+    count = len(clips_made(made))
+    assert toy(*NOISE, "--out", "moved", "--set", "noise.much=50").code == 0 and len(clips_made(made)) == count + 6
+    assert ClipIndex(Path("store/index.sqlite")).known("none") == {}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda: Path("store").write_text("x"), "which is a file; give a folder"),
+        (lambda: (Path("store").mkdir(), Path("store/photo.jpg").touch()), "a folder of something else"),
+        (lambda: (Path("store").mkdir(), Path("store/store.json").write_text('{"schema": 2}')), "by a newer artv_eval"),
+    ],
+)
+def test_what_is_no_store_of_ours_is_one_line(toy, made, prepare, words):
+    prepare()
+    outcome = toy(*NOISE, "--out", "run")
+    assert outcome.code == 2 and words in outcome.err and len(outcome.err.splitlines()) == 1 and made() == []

@@ -1,0 +1,109 @@
+"""Plans in YAML: the same cells as the options that they stand for, mistakes with their line, costs, what two share."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+PLAN = {
+    "ablations": ["noise"],
+    "cells": [
+        {"name": "weak", "method": "noisy", "settings": {"strength": 1.5}},
+        {"name": "strong", "method": "noisy", "settings": {"strength": 9}},
+    ],
+    "grid": {"noisy.steps": [3, 4]},
+    "set": ["noisy.masked=true"],
+    "protocol": "toy@1",
+    "num_videos": 6,
+    "metrics": ["brightness"],
+    "out": "run",
+}
+
+
+@pytest.fixture
+def plan(cli):
+    """Calls ``artv-eval`` in the toy world with a plan file."""
+    toy = Path(__file__).parents[1] / "toy"
+
+    def call(*arguments, document=PLAN, name="plan.yaml"):
+        Path(name).write_text(document if isinstance(document, str) else yaml.safe_dump(document), encoding="utf-8")
+        return cli("--plugins-dir", toy, *arguments, name)
+
+    return call
+
+
+def test_a_plan_file_and_the_options_that_it_stands_for_are_the_same_cells(plan, toy):
+    listed = json.loads(plan("sweep", "--dry-run", "--format", "json").out)["cells"]
+    options = ("--grid", "noisy.steps=3,4", "--set", "noisy.masked=true", "--metrics", "brightness")
+    typed = toy("--ablation", "noise", *options, "--dry-run", "--format", "json")
+    ids = {cell["cell"]: cell["id"] for cell in listed if cell["ablation"] == "noise"}
+    assert ids == {cell["cell"]: cell["id"] for cell in json.loads(typed.out)["cells"]}
+    own = {cell["cell"]: cell["ran"] for cell in listed if cell["ablation"] == "cells" and cell["method"] == "noisy"}
+    assert {name: (ran["strength"], ran["steps"], ran["masked"]) for name, ran in own.items()} == {
+        "weak noisy.steps=3": (1.5, 3, True), "weak noisy.steps=4": (1.5, 4, True),
+        "strong noisy.steps=3": (9.0, 3, True), "strong noisy.steps=4": (9.0, 4, True),
+    }  # fmt: skip
+
+
+def test_options_come_on_top_of_the_file(plan):
+    more = ("--num-videos", 3, "--set", "noisy.together=true", "--grid", "noisy.steps=5")
+    document = json.loads(plan("sweep", "--dry-run", "--format", "json", *more).out)
+    first = document["cells"][0]["ran"]
+    assert (document["num_videos"], first["steps"], first["together"], first["masked"]) == (3, 5, True, True)
+
+
+def test_a_sweep_of_a_plan_has_a_table_of_each_ablation(plan):
+    outcome = plan("sweep", "--format", "json")
+    pairs = {(pair["ablation"], pair["a"], pair["b"]) for pair in json.loads(outcome.out)["comparisons"]}
+    assert outcome.code == 0 and ("cells", "weak noisy.steps=3", "strong noisy.steps=4") in pairs
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ablations: [noise]\ngrids: {a.b: [1]}", "line 2: unknown field 'grids'; did you mean grid"),
+        ("ablations: [noise]\n\nnum_videos: many", "line 3: field 'num_videos' is 'many'"),
+        (
+            "cells:\n- {name: a}\n- name: b\n  metod: noisy",
+            "line 4: unknown field 'cells.1.metod'; did you mean method?",
+        ),
+        ("ablations: [noise]\ngrid:\n  noisy.steps: []", "noisy.steps has no value"),
+        ("ablations: [noise]\ngrid: {}", "line 2: field 'grid' is {}"),
+        ("grid:\n  noisy.steps: &loop [*loop]", "what begins in line 2 holds itself"),
+        ("cells: [{name: a, method: noysy}, {name: b}]\nprotocol: toy@1", "unknown method 'noysy'; did you mean noisy"),
+        ("ablations: [nois]", "unknown ablation 'nois'; did you mean"),
+        ("num_videos: 6", "has no cells: give it ablations, cells or a grid"),
+    ],
+)
+def test_mistakes_are_one_line_with_their_place(plan, text, words):
+    for command in (("sweep", "--dry-run"), ("plan", "show", "--no-probe")):
+        outcome = plan(*command, document=text)
+        assert outcome.code == 2 and words in outcome.err and len(outcome.err.splitlines()) == 1, outcome.err
+
+
+def test_a_plan_is_listed_with_ids_and_what_a_probe_says_of_its_costs(plan, made):
+    document = json.loads(plan("plan", "show", "--probe", 1, "--json").out)
+    assert len(made()) > 0 and not Path("run").exists()
+    costs, cells = document["costs"], document["cells"]
+    # 4 noisy cells of each ablation and 3 sanity cells, whose clips both ablations share
+    assert costs["clips"] == 6 * (4 + 4 + 3) and costs["cells"] == 11 and costs["probed_cells"] == 11
+    assert 0 < costs["device_hours"] < 0.01 and 0 < costs["bytes"] < costs["bytes_free"]
+    text = plan("plan", "show", "--no-probe").out
+    assert all(cell["id"] in text for cell in cells)
+    assert plan("sweep").code == 0
+    left = json.loads(plan("plan", "show", "--probe", 1, "--json").out)
+    assert left["costs"]["clips"] == 0 and {cell["finished"] for cell in left["cells"]} == {6}
+
+
+def test_what_two_plans_share(plan, cli):
+    plan("sweep")
+    other = {**PLAN, "ablations": [], "grid": {"noisy.steps": [4, 5]}, "num_videos": 4}
+    shown = json.loads(plan("plan", "diff", "run", "--json", document=other, name="other.yaml").out)
+    names = {part: set(items.values()) for part, items in shown["cells"].items()}
+    assert {name for name in names["shared"] if "noisy" in name} == {
+        "cells · weak noisy.steps=4", "cells · strong noisy.steps=4"
+    }  # fmt: skip
+    assert names["only_b"] == {"cells · weak noisy.steps=5", "cells · strong noisy.steps=5"}
+    assert shown["shared_clips"] == 4 * (2 + 3)
+    assert "5 in both" in plan("plan", "diff", "run", document=other, name="other.yaml").out
