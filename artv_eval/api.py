@@ -7,9 +7,12 @@ Shape legend: T frames, H W pixels, h w mask cells; n clips, m reference clips, 
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from artv.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,9 +265,19 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class FailedTask:
-    """The result of a task that could not be done; the others go on. ``error``: one line."""
+    """The result of a task that could not be done; the others go on.
+
+    ``error``: one line; ``trace``: where it was raised, for a file in the run folder.
+    """
 
     error: str
+    trace: str = ""
+
+    @classmethod
+    def of(cls, error: Exception) -> FailedTask:
+        """What was raised."""
+        line = " ".join(str(error).split()) if isinstance(error, UserError) else in_one_line(error)
+        return cls(error=line, trace="".join(traceback.format_exception(error)))
 
 
 class Trainer(Protocol):

@@ -26,6 +26,9 @@ def sweep(
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Make only this part of the clips, in the same run folder.")
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before; without it, it stays a failed row.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     format_: Annotated[
         str,
@@ -50,11 +53,13 @@ def sweep(
         with quiet_stdout():
             from artv_eval.report.tables import absences
             from artv_eval.results.kept import kept as earlier
+            from artv_eval.results.store import has_faults
             from artv_eval.sweep.overview import document, text
             from artv_eval.sweep.prepare import prepare
             from artv_eval.sweep.run import run_sweep
 
-            plan = asked.read(context, **({} if shard is None else {"shard": shard}))
+            more = ({"shard": shard} if shard else {}) | ({"retry_failed": True} if retry_failed else {})
+            plan = asked.read(context, **more)
             prepared = prepare(manager, plan.options())
             run = prepared.run
             if not dry_run:
@@ -87,7 +92,8 @@ def sweep(
     if not failed and not any(row.status == "ok" for row in results.rows):
         failed = [f"no metric has a value: {'; '.join(absences(results.rows))}"]
     if failed:
-        raise WorkFailed(f"{'; '.join(failed)}; the rest is in {run}")
+        again = "; what was raised is in its faults/, --retry-failed tries again" if has_faults(prepared.run) else ""
+        raise WorkFailed(f"{'; '.join(failed)}; the rest is in {run}{again}")
 
 
 def part_of(run: Path, *, since: float) -> "Results | None":

@@ -57,7 +57,7 @@ class ClipIndex:
         """Drops folders that are gone."""
         self._write([("DELETE FROM clips WHERE folder = ?", [(folder,) for folder in folders])])
 
-    def _write(self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]]) -> None:
+    def _write(self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]], *, again: bool = True) -> None:
         try:
             with closing(self._open()) as database, database:
                 database.execute("BEGIN IMMEDIATE")
@@ -66,6 +66,8 @@ class ClipIndex:
                     database.executemany(statement, rows)
         except sqlite3.Error as error:
             self._failed(error)
+            if again and not self.path.exists():  # it was damaged
+                self._write(statements, again=False)
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)

@@ -2,7 +2,8 @@
 
     clips/<cell id>/                a link into the store (:mod:`artv_eval.results.shared_store`), or a folder
     clips/<cell id>/<index>.npz     frames uint8, exact; mask float32 if the method has one; of which clip (clips.py)
-    clips/<cell id>/<index>.failed  why there is no such clip, in one line
+    faults/<id>.txt                 what stopped a cell or a training: one line, then where it was raised
+    faults/<cell id>/<index>.txt    why there is no such clip; in older folders clips/<cell id>/<index>.failed
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    likewise linked: one row a clip, with the fingerprint of the clip it describes
     results/<n>-clips_<metrics>_<digest>.json  what results.json held of other clips, metrics or settings
@@ -34,7 +35,8 @@ from artv_eval.results.shared_store import INDEX, SharedStore
 
 SCHEMA = 1
 SHOWN = 64  # requests whose clips the report can show
-FOLDERS = ("clips", "features", "cells", "results")
+FAULTS = "faults"
+FOLDERS = ("clips", "features", "cells", "results", FAULTS)
 TABLES = ("results.csv", "comparisons.csv", "per_clip.csv")
 PART = "results.part.json"
 FILES = ("manifest.json", "results.json", PART, *TABLES, "report.html", "gallery.json")
@@ -130,17 +132,43 @@ class RunStore:
         return ClipWriter(self.clip_path(cell, index), f"{cell}/{index}", shape)
 
     def save_failure(self, cell: str, index: int, reason: str) -> None:
-        """Keeps why a clip could not be made, for whoever scores the cell; the next run tries again."""
-        write_text_atomically(cleared(self._failure_path(cell, index)), " ".join(reason.split()))
+        """Keeps why a clip could not be made, for whoever scores the cell."""
+        path = self.root / FAULTS / cell / f"{index:06d}.txt"
+        write_text_atomically(cleared(path), " ".join(reason.split()))
 
     def failures(self, cell: str, indices: Iterable[int]) -> dict[int, str]:
         """Index → why, for those of ``indices`` that were tried and are not there."""
-        paths = {index: self._failure_path(cell, index) for index in indices}
+        wanted = set(indices)
         return {
-            index: read_bytes(path).decode(errors="replace")
-            for index, path in paths.items()
-            if path.is_file() and self.fingerprint(cell, index) is None
+            index: _first_line(path)
+            for index, path in sorted(self._failed(cell).items())
+            if index in wanted and self.fingerprint(cell, index) is None
         }
+
+    def _failed(self, cell: str) -> dict[int, Path]:
+        places = [(self.root / FAULTS / cell, ".txt"), (self.root / "clips" / cell, ".failed")]
+        return {
+            int(path.stem): path
+            for folder, ending in places
+            if folder.is_dir() and (ending == ".txt" or not folder.is_symlink())
+            for path in folder.glob(f"*{ending}")
+            if path.stem.isdecimal() and path.is_file()
+        }
+
+    def save_fault(self, name: str, error: str, trace: str = "") -> None:
+        """Keeps what stopped a cell or a training, under its id."""
+        write_text_atomically(cleared(self.root / FAULTS / f"{name}.txt"), f"{' '.join(error.split())}\n\n{trace}")
+
+    def fault(self, name: str) -> str | None:
+        """The line of it; None where nothing did."""
+        path = self.root / FAULTS / f"{name}.txt"
+        return _first_line(path) if path.is_file() else None
+
+    def forget_faults(self, names: Iterable[str]) -> None:
+        """Lets everything that failed under these ids be tried again."""
+        for name in names:
+            for path in (self.root / FAULTS / f"{name}.txt", *self._failed(name).values()):
+                path.unlink(missing_ok=True)
 
     def load_clip(self, cell: str, index: int) -> GeneratedClip:
         """A clip, the frames of a long one read when they are asked for.
@@ -237,5 +265,11 @@ class RunStore:
         """The kept rows of a cell, or of the reference clips."""
         return RowCache(self.root / "features" / group, group)
 
-    def _failure_path(self, cell: str, index: int) -> Path:
-        return self.clip_path(cell, index).with_suffix(".failed")
+
+def _first_line(path: Path) -> str:
+    return (read_bytes(path).decode(errors="replace").splitlines() or [""])[0]
+
+
+def has_faults(run: Path) -> bool:
+    """Whether something failed there that ``--retry-failed`` would try again."""
+    return any((run / FAULTS).glob("**/*.txt"))

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError, WorkFailed, in_one_line
+from artv.errors import UserError, WorkFailed
 from artv_eval.api import ClipRequest, Executor, FailedClip, FailedTask, GeneratedClip, NextFrames, Task
 from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.recipe import build, recipe_from
@@ -89,7 +89,7 @@ class GenerationWork(SweepWork):
             self._count(task, len(ours) - len(left))
             error = self._make(task, [self.requests[place[index]] for index in left])
         if error is not None:
-            return FailedTask(error=_line(error))
+            return FailedTask.of(error)
         return Done(clips=len(ours), elsewhere=tuple(place[index] for index in place if index not in ours))
 
     def wait_for(self, task: Task) -> None:
@@ -244,13 +244,17 @@ def pending(
 ) -> list[Task]:
     """The tasks that are left: per cell the clips of this shard that are not there, in batches.
 
+    A clip that could not be made is not tried again: ``forget_faults`` of the store is how it is.
+
     ``indices``: of all requests, in order.
     """
     tasks = []
     position = {index: i for i, index in enumerate(indices)}
     for cell in {cell.id: cell for cell in cells if cell.method is not None and cell.status == READY}.values():
         assert cell.method is not None
-        left = [position[index] for index in store.missing(cell.id, shard.part(indices))]
+        absent = store.missing(cell.id, shard.part(indices))
+        failed = store.failures(cell.id, absent)
+        left = [position[index] for index in absent if index not in failed]
         for start in range(0, len(left), batch_size):
             batch = tuple(left[start : start + batch_size])
             tasks.append(Task(cell=cell.id, method=cell.method.reference(), indices=batch))
@@ -259,17 +263,17 @@ def pending(
 
 def generate(
     executor: Executor, work: GenerationWork, tasks: Sequence[Task], on_task: Callable[[Task, int], None] | None = None
-) -> dict[str, str]:
+) -> dict[str, FailedTask]:
     """Runs the tasks; clips that other sweeps are making are waited for, and made here if they were not made there.
 
-    Returns cell id → error for the cells of which a task failed.
+    Returns cell id → fault for the cells of which a task failed.
     """
-    failures: dict[str, str] = {}
+    failures: dict[str, FailedTask] = {}
     while tasks:
         elsewhere = []
         for task, result in executor.run(work, tasks):
             if isinstance(result, FailedTask):
-                failures.setdefault(task.cell, result.error)
+                failures.setdefault(task.cell, result)
                 continue
             if on_task:
                 on_task(task, result.clips)
@@ -281,16 +285,12 @@ def generate(
     return failures
 
 
-def with_status(cells: Sequence[Cell], failures: dict[str, str]) -> list[Cell]:
+def with_status(cells: Sequence[Cell], failures: Mapping[str, str]) -> list[Cell]:
     """The cells, those that failed marked so."""
     return [
         replace(cell, status=f"failed: {failures[cell.id]}") if cell.method and cell.id in failures else cell
         for cell in cells
     ]
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) if isinstance(error, UserError) else in_one_line(error)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -81,6 +81,7 @@ class SweepPlan(_Part):
     shard: str | None = None
     out: str | None = None
     store: str | None = None
+    retry_failed: bool = False
 
     @field_validator("grid")
     @classmethod
@@ -134,6 +135,7 @@ class SweepPlan(_Part):
             device=self.device,
             out=Path(self.out) if self.out else None,
             store=Path(self.store) if self.store else None,
+            retry_failed=self.retry_failed,
             train=self._train_options(),
         )
 

@@ -46,6 +46,7 @@ class SweepOptions:
     device: str = "cpu"
     out: Path | None = None
     store: Path | None = None
+    retry_failed: bool = False
     train: TrainOptions | None = None
 
 
@@ -72,6 +73,10 @@ class Prepared:
     def store(self) -> Path:
         """Where clips and rows are kept; beside the run folder, unless another place was asked for."""
         return self.options.store or self.run.parent / "store"
+
+    def ids(self) -> set[str]:
+        """Of all cells and trainings."""
+        return {name for cell in self.cells for name in (cell.id, cell.training and cell.training.id) if name}
 
     @property
     def runtime(self) -> dict[str, Any]:

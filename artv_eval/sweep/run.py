@@ -43,6 +43,8 @@ def run_sweep(
     store = RunStore(prepared.run, shared=SharedStore(prepared.store))
     refer(prepared, store)
     store.remove_leftovers()
+    if prepared.options.retry_failed:
+        store.forget_faults([*prepared.ids()])
     started = time.time()
     write_json(store.root / "manifest.json", manifest(prepared, command, started=started, state="running"))
     for cell in prepared.cells:
@@ -86,7 +88,12 @@ def _trained(prepared: Prepared, store: RunStore) -> Prepared:
     options = prepared.options.train
     if options is None:
         return prepared
-    cells = train(prepared.manager, prepared.executor, prepared.cells, options, prepared.options.device)
+    ids = {cell.training.id for cell in prepared.cells if cell.training}
+    before = {key: why for key in ids if (why := store.fault(key))}
+    device = prepared.options.device
+    cells, faults = train(prepared.manager, prepared.executor, prepared.cells, options, device, before)
+    for key, fault in faults.items():
+        store.save_fault(key, fault.error, fault.trace)
     for cell in cells:
         if cell.training is not None and cell.status == READY:
             claim_twin(prepared.manager, store, cell, options)
@@ -104,9 +111,11 @@ def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> bool:
 def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
     """Makes what is missing and returns the cells, those that failed marked so."""
     batch_size = prepared.options.batch_size or BATCH_SIZE[prepared.options.device.partition(":")[0]]
-    tasks = pending(store, prepared.cells, prepared.indices, prepared.shard, batch_size)
+    before = {cell.id: why for cell in prepared.cells if cell.status == READY and (why := store.fault(cell.id))}
+    cells = with_status(prepared.cells, before)
+    tasks = pending(store, cells, prepared.indices, prepared.shard, batch_size)
     if not tasks:
-        return list(prepared.cells)
+        return cells
     names = {cell.id: cell.name for cell in prepared.cells}
     total = sum(len(task.indices) for task in tasks)
     with progress_bar("clips", total=total) as bar:
@@ -137,7 +146,10 @@ def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
             runtime={**prepared.runtime, "progress": True},
             on_clip=on_clip,
         )
-        failures = generate(prepared.executor, work, tasks, on_task)
+        faults = generate(prepared.executor, work, tasks, on_task)
+    for key, fault in faults.items():
+        store.save_fault(key, fault.error, fault.trace)
+    failures = before | {key: fault.error for key, fault in faults.items()}
     cells = with_status(prepared.cells, failures)
     if failures and not any(cell.status == READY and not cell.sanity for cell in cells):
         raise WorkFailed(f"{next(iter(failures.values()))}; what was made is kept in {store.root}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from artv.errors import UserError, WorkFailed
 from artv.progress import progress_bar
-from artv_eval.api import Executor, Task
+from artv_eval.api import Executor, FailedTask, Task
 from artv_eval.extras import TrainerExtras, optional
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
@@ -169,17 +169,26 @@ def planned(manager: PluginManager, cells: Sequence[Cell], store: TwinStore, dev
 
 
 def train(
-    manager: PluginManager, executor: Executor, cells: Sequence[Cell], options: TrainOptions, device: str
-) -> list[Cell]:
-    """Makes the twins that are not there. Returns the cells, those whose training failed marked so.
+    manager: PluginManager,
+    executor: Executor,
+    cells: Sequence[Cell],
+    options: TrainOptions,
+    device: str,
+    before: Mapping[str, str],
+) -> tuple[list[Cell], dict[str, FailedTask]]:
+    """Makes the twins that are not there. Returns the cells, those whose training failed marked so, and the new faults.
+
+    Args:
+        before: training id → what it failed of; it is not tried again.
 
     Raises:
         UserError: no room for the trainings. WorkFailed: not one cell could be trained.
     """
     store = TwinStore(options.store)
     left = [item for item in planned(manager, cells, store, device) if not item.finished]
+    left = [item for item in left if item.training.id not in before]
     if not left:
-        return list(cells)
+        return [_marked(cell, before) for cell in cells], {}
     check_room(left, store)
     tasks = []
     for item in left:
@@ -188,11 +197,12 @@ def train(
         tasks.append(Task(cell=item.training.id, method=method, indices=()))
     work = TrainingWork(manager=manager, store=options.store, runtime={"device": device})
     with _progress(manager, left, store, device):
-        failures = {task.cell: failed.error for task, failed in executor.run(work, tasks) if failed}
+        faults = {task.cell: failed for task, failed in executor.run(work, tasks) if failed}
+    failures = {**before, **{key: fault.error for key, fault in faults.items()}}
     cells = [_marked(cell, failures) for cell in cells]
     if failures and not any(cell.status == READY and cell.training for cell in cells):
         raise WorkFailed(f"no training ended: {next(iter(failures.values()))}; its log is in {store.root}")
-    return cells
+    return cells, faults
 
 
 def _marked(cell: Cell, failures: Mapping[str, str]) -> Cell:

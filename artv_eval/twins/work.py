@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from artv.errors import UserError, in_one_line
+from artv.errors import UserError
 from artv_eval.api import FailedTask, Task
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
@@ -48,8 +48,7 @@ class TrainingWork:
             except OSError:
                 raise
             except Exception as error:
-                expected = isinstance(error, UserError)
-                return FailedTask(error=" ".join(str(error).split()) if expected else in_one_line(error))
+                return FailedTask.of(error)
             seconds = round(time.monotonic() - started, 1)
             store.finish(task.cell, {"seconds": seconds, "device": device_name(self.runtime.get("device", "cpu"))})
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artv_eval import Task
+from artv_eval import GeneratedClip, Task
 from artv_eval.metrics import statistics
 from artv_eval.results.store import RunStore
 
@@ -19,7 +19,7 @@ PAIR = {"ablation", "metric", "a", "b", "difference", "ci_low", "ci_high", "p_va
 
 
 def run_folder():
-    (folder,) = Path("runs").iterdir()
+    (folder,) = Path("runs").glob("*-*")
     return folder
 
 
@@ -187,6 +187,22 @@ def test_a_failing_cell_is_a_row_and_the_others_go_on(toy):
     assert outcome.code == 1 and "RuntimeError: out of luck" in outcome.err and "Traceback" not in outcome.err
     assert rows["works"]["status"] == "ok" and rows["fails"]["status"] == "failed: RuntimeError: out of luck"
     assert rows["fails"]["value"] is None
+    (fault,) = run_folder().glob("faults/*.txt")
+    line, trace = fault.read_text(encoding="utf-8").split("\n\n", 1)
+    assert line == "RuntimeError: out of luck" and 'raise RuntimeError("out of' in trace
+
+
+def test_what_failed_is_tried_again_when_asked(toy, made, monkeypatch):
+    command = ("--ablation", "breaking", "--format", "json", "--out", "run")
+    assert toy(*command).code == 1
+    plugin = sys.modules[next(name for name in sys.modules if name.startswith("artv_eval_plugin_toy"))]
+    whole = lambda self, requests: (GeneratedClip(request.real) for request in requests)  # noqa: E731
+    monkeypatch.setattr(plugin.Breaks, "generate", whole)  # what was missing is there now
+    again = toy(*command)
+    assert again.code == 1 and "out of luck" in again.err and len(list(Path("run/clips").glob("*/*.npz"))) == 6 + 3
+    mended = toy(*command, "--retry-failed")
+    assert mended.code == 0 and {row["status"] for row in json.loads(mended.out)["rows"]} == {"ok"}
+    assert not list(Path("run/faults").rglob("*.txt"))
 
 
 def test_a_clip_that_fails_costs_one_clip_and_is_counted(toy, made):
@@ -194,7 +210,10 @@ def test_a_clip_that_fails_costs_one_clip_and_is_counted(toy, made):
     document = json.loads(outcome.out)
     rows = {row["cell"]: row for row in document["rows"] if row["metric"] == "brightness"}
     assert outcome.code == 1 and "Traceback" not in outcome.err
-    assert outcome.err.splitlines()[-1] == "artv-eval: loses: 1 of 6 clips failed; the rest is in run"
+    said = (
+        "loses: 1 of 6 clips failed; the rest is in run; what was raised is in its faults/, --retry-failed tries again"
+    )
+    assert outcome.err.splitlines()[-1] == f"artv-eval: {said}"
     assert [(rows[c]["n"], rows[c]["failed"], rows[c]["status"]) for c in ("works", "loses")] == [
         (6, 0, "ok"),
         (5, 1, "ok"),
@@ -212,7 +231,8 @@ def test_a_clip_that_fails_costs_one_clip_and_is_counted(toy, made):
     assert pair["n"] == 5 and pair["difference"] == pytest.approx(np.mean(both))
     assert "clip 3: latent not finite at frame 2" in Path("run/report.html").read_text()
     before = len(made())
-    assert toy("--ablation", "losing", "--out", "run").code == 1
+    assert toy("--ablation", "losing", "--out", "run").code == 1 and len(made()) == before
+    assert toy("--ablation", "losing", "--out", "run", "--retry-failed").code == 1
     assert made()[before:] == ["1.0 3"]  # only what failed is tried again, and nothing is described anew
 
 
