@@ -24,6 +24,7 @@ from artv_eval.cli import (
     sensitivity,
     serve,
     sweep,
+    verify,
 )
 from artv_eval.cli.completion import take_options
 from artv_eval.errors import UserError
@@ -52,6 +53,7 @@ def _options(version: Version = False) -> None:
 
 app.command()(sweep.sweep)
 app.add_typer(plan.app, name="plan")
+app.command()(verify.verify)
 app.command("gc")(gc.collect)
 app.command()(score.score)
 app.command()(sensitivity.sensitivity)

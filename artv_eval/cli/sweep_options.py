@@ -109,7 +109,7 @@ class SweepArguments:
         for name, other, read in (
             ("ablation", "ablations", list),
             ("grid", "grid", grid_texts),
-            ("metrics", "metrics", words),
+            ("metrics", "metrics", _names),
             ("set_", "set", list),
         ):
             if name in typed:
@@ -119,6 +119,11 @@ class SweepArguments:
         if self.settings is not None:
             typed["settings"] = _settings_file(self.settings)
         return read_plan(self.plan, typed)
+
+
+def _names(text: str | None) -> list[str] | None:
+    found = words(text)
+    return None if found is None else list(found)
 
 
 def _typed(context: typer.Context, name: str) -> bool:

@@ -3,6 +3,7 @@
     STORE/store.json                   that this is a store, and of which form
     STORE/clips/<cell id>.<maker>/     as a run folder's clips/<cell id>, which is a link to it
     STORE/features/<group>.<maker>/    likewise; of a cell, or of reference clips
+    STORE/made/<cell id>.<maker>.jsonl on what which clips were made, a line a batch
     STORE/runs/<digest>.json           a run folder that refers to something here
     STORE/index.sqlite                 what is known of the clips; made anew from them where it is lost or damaged
 
@@ -109,6 +110,7 @@ class SharedStore:
             item.path.rename(trash)
             shutil.rmtree(trash)
             (self.root / ".claims" / item.path.name).unlink(missing_ok=True)
+            (self.root / "made" / f"{item.path.name}.jsonl").unlink(missing_ok=True)
         ClipIndex(self.root / INDEX).forget([item.path.name for item in items])
         for rest in self.root.glob(".removed-*"):  # of a removal that was interrupted
             shutil.rmtree(rest, ignore_errors=True)

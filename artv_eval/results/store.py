@@ -17,6 +17,7 @@ whole and checked: damaged clips and rows are made again, damaged documents are 
 Shape legend: T frames, H W pixels, h w mask cells, n clips, d numbers a row.
 """
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -233,6 +234,28 @@ class RunStore:
         for index in indices:
             with suppress(WorkFailed):
                 read_through(self.load_clip(cell, index))
+
+    def note_making(self, cell: str, indices: Sequence[int], where: Mapping[str, str]) -> None:
+        """Notes, before clips are made, on what; a line, so that several processes can."""
+        line = json.dumps({"indices": list(indices), **where}) + "\n"
+        path = self._making(cell)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def made_on(self, cell: str) -> dict[int, dict[str, str]]:
+        """Index → what was noted last of it; clips of older folders have no notes."""
+        found: dict[int, dict[str, str]] = {}
+        path = self._making(cell)
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+            with suppress(ValueError, KeyError, TypeError, AttributeError):  # cut off by a full disk
+                note = json.loads(line)
+                found |= dict.fromkeys(note.pop("indices"), note)
+        return found
+
+    def _making(self, cell: str) -> Path:
+        home = self.home(cell)
+        return home.parents[1] / "made" / f"{home.name}.jsonl"
 
     @contextmanager
     def claimed(self, cell: str, indices: Iterable[int]) -> Iterator[list[int]]:

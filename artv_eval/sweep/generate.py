@@ -25,6 +25,7 @@ from artv_eval.results.clips import in_parts
 from artv_eval.results.store import SHOWN, RunStore
 from artv_eval.sweep.long_clips import store_streams
 from artv_eval.sweep.plan import READY, Cell
+from artv_eval.sweep.provenance import hardware
 from artv_eval.sweep.work import SweepWork
 
 PATIENCE = 600.0  # seconds for which another process may hold a batch
@@ -87,6 +88,8 @@ class GenerationWork(SweepWork):
         with self.store.claimed(task.cell, place) as ours:
             left = self.store.missing(task.cell, ours)  # others may have ended since this was planned
             self._count(task, len(ours) - len(left))
+            if left:
+                self.store.note_making(task.cell, left, hardware(self.runtime.get("device", "cpu")))
             error = self._make(task, [self.requests[place[index]] for index in left])
         if error is not None:
             return FailedTask.of(error)

@@ -3,7 +3,7 @@
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from artv.errors import describe_os_error, in_one_line
@@ -15,8 +15,10 @@ from artv_eval.results.documents import write_json
 from artv_eval.results.per_clip import as_csv
 from artv_eval.results.rows import Results
 from artv_eval.results.store import PART, SCHEMA, SHOWN, DamagedClip, RunStore
-from artv_eval.sweep.plan import Cell
+from artv_eval.sweep.kept_in import makers
+from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
+from artv_eval.sweep.provenance import git_states, hardware, made_on, requests_digest
 from artv_eval.twins.store import TwinStore
 
 
@@ -27,22 +29,38 @@ def manifest(
     started: float,
     state: str,
     cells: Sequence[Cell] | None = None,
+    store: RunStore | None = None,
+    seconds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """How every number was made: versions, command, protocol, cells, components with their distributions."""
+    """How every number was made: versions, command, protocol, cells, components with their distributions.
+
+    Args:
+        store: of a sweep that has ended: says on what its clips were made.
+        seconds: what each part of it took.
+    """
     methods = [cell.method for cell in prepared.cells if cell.method]
     trainers = [cell.training.trainer for cell in prepared.cells if cell.training]
     recipes = [prepared.card_recipe, *methods, *trainers, *prepared.metric_recipes, prepared.executor_recipe]
     provenance = [prepared.manager.find("ablations", name).provenance() for name in prepared.options.request.ablations]
     provenance += [item for made in recipes for item in made.provenance()]
+    made_by = makers(prepared)
     used = {tuple(sorted(item.items())): item for item in provenance}
     return {
         "schema": SCHEMA,
         "state": state,
         "command": list(command),
+        "plan": dict(prepared.options.plan),
+        "git": git_states(),
         "started": _timestamp(started),
         "finished": _timestamp(time.time()) if state == "finished" else None,
         "versions": versions(),
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "device": prepared.options.device},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "device": prepared.options.device,
+            "hardware": hardware(prepared.options.device)["device"],
+        },
+        "seconds": dict(seconds or {}),
         "protocol": {
             "name": prepared.protocol.name,
             "hash": prepared.protocol.hash,
@@ -50,6 +68,7 @@ def manifest(
             "frames": prepared.protocol.frames,
             "seed": prepared.protocol.seed,
             "seeds_per_prompt": optional(prepared.card, ProtocolExtras, "seeds_per_prompt"),
+            "requests": requests_digest(prepared.requests) if store else None,
         },
         "num_videos": len(prepared.requests),
         "shard": f"{prepared.shard.index}/{prepared.shard.count}",
@@ -63,6 +82,8 @@ def manifest(
                 "sanity": cell.sanity,
                 "training": _training(cell, prepared),
                 "ran": dict(cell.ran),
+                "maker": made_by.get(cell.id),
+                "made_on": made_on(store, cell.id, prepared.indices) if store and cell.status == READY else None,
                 **cell.identity(),
             }
             for cell in (cells or prepared.cells)

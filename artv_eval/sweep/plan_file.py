@@ -137,6 +137,7 @@ class SweepPlan(_Part):
             store=Path(self.store) if self.store else None,
             retry_failed=self.retry_failed,
             train=self._train_options(),
+            plan=self.document(),
         )
 
     def _train_options(self) -> TrainOptions | None:

@@ -1,7 +1,7 @@
 """A sweep's request, checked whole before the first expensive step."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,10 @@ NUM_VIDEOS = {"shapes": 20}
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """The command line of a sweep. None is the preset's or the protocol's own value."""
+    """The command line of a sweep. None is the preset's or the protocol's own value.
+
+    ``plan``: all of it as plain values, of which the same sweep can be prepared again.
+    """
 
     request: SweepRequest
     protocol: str | None = None
@@ -48,6 +51,7 @@ class SweepOptions:
     store: Path | None = None
     retry_failed: bool = False
     train: TrainOptions | None = None
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

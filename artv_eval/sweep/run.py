@@ -6,7 +6,8 @@ step.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -50,23 +51,34 @@ def run_sweep(
     for cell in prepared.cells:
         store.save_cell(cell.id, cell.identity())
     write_json(store.root / "gallery.json", gallery(prepared.requests))
-    prepared = _trained(prepared, store)
-    cells, results = _results(prepared, store, on_results)
+    took: dict[str, float] = {}
+    with _timed(took, "trainings"):
+        prepared = _trained(prepared, store)
+    cells, results = _results(prepared, store, on_results, took)
     if results is not None:
-        finished = manifest(prepared, command, started=started, state="finished", cells=cells)
+        finished = manifest(
+            prepared, command, started=started, state="finished", cells=cells, store=store, seconds=took
+        )
         write_json(store.root / "manifest.json", finished)
     return results
 
 
 def _results(
-    prepared: Prepared, store: RunStore, on_results: Callable[[Results], object], *, heal: bool = True
+    prepared: Prepared,
+    store: RunStore,
+    on_results: Callable[[Results], object],
+    took: dict[str, float],
+    *,
+    heal: bool = True,
 ) -> tuple[list[Cell], Results | None]:
     """Makes what is missing and scores it. Where a stored clip proves damaged all are checked, once, and made again."""
-    cells = _generate(prepared, store)
+    with _timed(took, "clips"):
+        cells = _generate(prepared, store)
     if prepared.shard.count > 1 and _left(prepared, store, cells):
         return cells, None
     try:
-        results = Scoring(prepared, store, cells, partial(write_part, store)).results()
+        with _timed(took, "scores"):
+            results = Scoring(prepared, store, cells, partial(write_part, store)).results()
         write_results(store, results)
         on_results(results)
         if labels := as_csv(prepared.requests):
@@ -79,8 +91,16 @@ def _results(
         print(f"{error.what}; it is set aside and made again", file=sys.stderr)
         for cell in cells:
             store.set_aside_damaged(cell.id, prepared.indices)
-        return _results(prepared, store, on_results, heal=False)
+        return _results(prepared, store, on_results, took, heal=False)
     return cells, results
+
+
+@contextmanager
+def _timed(took: dict[str, float], part: str) -> Iterator[None]:
+    """Adds the seconds of the block to a part of the run."""
+    started = time.monotonic()
+    yield
+    took[part] = round(took.get(part, 0.0) + time.monotonic() - started, 3)
 
 
 def _trained(prepared: Prepared, store: RunStore) -> Prepared:

@@ -77,5 +77,5 @@ def test_a_sweep_measures_seconds(toy):
     seconds = [row for row in document["rows"] if row["metric"] == "seconds"]
     assert len(seconds) == 5 and all(row["value"] > 0 and row["ci_low"] is None for row in seconds)
     assert {pair["metric"] for pair in document["comparisons"]} == {"brightness"}
-    (run,) = Path("runs").glob("speed-*")
+    (run,) = Path("runs").glob("noise-*")
     assert {flaw["metric"] for flaw in json.loads((run / "results.json").read_text())["flaws"]} == {"brightness"}

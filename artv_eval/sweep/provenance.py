@@ -1,0 +1,71 @@
+"""Where and by what a run was made: hardware, git states, versions, digests."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from artv_eval.api import ClipRequest
+from artv_eval.plugins.code import ROOT
+from artv_eval.results.store import RunStore
+
+
+@cache
+def hardware(device: str) -> dict[str, str]:
+    """What computes here: ``device``, the GPU's or the processor's name, and ``host``."""
+    return {"device": _gpu(device) if device.startswith("cuda") else _processor(), "host": platform.node()}
+
+
+def _gpu(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit of the repository that a folder is in, and whether files of it are changed; None where there is none."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"folder": str(folder), "commit": commit, "changed": bool(_git(folder, "status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    asked = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def git_states() -> list[dict[str, Any]]:
+    """Of this code and of the folder that the command was given in."""
+    found = [git_state(folder) for folder in dict.fromkeys((ROOT, Path.cwd()))]
+    return [state for state in found if state is not None]
+
+
+def requests_digest(requests: Sequence[ClipRequest]) -> str:
+    """16 hex digits of what a protocol asked for: index, prompt, seed and size of every clip."""
+    sha = hashlib.sha256()
+    for request in requests:
+        asked = (request.index, request.prompt, request.seed, request.num_frames, request.height, request.width)
+        sha.update(json.dumps(asked).encode())
+    return sha.hexdigest()[:16]
+
+
+def made_on(store: RunStore, cell: str, indices: Sequence[int]) -> dict[str, int]:
+    """``device @ host`` → clips of a cell that were made there."""
+    notes = store.made_on(cell)
+    return dict(Counter(f"{notes[i]['device']} @ {notes[i]['host']}" if i in notes else "not noted" for i in indices))

@@ -1,0 +1,157 @@
+"""Whether a run is what it says: digests computed again, every clip read, some made again and compared to the bit."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artv.errors import UserError, WorkFailed
+from artv_eval.api import GeneratedClip
+from artv_eval.extras import MethodExtras, optional
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.plugins.recipe import build
+from artv_eval.results.clips import read_through
+from artv_eval.results.documents import read_json
+from artv_eval.results.store import RunStore
+from artv_eval.sweep.kept_in import makers
+from artv_eval.sweep.manifest import versions
+from artv_eval.sweep.plan import READY, Cell
+from artv_eval.sweep.plan_file import SweepPlan
+from artv_eval.sweep.prepare import Prepared, prepare
+from artv_eval.sweep.provenance import hardware, requests_digest
+from artv_eval.twins.store import TwinStore, folder_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was looked at; ``why``: what is different, and what it may come from."""
+
+    what: str
+    same: bool
+    why: str = ""
+
+
+def again(manager: PluginManager, run: Path, device: str | None = None) -> Prepared:
+    """The run's sweep, prepared again from its manifest.
+
+    Raises:
+        UserError: it has no plan, for it is older than plans in manifests.
+    """
+    plan = read_json(run / "manifest.json").get("plan")
+    if not plan:
+        raise UserError(
+            f"{run} is older than plans in manifests; run its command again, which makes nothing, then this"
+        )
+    changed = {"out": str(run), "executor": "serial", "shard": None, **({"device": device} if device else {})}
+    return prepare(manager, SweepPlan.model_validate(plan).model_copy(update=changed).options())
+
+
+def verify(prepared: Prepared, sample: int, on_clip: Callable[[], object] = lambda: None) -> Iterator[Check]:
+    """The checks, one by one.
+
+    Args:
+        sample: clips to make again, spread over the cells.
+        on_clip: called for each clip that was read.
+    """
+    said, store = read_json(prepared.run / "manifest.json"), RunStore(prepared.run, to_read=True)
+    read_json(prepared.run / "results.json")  # whose checksum is in it
+    yield _equal("protocol", said["protocol"]["key"], prepared.protocol.key)
+    yield _equal("prompts, seeds and sizes", said["protocol"].get("requests"), requests_digest(prepared.requests))
+    for metric in prepared.metrics:
+        before = next((item["digest"] for item in said["metrics"] if item["name"] == metric.name), None)
+        yield _equal(f"metric {metric.name}", before, metric.evaluator.digest if metric.evaluator else None)
+    planned = {cell.id for cell in prepared.cells}
+    for cell in said["cells"]:
+        yield Check(
+            what=f"cell {cell['title']} ({cell['id']})",
+            same=cell["id"] in planned,
+            why="planned again it has another id: a checkpoint, a setting or a component's version is another now",
+        )
+    cells = {cell.id: cell for cell in prepared.cells if cell.status == READY and cell.method is not None}
+    for cell in cells.values():
+        if cell.training is not None:
+            yield _twin(prepared, cell)
+    for cell in cells.values():
+        yield _read(store, cell, prepared.indices, on_clip)
+    yield from _made_again(prepared, store, said, list(cells.values()), sample)
+
+
+def _equal(what: str, before: Any, now: Any) -> Check:
+    return Check(what=what, same=before == now, why=f"{before} in the manifest, {now} now")
+
+
+def _twin(prepared: Prepared, cell: Cell) -> Check:
+    assert cell.training is not None and prepared.options.train is not None
+    store = TwinStore(prepared.options.train.store)
+    noted = read_json(prepared.run / "cells" / f"{cell.id}.twin.json")["digest"]
+    there = store.checkpoint(cell.training.id)
+    return _equal(f"weights of {cell.title}", noted, folder_digest(there) if there.is_dir() else "nothing there")
+
+
+def _read(store: RunStore, cell: Cell, indices: Sequence[int], on_clip: Callable[[], object]) -> Check:
+    bad, failed = [], store.failures(cell.id, indices)
+    for index in indices:
+        on_clip()
+        if index in failed:
+            continue
+        try:
+            read_through(store.load_clip(cell.id, index))
+        except WorkFailed as error:
+            bad.append(str(error))
+    what = f"{len(indices) - len(failed)} stored clips of {cell.title}"
+    return Check(what=what, same=not bad, why=f"{len(bad)} are damaged or gone: {bad[0]}" if bad else "")
+
+
+def _made_again(
+    prepared: Prepared, store: RunStore, said: Mapping[str, Any], cells: Sequence[Cell], sample: int
+) -> Iterator[Check]:
+    """Clips made again, alone, the first of each cell first."""
+    indices, now = prepared.indices, makers(prepared)
+    before = {cell["id"]: cell.get("maker") for cell in said["cells"]}
+    for k, cell in enumerate(cells):
+        assert cell.method is not None
+        count = sample // len(cells) + (k < sample % len(cells))
+        failed = store.failures(cell.id, indices)
+        chosen = [i for i, index in enumerate(indices) if index not in failed]
+        chosen = chosen[:: max(len(chosen) // max(count, 1), 1)][:count]
+        if not chosen:
+            continue
+        same_code = before.get(cell.id) == now.get(cell.id)
+        try:
+            method = build(prepared.manager, cell.method, prepared.runtime)
+            optional(method, MethodExtras, "prepare")(prepared.requests)
+            made = [next(iter(method.generate([prepared.requests[i]]))) for i in chosen]
+        except Exception as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            yield Check(what=f"clips of {cell.title}, made again", same=False, why=why)
+            continue
+        for i, clip in zip(chosen, made, strict=True):
+            off = _difference(np.asarray(store.load_clip(cell.id, indices[i]).frames), clip)
+            why = f"up to {off} grey levels; {_reasons(prepared, store, said, cell, indices[i], same_code)}"
+            yield Check(what=f"clip {indices[i]} of {cell.title}, made again", same=off == 0, why=why)
+
+
+def _difference(stored: np.ndarray, clip: Any) -> int:
+    """The largest, in grey levels."""
+    if not isinstance(clip, GeneratedClip) or stored.shape != clip.frames.shape:
+        return 255
+    return int(np.abs(stored.astype(int) - np.asarray(clip.frames)).max())
+
+
+def _reasons(
+    prepared: Prepared, store: RunStore, said: Mapping[str, Any], cell: Cell, index: int, same_code: bool
+) -> str:
+    """What is different between then and now."""
+    here, there = hardware(prepared.options.device), store.made_on(cell.id).get(index)
+    found = []
+    if there is None:
+        found.append("on what it was made was not noted")
+    elif there["device"] != here["device"]:
+        found.append(f"it was made on {there['device']}, this is {here['device']}")
+    other = {k: v for k, v in versions().items() if said["versions"].get(k) != v}
+    found += [f"{name} was {said['versions'].get(name)} and is {version}" for name, version in other.items()]
+    if not same_code and not other:
+        found.append("the code is another")
+    return "; ".join(found) or "hardware, versions and code are the same: it was made in a batch, or does not repeat"
