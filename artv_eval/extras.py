@@ -198,6 +198,13 @@ class AblationExtras:
     """Metrics that a sweep of it computes beside the protocol's."""
 
 
+class ExecutorExtras:
+    """Optional members of an executor."""
+
+    elsewhere: bool = False
+    """Whether it may work on machines that do not see the run folder; they are asked before any work."""
+
+
 class TrainerExtras:
     """Optional members of a trainer."""
 

@@ -15,6 +15,7 @@ from artv_eval.cli import (
     doctor,
     efficiency,
     gc,
+    merge,
     plan,
     plugins,
     power,
@@ -53,6 +54,7 @@ def _options(version: Version = False) -> None:
 
 app.command()(sweep.sweep)
 app.add_typer(plan.app, name="plan")
+app.command()(merge.merge)
 app.command()(verify.verify)
 app.command("gc")(gc.collect)
 app.command()(score.score)

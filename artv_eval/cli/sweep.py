@@ -51,9 +51,7 @@ def sweep(
 
     try:
         with quiet_stdout():
-            from artv_eval.report.tables import absences
             from artv_eval.results.kept import kept as earlier
-            from artv_eval.results.store import has_faults
             from artv_eval.sweep.overview import document, text
             from artv_eval.sweep.prepare import prepare
             from artv_eval.sweep.run import run_sweep
@@ -81,6 +79,14 @@ def sweep(
     say(f"run folder {run}: report.html, results.json, results.csv, per_clip.csv, manifest.json")
     for path in earlier(prepared.run):
         say(f"earlier results: artv-eval report {path}")
+    failures_of(results, prepared.run)
+
+
+def failures_of(results: "Results", run: Path) -> None:
+    """Raises WorkFailed where something failed, with what and where to look: the exit code says so."""
+    from artv_eval.report.tables import absences
+    from artv_eval.results.store import has_faults
+
     failed = absences([row for row in results.rows if row.status.startswith("failed")])
     lost = [f"{row.cell}: {row.failed} of {row.n + row.failed} clips failed" for row in results.rows if row.failed]
     lost += [
@@ -92,7 +98,7 @@ def sweep(
     if not failed and not any(row.status == "ok" for row in results.rows):
         failed = [f"no metric has a value: {'; '.join(absences(results.rows))}"]
     if failed:
-        again = "; what was raised is in its faults/, --retry-failed tries again" if has_faults(prepared.run) else ""
+        again = "; what was raised is in its faults/, --retry-failed tries again" if has_faults(run) else ""
         raise WorkFailed(f"{'; '.join(failed)}; the rest is in {run}{again}")
 
 

@@ -1,4 +1,4 @@
-"""Tasks on the machines of a Ray cluster, or on the cores of this one. All of them must see the run folder.
+"""Tasks on the machines of a Ray cluster, or on the cores of this one.
 
 One actor for each share of the cluster keeps the work, and so the model, and takes task after task. One that is lost
 costs the task it had, which another gets; machines may join and leave.
@@ -48,6 +48,11 @@ class RayExecutor:
             raise UserError("executor.cpus and executor.gpus are 0; a worker needs some of one")
         self._ray, self.address, self.cpus, self.gpus = ray, address or os.environ.get("RAY_ADDRESS"), cpus, gpus
 
+    @property
+    def elsewhere(self) -> bool:
+        """Machines of a cluster need not see the run folder."""
+        return self.address is not None
+
     def run(self, work: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         """Yields tasks with their results as they finish. Stops the cluster that it started."""
         if not tasks:
@@ -83,6 +88,11 @@ class RayExecutor:
         try:
             self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            if "ersion mismatch" in str(error):
+                raise UserError(
+                    f"the Ray cluster at {address} has another Python or Ray than this machine; both must be the same: "
+                    f"{' '.join(str(error).split())[:300]}"
+                ) from None
             raise UserError(f"no Ray cluster at {address!r}: {' '.join(str(error).split())[:200]}") from None
 
 

@@ -29,7 +29,7 @@ def maker(manager: PluginManager, recipes: Iterable[Recipe], ours: Sequence[str]
     """
     entries = [entry for made in recipes for entry in _entries(manager, made)]
     code = sorted({_source(module) for module in entries if not module.startswith("artv_eval.")})
-    return digest([_ours(tuple(ours)), code, _versions(), *more])[:8]
+    return digest([code_digest(tuple(ours)), code, _versions(), *more])[:8]
 
 
 def _entries(manager: PluginManager, made: Recipe) -> Iterator[str]:
@@ -55,7 +55,8 @@ def _source(module: str) -> str:
 
 
 @cache
-def _ours(folders: tuple[str, ...]) -> str:
+def code_digest(folders: tuple[str, ...]) -> str:
+    """16 hex digits of the source in folders of this distribution."""
     files = [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
     return _digest([file for file in files if not set(LEFT_OUT) & set(file.relative_to(ROOT).parts)])
 

@@ -71,7 +71,11 @@ class ClipIndex:
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
+        database.execute("BEGIN")  # nobody writes between the next two lines
         (form,) = database.execute("PRAGMA user_version").fetchone()
+        if self._cut_off():
+            raise sqlite3.DatabaseError("the file ends too early")
+        database.execute("COMMIT")
         if form not in (0, FORM):
             raise sqlite3.NotSupportedError("of a newer version")
         if form == 0:
@@ -79,12 +83,21 @@ class ClipIndex:
                 database.execute(f"PRAGMA user_version = {FORM}")
         return database
 
+    def _cut_off(self) -> bool:
+        """Whether the file is shorter than its header says, which SQLite does not always notice."""
+        with suppress(OSError), self.path.open("rb") as file:
+            header = file.read(32)
+            page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+            return self.path.stat().st_size < (65536 if page == 1 else page) * pages
+        return False
+
     def _failed(self, error: Exception) -> None:
         """Removes a damaged index; one that is in use, newer, not ours to write or without room stays."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code not in PASSING and not isinstance(error, sqlite3.NotSupportedError):
-            with suppress(OSError):
-                self.path.unlink()
+            for path in (self.path, self.path.with_name(f"{self.path.name}-journal")):  # which would be rolled back
+                with suppress(OSError):
+                    path.unlink()
 
 
 def _checksum(folder: str, number: int, size: int, changed: int, fingerprint: str) -> int:

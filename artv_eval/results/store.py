@@ -7,6 +7,7 @@
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    likewise linked: one row a clip, with the fingerprint of the clip it describes
     results/<n>-clips_<metrics>_<digest>.json  what results.json held of other clips, metrics or settings
+    run.id                          by which machines know that they see the same folder
     manifest.json results.json results.csv comparisons.csv per_clip.csv report.html gallery.json
     results.part.json               what results.json will hold, while it is being made
     previews/                       of the report: lossy, for looking
@@ -19,13 +20,14 @@ Shape legend: T frames, H W pixels, h w mask cells, n clips, d numbers a row.
 
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
-from artv.files import claim, read_bytes, remove_leftovers, writable_folder, write_text_atomically
+from artv.files import claim, read_bytes, remove_leftovers, writable_folder, write_atomically, write_text_atomically
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.results.arrays import OF, Damaged, checksums, cleared
 from artv_eval.results.clip_index import ClipIndex, Known
@@ -35,8 +37,10 @@ from artv_eval.results.row_cache import RowCache
 from artv_eval.results.shared_store import INDEX, SharedStore
 
 SCHEMA = 1
+ID = "run.id"
 SHOWN = 64  # requests whose clips the report can show
 FAULTS = "faults"
+SENT = ("clips", FAULTS, "made")
 FOLDERS = ("clips", "features", "cells", "results", FAULTS)
 TABLES = ("results.csv", "comparisons.csv", "per_clip.csv")
 PART = "results.part.json"
@@ -104,6 +108,27 @@ class RunStore:
             if path.exists() and not path.is_file():
                 raise UserError(f"{path} is no file, where one of the run belongs; remove it, or give another --out")
 
+    def identify(self) -> None:
+        """Gives the folder an id, unless it has one."""
+        with suppress(FileExistsError), (self.root / ID).open("x", encoding="utf-8") as file:
+            file.write(uuid.uuid4().hex)
+
+    def packed(self) -> dict[str, bytes]:
+        """What was made here, to be sent to another run folder: place → contents."""
+        files = [path for name in SENT for path in (self.root / name).rglob("*") if path.is_file()]
+        return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in files}
+
+    def unpack(self, files: Mapping[str, bytes]) -> None:
+        """Takes what :meth:`packed` gave elsewhere."""
+        for name, data in files.items():
+            folder, cell, *_ = Path(name).parts
+            if folder == "made":
+                for line in data.decode().splitlines():
+                    note = json.loads(line)
+                    self.note_making(Path(cell).stem, note.pop("indices"), note)
+            elif folder in SENT and ".." not in Path(name).parts:
+                write_atomically(cleared(self.root / name), data)
+
     def remove_leftovers(self) -> None:
         """Clears away what killed processes left half-written, here and where this run's links lead."""
         for folder in (self.root, *(path for name in FOLDERS[:2] for path in (self.root / name).glob("*"))):
@@ -121,7 +146,7 @@ class RunStore:
         return own.resolve()
 
     def _index(self, home: Path) -> ClipIndex | None:
-        """Of the store; a run folder by itself has none."""
+        """The index of the store; a run folder by itself has none."""
         return ClipIndex(home.parents[1] / INDEX) if (home.parents[1] / "store.json").is_file() else None
 
     def save_clip(self, cell: str, index: int, clip: GeneratedClip) -> None:

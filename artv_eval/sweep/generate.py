@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -61,6 +63,14 @@ class Done:
     elsewhere: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A result from where the run folder cannot be seen, with the files that belong there."""
+
+    result: Done | FailedTask
+    files: Mapping[str, bytes]
+
+
 class GenerationWork(SweepWork):
     """Makes the clips of a task and keeps each in the run folder as soon as it is there.
 
@@ -82,8 +92,18 @@ class GenerationWork(SweepWork):
         """Indices of the clips that the report shows."""
         return {request.index for request in self.requests[:SHOWN]}
 
-    def __call__(self, task: Task) -> Done | FailedTask:
-        """Makes what nobody else makes. What the method does wrong is a FailedTask, a full disk is an OSError."""
+    def __call__(self, task: Task) -> "Done | FailedTask | Sent":
+        """Makes what nobody else makes. What the method does wrong is a FailedTask, a full disk is an OSError.
+
+        Where the run folder cannot be seen, the clips come with the answer.
+        """
+        if not self.apart:
+            return self._done(task)
+        with TemporaryDirectory(prefix="artv-") as folder:
+            self.store = RunStore(Path(folder))
+            return Sent(result=self._done(task), files=self.store.packed())
+
+    def _done(self, task: Task) -> Done | FailedTask:
         place = {self.requests[position].index: position for position in task.indices}
         with self.store.claimed(task.cell, place) as ours:
             left = self.store.missing(task.cell, ours)  # others may have ended since this was planned
@@ -275,6 +295,9 @@ def generate(
     while tasks:
         elsewhere = []
         for task, result in executor.run(work, tasks):
+            if isinstance(result, Sent):
+                work.store.unpack(result.files)
+                result = result.result
             if isinstance(result, FailedTask):
                 failures.setdefault(task.cell, result)
                 continue

@@ -24,7 +24,7 @@ class Side:
 
 
 def side(manager: PluginManager, place: str) -> Side:
-    """Of a plan file, or of the run folder of a sweep. Raises UserError for what is neither."""
+    """The side of a plan file, or of the run folder of a sweep. Raises UserError for what is neither."""
     if Path(place).is_dir():
         found = read_json(Path(place) / "manifest.json")
         trainings = {

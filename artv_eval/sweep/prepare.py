@@ -79,7 +79,7 @@ class Prepared:
         return self.options.store or self.run.parent / "store"
 
     def ids(self) -> set[str]:
-        """Of all cells and trainings."""
+        """Ids of all cells and trainings."""
         return {name for cell in self.cells for name in (cell.id, cell.training and cell.training.id) if name}
 
     @property

@@ -51,7 +51,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def git_states() -> list[dict[str, Any]]:
-    """Of this code and of the folder that the command was given in."""
+    """The states of this code and of the folder that the command was given in."""
     found = [git_state(folder) for folder in dict.fromkeys((ROOT, Path.cwd()))]
     return [state for state in found if state is not None]
 

@@ -28,6 +28,7 @@ from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.score import Scoring
 from artv_eval.sweep.trainings import claim_twin, train
+from artv_eval.sweep.where import scored_here, sees_folder
 
 
 def run_sweep(
@@ -43,6 +44,7 @@ def run_sweep(
     """
     store = RunStore(prepared.run, shared=SharedStore(prepared.store))
     refer(prepared, store)
+    store.identify()
     store.remove_leftovers()
     if prepared.options.retry_failed:
         store.forget_faults([*prepared.ids()])
@@ -52,9 +54,10 @@ def run_sweep(
         store.save_cell(cell.id, cell.identity())
     write_json(store.root / "gallery.json", gallery(prepared.requests))
     took: dict[str, float] = {}
+    shared = sees_folder(prepared, store)
     with _timed(took, "trainings"):
         prepared = _trained(prepared, store)
-    cells, results = _results(prepared, store, on_results, took)
+    cells, results = _results(prepared, store, on_results, took, shared=shared)
     if results is not None:
         finished = manifest(
             prepared, command, started=started, state="finished", cells=cells, store=store, seconds=took
@@ -69,6 +72,7 @@ def _results(
     on_results: Callable[[Results], object],
     took: dict[str, float],
     *,
+    shared: bool,
     heal: bool = True,
 ) -> tuple[list[Cell], Results | None]:
     """Makes what is missing and scores it. Where a stored clip proves damaged all are checked, once, and made again."""
@@ -78,7 +82,8 @@ def _results(
         return cells, None
     try:
         with _timed(took, "scores"):
-            results = Scoring(prepared, store, cells, partial(write_part, store)).results()
+            whoever = prepared if shared else scored_here(prepared)
+            results = Scoring(whoever, store, cells, partial(write_part, store)).results()
         write_results(store, results)
         on_results(results)
         if labels := as_csv(prepared.requests):
@@ -91,7 +96,7 @@ def _results(
         print(f"{error.what}; it is set aside and made again", file=sys.stderr)
         for cell in cells:
             store.set_aside_damaged(cell.id, prepared.indices)
-        return _results(prepared, store, on_results, took, heal=False)
+        return _results(prepared, store, on_results, took, shared=shared, heal=False)
     return cells, results
 
 

@@ -8,12 +8,37 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from artv.errors import WorkFailed
-from artv_eval.api import ClipRequest
+from artv import __version__
+from artv.errors import UserError, WorkFailed
+from artv_eval.api import ClipRequest, Task
 from artv_eval.extras import ProtocolExtras, optional
+from artv_eval.plugins.code import CLIPS, code_digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
-from artv_eval.results.store import RunStore
+from artv_eval.results.store import ID, RunStore
+
+
+def this_code() -> str:
+    """Version and digest of what makes clips, for messages."""
+    return f"artv {__version__} ({code_digest(CLIPS)})"
+
+
+def run_id(run: Path) -> str | None:
+    """What tells a run folder from another one under the same path elsewhere; None where there is none."""
+    try:
+        return (run / ID).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+class SeesFolder:
+    """Work that says whether it was sent to where the run folder is the same."""
+
+    def __init__(self, run: Path) -> None:
+        self.run, self.id = run.absolute(), run_id(run)
+
+    def __call__(self, task: Task) -> bool:
+        return run_id(self.run) == self.id
 
 
 class SweepWork:
@@ -55,12 +80,25 @@ class SweepWork:
             "run": self.run.absolute(),
             "runtime": {**self.runtime, "progress": False},
             "_folder": str(Path.cwd()),
+            "_code": this_code(),
+            "_run_id": run_id(self.run),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         with suppress(OSError):  # protocols, methods and settings may name files relative to where the sweep began
             os.chdir(state.pop("_folder"))
+        if (there := state.pop("_code")) != (here := this_code()):
+            raise UserError(
+                f"{platform.node()} has {here}, and the sweep was begun by {there}: install the same on all machines"
+            )
         self.__dict__.update(state, manager=PluginManager(state["manager"]))
+
+    _run_id: str | None = None
+
+    @property
+    def apart(self) -> bool:
+        """Whether this was sent to where the run folder is another one, or none."""
+        return self._run_id is not None and run_id(self.run) != self._run_id
 
     @cached_property
     def card(self) -> Any:

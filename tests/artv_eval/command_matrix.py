@@ -23,6 +23,7 @@ BASES = {
     "artv-eval plan show": f"--plugins-dir {TOY} --ablation noise --protocol toy@1 --metrics brightness --no-probe",
     "artv-eval plan diff": "{run} {other}",
     "artv-eval gc": "",
+    "artv-eval merge": f"--plugins-dir {TOY} {{run}} --out whole",
     "artv-eval verify": f"--plugins-dir {TOY} {{run}}",
     "artv-eval score": "--real {clips} --fake {clips} --metrics flicker",
     "artv-eval sensitivity": "--real {clips} --fake {clips} --features shapes --protocol shapes@1",

@@ -63,9 +63,21 @@ def test_it_holds_the_contract(cluster):
     testing.check_executor(executor)
 
 
-def test_a_sweep_makes_the_clips_that_it_makes_in_one_process(cluster, toy):
+@pytest.mark.parametrize("cpus", [2, 0.6], ids=["1 worker", "3 workers"])
+def test_a_sweep_makes_the_clips_that_it_makes_in_one_process(cluster, toy, cpus):
     serial = json.loads(toy("--ablation", "noise", "--out", "serial", "--format", "json").out)
-    several = ("--out", "several", "--store", "apart", "--executor", "ray", "--batch-size", 2)
+    several = (
+        "--out",
+        "several",
+        "--store",
+        "apart",
+        "--executor",
+        "ray",
+        "--batch-size",
+        2,
+        "--set",
+        f"executor.cpus={cpus}",
+    )
     several = json.loads(toy("--ablation", "noise", *several, "--format", "json").out)
     assert several["rows"] == serial["rows"]
     for path in Path("serial").glob("clips/*/*.npz"):

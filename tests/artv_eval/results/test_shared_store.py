@@ -58,7 +58,7 @@ def test_a_folder_of_before_the_store_goes_on_as_it_is(toy, made):
 
 def test_clips_of_other_code_are_others(toy, made, monkeypatch):
     toy(*NOISE, "--out", "one")
-    monkeypatch.setattr(code, "_ours", lambda folders: "another version")
+    monkeypatch.setattr(code, "code_digest", lambda folders: "another version")
     toy(*NOISE, "--out", "two")
     assert len(clips_made(made)) == 24 and toy(*NOISE, "--out", "one").code == 0
     assert len(clips_made(made)) == 24  # what was begun goes on
