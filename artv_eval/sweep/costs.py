@@ -13,6 +13,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from artv.errors import in_one_line
 from artv_eval.api import GeneratedClip
 from artv_eval.efficiency.power import PowerMeter
 from artv_eval.extras import MethodExtras, optional
@@ -153,7 +154,7 @@ def _probed(prepared: Prepared, cells: Sequence[Cell], seconds: float) -> tuple[
         try:
             probes[cell.id] = _probe(prepared, cell)
         except Exception as error:
-            unknown[cell.title] = " ".join(f"{type(error).__name__}: {error}".split())
+            unknown[cell.title] = in_one_line(error)
     return probes, unknown
 
 

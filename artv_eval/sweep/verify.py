@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError, WorkFailed
+from artv.errors import UserError, WorkFailed, in_one_line
 from artv_eval.api import GeneratedClip
 from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.manager import PluginManager
@@ -124,8 +124,7 @@ def _made_again(
             optional(method, MethodExtras, "prepare")(prepared.requests)
             made = [next(iter(method.generate([prepared.requests[i]]))) for i in chosen]
         except Exception as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            yield Check(what=f"clips of {cell.title}, made again", same=False, why=why)
+            yield Check(what=f"clips of {cell.title}, made again", same=False, why=in_one_line(error))
             continue
         for i, clip in zip(chosen, made, strict=True):
             off = _difference(np.asarray(store.load_clip(cell.id, indices[i]).frames), clip)
