@@ -1,0 +1,310 @@
+"""Large sweeps and rough treatment: plans, stores, kills, full disks, many processes, Ray against one process.
+
+    uv run python benchmarks/sweeps.py plan store kills processes disk overhead ray
+
+Each name is a scenario; its figures go into ``results/sweeps.json``, and all that are there into ``results/sweeps.md``.
+Clips are of the packaged shapes model, short (4 frames, 2 steps), or of a method that waits instead of computing.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+EVAL = [sys.executable, "-m", "artv_eval"]
+SHORT = ["--frames", "4", "--steps", "2", "--metrics", "drift", "--no-sanity", "--batch-size", "4", "--format", "json"]
+PLUGIN = """
+import time
+
+from artv_eval import CellSpec, Component, GeneratedClip, hookimpl
+
+
+@hookimpl
+def register_methods():
+    return [Component("waits", f"{__name__}:Waits", "gives the real clip after a while")]
+
+
+@hookimpl
+def register_ablations():
+    return [Component("waiting", f"{__name__}:waiting", "one method, twice")]
+
+
+class Waits:
+    def __init__(self, *, seconds: float = 0.05, number: int = 0):
+        self.seconds = seconds
+
+    def generate(self, requests):
+        for request in requests:
+            time.sleep(self.seconds)
+            yield GeneratedClip(request.real)
+
+
+def waiting(*, seconds: float = 0.05):
+    return lambda context: [
+        CellSpec(name=f"number={n}", method="waits", settings={"number": n, "seconds": seconds}) for n in (1, 2)
+    ]
+"""
+
+
+def sweep(folder: Path, *arguments: str, videos: int, out: str = "run", ablation: str = "mask") -> list[str]:
+    """The command of a sweep in ``folder``."""
+    base = ["sweep", "--ablation", ablation, "--num-videos", str(videos), "--out", out, *SHORT]
+    return [*EVAL, "--plugins-dir", str(folder / "plugins"), *base, *arguments]
+
+
+def finish(command: list[str], folder: Path) -> float:
+    """Runs it to its end; seconds."""
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return time.monotonic() - started
+
+
+@contextmanager
+def begun(command: list[str], folder: Path) -> Iterator[subprocess.Popen]:
+    """A process group of its own, which is killed at the end."""
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def clips(run: Path) -> dict[str, np.ndarray]:
+    """Frames of all clips of a run folder; every file is read to its end."""
+    return {f"{path.parent.name}/{path.stem}": np.load(path)["frames"] for path in run.glob("clips/*/*.npz")}
+
+
+def compared(one: Path, other: Path) -> dict[str, Any]:
+    """Whether two runs have the same clips, how often clips were begun and what is left of broken writes."""
+    a, b = clips(one), clips(other)
+    notes = [json.loads(line) for file in (other.parent / "store" / "made").glob("*") for line in file.open()]
+    store = other.parent / "store"
+    return {
+        "clips": len(b),
+        "same_as_undisturbed": a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a),
+        "begun_again": sum(len(note["indices"]) for note in notes) - len(b),
+        "left_half_written": len([*store.rglob(".artv-*.part"), *store.rglob("*.damaged")]),
+    }
+
+
+def plan(folder: Path) -> dict[str, Any]:
+    """10,000 cells of 2,048 clips: planned and listed."""
+    values = ",".join(f"{k / 100}" for k in range(1, 101))
+    grid = ["--grid", f"three_term.text={values}", "--grid", f"three_term.ref={values}"]
+    command = [*EVAL, "plan", "show", *grid, "--no-probe", "--num-videos", "2048", "--metrics", "drift"]
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    seconds, used = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    lines = [line for line in done.stdout.splitlines() if "2048 clips to make" in line and "(artv)" in line]
+    return {
+        "cells": len(lines), "clips": 2048 * len(lines), "seconds": round(seconds, 1),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1), "peak_mb": round(used.ru_maxrss / 1024),
+    }  # fmt: skip
+
+
+def store(folder: Path) -> dict[str, Any]:
+    """A million clips: names that lead to a few files, since it is entries and not bytes that an index is about."""
+    from artv_eval.results.shared_store import SharedStore
+    from artv_eval.results.store import RunStore
+
+    cells, each = 500, 2000
+    run = RunStore(folder / "run", shared=SharedStore(folder / "store"))
+    assert run.shared is not None
+    run.shared.begin(run.root)
+    from artv_eval.api import GeneratedClip
+
+    for k in range(cells):
+        cell = f"{k:016x}"
+        run.shared.refer(run.root, "clips", cell, "00000000")
+        run.save_clip(cell, 0, GeneratedClip(np.full((2, 4, 4, 3), k % 256, np.uint8)))
+        first = run.clip_path(cell, 0)
+        for index in range(1, each):
+            os.link(first, run.clip_path(cell, index))
+
+    def opened() -> float:
+        started = time.monotonic()
+        fresh = RunStore(folder / "run", shared=SharedStore(folder / "store"))
+        assert not any(fresh.missing(f"{k:016x}", range(each)) for k in range(cells))
+        return round(time.monotonic() - started, 1)
+
+    without, with_index = opened(), opened()
+    (folder / "store" / "index.sqlite").write_bytes(b"damaged" * 100)
+    damaged, again = opened(), opened()
+    return {
+        "clips": cells * each, "first_time_seconds": without, "seconds": with_index, "damaged_index_seconds": damaged,
+        "seconds_after": again, "index_mb": round((folder / "store" / "index.sqlite").stat().st_size / 1e6),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }  # fmt: skip
+
+
+def kills(folder: Path) -> dict[str, Any]:
+    """kill −9 of a serial sweep at 20 random instants."""
+    (folder / "b").mkdir()
+    took = finish(sweep(folder, videos=40, out="a/run"), folder)
+    draw, hit = random.Random(0), 0
+    for _ in range(20):
+        with begun(sweep(folder, videos=40, out="b/run"), folder) as process:
+            time.sleep(draw.uniform(0.3, 1.0) * took)
+            hit += process.poll() is None
+    finish(sweep(folder, videos=40, out="b/run"), folder)
+    return {"kills": 20, "while_running": hit, **compared(folder / "a/run", folder / "b/run")}
+
+
+def processes(folder: Path) -> dict[str, Any]:
+    """4 processes on one store for a minute, two on each of two run folders."""
+    command = sweep(folder, "--set", "waiting.seconds=0.1", videos=400, out="a/run", ablation="waiting")
+    others = sweep(folder, "--set", "waiting.seconds=0.1", videos=400, out="a/other", ablation="waiting")
+    started = time.monotonic()
+    running = [
+        subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for words in (command, others, command, others)
+    ]
+    outputs = [process.communicate(timeout=600) for process in running]
+    rows = [json.loads(out)["rows"] for out, _ in outputs]
+    seconds = time.monotonic() - started
+    finish(sweep(folder, "--set", "waiting.seconds=0", videos=400, out="b/run", ablation="waiting"), folder)
+    notes = [json.loads(line) for file in (folder / "a/store/made").glob("*") for line in file.open()]
+    made = sum(len(note["indices"]) for note in notes)
+    plain = {key.partition("/")[2]: frames for key, frames in clips(folder / "b/run").items()}
+    same = all(np.array_equal(frames, plain[key.partition("/")[2]]) for key, frames in clips(folder / "a/run").items())
+    return {
+        "processes": 4, "seconds": round(seconds, 1), "exit_codes": [process.returncode for process in running],
+        "clips": 800, "made": made, "same_table": all(found == rows[0] for found in rows), "same_clips": same,
+    }  # fmt: skip
+
+
+def disk(folder: Path) -> dict[str, Any]:
+    """The disk becomes full in mid-sweep; then there is space."""
+    small = folder / "small"
+    small.mkdir()
+    finish(sweep(folder, videos=40, out="a/run"), folder)
+    needed = sum(path.stat().st_size for path in (folder / "a/store/clips").rglob("*.npz"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={needed // 2 + 400_000}", "tmpfs", str(small)], check=True)
+    try:
+        done = subprocess.run(sweep(folder, videos=40, out="small/run"), cwd=folder, capture_output=True, text=True)
+        before = len(clips(small / "run"))
+        subprocess.run(["mount", "-o", "remount,size=200m", str(small)], check=True)
+        finish(sweep(folder, videos=40, out="small/run"), folder)
+        return {
+            "exit_code": done.returncode, "said": done.stderr.strip().splitlines()[-1].replace(str(folder), "…"),
+            "clips_before": before, **compared(folder / "a/run", small / "run"),
+        }  # fmt: skip
+    finally:
+        subprocess.run(["umount", str(small)], check=False)
+
+
+def overhead(folder: Path) -> dict[str, Any]:
+    """Ray with one worker against one process: batches of 10 clips that each wait 0.1 s."""
+    found: dict[str, list[float]] = {"serial": [], "ray": []}
+    wait = ["--set", "waiting.seconds=0.1", "--batch-size", "10"]
+    for k in range(2):
+        for name, more in (("serial", []), ("ray", ["--executor", "ray", "--set", "executor.cpus=2"])):
+            out = f"{name}-{k}/run"
+            finish(sweep(folder, *wait, *more, videos=150, out=out, ablation="waiting"), folder)
+            notes = sorted((folder / f"{name}-{k}/store/clips").rglob("*.npz"), key=lambda path: path.stat().st_mtime)
+            found[name].append(notes[-1].stat().st_mtime - notes[0].stat().st_mtime)
+    best = {name: min(values) for name, values in found.items()}
+    return {
+        "clips": 300, "serial_seconds": round(best["serial"], 2), "ray_seconds": round(best["ray"], 2),
+        "overhead_percent": round(100 * (best["ray"] / best["serial"] - 1), 2),
+    }  # fmt: skip
+
+
+def ray(folder: Path) -> dict[str, Any]:
+    """A cluster of 2 workers: one killed every 10 s for a minute, then the driver, which is started again."""
+    finish(sweep(folder, videos=VIDEOS, out="a/run"), folder)
+    command = sweep(folder, "--executor", "ray", videos=VIDEOS, out="b/run")
+    killed, until = 0, time.monotonic() + 60
+    with begun(command, folder) as driver:
+        while time.monotonic() < until and driver.poll() is None:
+            time.sleep(10)
+            workers = _workers(driver.pid)
+            if workers:
+                os.kill(random.Random(killed).choice(workers), signal.SIGKILL)
+                killed += 1
+        ended = driver.poll() is not None
+    made = len(clips(folder / "b/run"))
+    finish(command, folder)
+    return {
+        "workers_killed": killed, "driver_killed_at_clips": None if ended else made,
+        **compared(folder / "a/run", folder / "b/run"),
+    }  # fmt: skip
+
+
+VIDEOS = 300
+
+
+def _workers(session: int) -> list[int]:
+    """Actors of ours below a driver."""
+    asked = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    lines = [line.strip().partition(" ") for line in asked.splitlines() if "ray::_Worker" in line]
+    return [int(pid) for pid, _, _ in lines if _driver_of(int(pid), session)]
+
+
+def _driver_of(pid: int, session: int) -> bool:
+    """Whether ``session`` is above a process."""
+    while pid > 1:
+        if pid == session:
+            return True
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return False
+
+
+SCENARIOS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
+    made.__name__: made for made in (plan, store, kills, processes, disk, overhead, ray)
+}
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """The figures as a page."""
+    lines = ["# Sweeps, large and disturbed", "", "By `benchmarks/sweeps.py`; what each does is in its functions.", ""]
+    for name, figures in found.items():
+        said = SCENARIOS[name].__doc__ or ""
+        lines += [f"## {name}", "", said, "", "| | |", "|---|---|"]
+        lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in figures.items()] + [""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="+", choices=list(SCENARIOS))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    file = arguments.out / "sweeps.json"
+    for name in arguments.scenarios:
+        folder = Path(tempfile.mkdtemp(prefix="sweeps-"))
+        (folder / "plugins").mkdir()
+        (folder / "plugins" / "waits.py").write_text(PLUGIN, encoding="utf-8")
+        try:
+            figures = SCENARIOS[name](folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        found[name] = figures | {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
+        ordered = {key: found[key] for key in SCENARIOS if key in found}
+        file.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+        (arguments.out / "sweeps.md").write_text(text(ordered), encoding="utf-8")
+        print(name, json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()
