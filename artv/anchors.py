@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from artv.errors import UserError
+from artv.files import read_bytes
 from artv.named import named
 from artv.requests import check_share, check_whole
 
@@ -118,7 +119,7 @@ class UserImage:
         from artv.images import open_image
 
         open_image(Path(self.picture))
-        return hashlib.sha256(Path(self.picture).read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(read_bytes(Path(self.picture))).hexdigest()[:16]
 
     def encoded(self, encode: Callable[[Any], Tensor]) -> GivenImage:
         """The strategy once ``encode`` (picture to latent) is there."""

@@ -6,6 +6,7 @@ What a killed process leaves of one is locked by nobody: so it is told from what
 
 import errno
 import fcntl
+import io
 import json
 import os
 import stat
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from artv.errors import UserError
 
@@ -112,7 +113,19 @@ def read_bytes(path: Path) -> bytes:
         return file.read()
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def read_text(path: Path, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """All of a text file, with line breaks as "\\n". Raises OSError as :func:`read_bytes`, and UnicodeDecodeError."""
+    with io.TextIOWrapper(open_regular(path), encoding, errors) as file:
+        return file.read()
+
+
+def regular(path: str | Path) -> Path:
+    """The path, for a library that opens it itself. Raises OSError as :func:`read_bytes`."""
+    open_regular(Path(path)).close()
+    return Path(path)
+
+
+def open_regular(path: Path) -> io.BufferedReader:
     """A file to read from. Raises OSError as :func:`read_bytes`."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = os.fdopen(handle, "rb", closefd=True)

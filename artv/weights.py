@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from artv.errors import UserError
-from artv.files import read_object
+from artv.files import read_object, regular
 
 STEMS = ("diffusion_pytorch_model", "model", "open_clip_model")
 
@@ -39,7 +39,7 @@ def read_weights(source: Path, variant: str | None = None) -> dict[str, Tensor]:
         raise UserError(f"{files[0]} is not a safetensors file; convert it first, because pickles can run code")
     state: dict[str, Tensor] = {}
     for file in files:
-        state.update(load_file(file))
+        state.update(load_file(regular(file)))
     return state
 
 
@@ -104,7 +104,7 @@ def check_saved(kind: Any, folder: Path, variant: str | None = None) -> None:
     saved: dict[str, Tensor] = {}
     for file in _files(folder, variant):
         try:
-            with safe_open(file, "pt") as opened:
+            with safe_open(regular(file), "pt") as opened:
                 keys: list[str] = opened.keys()
                 saved |= {key: torch.empty(opened.get_slice(key).get_shape(), device="meta") for key in keys}
         except (SafetensorError, OSError) as error:

@@ -21,7 +21,7 @@ from artv.data.readers import frames_at, open_video, read_frames
 from artv.data.shapes import LABELS
 from artv.data.shapes_long import WORLDS
 from artv.errors import UserError
-from artv.files import write_text_atomically
+from artv.files import read_text, write_text_atomically
 from artv.progress import progress_bar
 from artv.requests import check_count
 from artv.video import write_video
@@ -171,7 +171,7 @@ def write_shapes(
 def _kept_captions(table: Path) -> dict[str, str]:
     """file → caption of the table, which can then be appended to: one is begun, or a line cut short taken out."""
     header = ",".join(COLUMNS)
-    text = table.read_text(encoding="utf-8-sig") if table.is_file() else ""
+    text = read_text(table, "utf-8-sig") if table.is_file() else ""
     lines = text.removesuffix("\n").split("\n") if text else [header]
     if lines[0] != header:
         raise UserError(f"{table} begins with {lines[0][:80]!r}, not {header!r}; give another folder with --out")

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from artv.files import open_regular
+
 GIF_EXTENSION, GIF_IMAGE, GIF_END = b"\x21", b"\x2c", b"\x3b"
 SEGMENT, CLUSTER = 0x18538067, 0x1F43B675
 
 
 def is_cut_off(path: Path) -> bool:
     """Whether an mp4, QuickTime, avi, Matroska, webm or gif ends early; False where a container states no size."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(12)
         for is_kind, ends_early in KINDS:
             if is_kind(start):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from artv.errors import UserError
+from artv.files import read_text, write_text_atomically
 
 INDEX = "index.json"
 CLIPS_A_SHARD = 256
@@ -50,7 +51,7 @@ def read_index(folder: str | Path) -> ShardIndex:
     """Raises :class:`UserError` when shards are missing."""
     folder = Path(folder)
     try:
-        index = ShardIndex(**json.loads((folder / INDEX).read_text(encoding="utf-8")))
+        index = ShardIndex(**json.loads(read_text(folder / INDEX)))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{folder / INDEX} cannot be read: {str(error).splitlines()[0]}") from None
     missing = sum(not (folder / shard_name(k)).is_file() for k in range(index.shards))
@@ -65,14 +66,13 @@ def claim_shards(folder: Path, index: ShardIndex) -> None:
     """Says what the folder is for, before any work; refuses a folder that holds something else."""
     file = folder / INDEX
     if file.exists():
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = json.loads(read_text(file))
         for key, ours in asdict(index).items():
             if stored.get(key) != ours:
                 raise UserError(f"{folder} holds shards with {key} = {stored.get(key)}, not {ours}; use another folder")
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(index), indent=1), encoding="utf-8")
+        write_text_atomically(file, json.dumps(asdict(index), indent=1))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
 

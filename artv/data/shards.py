@@ -24,6 +24,7 @@ from artv.data.latents import Batch
 from artv.data.loading import read_ahead
 from artv.data.shard_index import ShardIndex, read_index, shard_name
 from artv.errors import UserError
+from artv.files import open_regular
 from artv.progress import progress_bar
 
 Read = Callable[[Sequence[int]], Iterable[tuple[Tensor, list[str]]]]
@@ -184,7 +185,7 @@ def _read_shard(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
     try:
-        with path.open("rb") as file:  # webdataset, given a name, runs it where it begins with "pipe:"
+        with open_regular(path) as file:  # webdataset, given a name, runs it where it begins with "pipe:"
             opened = [{"url": str(path), "stream": file}]
             rows = group_by_keys(tar_file_expander(opened, select_files=lambda name: name.endswith(".npy")))
             return [(_array(row["latents.npy"]), _array(row["text.npy"])) for row in rows]

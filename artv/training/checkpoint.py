@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from artv.errors import UserError, WorkFailed
+from artv.files import open_regular, read_text, regular
 from artv.training import processes
 from artv.training.ema import Ema
 from artv.training.optimizer import nested_state
@@ -102,11 +103,11 @@ def load_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.
     if chosen is None:
         return 0
     try:
-        model.load_state_dict(load_file(chosen / "model.safetensors"))
-        ema.model.load_state_dict(load_file(chosen / "ema.safetensors"))
-        state = torch.load(chosen / "optimizer.pt", map_location="cpu", weights_only=True)
+        model.load_state_dict(load_file(regular(chosen / "model.safetensors")))
+        ema.model.load_state_dict(load_file(regular(chosen / "ema.safetensors")))
+        state = torch.load(regular(chosen / "optimizer.pt"), map_location="cpu", weights_only=True)
         if (chosen / "moments.safetensors").is_file():  # otherwise all is in optimizer.pt, as until 2026-11
-            state["optimizer"]["state"] = nested_state(load_file(chosen / "moments.safetensors"))
+            state["optimizer"]["state"] = nested_state(load_file(regular(chosen / "moments.safetensors")))
         _load_optimizer(optimizer, state["optimizer"])
         step, random = _step_of(chosen), state["random"]
     except _DAMAGE as error:
@@ -172,7 +173,7 @@ def _fault(folder: Path) -> str | None:
         _step_of(folder)
         if not (folder / CHECKSUMS).is_file():  # of before there were any
             return None
-        sums: dict[str, str] = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        sums: dict[str, str] = json.loads(read_text(folder / CHECKSUMS))
         wrong = [name for name, value in sums.items() if _checksum(folder / name) != value]
     except _DAMAGE as error:
         return (str(error).splitlines() or [type(error).__name__])[0]
@@ -180,11 +181,11 @@ def _fault(folder: Path) -> str | None:
 
 
 def _step_of(folder: Path) -> int:
-    return int(json.loads((folder / "step.json").read_text(encoding="utf-8"))["step"])
+    return int(json.loads(read_text(folder / "step.json"))["step"])
 
 
 def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

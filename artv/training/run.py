@@ -26,6 +26,7 @@ from artv.data.shapes_long import WORLDS
 from artv.data.shard_index import ShardIndex, claim_shards, is_shards, read_index
 from artv.data.shards import LatentStream, MicroStreams, digest, write_shards
 from artv.errors import UserError
+from artv.files import read_text, write_text_atomically
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.progress import progress_bar
@@ -133,7 +134,7 @@ def _claim(out: Path, config: TrainConfig) -> None:
     file = out / "config.json"
     settings = json.loads(config.model_dump_json(exclude={"reader"}))  # its frames are the same
     if file.exists():
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = json.loads(read_text(file))
         ours, theirs = _what_is_trained(settings), _what_is_trained(stored)
         ours, theirs = _defaults() | ours, _defaults() | theirs  # a run may be older than a setting
         keys = dict.fromkeys((*theirs, *ours))
@@ -145,8 +146,7 @@ def _claim(out: Path, config: TrainConfig) -> None:
     processes.wait()
     if processes.is_main():
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+            write_text_atomically(file, json.dumps(settings, indent=1))
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
     processes.wait()
@@ -260,7 +260,6 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
         model, source.sample, null_text, config, out / "model", prepare=prepare, fetch=fetch, on_save=save
     )
     if processes.is_main():
-        (out / "outcome.json").write_text(
-            json.dumps({**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size}), encoding="utf-8"
-        )
+        said = {**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size}
+        write_text_atomically(out / "outcome.json", json.dumps(said))
     return outcome

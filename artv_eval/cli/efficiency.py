@@ -1,6 +1,7 @@
 """``artv-eval efficiency``: the paper's Table 2 on this machine; with ``--streaming`` the speed card of any method."""
 
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ from typing import Annotated
 import typer
 
 from artv.errors import UserError
+from artv.files import write_text_atomically
 from artv.requests import MOST_PIXELS
 from artv_eval.cli.common import check_above_zero, check_least, complete, read_settings
 
@@ -126,10 +128,10 @@ def _file(path: Path | None) -> Callable[[str], object]:
         raise UserError(f"--out {path} is a folder; give the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise UserError(f"--out {path} cannot be written: {error.strerror}; choose another file") from None
-    return lambda text: path.write_text(text + "\n", encoding="utf-8")
+    return lambda text: write_text_atomically(path, text + "\n")
 
 
 def parse_resolutions(text: str) -> tuple[int, ...]:

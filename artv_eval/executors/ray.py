@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
+from artv.files import read_text
 from artv_eval.api import FailedTask, Task
 
 START_SECONDS = 120.0  # until the first worker has started
@@ -184,7 +185,7 @@ def _check_answers(address: str) -> None:
             raise UserError(
                 "no Ray cluster runs on this machine; start one (ray start --head), or leave the address out"
             )
-        place = noted.read_text(encoding="utf-8").strip()
+        place = read_text(noted).strip()
     host, _, port = place.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UserError(f"executor.address is {address!r}; it must be HOST:PORT, ray://HOST:PORT, auto or local")

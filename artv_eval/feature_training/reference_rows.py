@@ -9,6 +9,7 @@ import sys
 import numpy as np
 
 from artv.errors import UserError
+from artv.files import regular
 from artv_eval.metrics import factories
 from artv_eval.metrics.reference_rows import FOLDER, write
 from artv_eval.protocols.cards import load as load_protocol
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     protocol = load_protocol(args.protocol)
     evaluator = getattr(factories, args.metric)(device=args.device)
     for old in FOLDER.glob("*.npz"):
-        with np.load(old, allow_pickle=False) as stored:
+        with np.load(regular(old), allow_pickle=False) as stored:
             if f"protocol {protocol.name} " in str(stored["made"]):
                 old.unlink()
     print(write(protocol, evaluator, protocol.card.frames.number))

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artv.errors import UserError
+from artv.files import regular
 from artv_eval.features.base import digest_of
 from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import resize
@@ -90,7 +91,7 @@ def c3d(weights: str | None = None, mean: str | None = None, bgr: bool = False, 
     """Factory of the ``c3d`` logits. ``weights``: a state dict; ``mean``: a .npy file of the mean clip."""
     path, digest = find("c3d", weights)
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(regular(path), map_location="cpu", weights_only=True)
         sizes = {
             "num_classes": len(state["fc8.bias"]),
             "width": len(state["conv1.bias"]),
@@ -100,4 +101,4 @@ def c3d(weights: str | None = None, mean: str | None = None, bgr: bool = False, 
         network.load_state_dict(state)
     except Exception as error:
         raise UserError(f"{path} does not hold C3D's weights: {str(error).splitlines()[0][:160]}") from None
-    return C3dLogits(network, digest, mean=np.load(mean) if mean else 0.0, bgr=bgr, device=device)
+    return C3dLogits(network, digest, mean=np.load(regular(mean)) if mean else 0.0, bgr=bgr, device=device)

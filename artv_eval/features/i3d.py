@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artv.errors import UserError
+from artv.files import regular
 from artv_eval.features.base import digest_of
 from artv_eval.features.precision import PRECISIONS, inference
 from artv_eval.features.preprocess import resize
@@ -204,7 +205,7 @@ class TorchScriptI3d:
 
     def __init__(self, path: str, digest: str, device: str = "cpu"):
         try:
-            self.network = torch.jit.load(path, map_location=device).eval()
+            self.network = torch.jit.load(regular(path), map_location=device).eval()
         except RuntimeError as error:
             raise UserError(f"{path} is no TorchScript file: {str(error).splitlines()[0]}") from None
         self.digest, self.device = digest, device
@@ -229,7 +230,7 @@ def i3d(
     with torch.device("meta"):
         network = InceptionI3d()
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
+        network.load_state_dict(torch.load(regular(path), map_location="cpu", weights_only=True), assign=True)
     except Exception as error:
         raise UserError(f"{path} does not hold I3D's weights: {str(error).splitlines()[0][:160]}") from None
     return I3dFeatures(network, digest, layer=layer, size=size, filter=filter, precision=precision, device=device)

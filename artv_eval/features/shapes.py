@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 import artv_eval
 from artv.errors import UserError
+from artv.files import read_bytes, read_text, regular, write_text_atomically
 from artv_eval.features.base import digest_of
 from artv_eval.features.clip import beyond
 from artv_eval.features.precision import inference
@@ -140,7 +141,7 @@ def save_weights(
     save_file(state, folder / "model.safetensors")
     (folder / "model.safetensors").chmod(0o644)
     text = json.dumps({"component": component, "config": config, "training": record}, indent=1)
-    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+    write_text_atomically(folder / "config.json", text + "\n")
 
 
 def load_weights(folder: Path, component: str) -> tuple[dict[str, Any], dict[str, Tensor], str]:
@@ -151,13 +152,13 @@ def load_weights(folder: Path, component: str) -> tuple[dict[str, Any], dict[str
             f"no weights of the shapes {component} in {folder} (model.safetensors, config.json); "
             f"make them with: {REMAKE.format(component=component, folder=folder)}"
         )
-    values = json.loads(config.read_text(encoding="utf-8"))
+    values = json.loads(read_text(config))
     if values.get("component") != component:
         raise UserError(
             f"{folder} holds {values.get('component')!r} weights; this needs those of the shapes {component}"
         )
-    state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()}
-    return values["config"], state, digest_of([weights.read_bytes(), json.dumps(values["config"], sort_keys=True)])
+    state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(regular(weights)).items()}
+    return values["config"], state, digest_of([read_bytes(weights), json.dumps(values["config"], sort_keys=True)])
 
 
 def _fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artv.errors import UserError, closest
+from artv.files import open_regular, read_text, write_text_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,7 @@ def check(name: str, path: Path) -> str:
 def _compare_with_first_use(path: Path, found: str) -> None:
     note = path.with_name(path.name + ".sha256")
     if note.is_file():
-        first = note.read_text(encoding="utf-8").split()[0]
+        first = read_text(note).split()[0]
         if first != found:
             raise UserError(
                 f"{path} has sha256 {found} and had {first} when it was first used: another file would give other "
@@ -123,7 +124,7 @@ def _compare_with_first_use(path: Path, found: str) -> None:
             )
         return
     try:
-        note.write_text(f"{found}  {path.name}\n", encoding="utf-8")
+        write_text_atomically(note, f"{found}  {path.name}\n")
     except OSError:
         return  # a read-only folder: the digest is in every result anyway
 
@@ -131,7 +132,7 @@ def _compare_with_first_use(path: Path, found: str) -> None:
 def sha256_of(path: Path) -> str:
     """Hex digest of a file, read in pieces."""
     sha = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             sha.update(block)
     return sha.hexdigest()

@@ -8,7 +8,7 @@ from typing import Any
 
 from artv import presets
 from artv.errors import UserError
-from artv.files import read_object
+from artv.files import open_regular, read_object, read_text
 
 SUFFIXES = (".safetensors", ".json", ".txt")
 
@@ -49,7 +49,7 @@ def digest(checkpoint: str) -> str:
     for name, folder in sorted(folders(checkpoint).items()):
         for file in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
             sha.update(f"{name}/{file.relative_to(folder)}".encode())
-            with file.open("rb") as stream:
+            with open_regular(file) as stream:
                 sha.update(hashlib.file_digest(stream, "sha256").digest())
     return sha.hexdigest()[:16]
 
@@ -103,7 +103,7 @@ def _trained_with(checkpoint: str) -> dict[str, Any] | None:
     if Path(checkpoint).name != "pipeline" or not file.is_file():
         return None
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings = json.loads(read_text(file))
     except ValueError:
         return None
     if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):

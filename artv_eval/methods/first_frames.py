@@ -11,6 +11,7 @@ import numpy as np
 
 from artv.data.captions import CAPTIONS, read_captions
 from artv.errors import UserError, closest
+from artv.files import read_bytes
 from artv.images import load_images
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -42,7 +43,7 @@ class FolderOfPictures:
         """Digest of the pictures and of which prompt gets which: other pictures are other clips."""
         sha = hashlib.sha256(repr(sorted((caption, file.name) for caption, file in self.captioned.items())).encode())
         for file in sorted(file for file in {*self.files, *self.captioned.values()} if file.is_file()):
-            sha.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+            sha.update(file.name.encode() + hashlib.sha256(read_bytes(file)).digest())
         return sha.hexdigest()[:16]
 
     def __call__(self, prompts: Sequence[str], height: int, width: int, seeds: Sequence[int]) -> np.ndarray:

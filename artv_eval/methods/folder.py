@@ -9,6 +9,7 @@ import numpy as np
 
 from artv.data.captions import CAPTIONS, read_captions
 from artv.errors import UserError
+from artv.files import read_bytes
 from artv_eval.api import ClipRequest, GeneratedClip
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
@@ -36,7 +37,7 @@ class Folder:
         if not self.files:
             raise UserError(f"folder {path!r} holds no video files ({', '.join(VIDEOS)})")
         table = self.path / CAPTIONS
-        self._table = table.read_bytes() if table.is_file() else None
+        self._table = read_bytes(table) if table.is_file() else None
         self._captions = read_captions(table).of(self.files, self.path) if self._table is not None else None
         self._found: dict[int, Path] = {}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from artv.errors import UserError
+from artv.files import regular
 from artv.images import on_white, open_image
 from artv_eval.api import ClipRequest
 from artv_eval.files.decoding import Decoders, Excerpt
@@ -71,7 +72,7 @@ def _picture(file: Path) -> np.ndarray:
 
 def _array(path: Path, count: int) -> np.ndarray:
     try:
-        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+        frames = np.load(regular(path), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path.name} is no array of numpy's: {str(error).splitlines()[0][:120]}") from None
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:

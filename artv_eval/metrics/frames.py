@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from artv.errors import UserError, closest
+from artv.files import regular
 from artv_eval.api import ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.features.precision import inference
@@ -68,7 +69,7 @@ class Lpips:
         from torchmetrics.functional.image.lpips import _NoTrainLpips  # slow to import
 
         self.network = _NoTrainLpips(net="alex", pnet_rand=True)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(regular(path), map_location="cpu", weights_only=True)
         places = {"slice1.0": 0, "slice2.3": 3, "slice3.6": 6, "slice4.8": 8, "slice5.10": 10}
         named = {f"{ours}.{p}": state[f"features.{k}.{p}"] for ours, k in places.items() for p in ("weight", "bias")}
         self.network.net.load_state_dict(named)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from artv.files import regular
 from artv_eval.api import ClipSet
 from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import resize
@@ -73,7 +74,7 @@ class Raft:
 
         path, self.digest = find("raft", weights)
         self.network = raft_small()
-        self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        self.network.load_state_dict(torch.load(regular(path), map_location="cpu", weights_only=True))
         self.network.to(device).eval()
         self.device = device
 

@@ -24,6 +24,7 @@ from typing import Any
 import pluggy
 
 from artv.errors import UserError
+from artv.files import read_bytes
 from artv_eval.plugins import hookspecs
 from artv_eval.plugins.blame import OURS, note_owner
 from artv_eval.plugins.components import API_VERSION, KINDS, Component
@@ -131,7 +132,7 @@ def find_files(folders: Sequence[Path]) -> list[Plugin]:
         for path in sorted(folder.glob("[!_]*.py")):
             if path.name.startswith(".") or not path.is_file():  # an editor's lock, a link to nothing, a folder
                 continue
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+            digest = hashlib.sha256(read_bytes(path)).hexdigest()[:12]
             found.append(
                 Plugin(
                     name=path.stem,

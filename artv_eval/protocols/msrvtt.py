@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from artv.errors import UserError
+from artv.files import read_text
 from artv_eval.files.decoding import VIDEO_SUFFIXES
 from artv_eval.protocols.videos import Listing, Video
 
@@ -17,7 +18,7 @@ def read_msrvtt(root: Path) -> Listing:
     split_of: dict[str, str] = {}
     for file in sorted(root.rglob("*.json")):
         try:
-            content = json.loads(file.read_text(encoding="utf-8-sig"))
+            content = json.loads(read_text(file, "utf-8-sig"))
         except ValueError as error:
             raise UserError(f"{file} is no JSON ({error}); delete it or fetch it again") from None
         if not isinstance(content, dict):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
+from artv.files import read_text
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -88,7 +89,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > LIMIT:
             raise UserError(f"prompts file {path} has {path.stat().st_size >> 20} MB, more than {LIMIT >> 20}")
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, "utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"prompts file {path} is no text in UTF-8 (byte {error.start}); save it as UTF-8") from None
     except OSError as error:

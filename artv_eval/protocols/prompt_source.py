@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
+from artv.files import read_bytes
 from artv.images import load_image
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import digest_of
@@ -85,4 +86,4 @@ class PromptSource:
         pictures = [prompt.image for prompt in self.prompts if prompt.image] if self.card.first_frame else []
         wordings = [prompt.wording for prompt in self.prompts if prompt.wording]
         texts = [*(prompt.text for prompt in self.prompts), *wordings]
-        return digest_of([*texts, *(file.read_bytes() for file in pictures)])[:12]
+        return digest_of([*texts, *(read_bytes(file) for file in pictures)])[:12]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artv.errors import UserError
+from artv.files import read_text
 from artv_eval.files.decoding import VIDEO_SUFFIXES
 from artv_eval.protocols.videos import Listing, Video
 
@@ -21,8 +22,6 @@ def read_ucf101(root: Path) -> Listing:
         lists = [p / name for base in (root, place, root.parent) for p in (base, base / "ucfTrainTestlist")]
         found = next((p for p in lists if p.is_file()), None)
         if found is not None:
-            stems = [
-                Path(line.split()[0]).stem for line in found.read_text(encoding="utf-8").splitlines() if line.strip()
-            ]
+            stems = [Path(line.split()[0]).stem for line in read_text(found).splitlines() if line.strip()]
             splits[split] = [videos[stem] for stem in sorted(stems) if stem in videos]
     return splits

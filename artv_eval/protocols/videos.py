@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
+from artv.files import read_text
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Excerpt, read_excerpt
@@ -105,7 +106,7 @@ class VideoSource:
         if not path.is_file():
             raise UserError(f"the file of class sentences, {path}, does not exist")
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            lines = read_text(path, "utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"the file of class sentences, {path}, is no text in UTF-8 ({error})") from None
         pairs = [line.split(",", 1) for line in lines if "," in line]

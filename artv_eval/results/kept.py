@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
-from artv.files import write_atomically
+from artv.files import read_bytes, write_atomically
 from artv_eval.plugins.digests import digest
 from artv_eval.results.rows import Results
 from artv_eval.results.store import read_json
@@ -37,7 +37,7 @@ def keep_before(root: Path, newest: Results) -> None:
     if before != now:
         for file, end in ((root / "results.json", ".json"), (root / "per_clip.csv", ".csv")):
             if file.is_file():
-                write_atomically(root / FOLDER / f"{before}{end}", file.read_bytes())
+                write_atomically(root / FOLDER / f"{before}{end}", read_bytes(file))
     for end in (".json", ".csv"):  # it is the newest again
         (root / FOLDER / f"{now}{end}").unlink(missing_ok=True)
 

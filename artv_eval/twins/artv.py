@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
-from artv.files import write_atomically
+from artv.files import read_text, write_atomically
 from artv.presets import check_components
 from artv.requests import check_init
 from artv.training.config import CODE_VERSION, TrainConfig, for_cpu, identity, load_config, with_changes, with_loop
@@ -90,7 +90,7 @@ class ArtVTrainer:
     def steps(self, folder: Path) -> int:
         """Steps done so far, as its log has them."""
         try:
-            lines = (folder / "model" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = read_text(folder / "model" / "log.jsonl").splitlines()
             return int(json.loads(lines[-1])["step"])
         except (OSError, ValueError, IndexError, KeyError):
             return 0
@@ -130,5 +130,5 @@ def logged_losses(log: Path) -> dict[str, list[tuple[int, float]]]:
 
 def last_line(file: Path) -> str:
     """What a log ends with."""
-    lines = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(file, errors="replace").splitlines() if line.strip()]
     return lines[-1].removeprefix("artv: ").removeprefix("error: ") if lines else ""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
-from artv.files import write_atomically
+from artv.files import open_regular, read_text, write_atomically
 from artv_eval.plugins.recipe import plain
 from artv_eval.results.noted_runs import noted_runs
 from artv_eval.twins.training import Training
@@ -57,7 +57,7 @@ class TwinStore:
     def finished(self, training: str) -> dict[str, Any] | None:
         """What was noted at the end of a training, or None while there is none."""
         try:
-            return json.loads((self.folder(training) / "finished.json").read_text(encoding="utf-8"))
+            return json.loads(read_text(self.folder(training) / "finished.json"))
         except (OSError, ValueError):
             return None
 
@@ -96,6 +96,6 @@ def folder_digest(folder: Path) -> str:
     sha = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         sha.update(f"{file.relative_to(folder)}\0".encode())
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             sha.update(hashlib.file_digest(stream, "sha256").digest())
     return sha.hexdigest()[:16]

@@ -1,10 +1,12 @@
 """Files that are whole or not there, whoever is killed and however many write."""
 
+import ast
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +85,58 @@ def test_reading_waits_for_nobody(tmp_path):
     for name in ("pipe", "endless", "."):
         with pytest.raises(OSError):
             files.read_bytes(tmp_path / name)
+
+
+def calls(tree):
+    """Each call with the function's name and what it is called of."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        of, _, name = ast.unparse(call.func).rpartition(".")
+        yield call, of, name
+
+
+def waits(tree):
+    """Reads of a file by name that would wait for the other end of a FIFO: (line, call)."""
+    for call, of, name in calls(tree):
+        reads = of and (name in ("read_text", "read_bytes") or (name == "open" and "'rb'" in ast.unparse(call)))
+        loads = name in ("load_file", "safe_open") or (of in ("torch", "torch.jit", "np") and name == "load")
+        if reads or (loads and not ast.unparse(call.args[0]).startswith(("regular(", "io.BytesIO("))):
+            yield call.lineno, name
+
+
+def writes(tree):
+    """Writes of a file in its place, where a reader, or who comes after a full disk, finds a part: (line, call)."""
+    for call, of, name in calls(tree):
+        modes = {part.value for part in call.args if isinstance(part, ast.Constant)} & {"w", "wb", "x", "xb"}
+        beside = of in ("part", "av") or of.startswith("(fresh / ")  # what writing() and replacing() give
+        if of and not beside and (name in ("write_text", "write_bytes") or (name == "open" and modes)):
+            yield call.lineno, name
+
+
+ELSEWHERE = "artv/files.py", "artv_eval/report/html.py", "artv_eval/testing/", "artv_eval/template/"
+PLACES = "artv_eval/twins/store.py", "artv_eval/results/clips.py", "artv_eval/plugins/scaffold.py"
+"""A lock, members of an archive in a file of its own, a folder that is new."""
+
+
+@pytest.mark.parametrize("package", ["artv", "artv_eval"])
+@pytest.mark.parametrize(("kind", "allowed"), [(waits, ELSEWHERE), (writes, (*ELSEWHERE, *PLACES))])
+def test_files_are_read_by_what_waits_for_nobody_and_written_whole(package, kind, allowed):
+    root = Path(files.__file__).parents[1]
+    sources = {str(path.relative_to(root)): path for path in (root / package).rglob("*.py")}
+    found = {
+        f"{name}:{line}: {call}"
+        for name, path in sources.items()
+        if not name.startswith(allowed)
+        for line, call in kind(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert not found
+
+
+def test_a_pipe_among_the_files_of_a_checkpoint_or_of_weights_is_told_at_once(tmp_path):
+    from artv_eval.features.weights import sha256_of
+    from artv_eval.methods import checkpoints
+
+    os.mkfifo(tmp_path / "model.safetensors")
+    for read in (sha256_of, files.regular, files.read_text):
+        with pytest.raises(OSError, match="it is no file"):
+            read(tmp_path / "model.safetensors")
+    checkpoints.digest(str(tmp_path))  # of the files

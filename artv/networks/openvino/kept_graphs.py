@@ -11,7 +11,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from artv.files import write_atomically
+from artv.files import open_regular, write_atomically
 
 _MOST_BYTES = 2**30  # of all files; those used longest ago are given up
 _DIGEST = hashlib.sha256().digest_size
@@ -27,7 +27,7 @@ def read(name: str) -> bytes | None:
     """What :func:`write` kept; None if there is nothing, or not what was written."""
     try:
         file = folder() / f"{name}.blob"
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             digest, data = opened.read(_DIGEST), opened.read()
     except (OSError, RuntimeError):  # RuntimeError: there is no home
         return None
