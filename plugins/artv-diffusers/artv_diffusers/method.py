@@ -5,19 +5,24 @@ Shape legend: T frames, H W pixels.
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from artv.errors import UserError, closest
+from artv.progress import progress_bar
 from artv_diffusers import weights
+from artv_diffusers.chunks import makes_windows, windows
 from artv_eval import ClipRequest, GeneratedClip
+from artv_eval.api import NextFrames
 
 NAMES: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt",),
     "image": ("image",),
-    "num_frames": ("num_frames", "video_length"),
+    "num_frames": ("num_frames", "video_length", "frames"),
     "height": ("height",),
     "width": ("width",),
     "steps": ("num_inference_steps",),
@@ -41,9 +46,13 @@ class DiffusersVideo:
             its autoencoder insists on). Clips are scaled to the protocol's size, and its first frames are taken.
         arguments: further arguments of the pipeline's call, which win over the mapped ones.
         use_safetensors: False also reads pickled weights, which can run code.
-        offload: keeps parts of the model on the CPU while they are not needed.
+        offload: keeps what is not needed on the CPU: true or ``model``, a network at a time; ``sequential``, a layer
+            at a time, which is far slower and takes the least memory.
+        vae_slicing, vae_tiling: decodes clip by clip, and in overlapping tiles: less memory, and with tiles other
+            pixels.
         first_frame: makes the first frame for image-to-video pipelines where the protocol gives none.
         device: where it runs.
+        progress: shows sampling steps, of pipelines that tell them.
     """
 
     def __init__(
@@ -59,14 +68,17 @@ class DiffusersVideo:
         num_frames: int | None = None,
         arguments: dict[str, Any] | None = None,
         use_safetensors: bool = True,
-        offload: bool = False,
+        offload: bool | str = False,
+        vae_slicing: bool = False,
+        vae_tiling: bool = False,
         first_frame: Callable[..., np.ndarray] | None = None,
         device: str = "cpu",
+        progress: bool = False,
     ) -> None:
         self.source, self.revision, self.arguments = source, revision, dict(arguments or {})
         self.asked = {"height": height, "width": width, "num_frames": num_frames, "steps": steps}
-        self.first_frame = first_frame
-        self._loading = (source, revision, variant, dtype, use_safetensors, offload, device)
+        self.first_frame, self.progress = first_frame, progress
+        self._loading = (source, revision, variant, dtype, use_safetensors, offload, device, vae_slicing, vae_tiling)
 
     def unavailable(self) -> str | None:
         """How to fetch the weights, or None if they are here."""
@@ -79,17 +91,64 @@ class DiffusersVideo:
         """Digest of the weights."""
         return weights.digest(self.source, self.revision)
 
+    def conditions(self) -> dict[str, Any]:
+        """For the speed card."""
+        pipe = weights.load(*self._loading)
+        default = inspect.signature(pipe.__call__).parameters.get("num_inference_steps")
+        return {
+            "precision": str(pipe.dtype).removeprefix("torch."),
+            "steps": self.asked["steps"] or (default.default if default else None),
+        }
+
+    def decoder(self) -> tuple[Any, str] | None:
+        """The autoencoder's, where it has one that decodes at once."""
+        vae = getattr(weights.load(*self._loading), "vae", None)
+        return None if vae is None else (vae, "decode")
+
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
         """One clip a request."""
-        import torch
-
         pipe = weights.load(*self._loading)
         for request in requests:
-            # I2VGen-XL samples its image latents from the global stream, whatever generator it is given
-            with torch.random.fork_rng():
-                torch.manual_seed(request.seed)
-                frames = np.asarray(_called(pipe, self.call_arguments(pipe, request)).frames[0])
+            with _own_noise(request.seed), self._steps(pipe, self.call_arguments(pipe, request)) as arguments:
+                frames = np.asarray(_called(pipe, arguments).frames[0])
             yield GeneratedClip(fit(to_uint8(frames), request, self.source))
+
+    def stream(self, requests: Sequence[ClipRequest]) -> Iterator[NextFrames] | None:
+        """The same window by window, of a pipeline that makes them (``overlap_history``) and one request."""
+        if len(requests) > 1:
+            return None
+        pipe = weights.load(*self._loading)
+        arguments = self.call_arguments(pipe, requests[0])
+        return self._streamed(pipe, arguments, requests[0]) if makes_windows(pipe, arguments) else None
+
+    def _streamed(self, pipe: Any, arguments: Mapping[str, Any], request: ClipRequest) -> Iterator[NextFrames]:
+        left = request.num_frames
+        with _own_noise(request.seed):
+            for frames in windows(pipe, arguments):
+                some = to_uint8(frames[:left])
+                left -= len(some)
+                if len(some):
+                    yield NextFrames(fit(some, replace(request, num_frames=len(some)), self.source)[None])
+
+    @contextmanager
+    def _steps(self, pipe: Any, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The arguments, with a callback that shows steps where the pipeline has one."""
+        parameters = inspect.signature(pipe.__call__).parameters
+        name = next((n for n in ("callback_on_step_end", "callback") if n in parameters), None)
+        total = arguments.get("num_inference_steps") or self.conditions()["steps"]
+        if not (self.progress and name and total) or name in arguments:
+            yield arguments
+            return
+        with progress_bar(f"steps of {type(pipe).__name__}", total=total) as bar:
+
+            def on_step_end(its: Any, step: int, t: Any, given: dict[str, Any]) -> dict[str, Any]:
+                bar.update(step + 1)
+                return given
+
+            def callback(step: int, t: Any, latents: Any) -> None:
+                bar.update(step + 1)
+
+            yield {**arguments, name: on_step_end if name == "callback_on_step_end" else callback}
 
     def call_arguments(self, pipe: Any, request: ClipRequest) -> dict[str, Any]:
         """The arguments of the pipeline's call for one request.
@@ -141,6 +200,16 @@ class DiffusersVideo:
                 )
             frame = self.first_frame([request.prompt], height, width, [request.seed])[0]
         return Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@contextmanager
+def _own_noise(seed: int) -> Iterator[None]:
+    """I2VGen-XL samples its image latents from the global stream, whatever generator it is given."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 def _required(parameters: Mapping[str, inspect.Parameter], names: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from artv.errors import UserError, closest
 from artv.files import read_object
 
 DTYPES = ("float32", "float16", "bfloat16")
+OFFLOADS = (False, True, "model", "sequential")
 
 
 def folder_of(source: str, revision: str | None = None) -> Path | None:
@@ -76,7 +77,15 @@ def class_name(source: str, revision: str | None = None) -> str:
 
 @lru_cache(maxsize=1)
 def load(
-    source: str, revision: str | None, variant: str | None, dtype: str | None, safe: bool, offload: bool, device: str
+    source: str,
+    revision: str | None,
+    variant: str | None,
+    dtype: str | None,
+    safe: bool,
+    offload: bool | str,
+    device: str,
+    slicing: bool = False,
+    tiling: bool = False,
 ) -> Any:
     """The pipeline; only the last one is kept, for two may not fit in memory. Never runs remote code."""
     import torch
@@ -84,6 +93,8 @@ def load(
 
     if dtype is not None and dtype not in DTYPES:
         raise UserError(f"dtype is {dtype!r}; {closest(dtype, DTYPES)}")
+    if offload not in OFFLOADS:
+        raise UserError(f"offload is {offload!r}; it must be true, false, model or sequential")
     chosen = dtype or ("float16" if device.startswith("cuda") else "float32")
     if (reason := unavailable(source, revision)) is not None:
         raise UserError(reason)
@@ -102,10 +113,24 @@ def load(
         raise UserError(f"the pipeline {source} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
     pipe.set_progress_bar_config(disable=True)
     keep_text_model(pipe)
+    for asked, what in ((slicing, "slicing"), (tiling, "tiling")):
+        if asked:
+            _enable(pipe, what)
+    if offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+        return pipe
     if offload:
         pipe.enable_model_cpu_offload(device=device)
         return pipe
     return pipe.to(device)
+
+
+def _enable(pipe: Any, what: str) -> None:
+    """Decoding in slices or tiles, on the autoencoder itself. Raises UserError where it has no such way."""
+    enable = getattr(getattr(pipe, "vae", None), f"enable_{what}", None)
+    if enable is None:
+        raise UserError(f"{type(pipe).__name__} has no autoencoder with {what}; leave out vae_{what}")
+    enable()
 
 
 def keep_text_model(pipe: Any) -> None:

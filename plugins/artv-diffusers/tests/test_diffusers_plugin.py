@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
+import diffusers
 import numpy as np
 import pytest
+import table as table_
 import tiny
 import tiny_transformers
 from artv_diffusers import weights
+from artv_diffusers.classes import table, video_pipelines
 from artv_diffusers.first_frame import stable_diffusion, stable_diffusion_xl
 from artv_diffusers.method import DiffusersVideo, enough_frames, fit, i2vgen_xl, modelscope
 
@@ -43,8 +47,11 @@ def test_pipelines_hold_the_contract_of_methods(factory, name, saved, requests):
     testing.check_method(factory, settings={"source": saved(name), **SMALL}, requests=requests)
 
 
-FROM_TEXT = ("wan", "skyreels_v2", "ltx", "cogvideox", "animatediff")
-FROM_IMAGE = ("wan_image", "ltx_image", "cogvideox_image")
+FROM_TEXT = ("wan", "skyreels_v2", "skyreels_v2_forcing", "ltx", "cogvideox", "animatediff", "latte")
+FROM_IMAGE = (
+    "wan_image", "skyreels_v2_image", "skyreels_v2_forcing_image", "ltx_image", "ltx_condition", "cogvideox_image",
+)  # fmt: skip
+ANY_NUMBER = ("animatediff", "latte")  # of frames
 
 
 @pytest.mark.parametrize("name", FROM_TEXT + FROM_IMAGE)
@@ -59,7 +66,9 @@ def test_their_arguments_are_mapped_and_matter(name, saved, requests):
     method = DiffusersVideo(saved(name), **SMALL)
     given = method.call_arguments(weights.load(*method._loading), requests[0])
     assert (given["prompt"], given["num_inference_steps"], given["height"]) == (requests[0].prompt, 2, 32)
-    assert given["num_frames"] == (3 if name == "animatediff" else 5) and ("image" in given) == (name in FROM_IMAGE)
+    assert given["video_length" if name == "latte" else "num_frames"] == (3 if name in ANY_NUMBER else 5) and (
+        "image" in given
+    ) == (name in FROM_IMAGE)
     assert "frame_rate" not in given and given["generator"].initial_seed() == requests[0].seed
     clip, other = next(method.generate(requests[:1])), dataclasses.replace(requests[0], seed=99)
     if name in FROM_IMAGE:
@@ -161,3 +170,46 @@ def test_the_digest_follows_the_weights(saved, tmp_path):
     weights.digest.cache_clear()
     (copy / "scheduler" / "scheduler_config.json").write_text("{}", encoding="utf-8")
     assert modelscope(str(copy)).digest() != before
+
+
+def test_windows_are_chunks_of_the_whole_clip(saved):
+    """17 frames in windows of 9 that share 5: SkyReels-V2's diffusion forcing."""
+    arguments = {"overlap_history": 5, "base_num_frames": 9}
+    method = DiffusersVideo(saved("skyreels_v2_forcing"), **{**SMALL, "steps": 1}, arguments=arguments)
+    (request,) = testing.toy_requests(1, frames=17, size=32)
+    chunks = list(method.stream([request]))
+    assert [chunk.frames.shape[1] for chunk in chunks] == [9, 4, 4]
+    (whole,) = method.generate([request])
+    assert np.array_equal(np.concatenate([chunk.frames[0] for chunk in chunks]), whole.frames)
+    cut_off = method.stream([request])
+    next(cut_off)
+    cut_off.close()  # its thread ends, and the next call is what it was
+    assert np.array_equal(next(method.generate([request])).frames, whole.frames)
+    assert method.stream([request, request]) is None
+    assert DiffusersVideo(saved("wan"), **SMALL).stream([request]) is None
+
+
+def test_steps_are_shown_and_decoding_can_take_less_memory(saved, requests, capsys):
+    for name in ("wan", "modelscope"):  # one callback of each kind
+        plain, shown = (DiffusersVideo(saved(name), **SMALL, progress=progress) for progress in (False, True))
+        (a,), (b,) = (list(method.generate(requests[:1])) for method in (plain, shown))
+        assert np.array_equal(a.frames, b.frames) and "steps of" in capsys.readouterr().err
+        assert plain.conditions() == {"precision": "float32", "steps": 2} and plain.decoder()[1] == "decode"
+    sliced = DiffusersVideo(saved("wan"), **SMALL, vae_slicing=True, vae_tiling=True)
+    next(sliced.generate(requests[:1]))
+    vae, _ = sliced.decoder()
+    assert vae.use_slicing and vae.use_tiling
+    with pytest.raises(UserError, match="offload is 'disk'"):
+        next(DiffusersVideo(saved("wan"), **SMALL, offload="disk").generate(requests[:1]))
+
+
+def test_all_video_pipelines_of_diffusers_are_found_and_can_be_called():
+    found = {p.name: p for p in video_pipelines()}
+    assert len(found) >= 30 and {"WanPipeline", "LTXPipeline", "TextToVideoSDPipeline"} <= found.keys()
+    assert found["LattePipeline"].frames == "video_length" and found["WanImageToVideoPipeline"].starts == "image"
+    assert found["SkyReelsV2DiffusionForcingPipeline"].windows and not found["WanPipeline"].windows
+    assert "WanVideoToVideoPipeline" not in found and "AnimateDiffControlNetPipeline" not in found
+    assert table_.RUN.keys() <= found.keys()
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    if f"diffusers {diffusers.__version__}" in text:  # other versions ship others
+        assert table(table_.RUN) in text

@@ -16,10 +16,16 @@ from diffusers import (
     DDIMScheduler,
     DiffusionPipeline,
     FlowMatchEulerDiscreteScheduler,
+    LattePipeline,
+    LatteTransformer3DModel,
+    LTXConditionPipeline,
     LTXImageToVideoPipeline,
     LTXPipeline,
     LTXVideoTransformer3DModel,
     MotionAdapter,
+    SkyReelsV2DiffusionForcingImageToVideoPipeline,
+    SkyReelsV2DiffusionForcingPipeline,
+    SkyReelsV2ImageToVideoPipeline,
     SkyReelsV2Pipeline,
     SkyReelsV2Transformer3DModel,
     UniPCMultistepScheduler,
@@ -32,6 +38,7 @@ from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
     CLIPVisionModel,
+    CLIPVisionModelWithProjection,
     T5Config,
     T5EncoderModel,
     T5Tokenizer,
@@ -100,6 +107,54 @@ def skyreels_v2(root: Path) -> Path:
         transformer=SkyReelsV2Transformer3DModel(in_channels=16, **WAN_SIZES).eval(),
     )  # fmt: skip
     return saved(pipe, root / "skyreels")
+
+
+def skyreels_v2_forcing(root: Path, kind: type[DiffusionPipeline] = SkyReelsV2DiffusionForcingPipeline) -> Path:
+    torch.manual_seed(0)
+    pipe = kind(
+        tokenizer=letters(), text_encoder=UMT5EncoderModel(UMT5Config(**T5_SIZES)).eval(), vae=wan_autoencoder(),
+        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=8.0),
+        transformer=SkyReelsV2Transformer3DModel(in_channels=16, inject_sample_info=True, **WAN_SIZES).eval(),
+    )  # fmt: skip
+    return saved(pipe, root / kind.__name__)
+
+
+def skyreels_v2_forcing_image(root: Path) -> Path:
+    return skyreels_v2_forcing(root, SkyReelsV2DiffusionForcingImageToVideoPipeline)
+
+
+def skyreels_v2_image(root: Path) -> Path:
+    torch.manual_seed(0)
+    vision = CLIPVisionConfig(
+        hidden_size=4, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, projection_dim=4,
+        image_size=32, patch_size=16,
+    )  # fmt: skip
+    pipe = SkyReelsV2ImageToVideoPipeline(
+        tokenizer=letters(), text_encoder=UMT5EncoderModel(UMT5Config(**T5_SIZES)).eval(), vae=wan_autoencoder(),
+        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0),
+        image_encoder=CLIPVisionModelWithProjection(vision).eval(),
+        image_processor=CLIPImageProcessor(crop_size=32, size=32),
+        transformer=SkyReelsV2Transformer3DModel(in_channels=36, image_dim=4, **WAN_SIZES).eval(),
+    )  # fmt: skip
+    return saved(pipe, root / "skyreels-image")
+
+
+def ltx_condition(root: Path) -> Path:
+    return ltx(root, LTXConditionPipeline)
+
+
+def latte(root: Path) -> Path:
+    torch.manual_seed(0)
+    transformer = LatteTransformer3DModel(
+        sample_size=8, num_layers=1, patch_size=2, attention_head_dim=8, num_attention_heads=3, caption_channels=WIDTH,
+        in_channels=4, cross_attention_dim=24, out_channels=8, attention_bias=True, activation_fn="gelu-approximate",
+        num_embeds_ada_norm=1000, norm_type="ada_norm_single", norm_elementwise_affine=False, video_length=3,
+    )  # fmt: skip
+    pipe = LattePipeline(
+        tokenizer=letters(), text_encoder=T5EncoderModel(T5Config(**T5_SIZES)).eval(), vae=autoencoder(),
+        transformer=transformer.eval(), scheduler=DDIMScheduler(clip_sample=False),
+    )  # fmt: skip
+    return saved(pipe, root / "latte")
 
 
 def ltx(root: Path, kind: type[DiffusionPipeline] = LTXPipeline) -> Path:
