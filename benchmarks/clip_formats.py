@@ -45,6 +45,23 @@ def npz(level: int | None) -> tuple[Write, Read]:
     return write, read
 
 
+def differences(level: int) -> tuple[Write, Read]:
+    """Of each frame of a part the difference to the one before it, modulo 256, deflated."""
+    write, read = npz(level)
+
+    def write_them(path: Path, frames: np.ndarray) -> None:
+        changes = np.diff(frames, axis=0, prepend=np.zeros_like(frames[:1]))
+        changes[::PART] = frames[::PART]
+        write(path, changes)
+
+    def read_them(path: Path) -> np.ndarray:
+        changes = read(path)
+        parts = [changes[start : start + PART].cumsum(0, dtype=np.uint8) for start in range(0, len(changes), PART)]
+        return np.concatenate(parts)
+
+    return write_them, read_them
+
+
 def video(codec: str, pix_fmt: str, options: dict[str, str], container: str = "matroska") -> tuple[Write, Read]:
     """A codec of FFmpeg's through PyAV."""
     import av
@@ -71,15 +88,17 @@ def zarr_blosc() -> tuple[Write, Read]:
     import zarr
 
     def write(path: Path, frames: np.ndarray) -> None:
-        zarr.save_array(str(path), frames, chunks=(PART, *frames.shape[1:]))
+        made = zarr.create_array(str(path), shape=frames.shape, chunks=(PART, *frames.shape[1:]), dtype=frames.dtype)
+        made[:] = frames
 
-    return write, lambda path: np.asarray(zarr.load(str(path)))
+    return write, lambda path: np.asarray(zarr.open_array(str(path), mode="r")[:])
 
 
 FORMATS: dict[str, Callable[[], tuple[Write, Read]]] = {
     "npz parts, stored": lambda: npz(None),
     "npz parts, deflate 1": lambda: npz(1),
     "npz parts, deflate 6": lambda: npz(6),
+    "npz parts of differences, deflate 1": lambda: differences(1),
     "FFV1 (version 3, bgr0)": lambda: video("ffv1", "bgr0", {"level": "3", "slices": "4"}),
     "H.264 lossless (libx264rgb)": lambda: video("libx264rgb", "rgb24", {"qp": "0", "preset": "ultrafast"}),
     "zarr": zarr_blosc,

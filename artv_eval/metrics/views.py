@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.metrics.base import BATCH, to_BTCHW
 
-AT_ONCE, VALUES = 64, 1 << 23  # frames of a clip at once, and values in them: less of large pictures
+AT_ONCE, VALUES = 64, 1 << 22  # frames of a clip at once, and values in them: less of large pictures
 PICTURES = 256  # frames at once of several clips: as many as of 16 clips of 16 frames
 
 
@@ -93,7 +92,7 @@ def batches(clips: ClipSet, most: int = BATCH) -> Iterator[list[tuple[ClipReques
     for first in iterator:
         shape = first[1].frames.shape
         size = min(frames_at_once(shape), shape[0])
-        count = min(most, PICTURES // size, 2 * VALUES // (size * int(np.prod(shape[1:]))))
+        count = min(most, PICTURES // size, VALUES // (size * int(np.prod(shape[1:]))))
         yield [first, *islice(iterator, max(count, 1) - 1)]
 
 
@@ -116,9 +115,23 @@ def by_frame(clips: ClipSet, measure: Callable[[Together], Tensor], most: int = 
     Raises:
         UserError: there are no clips, or they differ in size.
     """
-    rows = [torch.cat([measure(view).cpu() for view in together(batch)], 1).numpy() for batch in batches(clips, most)]
+    rows = [_along_the_clip(batch, measure) for batch in batches(clips, most)]
     if not rows:
         raise UserError("no clips to score")
     if len({len(row[0]) for row in rows}) > 1:
         raise UserError("clips of one set differ in their number of frames")
     return np.concatenate(rows)
+
+
+def _along_the_clip(
+    batch: list[tuple[ClipRequest, GeneratedClip]], measure: Callable[[Together], Tensor]
+) -> np.ndarray:
+    """(B, T, …), one array from the start: small ones kept between large ones that come and go would scatter memory."""
+    rows, done = np.empty(0), 0
+    for view in together(batch):
+        some = measure(view).cpu().numpy()
+        if view.start == 0:
+            rows = np.empty((len(batch), view.length, *some.shape[2:]), some.dtype)
+        rows[:, done : done + some.shape[1]] = some
+        done += some.shape[1]
+    return rows[:, :done]
