@@ -23,7 +23,7 @@ from artv_eval.results.store import RunStore
 
 HEIGHT, LOSSLESS = 192, 96  # pixels: clips are shrunk to the one, and lossless up to the other
 SIDE = 8192  # pixels of a sheet's side at most, with room below WebP's 16,383
-PIXELS = 1 << 23  # of a sheet at most: what drawing and packing it takes
+PIXELS = 1 << 22  # of a sheet at most: what drawing and packing it takes
 TINT = (255, 120, 0)  # the mask is laid over the clip in this colour
 
 Keep = Callable[[str, bytes], str]
