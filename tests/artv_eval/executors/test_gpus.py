@@ -36,3 +36,15 @@ def test_processes_stay_for_the_next_work_and_are_replaced_when_one_is_killed():
         list(executor.run(die, tasks("d")))
     ((task, (pid, cell)),) = executor.run(who, tasks("e"))
     assert pid not in (one, os.getpid()) and task.cell == cell == "e"
+
+
+def threads(task):
+    import torch
+
+    return torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]
+
+
+def test_processes_share_the_cores():
+    executor = GpuExecutor(processes=2)
+    alone = max(1, (os.cpu_count() or 1) // 2)
+    assert {found for _, found in executor.run(threads, tasks("a", "b"))} == {(alone, str(alone))}
