@@ -17,7 +17,7 @@ from artv.networks import ArtVModel
 from artv.progress import quiet_loading
 from artv.requests import SD_21_BASE, check_init
 from artv.text_encoder import OpenClipTextEncoder
-from artv.weights import load_exactly, read_config, read_weights
+from artv.weights import check_saved, load_exactly, read_config, read_weights
 
 # what changes a UNet's function without changing the shape of any weight
 _FUNCTION_OF_UNET = (
@@ -85,6 +85,7 @@ def encoders_of(folder: Path, variant: str | None = None) -> tuple[AutoencoderKL
     """The autoencoder and the text encoder in a folder of Stable Diffusion, float32 unless saved otherwise."""
     for part in ("vae", "text_encoder"):
         read_config(folder / part)
+    check_saved(AutoencoderKL, folder / "vae", variant)
     with quiet_loading():
         autoencoder = AutoencoderKL.from_pretrained(folder / "vae", use_safetensors=True, variant=variant)
     return autoencoder.eval(), OpenClipTextEncoder.from_clip_text_model(folder / "text_encoder", variant)

@@ -55,10 +55,13 @@ def _files(folder: Path, variant: str | None) -> list[Path]:
                 return _shards(index)
     there = sorted(p.name for p in folder.glob("*") if p.suffix in (".safetensors", ".bin", ".ckpt", ".pt"))
     asked = f" of variant {variant!r}" if variant else ""
-    raise UserError(
-        f"{folder} has no safetensors weights{asked} (there: {', '.join(there) or 'no weights'}); "
-        "name the variant that is there, or convert pickled weights to safetensors first"
+    variants = sorted(
+        {name.split(".")[1].split("-")[0] for name in there if name.endswith(".safetensors")} - {"safetensors"}
     )
+    advice = "convert pickled weights to safetensors first"
+    if variants:
+        advice = f"name the variant that is there: {' or '.join(variants)} (artv train --variant {variants[0]})"
+    raise UserError(f"{folder} has no safetensors weights{asked} (there: {', '.join(there) or 'no weights'}); {advice}")
 
 
 def _shards(index: Path) -> list[Path]:

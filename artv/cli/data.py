@@ -46,6 +46,9 @@ def latents(
         str | None, typer.Option(help="SD-2.1-base (a diffusers folder or hub id): its autoencoder and text encoder")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub id given as --init")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="of the files in --init: fp16 where they are called ….fp16.safetensors")
+    ] = None,
     components: Annotated[str | None, typer.Option(help="instead of --init: shapes, or a pipeline's folder")] = None,
     clips: Annotated[int | None, typer.Option(help="clips of the built-in world")] = None,
     size: Annotated[int | None, typer.Option(help="side in pixels")] = None,
@@ -60,6 +63,7 @@ def latents(
         config_file=config,
         init=init,
         revision=revision,
+        variant=variant,
         components=components,
         device=device,
         settings={"data": data, "clips": clips, "size": size},

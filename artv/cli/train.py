@@ -42,6 +42,9 @@ def train(
         ),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub id given as --init")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="of the files in --init: fp16 where they are called ….fp16.safetensors")
+    ] = None,
     stages: Annotated[
         str, typer.Option(help="which to run; the networks need the other two, trained or from --components")
     ] = "autoencoder,text_encoder,model",
@@ -52,6 +55,16 @@ def train(
     seed: Annotated[int | None, typer.Option(help="of weights, data order and noise")] = None,
     device: Annotated[str | None, typer.Option(help="cuda or cpu; default: what there is")] = None,
     reader: Annotated[str | None, typer.Option(help="of video files: decord (default) or pyav")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check data, weights, disk and memory, print settings and plan, and end")
+    ] = False,
+    validation: Annotated[
+        str | None, typer.Option(help="folder or shards of clips that are not trained on, for the validation loss")
+    ] = None,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(help="tensorboard (default, if installed), wandb, mlflow or none; may be given several times"),
+    ] = None,
 ) -> None:
     """Train ART-V. With several processes: accelerate launch -m artv train …"""
     from artv.cli.train_command import train_command
@@ -64,6 +77,8 @@ def train(
         components=components,
         init=init,
         revision=revision,
+        variant=variant,
+        dry_run=dry_run,
         stages=stages,
         device=device,
         loop={"steps": steps, "batch_size": batch_size, "global_batch": global_batch, "minutes": minutes, "lr": lr},
@@ -76,5 +91,7 @@ def train(
             "ref_noise": ref_noise,
             "seed": seed,
             "reader": reader,
+            "validation": validation,
+            "trackers": tuple(tracker) if tracker else None,
         },
     )

@@ -10,6 +10,7 @@ from artv.errors import UserError
 from artv.presets import check_components
 from artv.requests import check_count, check_init, check_name, check_seed, check_writable
 from artv.training.config import ENCODERS, STAGES, TrainConfig, load_config, with_loop
+from artv.training.trackers import chosen_trackers
 
 
 def train_command(
@@ -21,6 +22,8 @@ def train_command(
     components: str | None,
     init: str | None,
     revision: str | None,
+    variant: str | None,
+    dry_run: bool,
     stages: str,
     device: str | None,
     loop: dict[str, Any],
@@ -37,14 +40,21 @@ def train_command(
         check_count("steps", getattr(config, name).steps)
         check_count("batch size", getattr(config, name).batch_size)
     _check_sources(config, components, init, device)
+    chosen_trackers(config.trackers)
     if resume and not (out / "config.json").is_file():
         raise UserError(f"nothing to resume in {out}; leave --resume out to start a run there")
     if preset == "paper" and init is None:
         raise UserError("the paper preset starts from pretrained weights; give --init SD-2.1-base (folder or hub id)")
     check_writable(out / "config.json")
+    sources = {"components": components, "init": init, "variant": variant}
+    if dry_run:
+        from artv.training.launch import plan_training
+
+        plan_training(config, out, **sources, device=device)
+        return
     from artv.training.launch import launch_training
 
-    launch_training(config, out, stages=chosen, components=components, init=init, revision=revision, device=device)
+    launch_training(config, out, stages=chosen, **sources, revision=revision, device=device)
 
 
 def latents_command(
@@ -54,6 +64,7 @@ def latents_command(
     config_file: Path | None,
     init: str | None,
     revision: str | None,
+    variant: str | None,
     components: str | None,
     device: str | None,
     settings: dict[str, Any],
@@ -66,7 +77,7 @@ def latents_command(
     check_writable(out / "index.json")
     from artv.training.launch import launch_latents
 
-    launch_latents(config, out, components=components, init=init, revision=revision, device=device)
+    launch_latents(config, out, components=components, init=init, revision=revision, variant=variant, device=device)
 
 
 def _check_sources(config: TrainConfig, components: str | None, init: str | None, device: str | None) -> None:
@@ -80,6 +91,8 @@ def _check_sources(config: TrainConfig, components: str | None, init: str | None
         read_index(config.data)
     elif config.data != "builtin":
         captioned_clips(config.data)
+    if config.validation is not None and not is_shards(config.validation):
+        captioned_clips(config.validation)
     if components is not None:
         check_components(components)
     if init is not None:

@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from artv.data.shard_index import ShardIndex, read_index, shard_name
 from artv.errors import UserError
 from artv.files import open_regular
 from artv.progress import progress_bar
+
+_ARRAYS = ("latents.npy", "text.npy")
 
 Read = Callable[[Sequence[int]], Iterable[tuple[Tensor, list[str]]]]
 
@@ -169,6 +172,18 @@ class MicroStreams:
         return self._current.sample(batch_size)
 
 
+def read_clips(folder: Path, count: int) -> tuple[Batch, list[str]]:
+    """The first ``count`` clips of the shards, on the CPU, and their captions."""
+    index = read_index(folder)
+    samples: list[Any] = []
+    for k in range(index.shards):
+        samples += _rows(folder / shard_name(k), ("npy", "txt"))
+        if len(samples) >= count:
+            break
+    latents, texts = ([torch.from_numpy(_array(row[name])) for row in samples[:count]] for name in _ARRAYS)
+    return Batch(torch.stack(latents), torch.stack(texts)), [row["txt"].decode() for row in samples[:count]]
+
+
 def _half(x: Tensor) -> np.ndarray:
     return x.detach().half().cpu().numpy()
 
@@ -182,13 +197,17 @@ def _array(data: bytes) -> np.ndarray:
 
 
 def _read_shard(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    latents, text = _ARRAYS
+    return [(_array(row[latents]), _array(row[text])) for row in _rows(path, ("npy",))]
+
+
+def _rows(path: Path, suffixes: tuple[str, ...]) -> list[dict[str, Any]]:
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
     try:
         with open_regular(path) as file:  # webdataset, given a name, runs it where it begins with "pipe:"
             opened = [{"url": str(path), "stream": file}]
-            rows = group_by_keys(tar_file_expander(opened, select_files=lambda name: name.endswith(".npy")))
-            return [(_array(row["latents.npy"]), _array(row["text.npy"])) for row in rows]
+            return list(group_by_keys(tar_file_expander(opened, select_files=lambda name: name.endswith(suffixes))))
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise UserError(f"shard {path} cannot be read: {reason}; delete it and run the command that makes it") from None

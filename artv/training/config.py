@@ -105,6 +105,11 @@ class TrainConfig(BaseModel):
     time, see :mod:`artv.training.recompute`. ``fused``: on a GPU, fused operations, see :mod:`artv.training.fast`.
     ``stream``: latents come from shards on disk, written once, instead of from memory; ``workers`` processes read
     them. ``reader``: of video files (:mod:`artv.data.readers`); both give the same frames.
+
+    What a training is watched by (:mod:`artv.training.validation`): ``validate_every`` steps the loss of the averaged
+    weights on ``validation_clips`` clips of ``validation`` (a folder or shards; None: of the built-in world's test
+    split, else of the training's own), ``sample_every`` steps clips of them; 0 is never. ``best_by``: the loss by which
+    the best step is kept. ``trackers``: where numbers and pictures also go; None: TensorBoard where it is installed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -135,6 +140,12 @@ class TrainConfig(BaseModel):
     stream: bool = False
     workers: Annotated[int, Field(ge=0, le=256, strict=True)] = 2
     reader: Literal["decord", "pyav"] = "decord"
+    validate_every: Whole = 1_000
+    validation: str | None = None
+    validation_clips: Annotated[int, Field(ge=1, le=4096, strict=True)] = 32
+    sample_every: Whole = 5_000
+    best_by: Literal["loss", "loss@100", "loss@300", "loss@500", "loss@700", "loss@900"] = "loss"
+    trackers: tuple[str, ...] | None = None
     autoencoder: LoopConfig
     text_encoder: LoopConfig
     model: LoopConfig
@@ -205,10 +216,11 @@ def paper() -> TrainConfig:
     )
 
 
-HOW = ("minutes", "save_minutes", "graph", "recompute", "overlap", "fused")
-"""Settings of how long, how fast and in how much memory: they do not change what is trained."""
+WATCHED = ("validate_every", "validation", "validation_clips", "sample_every", "best_by", "trackers")
+HOW = ("minutes", "save_minutes", "graph", "recompute", "overlap", "fused", *WATCHED)
+"""Settings of how long, how fast, in how much memory and how watched: they do not change what is trained."""
 
-LATER = ("optimizer",)
+LATER = ("optimizer", *WATCHED)
 """Settings that came after models were first kept under a hash of all the others."""
 
 

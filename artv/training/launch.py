@@ -16,9 +16,10 @@ from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.presets import load_components
 from artv.training import processes
+from artv.training.clips import Clips
 from artv.training.config import ENCODERS, TrainConfig, for_cpu
 from artv.training.loop import Prepare
-from artv.training.run import Clips, make_latents, run
+from artv.training.run import make_latents, run
 
 
 @processes.leaving()
@@ -30,6 +31,7 @@ def launch_training(
     components: str | None,
     init: str | None,
     revision: str | None,
+    variant: str | None = None,
     device: str | None,
 ) -> None:
     """Trains, and says how it ended."""
@@ -38,7 +40,7 @@ def launch_training(
     if own.type == "cpu":
         config = for_cpu(config)
     torch.manual_seed(config.seed)  # what --init lacks (adapters, mask network) starts at random
-    start_model, given = _start(config, init, revision)
+    start_model, given = _start(config, init, revision, variant)
     given |= load_components(components) if components else {}
     missing = [name for name in ENCODERS if name not in given and name not in stages]
     if "model" in stages and missing:
@@ -55,6 +57,18 @@ def launch_training(
             )
 
 
+def plan_training(
+    config: TrainConfig, out: Path, *, components: str | None, init: str | None, variant: str | None, device: str | None
+) -> None:
+    """``--dry-run``: in one process, whatever the number of those that are to train."""
+    from artv.training.dry_run import dry_run
+
+    chosen = chosen_device(device)
+    if chosen == "cpu":
+        config = for_cpu(config)
+    dry_run(config, out, components=components, init=init, variant=variant, device=chosen)
+
+
 @processes.leaving()
 def launch_latents(
     config: TrainConfig,
@@ -63,42 +77,45 @@ def launch_latents(
     components: str | None,
     init: str | None,
     revision: str | None,
+    variant: str | None = None,
     device: str | None,
 ) -> None:
     """Writes shards, in every process its part."""
     own, _ = _own_device(device)
     clips = Clips(config, own)
     if init is not None:
-        autoencoder, text_encoder = encoders_of(fetch(init, revision=revision))
+        autoencoder, text_encoder = encoders_of(fetch(init, revision=revision, variant=variant), variant)
     else:
         autoencoder, text_encoder = load_components(components or "").values()
-    make_latents(config, out, clips, autoencoder.to(own), text_encoder.to(own))
+    make_latents(config, out, clips, autoencoder.to(own, torch.float32), text_encoder.to(own, torch.float32))
     if processes.is_main():
         train = f"artv train --preset {config.preset} --data {out} …"
         print(f"{clips.count} clips in {out}; train with: {train}", file=sys.stderr)
 
 
 def _start(
-    config: TrainConfig, init: str | None, revision: str | None
+    config: TrainConfig, init: str | None, revision: str | None, variant: str | None
 ) -> tuple[ArtVModel | None, dict[str, nn.Module]]:
     """The networks to start from, and the components that come with them: of ours, or SD-2.1-base grown."""
     if init is None:
         return None, {}
     if (Path(init) / "config.json").is_file():
-        model, given = ArtVModel.from_pretrained(init, use_safetensors=True), {}
+        model, given = ArtVModel.from_pretrained(init, use_safetensors=True, variant=variant), {}
     else:
-        pipe = _pipeline(config, init, revision)
+        pipe = _pipeline(config, init, revision, variant)
         model, given = pipe.model, {name: getattr(pipe, name) for name in ENCODERS}
     if model.sizes != config.sizes():
         raise UserError(f"--init {init} holds other networks than the preset {config.preset} with these switches")
-    return model, given
+    return model.float(), {name: module.float() for name, module in given.items()}  # a variant may be half
 
 
-def _pipeline(config: TrainConfig, init: str, revision: str | None) -> ArtVPipeline:
+def _pipeline(config: TrainConfig, init: str, revision: str | None, variant: str | None) -> ArtVPipeline:
     if config.preset == "paper" and not (Path(init) / "model" / "config.json").is_file():
-        model, autoencoder, text_encoder = from_stable_diffusion(init, revision=revision, config=config.sizes())
+        model, autoencoder, text_encoder = from_stable_diffusion(
+            init, revision=revision, variant=variant, config=config.sizes()
+        )
         return ArtVPipeline(model=model, autoencoder=autoencoder, text_encoder=text_encoder)
-    return ArtVPipeline.from_pretrained(init)
+    return ArtVPipeline.from_pretrained(init, **({"variant": variant} if variant else {}))
 
 
 _WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -113,8 +130,15 @@ def _own_device(device: str | None) -> tuple[torch.device, Prepare | None]:
             "on CPUs use: torchrun --nproc-per-node N -m artv train … --device cpu"
         )
     if max(sizes, default=1) > 1:
+        _check_gpus(device)
         from accelerate import Accelerator
 
         accelerator = Accelerator(cpu=device == "cpu")
         return accelerator.device, accelerator.prepare_model
     return torch.device(chosen_device(device)), None
+
+
+def _check_gpus(device: str | None) -> None:
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if device != "cpu" and gpus and here > gpus:
+        raise UserError(f"{here} processes for the {gpus} GPUs of this machine; start at most one for each")

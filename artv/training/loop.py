@@ -25,6 +25,8 @@ from artv.training.record import Record
 from artv.training.saving import OnSave, Saver
 from artv.training.step import Fetch, Prepare, Step
 from artv.training.stopping import stop_signals
+from artv.training.trackers import Trackers
+from artv.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ def optimise(
     prepare: Prepare | None = None,
     fetch: Fetch | None = None,
     on_save: OnSave | None = None,
+    validation: Validation | None = None,
+    trackers: Trackers | None = None,
+    flops: float | None = None,
 ) -> tuple[Ema, Outcome]:
     """Trains ``model`` until ``config.steps``, continuing whatever ``out/state`` holds.
 
@@ -58,6 +63,9 @@ def optimise(
         fetch: called ahead of each ``draw_loss``, see :class:`~artv.training.step.Step`.
         on_save: called with the averaged model, in host memory, and the step after each checkpoint, in a thread of the
             main process.
+        validation: what the averaged model goes through now and then, in the main process.
+        trackers: what the log's numbers also go to.
+        flops: of a sample, where they are known.
 
     Raises:
         Interrupted: after Ctrl-C or SIGTERM, when the state is saved.
@@ -79,7 +87,8 @@ def optimise(
         progress_bar(name, total=config.steps, start=step, shown=main) as bar,
         log_file.open("a", encoding="utf-8") as log,
     ):
-        record = Record(name, config.samples(processes.world()), device, log, bar.update)
+        samples = config.samples(processes.world())
+        record = Record(name, samples, device, log, bar.update, trackers, total=config.steps, flops=flops)
         saved, first, stop = time.monotonic(), step, False
         while step < config.steps and not stop:
             record.add(one_step(step))
@@ -88,7 +97,8 @@ def optimise(
                 saver.reserve()
             over = config.minutes is not None and time.monotonic() - started > 60 * config.minutes
             due = time.monotonic() - saved > 60 * config.save_minutes and not saver.busy
-            log_now, save_now, stop = processes.agree(record.due, due, over or asked())
+            best = validation is not None and validation.due(step) and _validate(validation, one_step.ema, step, record)
+            log_now, save_now, stop = processes.agree(record.due, due or best, over or asked())
             if log_now or stop or step == config.steps:
                 record.write(step, lr=config.lr_at(step - 1))
                 if not math.isfinite(record.loss):
@@ -99,6 +109,21 @@ def optimise(
         saver.save(step)
         saver.finish()
     processes.wait()
+    if trackers is not None:
+        trackers.finish()
     if asked():
         raise Interrupted(f"stopped and saved at step {step} of {config.steps}; run the same command again to continue")
     return one_step.ema, Outcome(step, record.loss, time.monotonic() - started, step >= config.steps)
+
+
+def _validate(validation: Validation, ema: Ema, step: int, record: Record) -> bool:
+    """Tells what the averaged model is worth; says whether it is the best so far. Other processes wait meanwhile."""
+    if not processes.is_main():
+        return False
+    found = validation.values(ema.model, step)
+    if found is not None:
+        record.row(step=step, **found)
+    picture = validation.picture(ema.model, step)
+    if picture is not None:
+        record.picture(step, "samples", picture)
+    return found is not None and found["best"]

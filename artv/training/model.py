@@ -13,12 +13,15 @@ from artv.conditioning import ConditionDropout, noise_levels
 from artv.data.latents import Batch
 from artv.networks import ArtVModel
 from artv.training.config import TrainConfig
+from artv.training.estimate import flops_a_sample
 from artv.training.fast import use_fast_blocks
 from artv.training.loop import Outcome, optimise
 from artv.training.loss import noise_prediction_loss
 from artv.training.recompute import recompute_blocks
 from artv.training.saving import OnSave
 from artv.training.step import Fetch, Prepare
+from artv.training.trackers import Trackers
+from artv.training.validation import Validation
 
 
 def train_model(
@@ -31,6 +34,8 @@ def train_model(
     prepare: Prepare | None = None,
     fetch: Fetch | None = None,
     on_save: OnSave | None = None,
+    validation: Validation | None = None,
+    trackers: Trackers | None = None,
 ) -> tuple[ArtVModel, Outcome]:
     """Trains ``model`` in place; returns the averaged copy."""
     device = null_text_LD.device
@@ -46,6 +51,9 @@ def train_model(
         prepare=prepare,
         fetch=fetch,
         on_save=on_save,
+        validation=validation,
+        trackers=trackers,
+        flops=flops_a_sample(config),
     )
     averaged = ema.model
     assert isinstance(averaged, ArtVModel)

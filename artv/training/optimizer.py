@@ -13,7 +13,7 @@ BETAS = (0.9, 0.999)
 
 
 def make_optimizer(parameters: list[nn.Parameter], config: LoopConfig, device: torch.device) -> torch.optim.Optimizer:
-    """As the settings ask. On a GPU plain AdamW can be captured, its rate being a tensor there.
+    """The one that the settings ask for. On a GPU plain AdamW can be captured, its rate being a tensor there.
 
     Raises:
         UserError: 8 bits without bitsandbytes, or on a CPU.

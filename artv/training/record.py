@@ -3,13 +3,16 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from artv.training import processes
+from artv.training.estimate import card_rate
+from artv.training.trackers import Trackers
 
 _EVERY = 2.0  # seconds
 _LONGEST = 500  # steps
@@ -25,13 +28,28 @@ class Record:
         name: of the stage.
         samples: of a step, over all processes.
         tell: called with the step and a note for the progress bar.
+        trackers: what the numbers also go to.
+        total: steps of the stage, for the time left.
+        flops: of a sample, where they are known: tells the share of the GPU's measured matrix rate.
     """
 
     def __init__(
-        self, name: str, samples: int, device: torch.device, log: TextIO, tell: Callable[[int, str], None]
+        self,
+        name: str,
+        samples: int,
+        device: torch.device,
+        log: TextIO,
+        tell: Callable[[int, str], None],
+        trackers: Trackers | None = None,
+        *,
+        total: int | None = None,
+        flops: float | None = None,
     ) -> None:
         self.loss = math.nan
         self._name, self._samples, self._log, self._tell = name, samples, log, tell
+        self._trackers, self._total = trackers, total
+        # of one sample a second on all GPUs together
+        self._share = flops / card_rate(device) / processes.world() if flops and device.type == "cuda" else None
         self._sum = torch.zeros((), device=device)
         self._steps, self._since = 0, time.monotonic()
 
@@ -56,6 +74,11 @@ class Record:
         if self._sum.is_cuda:
             row["memory_gib"] = round(torch.cuda.max_memory_allocated(self._sum.device) / 2**30, 2)
             note += f" · {row['memory_gib']:.0f} GiB"
+        if self._share is not None:
+            row["share_of_card"] = round(rate * self._share, 3)
+            note += f" · {row['share_of_card']:.0%} of the card's rate"
+        if self._total is not None and step < self._total:
+            note += f" · {_spoken((self._total - step) * self._samples / rate)} left"
         self.row(**row)
         self._tell(step, note)
 
@@ -63,3 +86,31 @@ class Record:
         """A row of its own in the log."""
         self._log.write(json.dumps({"stage": self._name, **values}) + "\n")
         self._log.flush()
+        if self._trackers is not None and "step" in values:
+            self._trackers.log(values["step"], _numbers({k: v for k, v in values.items() if k != "step"}))
+
+    def picture(self, step: int, title: str, picture_HW3: np.ndarray) -> None:
+        """A uint8 picture, for the trackers."""
+        if self._trackers is not None:
+            self._trackers.picture(step, title, picture_HW3)
+
+
+def _spoken(seconds: float) -> str:
+    minutes = seconds / 60
+    return (
+        f"{minutes:.0f} min"
+        if minutes < 100
+        else f"{minutes / 60:.1f} h"
+        if minutes < 6000
+        else f"{minutes / 1440:.1f} days"
+    )
+
+
+def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    found: dict[str, float] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _numbers(value, f"{prefix}{key}/")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[prefix + key] = value
+    return found

@@ -3,27 +3,26 @@
 RUN/config.json            the settings; the same command continues, other settings are refused
 RUN/autoencoder/  RUN/text_encoder/  RUN/model/     state and log.jsonl of each stage
 RUN/latents/               shards of the clips in latent space, where the run streams them
+RUN/samples/               clips and masks of the averaged model now and then
+RUN/best/                  the pipeline of the step whose validation loss is smallest
 RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.from_pretrained`` load
 """
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import nn
 
 from artv.autoencoder import encode_frames
-from artv.data.clips import ClipFiles, batches
 from artv.data.latents import LatentCache
-from artv.data.shapes_long import WORLDS
-from artv.data.shard_index import ShardIndex, claim_shards, is_shards, read_index
+from artv.data.shard_index import ShardIndex, claim_shards, read_index
 from artv.data.shards import LatentStream, MicroStreams, digest, write_shards
 from artv.errors import UserError
 from artv.files import read_text, write_text_atomically
@@ -34,14 +33,14 @@ from artv.text_encoder import OpenClipTextEncoder
 from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
 from artv.training.checkpoint import replacing
+from artv.training.clips import Clips
 from artv.training.config import HOW, STAGES, LoopConfig, TrainConfig
 from artv.training.loop import Outcome
 from artv.training.model import train_model
 from artv.training.step import Prepare
 from artv.training.text_encoder import train_text_encoder
-
-CHUNK = 256
-FRAMES_AT_ONCE = 512  # of 64 × 64 pixels, fewer of larger ones: what an autoencoder is given
+from artv.training.trackers import Trackers, chosen_trackers
+from artv.training.watched import make_validation
 
 
 def run(
@@ -72,62 +71,6 @@ def run(
         elif stage not in parts:
             parts[stage], outcome = _pretrain(stage, config, out, clips, prepare)
     return outcome
-
-
-class Clips:
-    """The run's clips, in batches of uint8 frames on the device; all of them at once where a stage asks."""
-
-    def __init__(self, config: TrainConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
-        self.files, self.encoded = None, is_shards(config.data)
-        if self.encoded:
-            self.count = read_index(config.data).clips
-        elif config.data != "builtin":
-            self.files = ClipFiles(config.data, config.num_frames, config.size, config.fps, config.reader)
-            _leave_out_unreadable(self.files)
-            self.count = len(self.files)
-        else:
-            self.count = config.clips or (65_536 if device.type == "cuda" else 2_048)
-        if self.count < processes.world():
-            raise UserError(f"{self.count} clips for {processes.world()} processes; give at least one clip for each")
-
-    def batches(self, chosen: Sequence[int] | None = None) -> Iterator[tuple[Tensor, list[str]]]:
-        """The chosen clips, or each clip of this process, once and in order."""
-        device, config = self.device, self.config
-        chosen = range(processes.rank(), self.count, processes.world()) if chosen is None else chosen
-        if self.encoded:
-            raise UserError(f"{config.data} holds latents, which only the stage model can use; give --data with clips")
-        if self.files is not None:
-            few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
-            for frames, captions in batches(torch.utils.data.Subset(self.files, chosen), few):
-                yield frames.to(device), captions
-            return
-        world = WORLDS[config.world]("train", config.seed, config.num_frames, config.size, config.fps)
-        for k in range(0, len(chosen), CHUNK):
-            some = chosen[k : k + CHUNK]
-            start = world.starts(np.array(some, np.uint64), config.horizon)
-            batch = world.batch(some, device=device, start=start)
-            yield batch.frames, batch.captions
-
-    def load(self, limit: int) -> tuple[Tensor, list[str]]:
-        """The first ``limit`` clips: uint8 (N, T, 3, H, W) on the device, and captions."""
-        frames, captions = [], []
-        for some, texts in self.batches():
-            frames.append(some)
-            captions += texts
-            if len(captions) >= limit:
-                break
-        return torch.cat(frames)[:limit], captions[:limit]
-
-
-def _leave_out_unreadable(files: ClipFiles) -> None:
-    """Each process opens its part of the files; all of them go on without the same clips."""
-    total, main = len(files), processes.is_main()
-    parts = processes.gather(files.faults(range(processes.rank(), total, processes.world()), shown=main))
-    faults = {i: fault for part in parts for i, fault in part.items()}
-    files.leave_out(faults)
-    for i in sorted(faults) if main else ():
-        print(f"artv: left out ({len(faults)} of {total} clips cannot be read): {faults[i]}", file=sys.stderr)
 
 
 def _claim(out: Path, config: TrainConfig) -> None:
@@ -246,7 +189,8 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
         encode = partial(encode_frames, autoencoder)
         with progress_bar("latents", total=ours, shown=processes.is_main()) as bar:
             source = LatentCache.build(clips.batches(), encode, text_encoder.encode, bar.update)
-    # the draws of training do not depend on the earlier stages
+    validation = make_validation(config, out, clips, autoencoder, text_encoder)
+    # the draws of training do not depend on what was before
     torch.manual_seed(config.seed * 1000 + processes.rank())
     model = (ArtVModel.from_config(config.sizes()) if init is None else init).to(device)
 
@@ -254,12 +198,32 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
         pipeline = ArtVPipeline(model=averaged, autoencoder=autoencoder, text_encoder=text_encoder)
         with replacing(out / "pipeline") as fresh:
             pipeline.save_pretrained(fresh, safe_serialization=True)
+        if validation is not None:
+            validation.keep(step)
 
     fetch = source.fetch if isinstance(source, MicroStreams) else None
     _, outcome = train_model(
-        model, source.sample, null_text, config, out / "model", prepare=prepare, fetch=fetch, on_save=save
+        model,
+        source.sample,
+        null_text,
+        config,
+        out / "model",
+        prepare=prepare,
+        fetch=fetch,
+        on_save=save,
+        validation=validation,
+        trackers=_trackers(config, out / "model"),
     )
     if processes.is_main():
         said = {**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size}
         write_text_atomically(out / "outcome.json", json.dumps(said))
     return outcome
+
+
+def _trackers(config: TrainConfig, folder: Path) -> Trackers | None:
+    if not processes.is_main():
+        return None
+    trackers = Trackers(chosen_trackers(config.trackers), folder, asdict(config.model))
+    for where in (f"log: {folder / 'log.jsonl'}", *trackers.where):
+        print(where, file=sys.stderr)
+    return trackers

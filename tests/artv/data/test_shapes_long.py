@@ -14,8 +14,8 @@ from artv.data.shapes_long import WORLDS, LongShapesWorld
 from artv.data.shapes_truth import ShapesTruth
 from artv.data.shapes_words import MOTIONS, SHAPES
 from artv.errors import UserError
+from artv.training.clips import Clips
 from artv.training.config import load_config
-from artv.training.run import Clips
 
 N, T = 96, 48
 

@@ -1,0 +1,78 @@
+"""Where a training's clips come from: the built-in world, a folder of video files, or shards of latents."""
+
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from artv.data.clips import ClipFiles, batches
+from artv.data.shapes_long import WORLDS
+from artv.data.shard_index import is_shards, read_index
+from artv.errors import UserError
+from artv.training import processes
+from artv.training.config import TrainConfig
+
+CHUNK = 256
+FRAMES_AT_ONCE = 512  # of 64 × 64 pixels, fewer of larger ones: what an autoencoder is given
+
+
+class Clips:
+    """The run's clips, in batches of uint8 frames on the device; all of them at once where a stage asks.
+
+    Args:
+        split: of the built-in world.
+    """
+
+    def __init__(self, config: TrainConfig, device: torch.device, split: str = "train") -> None:
+        self.config, self.device, self.split = config, device, split
+        self.files, self.encoded = None, is_shards(config.data)
+        if self.encoded:
+            self.count = read_index(config.data).clips
+        elif config.data != "builtin":
+            self.files = ClipFiles(config.data, config.num_frames, config.size, config.fps, config.reader)
+            _leave_out_unreadable(self.files)
+            self.count = len(self.files)
+        else:
+            self.count = config.clips or (65_536 if device.type == "cuda" else 2_048)
+        if self.count < processes.world():
+            raise UserError(f"{self.count} clips for {processes.world()} processes; give at least one clip for each")
+
+    def batches(self, chosen: Sequence[int] | None = None) -> Iterator[tuple[Tensor, list[str]]]:
+        """The chosen clips, or each clip of this process, once and in order."""
+        device, config = self.device, self.config
+        chosen = range(processes.rank(), self.count, processes.world()) if chosen is None else chosen
+        if self.encoded:
+            raise UserError(f"{config.data} holds latents, which only the stage model can use; give --data with clips")
+        if self.files is not None:
+            few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
+            for frames, captions in batches(torch.utils.data.Subset(self.files, chosen), few):
+                yield frames.to(device), captions
+            return
+        world = WORLDS[config.world](self.split, config.seed, config.num_frames, config.size, config.fps)
+        for k in range(0, len(chosen), CHUNK):
+            some = chosen[k : k + CHUNK]
+            start = world.starts(np.array(some, np.uint64), config.horizon)
+            batch = world.batch(some, device=device, start=start)
+            yield batch.frames, batch.captions
+
+    def load(self, limit: int) -> tuple[Tensor, list[str]]:
+        """The first ``limit`` clips: uint8 (N, T, 3, H, W) on the device, and captions."""
+        frames, captions = [], []
+        for some, texts in self.batches():
+            frames.append(some)
+            captions += texts
+            if len(captions) >= limit:
+                break
+        return torch.cat(frames)[:limit], captions[:limit]
+
+
+def _leave_out_unreadable(files: ClipFiles) -> None:
+    """Each process opens its part of the files; all of them go on without the same clips."""
+    total, main = len(files), processes.is_main()
+    parts = processes.gather(files.faults(range(processes.rank(), total, processes.world()), shown=main))
+    faults = {i: fault for part in parts for i, fault in part.items()}
+    files.leave_out(faults)
+    for i in sorted(faults) if main else ():
+        print(f"artv: left out ({len(faults)} of {total} clips cannot be read): {faults[i]}", file=sys.stderr)

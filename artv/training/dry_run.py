@@ -1,0 +1,94 @@
+"""``artv train --dry-run``: looks at all that a training needs, and prints the plan, before a GPU is paid for."""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+import yaml
+from diffusers import AutoencoderKL, UNet2DConditionModel
+
+from artv.convert import check_schedule, check_unet_config
+from artv.data.shard_index import read_index
+from artv.errors import UserError
+from artv.networks import ArtVModel
+from artv.presets import load_components
+from artv.training.clips import Clips
+from artv.training.config import TrainConfig
+from artv.training.estimate import GIB, WATTS, estimate
+from artv.weights import check_saved, read_config
+
+
+def dry_run(
+    config: TrainConfig, out: Path, *, components: str | None, init: str | None, variant: str | None, device: str
+) -> None:
+    """Prints settings, then a line for each thing that was looked at, then what it will take.
+
+    Raises:
+        UserError: the first thing that is not as it must be, disk space and memory included.
+    """
+    print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).rstrip())
+    print()
+    print(f"data         {_data(config)}")
+    print(f"weights      {_weights(config, components, init, variant)}")
+    expected, world = estimate(config), int(os.environ.get("WORLD_SIZE", "1"))
+    free = shutil.disk_usage(out).free
+    print(f"checkpoints  {expected.disk / GIB:.1f} GiB at most in {out}; {free / GIB:.1f} GiB are free")
+    print(f"memory       {_memory(expected.memory, device)}")
+    samples = config.model.samples(world)
+    print(f"steps        {config.model.steps:,} of {samples:,} samples, {world} process{'es' if world > 1 else ''}")
+    hours, kwh = expected.hours(config, world), expected.kwh(config, world)
+    if device == "cpu" or hours is None or kwh is None or expected.samples_per_s is None:
+        print("time         not known: nothing like it was measured")
+    else:
+        rate = expected.samples_per_s * world
+        print(
+            f"time         {hours:,.1f} hours at {rate:,.0f} samples/s, {kwh:,.0f} kWh at {WATTS:.0f} W a GPU (H200s)"
+        )
+    if expected.disk > free:
+        raise UserError(f"checkpoints need {expected.disk / GIB:.1f} GiB and {free / GIB:.1f} are free; make room")
+    if expected.memory is not None and device != "cpu" and expected.memory > _card(device):
+        raise UserError("it does not fit the GPU: give a smaller --batch-size with --global-batch, or recompute: true")
+
+
+def _data(config: TrainConfig) -> str:
+    clips = Clips(config, torch.device("cpu"))
+    shape = f"{config.num_frames} frames of {config.size}² at {config.fps:g} fps"
+    if not clips.encoded:
+        return f"{config.data}: {clips.count:,} clips, {shape}"
+    index = read_index(config.data)
+    for name in ("num_frames", "size", "fps"):
+        if getattr(index, name) != getattr(config, name):
+            raise UserError(
+                f"{config.data} has {name} {getattr(index, name)}, and the settings {getattr(config, name)}"
+            )
+    return f"{config.data}: {clips.count:,} clips as latents in {index.shards} shards, {shape}"
+
+
+def _weights(config: TrainConfig, components: str | None, init: str | None, variant: str | None) -> str:
+    if components is not None:
+        load_components(components)
+    if init is None:
+        return "random" + (f"; autoencoder and text encoder of {components}" if components else "")
+    folder = Path(init).expanduser()
+    if not folder.is_dir():
+        return f"{init}: not looked at; it is downloaded when the training starts"
+    if (folder / "config.json").is_file() or (folder / "model" / "config.json").is_file():
+        check_saved(ArtVModel, folder if (folder / "config.json").is_file() else folder / "model", variant)
+    else:
+        check_schedule(folder)
+        with torch.device("meta"):
+            model = ArtVModel.from_config(config.sizes())
+        check_unet_config(model, read_config(folder / "unet"), str(folder / "unet"))
+        check_saved(UNet2DConditionModel, folder / "unet", variant)
+        check_saved(AutoencoderKL, folder / "vae", variant)
+    return f"{init}: keys and shapes are as they must be"
+
+
+def _memory(expected: int | None, device: str) -> str:
+    needs = "not known for these sizes" if expected is None else f"{expected / GIB:.1f} GiB a GPU, by estimate"
+    return needs if device == "cpu" else f"{needs}; this one has {_card(device) / GIB:.1f} GiB"
+
+
+def _card(device: str) -> int:
+    return torch.cuda.get_device_properties(torch.device(device)).total_memory

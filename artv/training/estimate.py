@@ -1,0 +1,106 @@
+"""What a training is expected to take of memory, disk, time and power: from what was measured, not from a probe here.
+
+Speeds and activations are of one NVIDIA H200 (benchmarks/results/training-h200); where nothing was measured, None.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+import torch
+from torch import nn
+
+from artv.networks import ArtVModel
+from artv.training.config import TrainConfig
+
+GIB = 2**30
+WATTS = 700.0
+"""Power of one GPU, as its maker states it for an H100 or H200 at full load."""
+
+SAMPLES_A_SECOND = {("shapes", 64): 25_000.0, ("paper", 320): 189.0, ("paper", 640): 42.3}
+"""By preset and size, fused and without recomputation, a training alone on the card."""
+
+FLOPS_A_SAMPLE = {("shapes", 64): 1.497e9, ("paper", 320): 1.387e12, ("paper", 640): 7.133e12}
+"""Work of forward and backward pass, attention included, nothing recomputed, by torch's counter on meta tensors."""
+
+ACTIVATIONS = {"shapes": (19_200, None), "paper": (370_000, 87_000)}
+"""Bytes a sample and latent position that the backward pass needs, fused: whole, and with recomputed blocks."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One process on a GPU. ``memory`` and ``disk``: bytes; ``samples_per_s``: of one GPU.
+
+    ``disk``: the most while it trains: two states, a third being written, the pipeline and the best one.
+    """
+
+    memory: int | None
+    disk: int
+    samples_per_s: float | None
+
+    def hours(self, config: TrainConfig, world: int) -> float | None:
+        """For ``world`` GPUs that share the work evenly."""
+        if self.samples_per_s is None:
+            return None
+        return config.model.steps * config.model.samples(world) / (self.samples_per_s * world) / 3600
+
+    def kwh(self, config: TrainConfig, world: int) -> float | None:
+        """Energy of the GPUs alone."""
+        hours = self.hours(config, world)
+        return None if hours is None else hours * world * WATTS / 1000
+
+
+def flops_a_sample(config: TrainConfig) -> float | None:
+    """FLOPs of the networks' training, where it was counted."""
+    return FLOPS_A_SAMPLE.get((config.preset, config.size)) if config.networks is None else None
+
+
+def card_rate(device: torch.device, n: int = 8192, repeats: int = 10) -> float:
+    """FLOP/s of a bfloat16 product of n × n random matrices on this GPU, median: what shares are shares of."""
+    own = torch.Generator(device).manual_seed(0)  # the training's numbers are left alone
+    a, b = torch.randn(2, n, n, device=device, dtype=torch.bfloat16, generator=own)
+    marks = [torch.cuda.Event(enable_timing=True) for _ in range(repeats + 3)]
+    for mark in marks:
+        mark.record()
+        a @ b
+    torch.cuda.synchronize(device)
+    times = [x.elapsed_time(y) for x, y in pairwise(marks[2:])]
+    return 2 * n**3 / (median(times) / 1e3)
+
+
+def estimate(config: TrainConfig) -> Estimate:
+    """The stage of the networks on a GPU."""
+    with torch.device("meta"):
+        model = ArtVModel.from_config(config.sizes())
+    usual = config.networks is None
+    known = usual and config.fused and not config.recompute and config.model.optimizer == "adamw"
+    return Estimate(
+        memory=_memory(config, model) if usual and config.fused else None,
+        disk=disk_of(config, model),
+        samples_per_s=SAMPLES_A_SECOND.get((config.preset, config.size)) if known else None,
+    )
+
+
+def disk_of(config: TrainConfig, model: nn.Module | None = None) -> int:
+    """Bytes: three states of float32 weights, their average and Adam's two moments, one of which is being written; the
+    pipeline, the best one, and one being written.
+    """
+    if model is None:
+        with torch.device("meta"):
+            model = ArtVModel.from_config(config.sizes())
+    weights = sum(p.numel() for p in model.parameters())
+    moments = 4 if config.model.optimizer == "adamw8bit" else 8
+    return weights * (3 * (4 + 4 + moments) + 3 * 4)
+
+
+def _memory(config: TrainConfig, model: nn.Module) -> int | None:
+    """Weights, average and moments; weights in bfloat16; and the larger of all activations and all gradients."""
+    each = ACTIVATIONS[config.preset][config.recompute]
+    if each is None:
+        return None
+    weights = sum(p.numel() for p in model.parameters())
+    half = 2 * weights if config.model.precision == "bf16" else 0
+    moments = 2 if config.model.optimizer == "adamw8bit" else 8
+    positions = (config.size // (8 if config.preset == "paper" else 4)) ** 2
+    activations = each * positions * config.model.batch_size
+    return weights * (4 + 4 + moments) + half + max(activations, 4 * weights + half)

@@ -1,0 +1,95 @@
+"""``artv train --dry-run``: settings, sizes, weights of a variant, too many processes, before any work."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner
+
+from artv.cli import app
+from artv.errors import UserError
+from artv.networks import ArtVModel
+from artv.training.config import TrainConfig, identity, load_config, with_loop
+from artv.training.estimate import GIB, disk_of, estimate
+from artv.training.launch import _check_gpus
+from tests.artv.test_convert import tiny_config, tiny_pipeline
+
+
+def planned(*options: object):
+    return CliRunner().invoke(app, ["train", "--dry-run", *map(str, options)])
+
+
+def test_the_plan_has_settings_and_what_they_take(tmp_path):
+    (tmp_path / "mine.yaml").write_text("{model: {lr: 0.0002}, drop_text: 0.3}")
+    done = planned("--preset", "shapes", "--out", tmp_path / "run", "--components", "shapes", "--device", "cpu",
+                   "--config", tmp_path / "mine.yaml", "--steps", 70, "--clips", 12)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    settings, _, plan = done.stdout.partition("\n\n")
+    stored = TrainConfig.model_validate(yaml.safe_load(settings))
+    assert (stored.drop_text, stored.model.lr, stored.model.steps, stored.clips) == (0.3, 2e-4, 70, 12)
+    weights = sum(p.numel() for p in ArtVModel.from_config(preset="shapes").parameters())
+    assert f"{60 * weights / GIB:.1f} GiB at most" in plan  # three states of 16 bytes a weight, three pipelines of 4
+    assert "builtin: 12 clips" in plan and "steps        70 of 32 samples" in plan and "time         not known" in plan
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_estimates_are_what_was_measured_on_an_h200():
+    """benchmarks/results/training-h200: peaks of 86.9, 35.9 and 90.4 GiB; 189 samples/s a GPU."""
+    paper = load_config("paper")
+    measured = ((paper, 86.9), (paper.model_copy(update={"recompute": True}), 35.9),
+                (with_loop(paper.model_copy(update={"size": 640}), "model", batch_size=32), 90.4))  # fmt: skip
+    for config, gib in measured:
+        assert estimate(config).memory == pytest.approx(gib * GIB, rel=0.1)
+    config = with_loop(paper, "model", global_batch=480)
+    assert estimate(config).hours(config, 4) == pytest.approx(258_000 * 480 / (4 * 189) / 3600)
+    assert estimate(config).kwh(config, 4) == pytest.approx(4 * 0.7 * estimate(config).hours(config, 4))
+    assert disk_of(with_loop(paper, "model", optimizer="adamw8bit")) < disk_of(paper)
+
+
+def test_settings_that_came_later_leave_the_hash_as_it_was():
+    plain = identity(load_config("shapes"))
+    assert "validate_every" not in plain and "optimizer" not in plain["model"] and plain["model"]["graph"]
+    assert identity(load_config("shapes", validate_every=7)) == plain
+    assert (
+        identity(with_loop(load_config("shapes"), "model", optimizer="adamw8bit"))["model"]["optimizer"] == "adamw8bit"
+    )
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sd")
+    tiny_pipeline().half().save_pretrained(folder, variant="fp16")
+    return folder
+
+
+def settings(tmp_path: Path) -> Path:
+    sizes = json.dumps({"networks": tiny_config().to_dict(), "size": 64})
+    (tmp_path / "tiny.yaml").write_text(sizes)
+    return tmp_path / "tiny.yaml"
+
+
+def test_a_folder_of_half_precision_names_its_variant(tmp_path, half):
+    command = ["--preset", "paper", "--init", half, "--config", settings(tmp_path), "--out", tmp_path / "run"]
+    done = planned(*command, "--device", "cpu")
+    assert isinstance(done.exception, UserError) and "artv train --variant fp16" in str(done.exception)
+    done = planned(*command, "--device", "cpu", "--variant", "fp16")
+    assert done.exit_code == 0 and "keys and shapes are as they must be" in done.stdout, done.output
+
+
+def test_no_weights_at_all(tmp_path, half):
+    shutil.copytree(half, tmp_path / "sd")
+    (tmp_path / "sd" / "unet" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    done = planned("--preset", "paper", "--init", tmp_path / "sd", "--config", settings(tmp_path),
+                   "--out", tmp_path / "run", "--variant", "fp16", "--device", "cpu")  # fmt: skip
+    assert "no safetensors weights of variant 'fp16' (there: no weights)" in str(done.exception)
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match="8 processes for the 2 GPUs of this machine"):
+        _check_gpus(None)
+    _check_gpus("cpu")

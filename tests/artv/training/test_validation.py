@@ -1,0 +1,98 @@
+"""Validation: the loss against its formula, the training left as it is, the best step kept, trackers and samples."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from artv.cli import app
+from artv.data.latents import Batch
+from artv.errors import UserError
+from artv.networks import ArtVModel, Prediction
+from artv.training.trackers import chosen_trackers
+from artv.training.validation import METRICS, TIMESTEPS, FixedLoss, grid
+
+
+def test_the_loss_is_of_fixed_frames_timesteps_and_noise():
+    """A model that predicts no noise at all has the noise's own mean square; one that knows the frame has none."""
+    batch = Batch(torch.randn(5, 3, 4, 8, 8).half(), torch.randn(5, 32, 96).half())
+    loss, seen = FixedLoss(batch, num_refs=2, at_once=2), []
+
+    class Nothing(ArtVModel):
+        def forward(self, z, t, conditions):
+            seen.append((z, t, conditions))
+            return Prediction(torch.zeros_like(z), None)
+
+    model = Nothing.from_config(preset="shapes")
+    first = loss(model)
+    torch.manual_seed(1)  # nothing hangs on the training's own numbers
+    assert loss(model) == first and tuple(first) == METRICS
+    noise = torch.randn(5, 5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    for level, t in enumerate(TIMESTEPS):
+        assert first[f"loss@{t}"] == pytest.approx(noise[level].square().mean().item(), rel=1e-5)
+    assert first["loss"] == pytest.approx(noise.square().mean().item(), rel=1e-5)
+    z, t, conditions = seen[0]
+    a, s = model.schedule.a_s(t)
+    clean = (z - s * noise[0, :2]) / a
+    distance = (batch.latents_BTChw[:2].float() - clean[:, None]).flatten(2).norm(dim=2)
+    assert (distance.min(1).values < 1e-3).all() and (distance.argmin(1) > 0).all()
+    assert conditions.keep_ref_B.min() == conditions.keep_anchor_B.min() == 1
+
+
+def test_a_grid_has_frames_and_under_them_masks():
+    frames = np.arange(2 * 3, dtype=np.uint8).reshape(2, 3, 1, 1, 1).repeat(4, 2).repeat(4, 3).repeat(3, 4)
+    masks = np.zeros((5, 2, 2, 2, 2))
+    masks[:, 1, 0] = 1.0
+    picture = grid(frames, masks)
+    assert picture.shape == (16, 12, 3) and picture[0, ::4, 0].tolist() == [0, 1, 2]
+    assert picture[12, ::4, 0].tolist() == [0, 255, 0] and picture[4].max() == 0
+
+
+def train(out: Path, *options: str):
+    command = ["train", "--preset", "shapes", "--out", str(out), "--clips", "4", "--steps", "4", "--batch-size", "2"]
+    command += ["--components", "shapes", "--stages", "model", "--device", "cpu", "--config", str(out) + ".yaml"]
+    done = CliRunner().invoke(app, [*command, *options], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_a_watched_training_is_the_same_training(tmp_path):
+    (tmp_path / "watched.yaml").write_text(
+        "{validate_every: 2, validation_clips: 3, sample_every: 4, num_frames: 4, size: 32}"
+    )
+    (tmp_path / "alone.yaml").write_text("{validate_every: 0, sample_every: 0, num_frames: 4, size: 32}")
+    pytest.importorskip("tensorboard")
+    said = train(tmp_path / "watched").stderr
+    train(tmp_path / "alone", "--tracker", "none")
+    states = [load_file(tmp_path / name / "model" / "state" / "model.safetensors") for name in ("watched", "alone")]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    run = tmp_path / "watched"
+    rows = [json.loads(line) for line in (run / "model" / "log.jsonl").read_text().splitlines()]
+    found = [row for row in rows if "validation" in row]
+    assert [row["step"] for row in found] == [2, 4] and all(set(row["validation"]) == set(METRICS) for row in found)
+    assert found[0]["best"] and rows[-1]["step"] == 4
+    best = min(found, key=lambda row: row["validation"]["loss"])
+    note = json.loads((run / "best" / "best.json").read_text())
+    assert note == {"step": best["step"], "metric": "loss", "value": best["validation"]["loss"]}
+    assert (run / "best" / "model_index.json").is_file()
+    size = Image.open(run / "samples" / "00000004.png").size
+    assert size == (4 * 32, 3 * 2 * 32)
+    assert f"tensorboard --logdir {run / 'model' / 'trackers'}" in said and "log.jsonl" in said
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "model" / "trackers"))
+    events.Reload()
+    assert {"loss", "lr", "validation/loss@500"} <= set(events.Tags()["scalars"]) and "samples" in str(events.Tags())
+    stored = {event.step: event.value for event in events.Scalars("validation/loss")}
+    assert stored == pytest.approx({row["step"]: row["validation"]["loss"] for row in found}, rel=1e-6)
+
+
+def test_trackers_that_cannot_be():
+    with pytest.raises(UserError, match=r"tracker is 'wanb'; .*wandb"):
+        chosen_trackers(["wanb"])
+    assert chosen_trackers(["none"]) == ()
