@@ -34,6 +34,21 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, text.encode("utf-8", "replace"))
 
 
+def write_once(path: Path, data: bytes) -> None:
+    """``path`` holds ``data``, or what another process wrote first; whole either way."""
+    if path.exists():
+        return
+    mine = path.with_name(f"{path.name}-{uuid.uuid4().hex}")
+    write_atomically(mine, data)
+    try:
+        with suppress(FileExistsError):
+            os.link(mine, path)
+    except OSError:  # a file system without links
+        mine.replace(path)
+    finally:
+        mine.unlink(missing_ok=True)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """An empty file beside ``path``, to write to, that takes its place at the end; the umask says who may read it.

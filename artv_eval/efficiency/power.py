@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from artv.files import read_text
+
 RAPL = Path("/sys/class/powercap")
 EVERY = 0.25  # seconds between two readings of a GPU
 
@@ -69,6 +71,6 @@ def _cpu_joules() -> float | None:
     """What all packages have used since the counter began; None where there is none, or root alone may read it."""
     try:
         counters = [path / "energy_uj" for path in RAPL.glob("intel-rapl:*") if path.name.count(":") == 1]
-        return sum(int(path.read_text()) for path in counters) / 1e6 if counters else None
+        return sum(int(read_text(path)) for path in counters) / 1e6 if counters else None
     except (OSError, ValueError):
         return None

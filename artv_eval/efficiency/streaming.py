@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from artv.errors import UserError
+from artv.files import read_text
 from artv_eval.api import ClipRequest, FailedClip, NextFrames
 from artv_eval.efficiency.cuda import GIB, energy_mj, release
 from artv_eval.extras import MethodExtras, optional
@@ -306,5 +307,5 @@ def _request(index: int, width: int, height: int, frames: int, fps: float) -> Cl
 def cpu_name() -> str:
     """The processor's name where Linux tells it."""
     file = Path("/proc/cpuinfo")
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = read_text(file).splitlines() if file.is_file() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

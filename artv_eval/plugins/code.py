@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from artv.files import read_bytes
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe
@@ -64,7 +65,7 @@ def code_digest(folders: tuple[str, ...]) -> str:
 def _digest(files: Sequence[Path]) -> str:
     sha = hashlib.sha256()
     for file in files:
-        sha.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        sha.update(file.name.encode() + b"\0" + hashlib.sha256(read_bytes(file)).digest())
     return sha.hexdigest()[:16]
 
 

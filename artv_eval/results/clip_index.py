@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from artv.files import open_regular
+
 Known = tuple[int, int, str]
 """Size in bytes, time of the last change in ns, fingerprint."""
 
@@ -85,7 +87,7 @@ class ClipIndex:
 
     def _cut_off(self) -> bool:
         """Whether the file is shorter than its header says, which SQLite does not always notice."""
-        with suppress(OSError), self.path.open("rb") as file:
+        with suppress(OSError), open_regular(self.path) as file:
             header = file.read(32)
             page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
             return self.path.stat().st_size < (65536 if page == 1 else page) * pages

@@ -27,7 +27,16 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
-from artv.files import claim, read_bytes, remove_leftovers, writable_folder, write_atomically, write_text_atomically
+from artv.files import (
+    claim,
+    read_bytes,
+    read_text,
+    remove_leftovers,
+    writable_folder,
+    write_atomically,
+    write_once,
+    write_text_atomically,
+)
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.results.arrays import OF, Damaged, checksums, cleared
 from artv_eval.results.clip_index import ClipIndex, Known
@@ -110,13 +119,12 @@ class RunStore:
 
     def identify(self) -> None:
         """Gives the folder an id, unless it has one."""
-        with suppress(FileExistsError), (self.root / ID).open("x", encoding="utf-8") as file:
-            file.write(uuid.uuid4().hex)
+        write_once(self.root / ID, uuid.uuid4().hex.encode())
 
     def packed(self) -> dict[str, bytes]:
         """What was made here, to be sent to another run folder: place → contents."""
         files = [path for name in SENT for path in (self.root / name).rglob("*") if path.is_file()]
-        return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in files}
+        return {path.relative_to(self.root).as_posix(): read_bytes(path) for path in files}
 
     def unpack(self, files: Mapping[str, bytes]) -> None:
         """Takes what :meth:`packed` gave elsewhere."""
@@ -272,7 +280,7 @@ class RunStore:
         """Index → what was noted last of it; clips of older folders have no notes."""
         found: dict[int, dict[str, str]] = {}
         path = self._making(cell)
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        for line in read_text(path, errors="replace").splitlines() if path.is_file() else ():
             with suppress(ValueError, KeyError, TypeError, AttributeError):  # cut off by a full disk
                 note = json.loads(line)
                 found |= dict.fromkeys(note.pop("indices"), note)

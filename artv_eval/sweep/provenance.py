@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from artv.files import read_text
 from artv_eval.api import ClipRequest
 from artv_eval.plugins.code import ROOT
 from artv_eval.results.store import RunStore
@@ -29,7 +30,7 @@ def _gpu(device: str) -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_text(Path("/proc/cpuinfo"), errors="replace").splitlines()
     except OSError:
         lines = []
     named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

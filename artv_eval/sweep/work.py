@@ -10,6 +10,7 @@ from typing import Any
 
 from artv import __version__
 from artv.errors import UserError, WorkFailed
+from artv.files import read_text
 from artv_eval.api import ClipRequest, Task
 from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.plugins.code import CLIPS, code_digest
@@ -26,7 +27,7 @@ def this_code() -> str:
 def run_id(run: Path) -> str | None:
     """What tells a run folder from another one under the same path elsewhere; None where there is none."""
     try:
-        return (run / ID).read_text(encoding="utf-8")
+        return read_text(run / ID)
     except OSError:
         return None
 

@@ -119,7 +119,7 @@ def logged_losses(log: Path) -> dict[str, list[tuple[int, float]]]:
     A line that a kill cut off is left out; no file has no curves.
     """
     found: dict[str, list[tuple[int, float]]] = {}
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else ():
+    for line in read_text(log, errors="replace").splitlines() if log.is_file() else ():
         with suppress(ValueError, TypeError, AttributeError):
             row = json.loads(line)
             for name, value in row.items():
