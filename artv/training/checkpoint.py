@@ -8,7 +8,9 @@ A state is written beside the others, flushed to disk and renamed when it is who
 whole ones only. It is checked in full before it is used; where it is damaged, the one before is taken, loudly.
 """
 
+import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -51,7 +53,9 @@ def write_state(folder: Path, state: State, random: list[dict[str, Tensor]], ste
         for name in ("model", "ema", "moments"):
             save_file(getattr(state, name), fresh / f"{name}.safetensors")
         rest = {"state": {}, "param_groups": state.groups}
-        torch.save({"optimizer": rest, "random": random}, fresh / "optimizer.pt")
+        small = io.BytesIO()  # torch.save makes "unexpected pos" of a full disk
+        torch.save({"optimizer": rest, "random": random}, small)
+        (fresh / "optimizer.pt").write_bytes(small.getvalue())
         (fresh / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
         sums = {path.name: _checksum(path) for path in sorted(fresh.iterdir())}
         (fresh / CHECKSUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
@@ -68,7 +72,7 @@ def replacing(folder: Path, keep: Path | None = None) -> Iterator[Path]:
     or the new one. ``keep``: where the old one goes; None: away.
 
     Raises:
-        WorkFailed: it could not be written (safetensors and ``torch.save`` have errors of their own for a full disk).
+        WorkFailed: it could not be written (safetensors has an error of its own for a full disk).
     """
     fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old") if keep is None else keep
     shutil.rmtree(fresh, ignore_errors=True)
@@ -79,7 +83,8 @@ def replacing(folder: Path, keep: Path | None = None) -> Iterator[Path]:
             _flush(path)
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        full = getattr(error, "errno", None) == errno.ENOSPC or f"os error {errno.ENOSPC}" in str(error)
+        reason = "the disk is full" if full else (str(error).splitlines() or [type(error).__name__])[0]
         kept = "what was there before is kept" if folder.exists() else "nothing was saved before"
         raise WorkFailed(
             f"cannot write {folder}: {reason}; {kept}; free some space and run the same command again"

@@ -3,6 +3,7 @@
 import json
 import math
 import resource
+import subprocess
 
 import pytest
 import torch
@@ -183,6 +184,27 @@ def test_a_disk_that_fills_up_while_saving_is_one_line_and_keeps_the_old_state(t
     assert "cannot write" in str(caught.value) and "is kept" in str(caught.value) and "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["state"]  # nothing half-written beside it
     assert load_state(tmp_path / "state", model, Ema(model), torch.optim.AdamW(model.parameters())) == 3
+
+
+def test_a_really_full_disk_is_told_as_such_wherever_it_fills_up(tmp_path):
+    """On file systems that have room for the weights and for part of the rest, where one can be mounted."""
+    model = torch.nn.Linear(150, 150)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(150)).sum().backward()
+    optimizer.step()
+    ends = []
+    for size in range(356, 388, 4):  # model, average and moments have 360 KB
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", tmp_path]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("mounting a file system needs privileges that this user has not")
+        try:
+            save_state(tmp_path / "state", model, Ema(model), optimizer, 3)
+            ends.append("saved")
+        except WorkFailed as error:
+            ends.append(str(error).split(";")[0].removeprefix(f"cannot write {tmp_path / 'state'}: "))
+        finally:
+            subprocess.run(["umount", tmp_path], check=True)
+    assert set(ends) == {"the disk is full", "saved"} and ends == sorted(ends, reverse=True)
 
 
 def test_a_kill_between_the_renames_loses_nothing(tmp_path):
