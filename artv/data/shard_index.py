@@ -2,13 +2,16 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from artv.errors import UserError
-from artv.files import read_text, write_text_atomically
+from artv.files import read_object, write_text_atomically
 
-INDEX = "index.json"
+INDEX, SUM = "index.json", "sha256"
 CLIPS_A_SHARD = 256
 
 
@@ -51,8 +54,10 @@ def read_index(folder: str | Path) -> ShardIndex:
     """Raises :class:`UserError` when shards are missing."""
     folder = Path(folder)
     try:
-        index = ShardIndex(**json.loads(read_text(folder / INDEX)))
-    except (OSError, ValueError, TypeError) as error:
+        index = ShardIndex(**_stored(folder / INDEX))
+    except UserError:
+        raise
+    except (ValueError, TypeError) as error:
         raise UserError(f"{folder / INDEX} cannot be read: {str(error).splitlines()[0]}") from None
     missing = sum(not (folder / shard_name(k)).is_file() for k in range(index.shards))
     if missing:
@@ -66,15 +71,29 @@ def claim_shards(folder: Path, index: ShardIndex) -> None:
     """Says what the folder is for, before any work; refuses a folder that holds something else."""
     file = folder / INDEX
     if file.exists():
-        stored = json.loads(read_text(file))
+        stored = _stored(file)
         for key, ours in asdict(index).items():
             if stored.get(key) != ours:
                 raise UserError(f"{folder} holds shards with {key} = {stored.get(key)}, not {ours}; use another folder")
         return
     try:
-        write_text_atomically(file, json.dumps(asdict(index), indent=1))
+        fields = asdict(index)
+        write_text_atomically(file, json.dumps({**fields, SUM: _checksum(fields)}, indent=1))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    """The fields that were written. Raises UserError for anything else; older versions wrote no checksum."""
+    fields = read_object(file)
+    if fields.pop(SUM, wanted := _checksum(fields)) != wanted:
+        raise UserError(f"{file} is damaged; delete the folder's shards and make them again")
+    return fields
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    known = {key: value for key, value in fields.items() if key != SUM}
+    return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def shard_name(shard: int) -> str:

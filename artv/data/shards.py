@@ -1,6 +1,7 @@
 """A training set of any size as webdataset shards of latents and text embeddings: encoded once, then streamed.
 
-    000000.tar  000001.tar  …     <clip>.latents.npy (T, C, h, w), <clip>.text.npy (L, D), <clip>.txt; half precision
+    000000.tar  000001.tar  …     <clip>.latents.npy (T, C, h, w), <clip>.text.npy (L, D), <clip>.txt; half precision;
+                                  <clip>.sha256 of all three and of where they belong
     index.json                    how they were made; training compares it with its own settings
 
 Every shard is a random sample of the set, so a shuffled order of shards, shuffled inside, mixes well while only one
@@ -25,10 +26,11 @@ from artv.data.latents import Batch
 from artv.data.loading import read_ahead
 from artv.data.shard_index import ShardIndex, read_index, shard_name
 from artv.errors import UserError
-from artv.files import open_regular
+from artv.files import open_regular, remove_leftovers, writing
 from artv.progress import progress_bar
 
 _ARRAYS = ("latents.npy", "text.npy")
+SUM = "sha256"
 
 Read = Callable[[Sequence[int]], Iterable[tuple[Tensor, list[str]]]]
 
@@ -60,24 +62,26 @@ def write_shards(
     """
     from webdataset import TarWriter
 
+    if rank == 0:
+        remove_leftovers(folder)
     order = _permutation(index.clips, 0)
     mine = [k for k in range(rank, index.shards, world) if not (folder / shard_name(k)).is_file()]
     total = sum(index.clips_in(k) for k in mine)
     with progress_bar("latents", total=total, shown=rank == 0 and total > 0) as bar:
         done = 0
         for k in mine:
-            part = folder / f".{shard_name(k)}.part"
             chosen = order[k * index.clips_a_shard :][: index.clips_a_shard].tolist()
-            with part.open("wb") as file, TarWriter(file) as tar:
+            with writing(folder / shard_name(k)) as part, part.open("wb") as file, TarWriter(file) as tar:
                 clip = iter(chosen)
                 for frames, captions in read(chosen):
                     latents = encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
                     for z, text, caption in zip(latents, encode_text(captions), captions, strict=True):
-                        arrays = {"latents.npy": _half(z), "text.npy": _half(text)}
-                        tar.write({"__key__": f"{next(clip):09d}", "txt": caption, **arrays})
+                        key = f"{next(clip):09d}"
+                        arrays = {"latents.npy": _bytes(_half(z)), "text.npy": _bytes(_half(text))}
+                        checksum = _checksum(shard_name(k), key, *arrays.values(), caption)
+                        tar.write({"__key__": key, "txt": caption, **arrays, SUM: checksum})
                     done += len(captions)
                     bar.update(done)
-            part.replace(folder / shard_name(k))
 
 
 class ShardStream(IterableDataset):
@@ -104,7 +108,7 @@ class ShardStream(IterableDataset):
             if skip >= clips:
                 skip -= clips
                 continue
-            samples = _read_shard(self.folder / shard_name(shard))
+            samples = _read_shard(self.folder / shard_name(shard), clips)
             for i in _permutation(clips, self.seed, epoch, shard + 1)[skip:]:
                 yield samples[i]
             skip = 0
@@ -177,10 +181,10 @@ def read_clips(folder: Path, count: int) -> tuple[Batch, list[str]]:
     index = read_index(folder)
     samples: list[Any] = []
     for k in range(index.shards):
-        samples += _rows(folder / shard_name(k), ("npy", "txt"))
+        samples += _rows(folder / shard_name(k), index.clips_in(k))
         if len(samples) >= count:
             break
-    latents, texts = ([torch.from_numpy(_array(row[name])) for row in samples[:count]] for name in _ARRAYS)
+    latents, texts = ([torch.from_numpy(row[name]) for row in samples[:count]] for name in _ARRAYS)
     return Batch(torch.stack(latents), torch.stack(texts)), [row["txt"].decode() for row in samples[:count]]
 
 
@@ -196,18 +200,46 @@ def _array(data: bytes) -> np.ndarray:
     return np.load(io.BytesIO(data), allow_pickle=False)
 
 
-def _read_shard(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+def _bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _checksum(*parts: str | bytes) -> bytes:
+    total = sha256()
+    for part in parts:
+        total.update(part if isinstance(part, bytes) else part.encode())
+    return total.hexdigest().encode()
+
+
+def _check(shard: str, row: Mapping[str, Any]) -> None:
+    """Raises ValueError for a clip that is not what was written; those of older versions have no checksum."""
+    key = Path(row["__key__"]).name
+    if SUM in row and row[SUM] != _checksum(shard, key, *(row[name] for name in _ARRAYS), row["txt"]):
+        raise ValueError(f"clip {key} is not what was written there")
+
+
+def _read_shard(path: Path, clips: int) -> list[tuple[np.ndarray, np.ndarray]]:
     latents, text = _ARRAYS
-    return [(_array(row[latents]), _array(row[text])) for row in _rows(path, ("npy",))]
+    return [(row[latents], row[text]) for row in _rows(path, clips)]
 
 
-def _rows(path: Path, suffixes: tuple[str, ...]) -> list[dict[str, Any]]:
+def _rows(path: Path, clips: int) -> list[dict[str, Any]]:
+    """The clips of a shard, checked: their two arrays and, as bytes, their caption."""
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
+    suffixes = ("npy", "txt", SUM)
     try:
         with open_regular(path) as file:  # webdataset, given a name, runs it where it begins with "pipe:"
             opened = [{"url": str(path), "stream": file}]
-            return list(group_by_keys(tar_file_expander(opened, select_files=lambda name: name.endswith(suffixes))))
+            rows = list(group_by_keys(tar_file_expander(opened, select_files=lambda name: name.endswith(suffixes))))
+        if len(rows) != clips:
+            raise ValueError(f"it holds {len(rows)} clips and should hold {clips}")
+        for row in rows:
+            _check(path.name, row)
+            row.update({name: _array(row[name]) for name in _ARRAYS})
+        return rows
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise UserError(f"shard {path} cannot be read: {reason}; delete it and run the command that makes it") from None

@@ -1,6 +1,8 @@
 """Latents as shards: every clip once an epoch, the same order from any position, constant memory, and real training."""
 
+import io
 import json
+import tarfile
 import tracemalloc
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from damage import damaged
 
 from artv.cli.train_command import latents_command, train_command
 from artv.config import ModelConfig, NetworkConfig
@@ -199,6 +202,36 @@ def test_latents_made_beforehand(stable_diffusion, tmp_path):
 def test_latents_of_another_autoencoder_are_refused(stable_diffusion, tmp_path):
     toy_shards(tmp_path / "latents")
     file = tmp_path / "latents" / "index.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"size": 32, "num_frames": 4}))
+    fields = json.loads(file.read_text(encoding="utf-8")) | {"size": 32, "num_frames": 4}
+    del fields["sha256"]  # as of an older version
+    file.write_text(json.dumps(fields), encoding="utf-8")
     with pytest.raises(UserError, match="encoders = x, not"):
         train(stable_diffusion, tmp_path / "a", data=tmp_path / "latents")
+
+
+def test_a_hundred_faults_in_a_set_give_no_other_clip(tmp_path):
+    """Flipped bits, ends cut off, emptied, swapped, retyped files: what is drawn is what was written, or one line."""
+    folder = toy_shards(tmp_path / "set", clips=12)
+    whole, refused = drawn(folder, 3), 0
+    for seed in range(100):
+        with damaged(folder, np.random.default_rng(seed)) as (fault, path):
+            try:
+                assert drawn(folder, 3) == whole, (seed, fault, path)
+            except (UserError, WorkFailed, OSError) as error:
+                assert "\n" not in str(error) and str(folder) in str(error), (seed, fault, path, error)
+                refused += 1
+    assert 50 < refused < 100  # many bytes of a tar are padding
+
+
+def test_sets_of_older_versions_have_no_checksums_and_are_read(tmp_path):
+    folder = toy_shards(tmp_path / "set", clips=8)
+    whole = drawn(folder, 2)
+    for shard in folder.glob("*.tar"):
+        with tarfile.open(shard) as old:
+            parts = [(part, old.extractfile(part).read()) for part in old if not part.name.endswith("sha256")]
+        with tarfile.open(shard, "w") as new:
+            for part, data in parts:
+                new.addfile(part, io.BytesIO(data))
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    (folder / "index.json").write_text(json.dumps({k: v for k, v in index.items() if k != "sha256"}), encoding="utf-8")
+    assert drawn(folder, 2) == whole
