@@ -2,7 +2,8 @@
 
 A method that streams (``stream``) gives frames as they are made; of any other the whole clip is one chunk. Three
 passes: a short one that is not counted (compiling, first allocations), one for times, memory and energy, and one in
-which calls of the decoder are timed, so that the rate without decoding can be told.
+which calls of the decoder are timed, so that the rate without decoding can be told. A whole clip's decoder, which is
+called at its end, is timed in the second pass.
 
     first_frame_s        from the call to the first frame that was not given
     gap_*_s              between chunks of frames
@@ -182,15 +183,29 @@ def measure(name: str, method: Any, requests: Sequence[ClipRequest], hardware: s
     watched(lambda: _chunks(method, warm), warm)
     if gpu:
         release()
-    before = energy_mj() if gpu else None
     given = known.get("given_frames", 0) if first.first_frame is not None else 0
-    found = watched(lambda: _chunks(method, requests), requests, gpu, given)
-    after = energy_mj() if gpu else None
+    decoder = optional(method, MethodExtras, "decoder")()
+    with timed(*decoder) if decoder and not streams else nullcontext(None) as spent:
+        before = energy_mj() if gpu else None
+        found = watched(lambda: _chunks(method, requests), requests, gpu, given)
+        after = energy_mj() if gpu else None
+    total = found.total
+    if decoder and streams:
+        with timed(*decoder) as spent:
+            total = watched(lambda: _chunks(method, requests), requests).total
+    share = None if spent is None else min(sum(spent) / total, 1.0)
     made = int(found.frames.sum()) * len(requests)
     energy = None if before is None or after is None else (after - before) / 1e3 / made
     values = figures(found, first.fps)
-    row = {**asdict(conditions), "streams": streams, **values, **_without_decoding(method, requests, values)}
-    return {**row, "energy_j_frame": energy, "status": status_of(found)}
+    return {
+        **asdict(conditions),
+        "streams": streams,
+        **values,
+        "decode_share": share,
+        "steady_frames_s_undecoded": values["steady_frames_s"] / (1 - share) if share not in (None, 1) else None,
+        "energy_j_frame": energy,
+        "status": status_of(found),
+    }
 
 
 def _streams(method: Any, requests: Sequence[ClipRequest]) -> bool:
@@ -207,18 +222,6 @@ def _chunks(method: Any, requests: Sequence[ClipRequest]) -> Iterator[NextFrames
     if failed:
         raise UserError(f"a clip failed: {next(iter(failed.values()))}")
     yield NextFrames(np.stack([clip.frames for clip in clips]))
-
-
-def _without_decoding(method: Any, requests: Sequence[ClipRequest], whole: Mapping[str, Any]) -> dict[str, Any]:
-    """The share of the time that decoding takes, in a pass of its own, and the rate without it."""
-    decoder = optional(method, MethodExtras, "decoder")()
-    if decoder is None:
-        return {"decode_share": None, "steady_frames_s_undecoded": None}
-    with timed(*decoder) as spent:
-        found = watched(lambda: _chunks(method, requests), requests)
-    share = min(sum(spent) / found.total, 1.0)
-    rate = whole["steady_frames_s"] / (1 - share) if share < 1 else None
-    return {"decode_share": share, "steady_frames_s_undecoded": rate}
 
 
 @contextmanager
