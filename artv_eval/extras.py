@@ -99,6 +99,8 @@ class ProtocolExtras:
     """The metrics of a sweep without ``--metrics``."""
     metric_settings: Mapping[str, Mapping[str, Any]] = {}
     """Settings that the protocol fixes, by the metric's name."""
+    metric_choices: Mapping[str, Mapping[str, Any]] = {}
+    """The same where ``hash`` does not cover them: values by such settings have a hash of their own."""
     extractor_settings: Mapping[str, Mapping[str, Any]] = {}
     """The same for all metrics with a setting ``feature``, by what it describes: ``clips`` or ``pictures``."""
     published: Sequence[Any] = ()
@@ -142,6 +144,8 @@ class EvaluatorExtras:
     given arrays."""
     transform: Any = None
     """What clips go through before they are described (``artv_eval.features.preprocess.Transform``)."""
+    said: str | None = None
+    """A line to be said below every table with it: what a name stands for here."""
     features: Any = None
     """The extractor of clips, if there is one."""
     clip: Any = None

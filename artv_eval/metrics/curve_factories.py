@@ -48,6 +48,7 @@ def curve(
     chunks: int = 10,
     feature: Any = "shapes-clip",
     distance: int | None = None,
+    name: str | None = None,
     device: str = "cpu",
 ) -> Evaluator:
     """``QUANTITY`` or ``QUANTITY/SUMMARY``: the mean over clips of a summary of the quantity's curve.
@@ -57,10 +58,11 @@ def curve(
         chunks: of ``vde`` and ``vde_even``.
         feature, distance: of ``consistency``: the encoder of pictures, and to which frame: None = the first, else so
             many before.
+        name: as in tables; by default what it is.
     """
-    name, _, summary = what.partition("/")
-    quantity = quantity_of(name, feature, distance, device)
-    return CurveEvaluator(quantity, summary_of(summary or "level", ends, chunks))
+    quantity, _, summary = what.partition("/")
+    of_frames = quantity_of(quantity, feature, distance, device)
+    return CurveEvaluator(of_frames, summary_of(summary or "level", ends, chunks), name=name)
 
 
 def _named(quantity: str, summary: str = "level", name: str | None = None) -> Evaluator:

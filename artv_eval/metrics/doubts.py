@@ -54,7 +54,8 @@ def caption_doubts(evaluators: Iterable[Any], captions: Iterable[str]) -> list[s
 
 
 def _of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> list[str]:
-    lines = []
+    said = optional(evaluator, EvaluatorExtras, "said")
+    lines = [] if said is None else [said]
     values = optional(evaluator, EvaluatorExtras, "per_clip")(rows)
     n = len(rows) if values is None else int((~np.isnan(np.asarray(values, np.float64))).sum())
     if values is not None and n < FEWEST:

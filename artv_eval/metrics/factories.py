@@ -11,6 +11,7 @@ from artv_eval.api import Evaluator
 from artv_eval.features.base import AttributeClassifier, ClipClassifier, FeatureExtractor, TextImageExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.features.registry import feature as find
+from artv_eval.metrics.headline import STILL_BACKGROUND
 
 
 def _transform(values: dict[str, Any] | None) -> Transform | None:
@@ -119,11 +120,22 @@ def anchor_drift(feature: TextImageExtractor | str = "shapes-clip", device: str 
     return AnchorDrift(_of_pictures(feature, device))
 
 
-def drift() -> Evaluator:
+def drift(measure: str = STILL_BACKGROUND) -> Evaluator:
+    """The headline of drift, ``QUANTITY/SUMMARY``: which one, the protocol's card says (docs/metrics.md)."""
+    from artv_eval.metrics.curve_factories import curve
+
+    if measure == STILL_BACKGROUND:
+        return still_background_drift(name="drift")
+    made = curve(measure, name="drift")
+    made.said = f"drift is {measure} here"  # type: ignore[attr-defined]
+    return made
+
+
+def still_background_drift(name: str = "still_background_drift") -> Evaluator:
     """Change of the still background, grey levels a frame."""
     from artv_eval.metrics.drift import DriftEvaluator
 
-    return DriftEvaluator("change")
+    return DriftEvaluator("change", name=name)
 
 
 def sharpness_drift() -> Evaluator:

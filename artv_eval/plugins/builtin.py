@@ -232,7 +232,12 @@ def register_metrics() -> list[Component]:
         Component("clipsim_drift", f"{where}:clipsim_drift", "loss of agreement with the caption, a frame"),
         Component("anchor_similarity", f"{where}:anchor_similarity", "similarity of every frame to the first"),
         Component("anchor_drift", f"{where}:anchor_drift", "loss of similarity to the first frame, a frame"),
-        Component("drift", f"{where}:drift", "change of the still background, grey levels a frame"),
+        Component("drift", f"{where}:drift", "the protocol's headline of drift: see docs/metrics.md"),
+        Component(
+            "still_background_drift",
+            f"{where}:still_background_drift",
+            "change of the still background, grey levels a frame",
+        ),
         Component("sharpness_drift", f"{where}:sharpness_drift", "change of sharpness a frame"),
         Component("contrast_drift", f"{where}:contrast_drift", "change of contrast a frame"),
         Component("saturation_drift", f"{where}:saturation_drift", "change of saturation a frame"),

@@ -26,6 +26,7 @@ from artv_eval.extras import ProtocolExtras
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 from artv_eval.files.decoding import Excerpt
+from artv_eval.metrics.headline import ANY_VIDEO, STILL_BACKGROUND
 from artv_eval.protocols.msrvtt import read_msrvtt
 from artv_eval.protocols.prompt_source import PromptSource
 from artv_eval.protocols.shapes import NUMBERS, ShapesSource
@@ -34,7 +35,7 @@ from artv_eval.protocols.ucf101 import read_ucf101
 from artv_eval.protocols.videos import VideoSource
 
 CARDS = Path(__file__).parents[1] / "cards"
-NOT_HASHED = ("title", "source", "notes", "published", "metrics")  # they change no number
+NOT_HASHED = ("title", "source", "notes", "published", "metrics", "drift")  # they change no number of the others
 OWN = ("file", "folder")
 """Data sets of prompts that are the user's."""
 MOST_SEEDS = 10_000  # of a prompt
@@ -125,7 +126,10 @@ class Published(_Part):
 
 
 class Card(_Part):
-    """A protocol card. Everything that a number depends on goes into the hash (all but ``NOT_HASHED``)."""
+    """A protocol card. Everything that a number depends on goes into the hash (all but ``NOT_HASHED``).
+
+    ``drift``: the measure, ``QUANTITY/SUMMARY``, that the metric ``drift`` is; part of the hash of its values.
+    """
 
     name: str = Field(pattern=r"^[^\s/:=]+$")
     title: str
@@ -139,6 +143,7 @@ class Card(_Part):
     features: Features
     clip: TextImage | None = None
     metrics: tuple[str, ...] = Field(min_length=1)
+    drift: str = ANY_VIDEO
     bad_files: float = Field(default=0.01, ge=0, lt=1)
     published: tuple[Published, ...] = ()
 
@@ -197,6 +202,7 @@ class Protocol(ProtocolExtras):
         self.name, self.metrics = " ".join([card.name, *changes]), card.metrics
         self.bad_files, self.published = card.bad_files, card.published
         self.extractor_settings = _extractor_settings(card)
+        self.metric_choices = {} if card.drift == STILL_BACKGROUND else {"drift": {"measure": card.drift}}
         self.world = "shapes" if {card.prompts.dataset, card.reference.dataset} <= NUMBERS.keys() else None
 
     def with_frames(self, frames: int) -> "Protocol":

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from artv.errors import UserError
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
+from artv_eval.metrics.headline import ANY_VIDEO
 
 
 class _Part(BaseModel):
@@ -54,6 +55,7 @@ class FilesProtocol:
     def __init__(self) -> None:
         self.card = FilesCard()
         self.bad_files = self.card.bad_files
+        self.metric_choices = {"drift": {"measure": ANY_VIDEO}}
         self.extractor_settings = {"clips": self.card.features, "pictures": self.card.clip}
         self.hash = digest_of([json.dumps(self.card.model_dump(mode="json"), sort_keys=True)])[:12]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -32,12 +32,14 @@ class Conventions:
 
     Args:
         by_name: metric → its settings.
+        choices: the same where the protocol's hash does not cover them.
         by_extractor: ``clips`` or ``pictures`` → settings of every metric with a setting ``feature`` for such an
             extractor, as far as it has them.
         features: takes the place of the extractor of clips.
     """
 
     by_name: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     by_extractor: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     features: str | None = None
 
@@ -46,6 +48,7 @@ class Conventions:
         """Those of a protocol card."""
         return cls(
             by_name=optional(card, ProtocolExtras, "metric_settings"),
+            choices=optional(card, ProtocolExtras, "metric_choices"),
             by_extractor=optional(card, ProtocolExtras, "extractor_settings"),
             features=features,
         )
@@ -55,7 +58,7 @@ class Conventions:
         kind = described_by(known["feature"].annotation) if "feature" in known else None
         shared = {key: value for key, value in self.by_extractor.get(kind or "", {}).items() if key in known}
         chosen = {"feature": self.features} if kind == "clips" and self.features is not None else {}
-        return {**shared, **self.by_name.get(name, {}), **chosen}
+        return {**shared, **self.choices.get(name, {}), **self.by_name.get(name, {}), **chosen}
 
 
 def metric_recipe(manager: PluginManager, name: str, fixed: Conventions, assignments: Assignments) -> Recipe:
@@ -67,13 +70,14 @@ def metric_recipe(manager: PluginManager, name: str, fixed: Conventions, assignm
 
 
 def changed_convention(manager: PluginManager, made: Recipe, fixed: Conventions) -> Mapping[str, Any] | None:
-    """The settings of a metric if ``--set`` made them other than the protocol's, else None.
+    """The settings of a metric if the protocol's hash does not cover them, such as by ``--set``, else None.
 
     Its values then have another hash. Where weights lie makes no difference: which they are is checked by sha256.
     """
     own: Any = None
+    covered = replace(fixed, choices={})
     with suppress(UserError):  # a setting that only --set gives
-        own = _without_places(metric_recipe(manager, made.entry.qualified, fixed, Assignments({})).reference())
+        own = _without_places(metric_recipe(manager, made.entry.qualified, covered, Assignments({})).reference())
     now = _without_places(made.reference())
     return None if now == own else now
 

@@ -3,6 +3,7 @@
 import pytest
 
 from artv_eval.plugins.manager import PluginManager, PluginOptions
+from artv_eval.plugins.recipe import build
 from artv_eval.protocols.cards import load
 from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.metric_recipes import Conventions, changed_convention, metric_recipe
@@ -65,6 +66,31 @@ def test_a_classifier_is_the_metrics_own(manager):
     own = {"inception_score": "c3d", "caption": "shapes", "caption_colour": "shapes", "caption_motion": "shapes"}
     for name, classifier in own.items():
         assert extractor(settings(manager, name, "msrvtt@videopoet", features="videomae")) == classifier
+
+
+@pytest.mark.parametrize(
+    ("card", "measure"),
+    [
+        ("shapes@1", "change/slope"),
+        ("shapes@2", "background_error/delta"),
+        ("long@lv-bench", "sharpness/vde_even"),
+        ("ucf101@lavie", "sharpness/vde_even"),
+    ],
+)
+def test_the_card_says_what_drift_is_and_other_measures_have_other_hashes(manager, card, measure):
+    fixed = Conventions.of(load(card))
+    made = metric_recipe(manager, "drift", fixed, Assignments({}))
+    evaluator = build(manager, made)
+    assert made.to_dict()["settings"].get("measure", "change/slope") == measure and evaluator.name == "drift"
+    changed = changed_convention(manager, made, fixed)
+    assert (changed is None) == (card == "shapes@1"), "there the protocol's own hash stands for it, as it did before"
+    assert (evaluator.said is None) == (card == "shapes@1") and measure in (evaluator.said or measure)
+
+
+def test_the_old_headline_has_the_rows_that_it_had(manager):
+    fixed = Conventions.of(load("shapes@2"))
+    old = build(manager, metric_recipe(manager, "still_background_drift", fixed, Assignments({})))
+    assert old.digest == "drift-change-1" and old.name == "still_background_drift"
 
 
 def test_set_wins_and_is_seen_as_a_change(manager):
