@@ -1,7 +1,8 @@
 """A clip on disk, exactly: an npz file. A long one lies there in parts of a few frames, to be written and read by them.
 
     frames                      uint8 (T, H, W, 3), up to 64 frames
-    frames.0000, frames.0001 …  of more frames: so many each; ``parts``: int64 (T, H, W, 3, frames of a part)
+    frames.0000, frames.0001 …  of more frames: so many each, the first as it is, of the others the difference to the
+                                one before, modulo 256; ``parts``: int64 (T, H, W, 3, frames of a part)
     mask                        float32 (T − 1, h, w), or mask.0000, mask.0001 …, of the same frames as the part of that
                                 number (frame 0 has none); ``mask_shape``: int64 (T − 1, h, w)
     mask_steps                  uint8 (s, T − 1, h, w), the mask at some sampling steps, to be looked at: of the first
@@ -17,6 +18,7 @@ import zipfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -117,6 +119,7 @@ class ClipWriter:
         self._masks_done = 0
         self._mask_shape: tuple[int, ...] | None = None
         self._member: IO[bytes] | None = None
+        self._before: np.ndarray | None = None  # the last frame of the part that is being written
         self._stack = ExitStack()
         part = self._stack.enter_context(writing(cleared(path)))
         archive = zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL)
@@ -144,11 +147,13 @@ class ClipWriter:
             length = min(self.each, self.shape[0] - self.done)
             header = {"descr": "|u1", "fortran_order": False, "shape": (length, *self.shape[1:])}
             np.lib.format.write_array_header_1_0(self._member, header)
-        self._member.write(frames.data)
+        before = np.zeros_like(frames[:1]) if self._before is None else self._before
+        self._member.write(np.diff(frames, axis=0, prepend=before).data)
+        self._before = frames[-1:].copy()
         self.done += len(frames)
         if self.done % self.each == 0 or self.done == self.shape[0]:
             self._member.close()
-            self._member = None
+            self._member = self._before = None
             self._write_masks(number)
 
     def _write_masks(self, number: int) -> None:
@@ -253,6 +258,8 @@ def _stored(
                 raise Damaged(f"{name} {number} are {part.dtype} {part.shape}, not {wanted}")
         except (Damaged, FileNotFoundError) as error:
             raise damaged(str(error)) from None
+        for before, frame in pairwise(part if name == "frames" else ()):
+            frame += before  # of differences, modulo 256
         return part
 
     return StoredArray(read, starts, shape, dtype)
