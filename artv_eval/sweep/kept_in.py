@@ -1,5 +1,7 @@
 """Where the clips and rows of a sweep are kept: which folders of the store its run folder refers to."""
 
+import os
+
 from artv_eval.plugins.code import CLIPS, ROWS, maker
 from artv_eval.results.shared_store import SharedStore
 from artv_eval.results.store import RunStore
@@ -29,16 +31,26 @@ def _weights(prepared: Prepared, cell: Cell) -> str | None:
 def refer(prepared: Prepared, store: RunStore) -> None:
     """Links the run folder to the store: its cells' clips, their rows and those of reference clips.
 
-    A cell whose twin is not trained yet is left to a later call.
+    A cell whose twin is not trained yet is left to a later call. A run folder that has all of it in folders of its own,
+    or beside which no store can be made, is left alone.
     """
     assert store.shared is not None
-    store.shared.begin(store.root)
     by = makers(prepared)
-    for cell, made_by in by.items():
-        store.shared.refer(store.root, "clips", cell, made_by)
     rows = maker(prepared.manager, prepared.metric_recipes, ROWS, prepared.options.device.partition(":")[0])
-    for group in (*by, f"reference-{prepared.protocol.key}"):
-        store.shared.refer(store.root, "features", group, rows)
+    wanted = [("clips", cell, made_by) for cell, made_by in by.items()]
+    wanted += [("features", group, rows) for group in (*by, f"reference-{prepared.protocol.key}")]
+    own = [store.root / kind / name for kind, name, _ in wanted]
+    if all(path.is_dir() and not path.is_symlink() for path in own) or not _possible(prepared):
+        return
+    store.shared.begin(store.root)
+    for kind, name, made_by in wanted:
+        store.shared.refer(store.root, kind, name, made_by)
+
+
+def _possible(prepared: Prepared) -> bool:
+    """Whether the store is there, was asked for, or can be made where nobody asked for it."""
+    beside = prepared.store.parent
+    return prepared.options.store is not None or prepared.store.is_dir() or os.access(beside, os.W_OK)
 
 
 def looked_at(prepared: Prepared) -> RunStore:
