@@ -26,7 +26,7 @@ import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
 EVAL = [sys.executable, "-m", "artv_eval"]
-SHORT = ["--frames", "4", "--steps", "2", "--metrics", "drift", "--no-sanity", "--batch-size", "4", "--format", "json"]
+SHORT = ["--frames", "4", "--metrics", "drift", "--no-sanity", "--format", "json"]
 PLUGIN = """
 import time
 
@@ -63,7 +63,9 @@ def waiting(*, seconds: float = 0.05):
 def sweep(folder: Path, *arguments: str, videos: int, out: str = "run", ablation: str = "mask") -> list[str]:
     """The command of a sweep in ``folder``."""
     base = ["sweep", "--ablation", ablation, "--num-videos", str(videos), "--out", out, *SHORT]
-    return [*EVAL, "--plugins-dir", str(folder / "plugins"), *base, *arguments]
+    batches = [] if "--batch-size" in arguments else ["--batch-size", "4"]
+    steps = ["--steps", "2"] if ablation == "mask" else []
+    return [*EVAL, "--plugins-dir", str(folder / "plugins"), *base, *batches, *steps, *arguments]
 
 
 def finish(command: list[str], folder: Path) -> float:

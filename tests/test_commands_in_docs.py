@@ -66,6 +66,8 @@ def found(words):
         if len(path) == len(words):
             break  # a group by its name
         name = words[len(path)]
+        if name not in command.commands and hasattr(command, "default"):
+            name, words = command.default, [*words[: len(path)], command.default, *words[len(path) :]]
         assert name in command.commands, f"{' '.join(path)} has no command {name!r}"
         command = command.commands[name]
         path.append(name)

@@ -20,9 +20,11 @@ JSON = Annotated[bool, typer.Option("--json", help="For other programs.")]
 class _ShowsFirst(TyperGroup):
     """``plan FILE`` and ``plan --ablation …`` are ``plan show`` of them."""
 
+    default = "show"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help"):
-            args = ["show", *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 

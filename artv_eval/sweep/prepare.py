@@ -14,6 +14,7 @@ from artv_eval.extras import AblationExtras, MethodExtras, ProtocolExtras, optio
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, build, recipe
+from artv_eval.protocols.sources import Lazy
 from artv_eval.results.documents import read_json
 from artv_eval.results.rows import reason
 from artv_eval.sweep.assignments import Assignments
@@ -129,7 +130,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         card_recipe=card_recipe,
         card=card,
         requests=requests,
-        indices=[request.index for request in requests],
+        indices=_indices(requests),
         cells=cells,
         metrics=[metric_of(manager, item, runtime, card) for item in metric_recipes],
         metric_recipes=metric_recipes,
@@ -138,6 +139,14 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         executor_recipe=executor_recipe,
         run=options.out or default_run(options.request, cells),
     )
+
+
+def _indices(requests: Sequence[ClipRequest]) -> list[int]:
+    """The index of every request. Those that are made when they are asked for, and count from 0, are not rendered."""
+    last = len(requests) - 1
+    if isinstance(requests, Lazy) and (requests[0].index, requests[last].index) == (0, last):
+        return list(range(len(requests)))
+    return [request.index for request in requests]
 
 
 def _protocol_settings(options: SweepOptions, given: Mapping[str, Any]) -> Mapping[str, Any]:
