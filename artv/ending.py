@@ -3,16 +3,18 @@
 Light to import, so that Ctrl-C while everything else is being imported ends in that line too.
 """
 
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from artv.errors import Interrupted, UserError, WorkFailed, describe_os_error
 
+COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
 _asked = threading.Event()  # whether Ctrl-C was pressed
 
 
@@ -49,6 +51,18 @@ def raise_if_asked() -> None:
 def printable(text: object, keep: str = "\n\t") -> str:
     """``text`` without what a terminal obeys: escapes are written out, all but ``keep``."""
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def echo(text: object = "", *, nl: bool = True, file: IO[str] | None = None) -> None:
+    """Prints a result on stdout; of what a terminal obeys only line breaks, tabs and, on a terminal, colours.
+
+    Raises:
+        OSError: stdout is closed, or on a full disk.
+    """
+    out = sys.stdout if file is None else file
+    parts = COLOURS.split(str(text)) if out.isatty() else [str(text)]
+    out.write("".join(part if i % 2 else printable(part) for i, part in enumerate(parts)) + "\n" * nl)
+    out.flush()
 
 
 def _listen() -> Callable[..., None] | None:

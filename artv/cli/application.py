@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from artv.ending import printable
+from artv.ending import echo, printable
 
 CLICK_EXCEPTION: Any = typer.BadParameter.mro()[2]
 """click's base of all mistakes in options, which lives elsewhere in some versions of typer."""
@@ -25,7 +25,7 @@ def version(asked: bool) -> None:
     if asked:
         from artv import __version__
 
-        typer.echo(__version__)
+        echo(__version__)
         raise typer.Exit
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from artv import presets
 from artv.anchors import UserImage, anchor_strategy
 from artv.devices import chosen_device
+from artv.ending import echo
 from artv.errors import UserError
 from artv.guidance import parse as parse_guidance
 from artv.images import open_image
@@ -59,16 +60,16 @@ def sample_command(
     if save_masks is None and out.suffix.lower() == ".mp4":
         # frame by frame into the file: a clip of any length takes the same memory
         made = write_stream(out, (frames[0] for frames in pipe.stream([prompts], progress=True, **settings)), rate)
-        print(f"wrote {out} ({made} frames)")
+        echo(f"wrote {out} ({made} frames)")
         return
     result = pipe([prompts], progress=True, return_masks=save_masks is not None, **settings)
     write_clip(out, result.frames[0], rate)
-    print(f"wrote {out} ({len(result.frames[0])} frames)")
+    echo(f"wrote {out} ({len(result.frames[0])} frames)")
     if save_masks is not None and result.masks is not None:
         from artv.masks import mask_figure
 
         write_picture(save_masks, mask_figure(result.frames[0], result.masks[0]))
-        print(f"wrote {save_masks}")
+        echo(f"wrote {save_masks}")
 
 
 def _check(

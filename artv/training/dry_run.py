@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from artv.convert import check_schedule, check_unet_config
 from artv.data.shard_index import read_index
+from artv.ending import echo
 from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.presets import load_components
@@ -27,24 +28,22 @@ def dry_run(
     Raises:
         UserError: the first thing that is not as it must be, disk space and memory included.
     """
-    print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).rstrip())
-    print()
-    print(f"data         {_data(config)}")
-    print(f"weights      {_weights(config, components, init, variant)}")
+    echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).rstrip())
+    echo()
+    echo(f"data         {_data(config)}")
+    echo(f"weights      {_weights(config, components, init, variant)}")
     expected, world = estimate(config), int(os.environ.get("WORLD_SIZE", "1"))
     free = shutil.disk_usage(out).free
-    print(f"checkpoints  {expected.disk / GIB:.1f} GiB at most in {out}; {free / GIB:.1f} GiB are free")
-    print(f"memory       {_memory(expected.memory, device)}")
+    echo(f"checkpoints  {expected.disk / GIB:.1f} GiB at most in {out}; {free / GIB:.1f} GiB are free")
+    echo(f"memory       {_memory(expected.memory, device)}")
     samples = config.model.samples(world)
-    print(f"steps        {config.model.steps:,} of {samples:,} samples, {world} process{'es' if world > 1 else ''}")
+    echo(f"steps        {config.model.steps:,} of {samples:,} samples, {world} process{'es' if world > 1 else ''}")
     hours, kwh = expected.hours(config, world), expected.kwh(config, world)
     if device == "cpu" or hours is None or kwh is None or expected.samples_per_s is None:
-        print("time         not known: nothing like it was measured")
+        echo("time         not known: nothing like it was measured")
     else:
         rate = expected.samples_per_s * world
-        print(
-            f"time         {hours:,.1f} hours at {rate:,.0f} samples/s, {kwh:,.0f} kWh at {WATTS:.0f} W a GPU (H200s)"
-        )
+        echo(f"time         {hours:,.1f} hours at {rate:,.0f} samples/s, {kwh:,.0f} kWh at {WATTS:.0f} W a GPU (H200s)")
     if expected.disk > free:
         raise UserError(f"checkpoints need {expected.disk / GIB:.1f} GiB and {free / GIB:.1f} are free; make room")
     if expected.memory is not None and device != "cpu" and expected.memory > _card(device):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import quiet_stdout
 
 
@@ -25,4 +26,4 @@ def card(
 
         results, store = load_run(run)
         text = model_card(results, read_json(store.root / "manifest.json", Manifest), cell, license_)
-    typer.echo(text)
+    echo(text)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import complete, quiet_stdout, reporter
 from artv_eval.plugins.manager import PluginManager
 
@@ -37,4 +38,4 @@ def compare(
             results, store = load_run(Path(folder))
             found[name] = Run(results=results, store=store)
         text = render(across(found, manager))
-    typer.echo(text, nl=False)
+    echo(text, nl=False)

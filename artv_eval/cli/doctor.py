@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import quiet_stdout
 from artv_eval.plugins.manager import PluginManager
 
@@ -18,4 +19,4 @@ def doctor(
         from artv_eval.doctor import examine, lines
 
         found = examine(PluginManager(context.obj))
-    typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(lines(found)))
+    echo(json.dumps(found, indent=2) if as_json else "\n".join(lines(found)))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from artv.ending import echo
 from artv.errors import UserError
 from artv.files import write_text_atomically
 from artv.requests import MOST_PIXELS
@@ -74,7 +75,7 @@ def efficiency(
         print(f"{row['method']} at {row['resolution']}: {row['status']}", file=sys.stderr)
         done.append(row)
         keep(report.render(done, "json"))
-    typer.echo(report.render(done, format))
+    echo(report.render(done, format))
 
 
 def _streaming(
@@ -109,7 +110,7 @@ def _streaming(
         print(f"{row['method']}: {row['status']}", file=sys.stderr)
         done.append(row)
         keep(card.render(done, "json"))
-    typer.echo(card.render(done, format))
+    echo(card.render(done, format))
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import quiet_stdout
 
 
@@ -41,4 +42,4 @@ def collect(
             lines.append("nothing to remove")
         else:
             lines.append(f"removed: {what}" if yes else f"no run folder refers to {what}; --yes removes them")
-    typer.echo("\n".join(lines))
+    echo("\n".join(lines))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import complete, quiet_stdout, reporter, say
 from artv_eval.plugins.manager import PluginManager
 
@@ -49,6 +50,6 @@ def merge(
         results = run_sweep(prepared, ["artv-eval", *sys.argv[1:]])
         assert results is not None, "it is one shard"
         shown = render(results)
-    typer.echo(shown, nl=False)
+    echo(shown, nl=False)
     say(f"run folder {out}: report.html, results.json, results.csv, per_clip.csv, manifest.json")
     failures_of(results, out)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from artv.ending import echo
 from artv_eval.cli.common import check_above_zero, quiet_stdout
 from artv_eval.cli.sweep_options import SweepArguments, with_sweep_options
 from artv_eval.plugins.manager import PluginManager
@@ -54,7 +55,7 @@ def show(
         prepared = prepare(PluginManager(context.obj), asked.read(context).options())
         costs = None if no_probe else _costs(prepared, probe)
         shown = json.dumps(document(prepared, costs), indent=2) if as_json else text(prepared, costs)
-    typer.echo(shown)
+    echo(shown)
 
 
 def _costs(prepared: "Prepared", seconds: float) -> "Costs":
@@ -79,4 +80,4 @@ def diff(
         manager = PluginManager(context.obj)
         sides = side(manager, a), side(manager, b)
         shown = json.dumps(compared(*sides), indent=2) if as_json else "\n".join(lines(*sides))
-    typer.echo(shown)
+    echo(shown)

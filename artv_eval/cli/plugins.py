@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from artv.ending import echo
 from artv.errors import UserError, closest
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import Entry, PluginManager
@@ -32,22 +33,22 @@ def list_(
 def print_list(manager: PluginManager, as_json: bool) -> None:
     """What ``plugins list`` prints."""
     if as_json:
-        typer.echo(json.dumps(listing(manager), indent=2))
+        echo(json.dumps(listing(manager), indent=2))
         return
     for plugin in manager.plugins:
-        typer.echo(f"{plugin.name}  {plugin.status}  ({plugin.distribution} {plugin.version}, {plugin.source})")
+        echo(f"{plugin.name}  {plugin.status}  ({plugin.distribution} {plugin.version}, {plugin.source})")
         if plugin.error:
-            typer.echo(f"    error: {plugin.error}")
+            echo(f"    error: {plugin.error}")
         for fault in plugin.faults:
-            typer.echo(f"    fault: {fault}")
+            echo(f"    fault: {fault}")
         for warning in plugin.warnings:
-            typer.echo(f"    warning: {warning}")
+            echo(f"    warning: {warning}")
         for kind, components in plugin.components.items():
             if components:
-                typer.echo(f"    {kind}: {', '.join(component.name for component in components)}")
+                echo(f"    {kind}: {', '.join(component.name for component in components)}")
     for (kind, name), entries in manager.clashes().items():
         choices = " or ".join(entry.qualified for entry in entries)
-        typer.echo(f"clash: {KINDS[kind].role} {name!r} is registered more than once; use {choices}")
+        echo(f"clash: {KINDS[kind].role} {name!r} is registered more than once; use {choices}")
 
 
 def listing(manager: PluginManager) -> dict[str, Any]:
@@ -98,20 +99,20 @@ def show(
         raise UserError(f"no plugin or component is named {name!r}; {closest(name, known)}")
     shown = [explanation(manager, entry) for entry in entries]
     if as_json:
-        typer.echo(json.dumps(shown, indent=2))
+        echo(json.dumps(shown, indent=2))
         return
     for item in shown:
-        typer.echo(f"{KINDS[item['kind']].role} {item['name']} ({item['distribution']} {item['version']})")
-        typer.echo(f"    {item['summary']}\n    {item['target']}")
+        echo(f"{KINDS[item['kind']].role} {item['name']} ({item['distribution']} {item['version']})")
+        echo(f"    {item['summary']}\n    {item['target']}")
         if item["error"]:
-            typer.echo(f"    error: {item['error']}")
+            echo(f"    error: {item['error']}")
         for setting in item["settings"]:
             default = "required" if setting["required"] else f"default {setting['default']}"
             prefix = KINDS[item["kind"]].assigned(item["name"])
             how = f"{setting['name']} (no command sets it)" if prefix is None else f"--set {prefix}.{setting['name']}=…"
-            typer.echo(f"    {how}  {setting['type']}, {default}")
+            echo(f"    {how}  {setting['type']}, {default}")
         if item["documentation"]:
-            typer.echo("\n" + "\n".join(f"    {line}" for line in item["documentation"].splitlines()) + "\n")
+            echo("\n" + "\n".join(f"    {line}" for line in item["documentation"].splitlines()) + "\n")
 
 
 def explanation(manager: PluginManager, entry: Entry) -> dict[str, Any]:
@@ -171,7 +172,5 @@ def new(
 
     root = new_plugin(name, kind, Path(out))
     steps = [f'pip install -e "{root}[test]"', "artv-eval plugins list", f"python -m pytest {root}"]
-    typer.echo(f"wrote {root}; next:")
-    typer.echo(
-        "".join(f"    {command}\n" for command in (*steps, *(trial for _, trial in trials(name, kind)))), nl=False
-    )
+    echo(f"wrote {root}; next:")
+    echo("".join(f"    {command}\n" for command in (*steps, *(trial for _, trial in trials(name, kind)))), nl=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import check_above_zero, check_share
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def power(
         needed = "more" if budget is None else f"more than {budget:g} minutes: two trainings a side cost "
         needed += "" if budget is None else f"{4 * price.training:g} without a clip"
         raise UserError(f"finding a difference of {difference:g} takes {needed}; ask for a larger one")
-    typer.echo(_json(options) if format_ == "json" else _text(difference, chance, price, options))
+    echo(_json(options) if format_ == "json" else _text(difference, chance, price, options))
 
 
 def _chance(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import complete, quiet_stdout, read_settings
 from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.plugins.manager import PluginManager
@@ -22,11 +23,11 @@ def list_(
     with quiet_stdout():
         rows = [_row(manager, name) for name in manager.names("protocols")]
     if as_json:
-        typer.echo(json.dumps({"protocols": rows}, indent=2))
+        echo(json.dumps({"protocols": rows}, indent=2))
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        typer.echo(f"{row['name']:{width}}  {row['hash'] or '–':12}  {row['summary']}")
+        echo(f"{row['name']:{width}}  {row['hash'] or '–':12}  {row['summary']}")
 
 
 def _row(manager: PluginManager, name: str) -> dict[str, Any]:
@@ -70,13 +71,13 @@ def show(
         fields = card.model_dump(mode="json") if card is not None else {"name": protocol.name}
         known = {"hash": protocol.hash, "reference_digest": optional(protocol, ProtocolExtras, "reference_digest")}
     if as_json:
-        typer.echo(json.dumps({**fields, **known}, indent=2))
+        echo(json.dumps({**fields, **known}, indent=2))
         return
     import yaml
 
     for line in _comments(card, **known):
-        typer.echo(f"# {line}")
-    typer.echo(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100), nl=False)
+        echo(f"# {line}")
+    echo(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100), nl=False)
 
 
 def _check_metrics(manager: PluginManager, protocol: Any) -> None:

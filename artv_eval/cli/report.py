@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import complete, quiet_stdout, reporter, say
 from artv_eval.plugins.manager import PluginManager
 
@@ -79,7 +80,7 @@ def report(
 
             for path in write_figures(results, Path(plots), plot_format.split(","), store):
                 say(f"wrote {path}")
-    typer.echo(text, nl=False)
+    echo(text, nl=False)
 
 
 def _write(html: str, text: str) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import (
     MOST_FPS,
     check_above_zero,
@@ -95,7 +96,7 @@ def score(
             )  # fmt: skip
     except KeyboardInterrupt:
         raise Interrupted("interrupted; rows described so far are kept, the same command continues") from None
-    typer.echo(_json(results) if format_ == "json" else render(results), nl=False)
+    echo(_json(results) if format_ == "json" else render(results), nl=False)
     if html is not None:
         with quiet_stdout():
             from artv_eval.cli.score_page import write_page

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import (
     MOST_FPS,
     check_above_zero,
@@ -90,14 +91,12 @@ def sensitivity(
         )  # fmt: skip
     if format_ == "json":
         found = {"rows": [asdict(row) for row in rows], "notes": notes, "bad_files": [plain_row(file) for file in bad]}
-        typer.echo(json.dumps(found, indent=2, allow_nan=False))
+        echo(json.dumps(found, indent=2, allow_nan=False))
     elif format_ == "csv":
         columns = ("filter", "stride", "covariance", "n", "fvd", "change")
-        typer.echo(
-            csv_text(columns, [(r.filter, r.stride, r.covariance, r.n, r.fvd, r.change) for r in rows]), nl=False
-        )
+        echo(csv_text(columns, [(r.filter, r.stride, r.covariance, r.n, r.fvd, r.change) for r in rows]), nl=False)
     else:
-        typer.echo(_table(rows), nl=False)
+        echo(_table(rows), nl=False)
     if format_ != "json":
         for note in notes:
             say(note)

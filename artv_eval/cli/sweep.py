@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from artv.ending import echo
 from artv.errors import WorkFailed
 from artv_eval.cli.common import complete, quiet_stdout, reporter, say
 from artv_eval.cli.sweep_options import SweepArguments, with_sweep_options
@@ -45,7 +46,7 @@ def sweep(
 
     def show(results: "Results") -> None:
         if not shown:  # they come again where a damaged clip was made anew
-            typer.echo(render(results), file=stdout, nl=False)
+            echo(render(results), file=stdout, nl=False)
             stdout.flush()
         shown.append(results)
 
@@ -69,11 +70,11 @@ def sweep(
         kept = f"what was finished is kept in {run}; " if run and not dry_run else ""
         raise Interrupted(f"interrupted; {kept}the same command continues: {shlex.join(command)}") from None
     if dry_run:
-        typer.echo(json.dumps(document(prepared), indent=2) if format_ == "json" else text(prepared))
+        echo(json.dumps(document(prepared), indent=2) if format_ == "json" else text(prepared))
         return
     if results is None:
         if format_ == "json":
-            typer.echo(json.dumps({"run": str(run), "rows": [], "comparisons": []}, indent=2))
+            echo(json.dumps({"run": str(run), "rows": [], "comparisons": []}, indent=2))
         say(f"shard {plan.shard} is done; the table follows when the clips of the other shards are in {run} too")
         return
     say(f"run folder {run}: report.html, results.json, results.csv, per_clip.csv, manifest.json")

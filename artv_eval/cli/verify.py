@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from artv.ending import echo
 from artv.errors import WorkFailed
 from artv_eval.cli.common import check_least, quiet_stdout
 from artv_eval.plugins.manager import PluginManager
@@ -34,9 +35,9 @@ def verify(
             found = list(checks(prepared, sample, lambda: bar.update(next(read))))
     wrong = [check for check in found if not check.same]
     if as_json:
-        typer.echo(json.dumps([asdict(check) for check in found], indent=2))
+        echo(json.dumps([asdict(check) for check in found], indent=2))
     else:
         lines = [f"same    {check.what}" if check.same else f"differs {check.what}: {check.why}" for check in found]
-        typer.echo("\n".join(lines))
+        echo("\n".join(lines))
     if wrong:
         raise WorkFailed(f"{len(wrong)} of {len(found)} checks of {run} differ; first: {wrong[0].what}")

@@ -18,6 +18,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from artv.ending import echo
 from artv.errors import UserError, closest
 from artv.files import open_regular, read_text, write_text_atomically
 
@@ -200,11 +201,11 @@ def main(argv: list[str]) -> int:
     """``[fetch NAME [URL]]``."""
     if not argv:
         for row in status():
-            print(f"{row['name']:16} {row['path'] or 'absent'}  ({row['what']}; checksum {row['checksum']})")
+            echo(f"{row['name']:16} {row['path'] or 'absent'}  ({row['what']}; checksum {row['checksum']})")
         return 0
     if argv[0] != "fetch" or len(argv) not in (2, 3):
         raise UserError(f"arguments are {' '.join(argv)!r}; they must be nothing, or: fetch NAME [URL]")
-    print(fetch(argv[1], argv[2] if len(argv) == 3 else None))
+    echo(fetch(argv[1], argv[2] if len(argv) == 3 else None))
     return 0
 
 
@@ -212,5 +213,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        echo(f"error: {error}", file=sys.stderr)
         sys.exit(2)

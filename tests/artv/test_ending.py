@@ -1,5 +1,7 @@
 """How commands end: Ctrl-C at any instant, damage that looks like an end, files that stand for more than they are."""
 
+import ast
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from artv.ending import echo
 from artv.errors import UserError
 from artv.yaml_files import read_yaml
 
@@ -89,3 +92,26 @@ def test_ctrl_c_while_everything_is_imported(seconds, tmp_path):
         and last.startswith("artv-eval: interrupted")
         and "Traceback" not in err
     ), err
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_printed_moves_no_cursor_and_sets_no_title(terminal):
+    """Colours are a terminal's; all else that it would obey is written out."""
+    out = io.StringIO()
+    out.isatty = lambda: terminal
+    echo("a\x1b]0;owned\x07b\x1b[31mc\x1b[2Jd\x9be\u202e\r\tf\n", file=out, nl=False)
+    red = "\x1b[31m" if terminal else "\\x1b[31m"
+    assert out.getvalue() == f"a\\x1b]0;owned\\x07b{red}c\\x1b[2Jd\\x9be\\u202e\\r\tf\n"
+
+
+@pytest.mark.parametrize("package", ["artv", "artv_eval"])
+def test_results_are_printed_by_one_function(package):
+    """stdout is for results; every other line goes to stderr."""
+    root = Path(__file__).parents[2]
+    found = []
+    for path in (root / package).rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = ast.unparse(call) if isinstance(call, ast.Call) else ""
+            if text.startswith(("typer.echo(", "print(")) and "err=True" not in text and "file=" not in text:
+                found.append(f"{path.relative_to(root)}:{call.lineno}")
+    assert not [place for place in found if not place.startswith(("artv_eval/template", "artv_eval/feature_training"))]

@@ -25,7 +25,12 @@ def texts_without_an_encoding(tree):
         words = [node.value for node in (*call.args, *given.values()) if isinstance(node, ast.Constant)]
         opens = name in ("open", "fdopen") and not (name == "open" and owner in NOT_TEXT)
         binary = any(isinstance(word, str) and "b" in word and set(word) <= set("rwaxb+") for word in words)
-        text = name in ("read_text", "write_text") or (opens and not binary) or ("text" in given and name in RUNS)
+        of_path = isinstance(call.func, ast.Attribute)  # artv.files.read_text is in UTF-8
+        text = (
+            (of_path and name in ("read_text", "write_text"))
+            or (opens and not binary)
+            or ("text" in given and name in RUNS)
+        )
         if text and not {"encoding", None} & given.keys():
             yield call.lineno
 
