@@ -86,6 +86,13 @@ function player() {
     return [image, (k % sheet.columns) * sheet.width, Math.floor(k / sheet.columns) * sheet.height, sheet.width, sheet.height];
   };
 
+  // pictures of the steps in rows of twice as many as there are rows, a mask's cell apart
+  const stepsAcross = (sheet) => Math.ceil(Math.sqrt(2 * sheet.number));
+  const stepsSize = (sheet) => ({
+    width: stepsAcross(sheet) * (sheet.width + 1) - 1,
+    height: Math.ceil(sheet.number / stepsAcross(sheet)) * (sheet.height + 1) - 1,
+  });
+
   const rows = shown.prompts.map((prompt) => {
     const strip = make("div", { className: "row" });
     const canvases = [];
@@ -96,7 +103,7 @@ function player() {
       const canvas = make("canvas", { width: clip.clip.width, height: clip.clip.height, tabIndex: 0 });
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${cell}: ${prompt.prompt}`);
-      const steps = clip.steps && make("canvas", { className: "steps", hidden: true, width: clip.steps.number * clip.steps.width, height: clip.steps.height });
+      const steps = clip.steps && make("canvas", { className: "steps", hidden: true, ...stepsSize(clip.steps) });
       steps?.setAttribute("role", "img");
       steps?.setAttribute("aria-label", `${cell}: the mask of this frame over the sampling steps, from noisy to clean`);
       const figure = make("figure", {}, canvas, ...(steps ? [steps] : []), caption);
@@ -123,11 +130,13 @@ function player() {
 
   // the mask of one frame, a picture a step, as in the paper's Fig. 1; frame 0 is given and has none
   function drawSteps(context, sheet) {
-    const frames = sheet.frames / sheet.number;
-    context.fillRect(0, 0, context.canvas.width, context.canvas.height);
+    const frames = sheet.frames / sheet.number, { width, height } = sheet;
+    context.clearRect(0, 0, context.canvas.width, context.canvas.height);
     for (let step = 0; frame > 0 && step < sheet.number; step++) {
       const mask = part(sheet, step * frames + Math.min(frame, frames) - 1);
-      if (mask) context.drawImage(...mask, step * sheet.width, 0, sheet.width, sheet.height);
+      const x = (step % stepsAcross(sheet)) * (width + 1), y = Math.floor(step / stepsAcross(sheet)) * (height + 1);
+      context.fillRect(x, y, width, height);
+      if (mask) context.drawImage(...mask, x, y, width, height);
     }
   }
 
