@@ -52,7 +52,7 @@ def _options(version: Version = False) -> None:
     pass
 
 
-app.command()(sweep.sweep)
+app.command(epilog=sweep.ablations())(sweep.sweep)
 app.add_typer(plan.app, name="plan")
 app.command()(merge.merge)
 app.command()(verify.verify)

@@ -72,9 +72,9 @@ def report(
         text = render(results)
         if html is not None:
             _write(html, page(results, store))
-        for send, where in targets:
+        for send in targets:
             for its, its_store in loaded:
-                say(f"wrote {send(tracked(its, its_store), where)}")
+                say(f"wrote {send(tracked(its, its_store))}")
         if plots is not None:
             from artv_eval.report.figures import write_figures
 

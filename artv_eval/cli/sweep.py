@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from artv_eval.results.rows import Results
 
 
+def ablations() -> str:
+    """The built-in ablations, a line each, for ``--help``."""
+    from artv_eval.plugins.builtin import register_ablations
+
+    known = register_ablations()
+    width = max(len(item.name) for item in known)
+    lines = [f"  {item.name:{width}}  {item.summary}" for item in known]
+    return "\n".join(["\b", "Ablations (and those of plugins: artv-eval plugins list):", *lines])
+
+
 @with_sweep_options
 def sweep(
     context: typer.Context,

@@ -214,7 +214,8 @@ def load_run(run: Path) -> tuple[Results, RunStore]:
         earlier, values = Results.from_dict(read_json(run)), run.with_suffix(".csv")
         return replace(earlier, per_clip=read_csv(values)), RunStore(run.parents[1], to_read=True)
     if not run.is_dir():
-        raise UserError(f"run folder {str(run)!r} does not exist; give the folder that a sweep printed")
+        what = "is a file" if run.exists() else "does not exist"
+        raise UserError(f"run folder {str(run)!r} {what}; give the folder that a sweep printed")
     store = RunStore(run, to_read=True)
     if not (run / "results.json").exists() and (run / PART).exists():
         return Results.from_dict(read_json(run / PART)), store

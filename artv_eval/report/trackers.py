@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from artv.errors import UserError, closest
+from artv.errors import UserError, WorkFailed, closest
 from artv_eval.report.tracked import Tracked
 
 
@@ -82,13 +82,25 @@ TRACKERS: dict[str, Callable[[Tracked, str | None], str]] = {
 PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-skinny"}
 
 
-def tracker(asked: str) -> tuple[Callable[[Tracked, str | None], str], str | None]:
-    """What ``--to NAME[:WHERE]`` names. Raises UserError for none of ours, or one whose package is not here."""
+def tracker(asked: str) -> Callable[[Tracked], str]:
+    """What ``--to NAME[:WHERE]`` names: sends a run, and says where it is.
+
+    Raises:
+        UserError: none of ours, or one whose package is not here. WorkFailed: when sending, whatever the tracker says.
+    """
     name, _, where = asked.partition(":")
     if name not in TRACKERS:
         raise UserError(f"--to is {asked!r}; {closest(name, TRACKERS)}, each with :WHERE if you like")
     _package(name, PACKAGES[name])
-    return TRACKERS[name], where or None
+
+    def send(run: Tracked) -> str:
+        try:
+            return TRACKERS[name](run, where or None)
+        except Exception as error:
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            raise WorkFailed(f"--to {asked} failed ({text[:300]}); the run itself is as it was") from error
+
+    return send
 
 
 def _package(module: str, distribution: str) -> Any:

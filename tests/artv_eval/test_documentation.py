@@ -86,6 +86,13 @@ def test_options_about_plugins_are_in_the_help(cli):
         assert option.split()[0] in GUIDE
 
 
+def test_the_help_of_sweep_lists_the_ablations(cli):
+    listed = json.loads(cli("plugins", "list", "--json").out)["plugins"]
+    (ours,) = (plugin for plugin in listed if plugin["name"] == "defaults")
+    text, known = cli("sweep", "--help").out, [c for c in ours["components"] if c["kind"] == "ablations"]
+    assert known and all(f"  {c['name']} " in text and c["summary"] in text for c in known)
+
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -99,6 +106,14 @@ def test_the_map_of_the_code_names_what_is_there():
         rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
         section = text.split(f"## The rooms of `{package}`")[1].split("\n## ")[0]
         assert not {room for room in rooms if f"`{room}/`" not in section}, "a room that the map does not show"
+
+
+def test_every_metric_has_its_formula():
+    text = (ROOT / "docs" / "formulas.md").read_text("utf-8")
+    manager = PluginManager(PluginOptions())
+    (ours,) = (plugin for plugin in manager.plugins if plugin.name == "defaults")
+    names = {re.sub("(^window_.*?)(_anywhere)?(_drift)?$", r"\1", c.name) for c in ours.components["metrics"]}
+    assert not {name for name in names if f"`{name}`" not in text and f"`{name}:" not in text}
 
 
 def test_the_glossary_has_the_words_that_need_one():
