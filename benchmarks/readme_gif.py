@@ -1,6 +1,6 @@
 """The README's moving picture, of a finished `sweep --ablation mask`: real clips, with the mask, the mask, without it.
 
-    python benchmarks/readme_gif.py RUN docs/shapes.gif
+python benchmarks/readme_gif.py RUN docs/shapes.gif
 """
 
 import argparse
