@@ -4,16 +4,18 @@ Shape suffixes: B clips, T frames, C channels, H W pixels, N pictures.
 """
 
 import io
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from artv.errors import UserError, closest
+from artv.requests import MOST_PIXELS
+from artv.yaml_models import YamlModel
 
 Filter = Literal["bilinear", "bilinear-antialias", "bicubic", "bicubic-antialias", "area", "nearest", "lanczos"]
 
@@ -27,7 +29,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 }
 
 
-class Transform(BaseModel):
+class Transform(YamlModel):
     """What happens to every clip, real or generated, before its features. All steps are optional, in this order.
 
     ``shorter_side``: scales so that the shorter side has this many pixels; ``crop``: a centred square of this many
@@ -35,11 +37,9 @@ class Transform(BaseModel):
     quality and reads it again. The filter ``lanczos`` is Pillow's, on uint8.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    shorter_side: int | None = Field(default=None, ge=1)
-    crop: int | Literal["largest"] | None = None
-    size: int | None = Field(default=None, ge=1)
+    shorter_side: int | None = Field(default=None, ge=1, le=MOST_PIXELS)
+    crop: Annotated[int, Field(ge=1, le=MOST_PIXELS)] | Literal["largest"] | None = None
+    size: int | None = Field(default=None, ge=1, le=MOST_PIXELS)
     filter: Filter = "bilinear"
     jpeg: int | None = Field(default=None, ge=1, le=95)
 

@@ -14,10 +14,12 @@ from typing import Any, Literal
 from weakref import finalize
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from artv.errors import UserError
+from artv.requests import MOST
 from artv.yaml_files import read_yaml
+from artv.yaml_models import YamlModel
 from artv_eval.api import ClipRequest, FailedClip, GeneratedClip, NextFrames
 from artv_eval.errors import explain
 from artv_eval.features.weights import sha256_of
@@ -31,10 +33,10 @@ NO_CLIPS_DEPEND_ON = {"seconds", "start_seconds", "scratch", "streams", "precisi
 TOLD = 300  # characters of a program's own error
 
 Made = GeneratedClip | FailedClip
-Seconds = Field(default=600.0, gt=0, allow_inf_nan=False)
+Seconds = Field(default=600.0, gt=0, le=1e7)
 
 
-class CommandFile(BaseModel):
+class CommandFile(YamlModel):
     """The fields of the YAML file; paths begin at its folder.
 
     Args:
@@ -52,7 +54,7 @@ class CommandFile(BaseModel):
         precision, steps: what it samples with, for the speed card.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     program: tuple[str, ...] = Field(min_length=1)
     folder: Path = Path()
@@ -66,7 +68,7 @@ class CommandFile(BaseModel):
     reader: Literal["decord", "pyav"] = "decord"
     streams: bool = False
     precision: str | None = None
-    steps: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1, le=MOST)
 
     @field_validator("program", mode="before")
     @classmethod

@@ -15,11 +15,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from artv.errors import UserError, closest
-from artv.requests import check_count
+from artv.requests import MOST, MOST_FRAMES, MOST_PIXELS, check_count
 from artv.yaml_files import read_yaml
+from artv.yaml_models import YamlModel
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.errors import explain
 from artv_eval.extras import ProtocolExtras
@@ -45,11 +46,7 @@ SINCE = (("prompts", "seeds"), ("prompts", "follow"), ("reference", "transform")
 Which = Literal["first", "centre", "random"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Prompts(_Part):
+class Prompts(YamlModel):
     """Where the texts come from.
 
     ``text``: ``caption`` (the clip's own), ``class-name``, ``class-sentence`` (from a file of "class,sentence" lines
@@ -62,22 +59,22 @@ class Prompts(_Part):
     dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "file", "folder"]
     split: Literal["train", "test", "all"]
     text: Literal["caption", "class-name", "class-sentence", "random-caption", "all-captions"]
-    number: int = Field(ge=1)
-    seeds: int = Field(default=1, ge=1)
+    number: int = Field(ge=1, le=MOST)
+    seeds: int = Field(default=1, ge=1, le=MOST_SEEDS)
     follow: Literal["classes", "videos"] = "classes"
 
 
-class Frames(_Part):
+class Frames(YamlModel):
     """Frames of every clip, generated and real. ``fps`` null: the video's own; ``stride``: every k-th of these."""
 
-    number: int = Field(ge=1)
-    fps: float | None = Field(default=None, gt=0)
-    stride: int = Field(default=1, ge=1)
-    height: int = Field(ge=1)
-    width: int = Field(ge=1)
+    number: int = Field(ge=1, le=MOST_FRAMES)
+    fps: float | None = Field(default=None, gt=0, le=1000)
+    stride: int = Field(default=1, ge=1, le=MOST_FRAMES)
+    height: int = Field(ge=1, le=MOST_PIXELS)
+    width: int = Field(ge=1, le=MOST_PIXELS)
 
 
-class Reference(_Part):
+class Reference(YamlModel):
     """The real clips. ``number`` null: all of the split; ``which``: the part of a longer video that is taken.
 
     ``dataset`` ``none``: there are none, and metrics that compare with them are absent.
@@ -88,15 +85,15 @@ class Reference(_Part):
 
     dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "none"]
     split: Literal["train", "test", "all"]
-    number: int | None = Field(default=None, ge=2)
+    number: int | None = Field(default=None, ge=2, le=MOST)
     which: Which = "first"
     order: Literal["sorted", "random"] = "sorted"
-    first: int = Field(default=0, ge=0)
+    first: int = Field(default=0, ge=0, le=MOST)
     digest: str | None = None
     transform: Transform | None = None
 
 
-class Features(_Part):
+class Features(YamlModel):
     """The video features of FVD. ``covariance``: divided by n − 1 or by n.
 
     ``subset`` and ``repeats``: FVD is the mean over so many random subsets of that size; null takes all clips once.
@@ -105,18 +102,18 @@ class Features(_Part):
     extractor: str
     settings: dict[str, Any] = {}
     covariance: Literal["n-1", "n"] = "n-1"
-    subset: int | None = Field(default=None, ge=2)
-    repeats: int = Field(default=1, ge=1)
+    subset: int | None = Field(default=None, ge=2, le=MOST)
+    repeats: int = Field(default=1, ge=1, le=10_000)
 
 
-class TextImage(_Part):
+class TextImage(YamlModel):
     """The encoder of CLIPSIM."""
 
     extractor: str
     settings: dict[str, Any] = {}
 
 
-class Published(_Part):
+class Published(YamlModel):
     """A value from a paper, shown beside ours."""
 
     method: str
@@ -125,7 +122,7 @@ class Published(_Part):
     source: str
 
 
-class Card(_Part):
+class Card(YamlModel):
     """A protocol card. Everything that a number depends on goes into the hash (all but ``NOT_HASHED``).
 
     ``drift``: the measure, ``QUANTITY/SUMMARY``, that the metric ``drift`` is; part of the hash of its values.

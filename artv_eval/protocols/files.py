@@ -7,19 +7,14 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict
-
 from artv.errors import UserError
+from artv.yaml_models import YamlModel
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 from artv_eval.metrics.headline import ANY_VIDEO
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileFrames(_Part):
+class FileFrames(YamlModel):
     """The frames of a file that count; ``fps`` None: its own rate."""
 
     number: int = 16
@@ -27,7 +22,7 @@ class FileFrames(_Part):
     stride: int = 1
 
 
-class FileReference(_Part):
+class FileReference(YamlModel):
     """The real files: all of them, the ``which`` part of each."""
 
     dataset: str = "files"
@@ -35,7 +30,7 @@ class FileReference(_Part):
     transform: Transform | None = None
 
 
-class FilesCard(_Part):
+class FilesCard(YamlModel):
     """All conventions; every field is in the hash."""
 
     name: str = "files"

@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from artv.errors import UserError
 from artv.requests import MOST_FRAMES, MOST_STEPS
 from artv.yaml_files import read_numbered_yaml
+from artv.yaml_models import YamlModel
 from artv_eval.errors import explain
 from artv_eval.plugins.recipe import Typed, parse_assignments
 from artv_eval.sweep.devices import default_executor
@@ -33,11 +34,7 @@ CELLS, TRAINED = "cells", "training-grid"  # ablations of cells, and of a grid's
 TRAINING = "training."
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PlannedCell(_Part):
+class PlannedCell(YamlModel):
     """A cell by itself: the fields of :class:`artv_eval.api.CellSpec`."""
 
     name: str = Field(min_length=1)
@@ -47,14 +44,14 @@ class PlannedCell(_Part):
     training: dict[str, Any] | None = None
 
 
-class Trained(_Part):
+class Trained(YamlModel):
     """What is trained: every cell under the seeds 1 to ``seeds``, for each length; none: the trainer's own."""
 
     seeds: int = Field(default=1, ge=1, le=1000)
     steps: list[int] = []
 
 
-class SweepPlan(_Part):
+class SweepPlan(YamlModel):
     """A sweep's options under the names that they have on the command line. A text in ``grid`` is read as there."""
 
     ablations: list[str] = []
