@@ -4,6 +4,7 @@ Shape suffixes: B batch, T frames, H W pixels.
 """
 
 import csv
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +22,12 @@ from artv.data.readers import frames_at, open_video, read_frames
 from artv.data.shapes import LABELS
 from artv.data.shapes_long import WORLDS
 from artv.errors import UserError
-from artv.files import read_text, write_text_atomically
+from artv.files import read_object, read_text, write_text_atomically
 from artv.progress import progress_bar
 from artv.requests import check_count
 from artv.video import write_video
+
+WORLD = "world.json"
 
 LEFT_OUT = 0.05
 """Of a folder's files: the share that may be unreadable."""
@@ -126,8 +129,9 @@ def write_shapes(
 ) -> None:
     """Writes clips of a shapes world: ``000000.mp4``, its motion region ``000000.motion.png``, and two tables.
 
-    ``captions.csv``, and ``labels.csv``: whether the camera pans, a post stands before the objects, an object is
-    hidden by something, and one leaves and returns (1 or 0).
+    ``world.json`` says which world, split, seed and length they are of. The tables are ``captions.csv``, and
+    ``labels.csv``: whether the camera pans, a post stands before the objects, an object is hidden by something, and one
+    leaves and returns (1 or 0).
 
     The motion region is lossless: 1-bit png, the frames one below the other. Files that exist are kept, so an
     interrupted run continues; what it has made until then can be used. Lines are added to ``captions.csv``,
@@ -139,6 +143,7 @@ def write_shapes(
     check_count("num", num)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    _claim(out / WORLD, {"world": f"shapes@{world}", "split": split, "seed": seed, "num_frames": num_frames})
     drawn, few = WORLDS[world](split, seed, num_frames), max(1, 1024 // num_frames)
     kept = _kept_captions(out / CAPTIONS)
     labels: list[list[int]] = []
@@ -166,6 +171,18 @@ def write_shapes(
     if len(kept) <= num:
         lines = [",".join(("file", *LABELS))] + [",".join(map(str, (f"{i:06d}.mp4", *x))) for i, x in enumerate(labels)]
         write_text_atomically(out / "labels.csv", "\n".join(lines) + "\n")
+
+
+def _claim(file: Path, ours: dict[str, str | int]) -> None:
+    """Says which world the folder is of; refuses one of another. Folders of older versions do not say it."""
+    there = read_object(file) if file.exists() else ours
+    for key, value in ours.items():
+        if there.get(key) != value:
+            raise UserError(
+                f"{file.parent} holds clips of another world: {key} is {there.get(key)} there, not {value}; give "
+                "another --out"
+            )
+    write_text_atomically(file, json.dumps(ours, indent=1) + "\n")
 
 
 def _kept_captions(table: Path) -> dict[str, str]:

@@ -17,7 +17,10 @@ CLIPS_A_SHARD = 256
 
 @dataclass(frozen=True, kw_only=True)
 class ShardIndex:
-    """What a folder of shards holds. ``encoders``: digest of the weights that made the latents and the text."""
+    """What a folder of shards holds. ``encoders``: digest of the weights that made the latents and the text.
+
+    ``source``: of a built-in world its name, split and seed; "" of files, and in folders of older versions.
+    """
 
     data: str
     clips: int
@@ -26,6 +29,7 @@ class ShardIndex:
     fps: float
     encoders: str
     clips_a_shard: int = CLIPS_A_SHARD
+    source: str = ""
 
     def __post_init__(self) -> None:
         for name in ("clips", "num_frames", "size", "clips_a_shard"):
@@ -73,7 +77,7 @@ def claim_shards(folder: Path, index: ShardIndex) -> None:
     if file.exists():
         stored = _stored(file)
         for key, ours in asdict(index).items():
-            if stored.get(key) != ours:
+            if stored.get(key) != ours and not (key == "source" and key not in stored):
                 raise UserError(f"{folder} holds shards with {key} = {stored.get(key)}, not {ours}; use another folder")
         return
     try:

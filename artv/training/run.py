@@ -143,10 +143,11 @@ def make_latents(
         size=config.size,
         fps=config.fps,
         encoders=digest(autoencoder, text_encoder),
+        source=f"shapes@{config.world}, {clips.split}, seed {config.seed}" if config.data == "builtin" else "",
     )
     if clips.encoded:  # whatever the clips were called
         stored = read_index(folder)
-        index = replace(index, data=stored.data, clips_a_shard=stored.clips_a_shard)
+        index = replace(index, data=stored.data, clips_a_shard=stored.clips_a_shard, source=stored.source)
     if processes.is_main():
         claim_shards(folder, index)
     processes.wait()

@@ -28,17 +28,21 @@ def summary_of(name: str, ends: int | None = None, chunks: int = 10) -> Summary:
 
 
 def quantity_of(name: str, feature: Any = "shapes-clip", distance: int | None = None, device: str = "cpu") -> Quantity:
-    """A quantity by name: of pictures, of the truth of a shapes world, or ``consistency`` in an encoder's space."""
-    from artv_eval.metrics.picture_curves import QUANTITIES, consistency
+    """A quantity by name: of pictures, of the truth of a shapes world, ``consistency`` (encoder) or ``flow`` (RAFT)."""
+    from artv_eval.metrics.picture_curves import QUANTITIES, consistency, flow
     from artv_eval.metrics.truth import TRUTHS
 
     if name == "consistency":
         if distance is not None and distance < 1:
             raise UserError(f"distance is {distance}; it must be at least 1 frame")
         return consistency(_of_pictures(feature, device), distance)
+    if name == "flow":
+        from artv_eval.metrics.warping import Raft
+
+        return flow(Raft(device=device))
     known = {**QUANTITIES, **TRUTHS}
     if name not in known:
-        raise UserError(f"quantity of a curve is {name!r}; {closest(name, [*known, 'consistency'])}")
+        raise UserError(f"quantity of a curve is {name!r}; {closest(name, [*known, 'consistency', 'flow'])}")
     return known[name]
 
 

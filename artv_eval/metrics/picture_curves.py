@@ -13,6 +13,7 @@ from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics import drift
 from artv_eval.metrics.curves import Measure, Quantity, simple
 from artv_eval.metrics.views import View
+from artv_eval.metrics.warping import Flow
 
 THUMBNAIL = 16  # pixels of a side
 LOOP_GAP = 8  # frames that a loop has at least
@@ -112,6 +113,29 @@ def consistency(encoder: TextImageExtractor, distance: int | None = None) -> Qua
 
     name = "consistency" if distance is None else f"consistency_{distance}"
     return Quantity(name=name, digest=f"{name}-{encoder.name}-{encoder.digest}-1", begin=begin, higher_is_better=True)
+
+
+FLOWS = 4  # pairs of frames at once
+
+
+def flow(estimate: Flow) -> Quantity:
+    """Mean length of the optical flow from the frame before, pixels; NaN in frame 0.
+
+    ``estimate``: such as :class:`artv_eval.metrics.warping.Raft`.
+    """
+
+    def measure(view: View) -> np.ndarray:
+        x = _torch(view.with_before)[0].float()
+        pairs = zip(x[:-1].split(FLOWS), x[1:].split(FLOWS), strict=True)
+        found = [_lengths(estimate(before, after)) for before, after in pairs]
+        lengths = torch.cat(found).double().numpy()
+        return np.where(np.arange(view.start, view.start + len(lengths)) == 0, np.nan, lengths)
+
+    return Quantity(name="flow", digest=f"flow-{getattr(estimate, 'digest', '1')}-1", begin=lambda request: measure)
+
+
+def _lengths(flow_B2HW: torch.Tensor) -> torch.Tensor:
+    return flow_B2HW.norm(dim=1).mean((1, 2))
 
 
 QUANTITIES = {

@@ -1,6 +1,7 @@
 """The shapes world: deterministic, split, described truly, and written to real files that read back."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -107,6 +108,18 @@ def test_writing_again_keeps_what_is_there(tmp_path):
     assert len(captioned_clips(tmp_path)) == 3
 
 
+def test_a_folder_says_which_world_it_is_of(tmp_path):
+    write_shapes(tmp_path, 1, split="test", seed=5)
+    said = json.loads((tmp_path / "world.json").read_text(encoding="utf-8"))
+    assert said == {"world": "shapes@1", "split": "test", "seed": 5, "num_frames": 16}
+    for other, says in (
+        ({"seed": 6}, "another world: seed is 5 there, not 6"),
+        ({"num_frames": 8}, "num_frames is 16 there, not 8"),
+    ):
+        with pytest.raises(UserError, match=says):
+            write_shapes(tmp_path, 1, **{"split": "test", "seed": 5, **other})
+
+
 def test_writing_into_a_used_folder_loses_no_line_of_its_captions(tmp_path):
     write_shapes(tmp_path, 3)
     table = tmp_path / "captions.csv"
@@ -119,9 +132,11 @@ def test_writing_into_a_used_folder_loses_no_line_of_its_captions(tmp_path):
     world = ShapesWorld("train", 0)
     assert found == {f"{i:06d}.mp4": world.clip(i).caption for i in range(4)} | {"mine.mp4": "a cat, asleep"}
     before = table.read_bytes()
+    (tmp_path / "world.json").unlink()  # as in a folder of before there was one
     with pytest.raises(UserError, match=r"holds clips of another world: 00000\d\.mp4 is captioned"):
         write_shapes(tmp_path, 4, seed=1)
     assert table.read_bytes() == before
+    (tmp_path / "world.json").unlink()
     table.write_text("file,caption,note\n", encoding="utf-8")
     with pytest.raises(UserError, match="begins with 'file,caption,note'"):
         write_shapes(tmp_path, 1)

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 import tracemalloc
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,20 @@ def drawn(folder, batches, start=0, **settings):
         assert torch.equal(batch.latents_BTChw[:, 1, 2, 0, 1], batch.text_BLD[:, 0, 0])  # text stays with its clip
         result.append(batch.text_BLD.flatten().int().tolist())
     return result
+
+
+def test_shards_say_which_world_they_are_of(tmp_path):
+    """Those of older versions do not, and are continued."""
+    ours = ShardIndex(
+        data="builtin", clips=4, num_frames=2, size=2, fps=8.0, encoders="x", source="shapes@2, train, seed 3"
+    )
+    claim_shards(tmp_path / "new", ours)
+    with pytest.raises(UserError, match=r"source = shapes@2, train, seed 3, not shapes@2, train, seed 4"):
+        claim_shards(tmp_path / "new", replace(ours, source="shapes@2, train, seed 4"))
+    old = {key: value for key, value in asdict(ours).items() if key != "source"}
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "index.json").write_text(json.dumps(old), encoding="utf-8")
+    claim_shards(tmp_path / "old", ours)
 
 
 @pytest.mark.parametrize("name", ["pipe:touch X #", "http:", "gs:b", "{a,b}", "x::y"])

@@ -1,5 +1,7 @@
 """Quantities of every frame on clips whose numbers are known, whole and a few frames at a time."""
 
+import dataclasses
+import hashlib
 from dataclasses import replace
 from functools import partial
 
@@ -9,13 +11,15 @@ import torch
 
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.features import weights
 from artv_eval.metrics import views
 from artv_eval.metrics.clipsim import AnchorSimilarity, ClipSimEvaluator
 from artv_eval.metrics.curve_factories import curve
 from artv_eval.metrics.curves import CurveEvaluator, curve_of_clip
 from artv_eval.metrics.drift import DriftEvaluator
 from artv_eval.metrics.frames import FlickerEvaluator, FrameFidEvaluator, FrameSimilarityEvaluator
-from artv_eval.metrics.picture_curves import QUANTITIES, consistency
+from artv_eval.metrics.picture_curves import QUANTITIES, consistency, flow
+from artv_eval.metrics.summaries import SUMMARIES
 from artv_eval.metrics.warping import WarpingErrorEvaluator
 
 T = 150  # more than twice 64
@@ -126,6 +130,51 @@ def test_rows_of_long_clips_are_those_of_clips_in_memory(name, size, monkeypatch
     rows = evaluator.describe(ClipSet(wanted, lambda i: GeneratedClip(made[i])))
     assert rows.shape == whole.shape and rows.dtype == whole.dtype
     np.testing.assert_allclose(rows, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_flow_is_the_mean_length_of_the_motion(monkeypatch):
+    """Of a flow that knows the truth: frames move by (3, 4) pixels, from frame 12 on not at all."""
+    monkeypatch.setattr(views, "AT_ONCE", 5)
+
+    def true(before, after):
+        moved = (after != before).flatten(1).any(1).float()
+        return torch.tensor([3.0, 4.0])[None, :, None, None] * moved[:, None, None, None].expand(-1, 2, 16, 16)
+
+    texture = np.random.default_rng(8).integers(0, 255, (16, 16, 3)).astype(np.uint8)
+    clip = np.stack([np.roll(texture, (4 * min(t, 11), 3 * min(t, 11)), (0, 1)) for t in range(24)])
+    found = curve_of_clip(flow(true), request(24), GeneratedClip(clip))
+    assert np.isnan(found[0]) and found[1:12].tolist() == [5.0] * 11 and found[12:].tolist() == [0.0] * 12
+    halted = SUMMARIES["below_half"](np.nan_to_num(found)[None])
+    assert halted[0] == pytest.approx(12 / 23)
+
+
+def test_flow_by_raft_is_its_networks(tmp_path):
+    """With random weights in torchvision's file: the same as the network's own output, averaged."""
+    from torchvision.models.optical_flow import raft_small
+
+    torch.manual_seed(0)
+    network = raft_small().eval()
+    torch.save(network.state_dict(), tmp_path / "raft.pth")
+    digest = hashlib.sha256((tmp_path / "raft.pth").read_bytes()).hexdigest()
+    with pytest.MonkeyPatch.context() as patch:
+        known = dataclasses.replace(weights.WEIGHTS["raft"], prefix=digest[:8], file="raft.pth")
+        patch.setitem(weights.WEIGHTS, "raft", known)
+        patch.setenv("ARTV_EVAL_WEIGHTS", str(tmp_path))
+        metric = curve("flow")
+    clip = np.random.default_rng(9).integers(0, 255, (3, 128, 128, 3)).astype(np.uint8)
+    sized = replace(request(3), height=128, width=128)
+    (found,) = metric.describe(ClipSet([sized], lambda i: GeneratedClip(clip)))
+    x = torch.from_numpy(clip).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.no_grad():
+        expected = network(x[:-1], x[1:])[-1].norm(dim=1).mean((1, 2))
+    np.testing.assert_allclose(found[1:], expected.numpy(), rtol=1e-4)
+
+
+def test_flow_without_weights_says_what_to_fetch(monkeypatch, tmp_path):
+    monkeypatch.setenv("ARTV_EVAL_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"weights 'raft'.*fetch raft"):
+        curve("flow/below_half")
 
 
 def test_large_pictures_are_read_a_few_at_a_time():
