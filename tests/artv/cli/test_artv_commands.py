@@ -19,10 +19,11 @@ from artv.errors import UserError, WorkFailed
 from artv.presets import PAPER, SHAPES, check_source
 from artv.requests import check_writable
 from artv.video import write_video
+from tests.warm import run
 
 
-def run(*command, cwd=None, **environment):
-    """A command in a process of its own."""
+def python(*command, cwd=None, **environment):
+    """A command as it is typed, imports and all."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(
         [sys.executable, "-m", *map(str, command)], capture_output=True, text=True, cwd=cwd, env=env, timeout=300
@@ -40,7 +41,7 @@ def test_help_imports_no_torch(module):
 
 
 def test_a_group_alone_shows_its_help():
-    done = run("artv", "data")
+    done = python("artv", "data")
     assert done.returncode == 2 and "Commands:" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -61,7 +62,7 @@ def test_imports_run_one_way():
 
 
 def test_data_train_resume_sample(tmp_path):
-    made = run("artv", "data", "shapes", "--out", tmp_path / "d", "--num", 4)
+    made = python("artv", "data", "shapes", "--out", tmp_path / "d", "--num", 4)
     assert made.returncode == 0, made.stderr
     train = ["artv", "train", "--preset", "shapes", "--data", tmp_path / "d", "--out", tmp_path / "run"]
     train += ["--steps", 2, "--batch-size", 2, "--components", "shapes", "--device", "cpu"]
@@ -74,7 +75,7 @@ def test_data_train_resume_sample(tmp_path):
     assert other.returncode == 2 and "mask = True, not False" in other.stderr and "Traceback" not in other.stderr
     clip, masks = tmp_path / "clip.mp4", tmp_path / "masks.png"
     sample = ["artv", "sample", "--checkpoint", tmp_path / "run" / "pipeline", "--frames", 3, "--steps", 2]
-    done = run(*sample, "--prompt", "a red circle moves left", "--out", clip, "--save-masks", masks)
+    done = python(*sample, "--prompt", "a red circle moves left", "--out", clip, "--save-masks", masks)
     assert done.returncode == 0, done.stderr
     assert len(open_video(clip)) == 3 and Image.open(masks).width > 200
 
@@ -134,7 +135,7 @@ def test_sample_from_an_image_and_several_prompts(tmp_path):
     ],
 )
 def test_mistakes_end_in_one_line(tmp_path, command, message):
-    done = run("artv", *command, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    done = python("artv", *command, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     told = done.stderr.splitlines()
     imported = {line.rpartition("|")[2].strip() for line in told if line.startswith("import time:")}
     lines = [line for line in told if line.strip() and not line.startswith("import time:")]

@@ -1,23 +1,19 @@
 """The fused operations against PyTorch's in float64: on a GPU where there is one, else by Triton's interpreter."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
+
+from tests.warm import interpreted
 
 ON_GPU = torch.cuda.is_available()
 pytest.importorskip("triton")
 
 
 def run(code: str) -> None:
-    """In a process of its own, because Triton reads the switch for its interpreter when it is imported."""
-    environment = os.environ | ({} if ON_GPU else {"TRITON_INTERPRET": "1"})
-    preamble = "import torch\nfrom tests.artv.networks.test_kernels import *\nfrom artv.networks.fast import kernels\n"
-    done = subprocess.run([sys.executable, "-c", preamble + code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    interpreted(
+        "import torch\nfrom tests.artv.networks.test_kernels import *\nfrom artv.networks.fast import kernels\n" + code
+    )
 
 
 def maps(B: int, C: int, H: int, W: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -5,8 +5,6 @@ Skipped without OpenVINO (an extra, which neither development nor CI installs), 
 
 import copy
 import os
-import subprocess
-import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +23,7 @@ from artv.networks.openvino.model import OpenVinoModel
 from artv.pipeline import ArtVPipeline
 from artv.requests import check_openvino
 from artv.rollout import Sampling, rollout
+from tests import warm
 
 needs_openvino = pytest.mark.skipif(
     find_spec("openvino") is None, reason="OpenVINO is not installed (the extra openvino), and CI has no need of it"
@@ -257,9 +256,8 @@ def test_nothing_is_reported_to_anyone(tmp_path):
     pytest.importorskip("openvino_telemetry", reason="OpenVINO is installed without its telemetry")
 
     def run(code):
-        env = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", WATCHED + code]
-        return subprocess.run(command, capture_output=True, text=True, env=env, cwd=Path(__file__).parent, timeout=300)
+        homes = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+        return warm.run("-c", WATCHED + code, cwd=Path(__file__).parent, **homes)
 
     theirs = run("import openvino\nassert calls")
     assert theirs.returncode == 0, theirs.stderr
@@ -326,9 +324,8 @@ def test_where_it_cannot_be_one_line_says_why(pipe, monkeypatch):
 
 
 def sampled(tmp_path, *options, **environment):
-    command = [sys.executable, "-m", "artv", "sample", "--prompt", PROMPT, "--out", str(tmp_path / "c.gif"), *options]
-    env = os.environ | {"OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+    command = ("artv", "sample", "--prompt", PROMPT, "--out", tmp_path / "c.gif", *options)
+    return warm.run(*command, **environment)
 
 
 @needs_openvino

@@ -1,16 +1,10 @@
-"""Run by test_checkpoints: for each line "FOLDER STEPS" on stdin a process that trains there, saving all the time.
+"""Run by test_checkpoints as FOLDER STEPS: trains there, saving all the time."""
 
-Tells its number and, when it has ended, that. Processes are forked, so that only this one pays for imports.
-"""
-
-import os
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import torch
-import torch._dynamo  # which an optimiser imports, and that takes long
 
 from artv.training.loop import LoopConfig, optimise
 
@@ -29,18 +23,4 @@ def train(out: Path, steps: int) -> None:
     torch.save({"model": model.state_dict(), "ema": ema.model.state_dict()}, out / "result.pt")
 
 
-for line in sys.stdin:
-    folder, steps = line.split()
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            train(Path(folder), int(steps))
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(code)
-    print(child, flush=True)
-    os.waitpid(child, 0)
-    print("ended", flush=True)
+train(Path(sys.argv[1]), int(sys.argv[2]))

@@ -5,10 +5,7 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,36 +14,9 @@ import torch
 from artv.errors import UserError
 from artv.training.checkpoint import CHECKSUMS, load_state, save_state
 from artv.training.ema import Ema
+from tests.warm import run, start
 
-KILLED = Path(__file__).parent / "killed.py"
-
-
-class Trainings:
-    """Processes that train; see ``killed.py``."""
-
-    def __init__(self, log: Path) -> None:
-        self.log = log
-        self.server = subprocess.Popen(
-            [sys.executable, KILLED],
-            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log.open("w"), "text": True},
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    def start(self, out: Path, steps: int = 150) -> int:
-        self.server.stdin.write(f"{out} {steps}\n")
-        self.server.stdin.flush()
-        return int(self.server.stdout.readline())
-
-    def end(self) -> None:
-        assert self.server.stdout.readline() == "ended\n"
-
-
-@pytest.fixture(scope="module")
-def trainings(tmp_path_factory):
-    trainings = Trainings(tmp_path_factory.mktemp("log") / "stderr")
-    yield trainings
-    trainings.server.stdin.close()
-    assert trainings.server.wait(60) == 0
+KILLED, STEPS = Path(__file__).parent / "killed.py", 150
 
 
 def result(out: Path) -> dict[str, torch.Tensor]:
@@ -54,40 +24,34 @@ def result(out: Path) -> dict[str, torch.Tensor]:
     return {f"{part}.{name}": value for part, values in stored.items() for name, value in values.items()}
 
 
-def test_killed_at_random_instants_it_ends_with_the_same_weights(tmp_path, trainings):
+def test_killed_at_random_instants_it_ends_with_the_same_weights(tmp_path):
     """States are written all the time, so most instants are within the writing of one."""
-    trainings.start(tmp_path / "imported", 1)
-    trainings.end()
+    assert run(KILLED, tmp_path / "imported", 1).returncode == 0
     started = time.monotonic()
-    trainings.start(tmp_path / "whole")
-    trainings.end()
+    assert run(KILLED, tmp_path / "whole", STEPS).returncode == 0
     draw, whole = random.Random(0), time.monotonic() - started  # on a busy machine everything takes longer
     killed = 0
     for _ in range(20):
-        process = trainings.start(tmp_path / "killed")
+        process = start(KILLED, tmp_path / "killed", STEPS)
         time.sleep(draw.random() * 0.2 * whole)
-        with suppress(ProcessLookupError):  # it ended before
-            os.kill(process, signal.SIGKILL)
-            killed += 1
-        trainings.end()
+        os.kill(process.pid, signal.SIGKILL)
+        killed += process.wait().returncode == -signal.SIGKILL  # the others had ended before
     assert killed >= 8 and (tmp_path / "killed" / "state").exists()
-    trainings.start(tmp_path / "killed")
-    trainings.end()
+    assert run(KILLED, tmp_path / "killed", STEPS).returncode == 0
     expected, actual = result(tmp_path / "whole"), result(tmp_path / "killed")
     assert all(torch.equal(actual[name], value) for name, value in expected.items()) and len(expected) == 8
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_save_and_say_how_to_go_on(tmp_path, trainings, number):
-    process = trainings.start(tmp_path, 10**6)
+def test_signals_save_and_say_how_to_go_on(tmp_path, number):
+    process = start(KILLED, tmp_path, 10**6)
     for _ in range(6000):
         if (tmp_path / "state").exists():
             break
         time.sleep(0.01)
-    os.kill(process, number)
-    trainings.end()
+    os.kill(process.pid, number)
+    said = process.wait().stderr.splitlines()[-1]
     step = json.loads((tmp_path / "state" / "step.json").read_text())["step"]
-    said = trainings.log.read_text().splitlines()[-1]
     assert said.endswith(f"stopped and saved at step {step} of 1000000; run the same command again to continue")
 
 
@@ -166,7 +130,7 @@ def test_states_of_before_there_were_checksums_are_continued(tmp_path):
 
 
 def test_a_rate_that_a_captured_step_reads_stays_the_same_tensor(tmp_path):
-    """As on a GPU, where the rate is a tensor on the device: loading must not put another one in its place."""
+    """The rate of a captured step is a tensor on the device: loading must not put another one in its place."""
     model = torch.nn.Linear(2, 2)
     rate = torch.tensor(0.5)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, foreach=False)

@@ -1,9 +1,6 @@
 """The fused operations of training: their gradients against float64 autograd, in Triton's interpreter or on a GPU."""
 
 import copy
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,6 +8,7 @@ import torch.nn.functional as F
 
 from artv.config import ModelConfig, NetworkConfig
 from artv.networks import ArtVModel, Conditions
+from tests.warm import interpreted
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
@@ -18,11 +16,7 @@ pytest.importorskip("triton")
 
 
 def run(code: str) -> None:
-    """In a process of its own, because Triton reads the switch for its interpreter when it is imported."""
-    environment = os.environ | ({} if ON_GPU else {"TRITON_INTERPRET": "1"})
-    preamble = "from tests.artv.training.test_fused import *\n"
-    done = subprocess.run([sys.executable, "-c", preamble + code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    interpreted("from tests.artv.training.test_fused import *\n" + code)
 
 
 def check(ours, reference, *shapes: tuple[int, ...] | None) -> None:

@@ -16,24 +16,16 @@ from artv.training import processes
 from artv.training.config import load_config
 from artv.training.launch import launch_training
 from tests.artv.data.test_shards import toy_shards
+from tests.warm import ranks, run
 
 HALVES = Path(__file__).parent / "halves.py"
-TORCHRUN = ["torch.distributed.run", "--nproc-per-node", 2, "--standalone"]
 ACCELERATE = ["accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes", 2, "--num_machines", 1,
               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", 0]  # fmt: skip
 
 
-def python(*command, cwd, **environment):
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, command)], capture_output=True, text=True, cwd=cwd, env=env, timeout=120
-    )
-
-
 def test_two_halves_are_one_whole(tmp_path):
-    together = python(*TORCHRUN, HALVES, tmp_path / "two", cwd=tmp_path)
-    assert together.returncode == 0, together.stderr
-    subprocess.run([sys.executable, HALVES, tmp_path / "one"], check=True, capture_output=True)
+    for process in (*ranks(HALVES, tmp_path / "two", cwd=tmp_path), run(HALVES, tmp_path / "one")):
+        assert process.returncode == 0, process.stderr
     one, two = (torch.load(tmp_path / name / "result.pt") for name in ("one", "two"))
     assert torch.equal(*two["weights"])
     torch.testing.assert_close(two["weights"][0], one["weights"][0], atol=1e-6, rtol=0)
@@ -46,9 +38,9 @@ def test_one_process_that_accumulates_trains_as_two_do(tmp_path):
     """The same clips and noise: equal but for the order of sums."""
     toy_shards(tmp_path / "shards", clips=24, clips_a_shard=4)
     script = HALVES.with_name("accumulated.py")
-    together = python(*TORCHRUN, script, tmp_path / "shards", tmp_path / "two", cwd=tmp_path)
-    assert together.returncode == 0, together.stderr
-    subprocess.run([sys.executable, script, tmp_path / "shards", tmp_path / "one"], check=True, capture_output=True)
+    both = ranks(script, tmp_path / "shards", tmp_path / "two", cwd=tmp_path)
+    for process in (*both, run(script, tmp_path / "shards", tmp_path / "one")):
+        assert process.returncode == 0, process.stderr
     one, two = (torch.load(tmp_path / name / "result.pt") for name in ("one", "two"))
     torch.testing.assert_close(two["weight"], one["weight"], atol=1e-5, rtol=1e-4)
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
@@ -73,14 +65,18 @@ def test_leaving_ends_every_thread_of_the_exchange(tmp_path):
 def test_train_and_resume_in_two_processes(tmp_path):
     train = ["artv", "train", "--preset", "shapes", "--out", "run", "--clips", 8, "--steps", 3, "--batch-size", 2]
     train += ["--components", "shapes", "--stages", "model", "--device", "cpu"]
-    stopped = python(*ACCELERATE, "-m", *train, "--minutes", 0.0001, cwd=tmp_path)
+    stopped = subprocess.run(
+        [sys.executable, "-m", *map(str, (*ACCELERATE, "-m", *train, "--minutes", 0.0001))], cwd=tmp_path,
+        capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
     assert stopped.returncode == 0, stopped.stderr
     assert "1 steps" in stopped.stderr and "run the same command to continue" in stopped.stderr
-    resumed = python(*TORCHRUN, "-m", *train, "--resume", cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    for stderr in (stopped.stderr, resumed.stderr):
+    resumed = ranks(*train, "--resume", cwd=tmp_path)
+    told = "".join(process.stderr for process in resumed)
+    assert [process.returncode for process in resumed] == [0, 0], told
+    for stderr in (stopped.stderr, told):
         assert stderr.count("sample from it with") == 1 and "Warning" not in stderr
-    assert resumed.stderr.count("model: 3/3 loss") == 1
+    assert told.count("model: 3/3 loss") == 1
     log = [json.loads(line) for line in (tmp_path / "run" / "model" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log][-1] == 3 and (tmp_path / "run" / "pipeline" / "model_index.json").is_file()
     random = torch.load(tmp_path / "run" / "model" / "state" / "optimizer.pt", weights_only=True)["random"]
@@ -88,15 +84,15 @@ def test_train_and_resume_in_two_processes(tmp_path):
 
 
 def test_a_failure_of_one_process_ends_all_without_a_traceback(tmp_path):
-    """As on a full disk: what the main process would save to cannot be written."""
+    """Like a full disk: what the main process would save to cannot be written."""
     train = ["artv", "train", "--preset", "shapes", "--out", "run", "--clips", 4, "--steps", 1, "--batch-size", 1]
     train += ["--components", "shapes", "--stages", "model", "--device", "cpu"]
     (tmp_path / "run" / "model").mkdir(parents=True)
     (tmp_path / "run" / "model" / "state.new").touch()
-    failed = python(*TORCHRUN, "-m", *train, cwd=tmp_path)
-    ours = failed.stderr.partition("torch/distributed/elastic")[0]  # the launcher tells of failures in its own way
-    assert failed.returncode == 1 and "Traceback" not in ours, failed.stderr
-    assert "cannot write run/model/state: " in ours and "terminate called" not in failed.stderr
+    failed = ranks(*train, cwd=tmp_path)
+    told = "".join(process.stderr for process in failed)
+    assert [process.returncode for process in failed] == [1, 1] and "Traceback" not in told, told
+    assert "cannot write run/model/state: " in told and "terminate called" not in told
 
 
 def test_a_clip_that_breaks_off_in_one_process_ends_all_in_one_line_each(tmp_path):
@@ -108,12 +104,14 @@ def test_a_clip_that_breaks_off_in_one_process_ends_all_in_one_line_each(tmp_pat
     broken.write_bytes(data)
     train = ["artv", "train", "--preset", "shapes", "--data", "clips", "--out", "run", "--steps", 2, "--batch-size", 2]
     train += ["--components", "shapes", "--stages", "model", "--device", "cpu"]
-    failed = python(*TORCHRUN, "-m", *train, cwd=tmp_path)
-    assert failed.returncode == 1 and "000003.mp4 breaks off while reading" in failed.stderr
-    assert "[rank" not in failed.stderr and "Connection closed" not in failed.stderr
+    failed = ranks(*train, cwd=tmp_path)
+    told = "".join(process.stderr for process in failed)
+    assert [process.returncode for process in failed] == [1, 1], told
+    assert "000003.mp4 breaks off while reading" in told and told.count("artv: ") == 2, told
+    assert "Traceback" not in told and "[rank" not in told and "Connection closed" not in told
 
 
 def test_accelerates_cpu_launch_would_be_one_process(tmp_path):
     environment = {"ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "127.0.0.1"}  # what --cpu --num_processes 2 sets
-    done = python("artv", "train", "--preset", "shapes", "--out", "run", cwd=tmp_path, **environment)
+    done = run("artv", "train", "--preset", "shapes", "--out", "run", cwd=tmp_path, **environment)
     assert done.returncode == 2 and "torchrun --nproc-per-node" in done.stderr and "Traceback" not in done.stderr

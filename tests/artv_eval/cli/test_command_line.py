@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from artv_eval.plugins.manager import PluginManager
+from tests.warm import run
 
 ROOT = Path(__file__).parents[3]
 TOY = Path(__file__).parents[1] / "toy"
@@ -93,7 +94,7 @@ def test_an_interrupt_ends_in_one_line_and_130_and_the_same_command_continues(tm
     assert running.returncode == 130 and out == "" and "Traceback" not in err, err
     assert "the same command continues" in err.strip().splitlines()[-1]
     assert 0 < len(kept) < 8
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    again = run("artv_eval", *command[len(PROGRAM) :], cwd=tmp_path)
     assert again.returncode == 0 and len(list(clips.glob("*/*.npz"))) == 8
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -13,13 +12,22 @@ from distributions import build_wheel
 
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.scaffold import new_plugin, trials
+from tests.warm import run
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A generated plugin with a component of every kind, and its wheel."""
+    folder = tmp_path_factory.mktemp("written")
+    root = new_plugin("brand-new", tuple(KINDS), folder / "work")
+    return root, build_wheel(root, folder / "dist")
 
 
 @pytest.fixture
-def installed(site, tmp_path):
-    """A generated plugin with a component of every kind, built as a wheel and installed."""
-    root = new_plugin("brand-new", tuple(KINDS), tmp_path / "work")
-    site.install_wheels(build_wheel(root, tmp_path / "dist"))
+def installed(site, written):
+    """That plugin, installed for one test."""
+    root, wheel = written
+    site.install_wheels(wheel)
     yield root
     for name in [name for name in sys.modules if name.partition(".")[0] == "brand_new"]:
         del sys.modules[name]
@@ -37,10 +45,7 @@ def test_it_is_listed_with_all_its_components(installed, cli):
 
 
 def test_it_passes_its_own_tests(installed):
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
-        cwd=installed, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run("pytest", "-q", "-p", "no:cacheprovider", "tests", cwd=installed)
     assert done.returncode == 0 and f"{len(KINDS) + 1} passed" in done.stdout, done.stdout + done.stderr
 
 

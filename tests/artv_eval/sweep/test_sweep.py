@@ -3,8 +3,6 @@
 import csv
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 from artv_eval import Task
 from artv_eval.metrics import statistics
 from artv_eval.results.store import RunStore
+from tests.warm import run, start
 
 ROW = {"ablation", "cell", "method", "metric", "value", "ci_low", "ci_high", "n", "protocol", "status"}
 PAIR = {"ablation", "metric", "a", "b", "difference", "ci_low", "ci_high", "p_value", "n"}
@@ -307,7 +306,8 @@ def test_the_work_of_a_sweep_runs_in_another_process(toy, tmp_path):
     Path("parts").mkdir()  # which the sweep has made, and every machine sees
     Path("sent").write_bytes(pickle.dumps((work, Task(cell="abc", method=method, indices=(1, 4)))))
     script = "import pickle; work, task = pickle.load(open('sent', 'rb')); assert work(task).clips == 2"
-    subprocess.run([sys.executable, "-c", script], check=True)
+    done = run("-c", script)
+    assert done.returncode == 0, done.stderr
     manifest = json.loads(Path("whole/manifest.json").read_text())
     little = next(cell["id"] for cell in manifest["cells"] if cell["cell"] == "noise=little")
     for index in (1, 4):
@@ -349,11 +349,13 @@ def test_out_of_memory_makes_batches_smaller_and_the_clips_the_same(toy):
 def test_sweeps_on_one_folder_share_the_work(toy, made, tmp_path):
     """Three processes at once make each clip once, and all give the same table."""
     tests = Path(__file__).parents[1]
-    command = [sys.executable, "-m", "artv_eval", "sweep", "--plugins-dir", tests / "toy", "--protocol", "toy@1"]
+    command = ["artv_eval", "sweep", "--plugins-dir", tests / "toy", "--protocol", "toy@1"]
     command += ["--ablation", "noise", "--num-videos", "20", "--batch-size", "4", "--out", "run", "--format", "json"]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    tables = [json.loads(process.communicate(timeout=240)[0])["rows"] for process in processes]
-    assert tables[0] == tables[1] == tables[2] and [process.returncode for process in processes] == [0, 0, 0]
+    started = [start(*command) for _ in range(3)]
+    ended = [process.wait() for process in started]
+    assert [process.returncode for process in ended] == [0, 0, 0]
+    tables = [json.loads(process.stdout)["rows"] for process in ended]
+    assert tables[0] == tables[1] == tables[2]
     clips = [line for line in made() if line.startswith(("2.0", "40.0"))]
     assert len(clips) == len(set(clips)) == 40
 
