@@ -55,7 +55,7 @@ class Program:
             start_new_session=True,
         )
         self._lines: Queue[bytes] = Queue()
-        self._said: deque[bytes] = deque(maxlen=LAST)
+        self._said: deque[bytes] = deque(maxlen=LAST + 1)  # and the empty line at its end
         self._listeners = [
             _thread(_listen, io.BufferedReader(pipe), keep)  # type: ignore[arg-type]
             for pipe, keep in ((self._process.stdout, self._lines.put), (self._process.stderr, self._said.append))
@@ -109,7 +109,7 @@ class Program:
         self.end()
         for listener in self._listeners:
             listener.join(PATIENCE)
-        said = " | ".join(filter(None, (_shown(line) for line in self._said)))
+        said = " | ".join([text for line in self._said if (text := _shown(line))][-LAST:])
         return ProgramFault(f"the program {what}; its stderr {f'ends: {said}' if said else 'is empty'}")
 
     def _ending(self) -> str:
