@@ -21,15 +21,15 @@ SAMPLER_NAMES = (
 """The built-in samplers, ``artv.samplers.sample_<name>``; the first is the paper's."""
 
 SPLITS = ("train", "test")
-"""Of the shapes world."""
+"""The halves of the shapes world."""
 
 LAST_SEED = 2**32 - 1
 
 MOST = 10_000_000
-"""Of anything that is counted: more is a slip, and would fill the memory before anything says so."""
+"""The most of anything that is counted: more is a slip, and would fill the memory before anything says so."""
 
 MOST_FRAMES, MOST_STEPS, MOST_PIXELS = 100_000, 1_000, 16_384
-"""Of a clip, of a sampler (the schedule has a thousand times) and of a side of a frame."""
+"""Frames of a clip, steps of a sampler (the schedule has a thousand times), pixels of a side of a frame."""
 
 LONGEST_NAME = 255
 """Bytes, of most file systems."""

@@ -38,7 +38,7 @@ class MethodExtras:
     """Optional members of a method."""
 
     efficiency_case: ClassVar[Callable[[], Any] | None] = None
-    """Of the factory: makes what ``artv-eval efficiency --method NAME`` measures, an ``efficiency.cases.Case``."""
+    """The factory's: makes what ``artv-eval efficiency --method NAME`` measures, an ``efficiency.cases.Case``."""
 
     timed: bool = True
     """False where clips are only fetched: they have no seconds."""

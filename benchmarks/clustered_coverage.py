@@ -84,7 +84,7 @@ class Outcome:
 
 
 def mean_outcome(design: Design, skewed: bool, repetitions: int, resamples: int, seed: int) -> Outcome:
-    """Of the mean of one number a clip."""
+    """Coverage for the mean of one number a clip."""
     rng, value, groups = np.random.default_rng(seed), Value(Features()), design.groups
     truth = float(np.exp(SIGMA**2 / 2)) if skewed else 0.0
     hits, rejected = [], []
@@ -105,7 +105,7 @@ def mean_outcome(design: Design, skewed: bool, repetitions: int, resamples: int,
 def set_outcome(
     metric: FeatureEvaluator, design: Design, d: int, repetitions: int, resamples: int, seed: int
 ) -> Outcome:
-    """Of a metric of the whole set; the generated features are shifted by 0.15."""
+    """Coverage for a metric of the whole set; the generated features are shifted by 0.15."""
     rng, groups = np.random.default_rng(seed), design.groups
     reference = rng.normal(size=(REFERENCE, d))
     truth = float(np.mean([metric.evaluate(design.draw(rng, d) + 0.15, reference) for _ in range(SETS)]))

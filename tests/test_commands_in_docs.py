@@ -31,7 +31,7 @@ class Command(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """As a shell would split it, without what starts it in an environment."""
+        """The words a shell would make of it, without what starts it in an environment."""
         words = shlex.split(self.line, comments=True)
         return words[2:] if words[:2] == ["uv", "run"] else words
 

@@ -106,13 +106,14 @@ def test_imports_run_from_plugins_to_the_harness_to_the_model():
 
 
 def docstrings(file: Path):
-    """(line, text) of every docstring."""
+    """(line, text) of every docstring, and of every text below a constant."""
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
-            yield getattr(node, "lineno", 1), text
+        for statement in node.body if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) else []:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                yield statement.lineno, str(statement.value.value).strip()
 
 
-@pytest.mark.parametrize("folder", [*PACKAGES, "plugins", "benchmarks"])
+@pytest.mark.parametrize("folder", [*PACKAGES, "plugins", "benchmarks", "tests"])
 def test_docstrings_begin_with_what_the_thing_is(folder):
     """ "Of the weights." needs the name above it to be understood: "Digest of the weights."."""
     assert not [
@@ -120,13 +121,13 @@ def test_docstrings_begin_with_what_the_thing_is(folder):
         for file in (ROOT / folder).rglob("*.py")
         if ".venv" not in file.parts
         for line, text in docstrings(file)
-        if text.split()[0] in ("Of", "As")
+        if text.startswith(("Of ", "As "))
     ]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_help_takes_less_than_half_a_second(package):
-    """Of a processor, the better of two: what else runs on this machine does not count."""
+    """Half a second of a processor, the better of two: what else runs on this machine does not count."""
 
     def seconds():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

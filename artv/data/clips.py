@@ -30,7 +30,7 @@ from artv.video import write_video
 WORLD = "world.json"
 
 LEFT_OUT = 0.05
-"""Of a folder's files: the share that may be unreadable."""
+"""The share of a folder's files that may be unreadable."""
 
 
 class ClipFiles(Dataset):

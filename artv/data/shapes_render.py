@@ -218,4 +218,4 @@ AREA = {
     "star": 5 * 1.1 * NOTCH * math.sin(math.pi / 5),
     "cross": 2 * 2 * 0.68 - 0.68**2,
 }
-"""Of a shape of radius 1."""
+"""The area of each shape at radius 1."""

@@ -40,7 +40,7 @@ class DeepFeatures:
 
 
 DeepPair = tuple[DeepFeatures, DeepFeatures]
-"""Of the dynamic network and of the mask network."""
+"""The dynamic network's and the mask network's."""
 
 
 def deep_features(blocks: int) -> DeepPair:

@@ -18,7 +18,7 @@ from torch import Tensor
 from artv.requests import check_name
 
 BITS = 22
-"""Of a weight behind the point: 32 less 8 of a pixel and 2 of room for sums above 1."""
+"""Bits of a weight behind the point: 32 less 8 of a pixel and 2 of room for sums above 1."""
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:

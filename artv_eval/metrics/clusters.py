@@ -51,7 +51,7 @@ class Totals:
         return self.sums[index_RG].sum(1) / self.counts[index_RG].sum(1)
 
     def standard_error(self) -> float:
-        """Of the mean over all clips; without prompts the usual one."""
+        """Standard error of the mean over all clips; without prompts the usual one."""
         return float(self.deviations().std(ddof=1) / np.sqrt(len(self.sums)))
 
     def deviations(self) -> np.ndarray:

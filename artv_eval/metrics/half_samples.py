@@ -81,7 +81,7 @@ class Halves:
 def _measured(
     measure: Callable[[np.ndarray], np.ndarray], halves: Sequence[np.ndarray], own: Sequence[np.ndarray] | None
 ) -> np.ndarray:
-    """Of prompts' clips; where prompts lost some, half-samples differ in size and go by size."""
+    """Values of half-samples of prompts' clips; where prompts lost some, half-samples differ in size and go by size."""
     if own is None:
         return measure(np.array(halves))
     clips = [np.concatenate([own[prompt] for prompt in half]) for half in halves]
@@ -127,7 +127,7 @@ class Spread:
 
     @classmethod
     def of_halves(cls, halves: Halves) -> "Spread":
-        """Of pairs that are there."""
+        """The spread of pairs that are there."""
         odd, even, n = halves.odd, halves.even, halves.n
         # the odd part is symmetric by construction: its mean is zero
         linear, together = float(np.mean(odd**2)), float(np.cov(odd**2, even)[0, 1])

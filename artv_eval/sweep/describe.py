@@ -125,7 +125,7 @@ class Rows:
         self.place = {position: key for position, key in zip(group.positions, group.keys, strict=True)}
 
     def tasks(self, *, reference: bool) -> list[Task]:
-        """Of the clips that lack rows; one metric for each digest describes them."""
+        """Tasks for the clips that lack rows; one metric for each digest describes them."""
         number_of = {file: number for number, file in reversed(self.files.items())}
         wanted: dict[tuple[int, ...], list[int]] = {}
         for position, key in self.place.items():

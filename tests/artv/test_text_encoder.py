@@ -25,7 +25,7 @@ def tiny_clip(layers=3, **text):
 
 @torch.no_grad()
 def penultimate(clip, ids):
-    """As FrozenOpenCLIPEmbedder computes it: every block but the last, then the final norm."""
+    """What FrozenOpenCLIPEmbedder computes: every block but the last, then the final norm."""
     x = clip.token_embedding(ids) + clip.positional_embedding
     for block in clip.transformer.resblocks[:-1]:
         x = block(x, attn_mask=clip.attn_mask)

@@ -120,7 +120,7 @@ class Site:
 
 
 def _digest(content: bytes) -> str:
-    """As a wheel's RECORD has it."""
+    """The form that a wheel's RECORD has."""
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 

@@ -1,5 +1,6 @@
 """The author's guide: its examples run; what it must name, it names; no option is without help."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -114,6 +115,33 @@ def test_every_metric_has_its_formula():
     (ours,) = (plugin for plugin in manager.plugins if plugin.name == "defaults")
     names = {re.sub("(^window_.*?)(_anywhere)?(_drift)?$", r"\1", c.name) for c in ours.components["metrics"]}
     assert not {name for name in names if f"`{name}`" not in text and f"`{name}:" not in text}
+
+
+def defined(path: Path) -> set[str]:
+    """``function``, ``Class``, ``Class.member`` and ``CONSTANT`` of a file."""
+    body = ast.parse(path.read_text("utf-8")).body
+    top = [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    members = {f"{node.name}.{inner.name}" for node in top for inner in node.body if isinstance(inner, ast.FunctionDef)}
+    assigned = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    constants = {target.id for target in assigned if isinstance(target, ast.Name)}
+    return {node.name for node in top} | members | constants
+
+
+def test_where_the_map_sends_a_reader_the_thing_is():
+    """Each line of "Where is …": the functions and classes that it names are in a file that it names."""
+    section = (ROOT / "docs" / "code.md").read_text("utf-8").split("## Where is …")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ") and "`" in line]
+    found = []
+    for line in lines:
+        words = re.findall(r"`([\w/.]+)(?:\(\))?`", line)
+        files = [ROOT / word for word in words if word.endswith(".py")]
+        names = [word for word in words if "/" not in word]
+        assert files and all(file.is_file() for file in files), line
+        assert set(names) <= set().union(*map(defined, files)), line
+        found += names
+    asked = ("FVD", "cell's id", "mask composing the noise", "plugin's fault", "new sampler")
+    assert all(any(question in line.split("|")[1] for line in lines) for question in asked)
+    assert len(found) >= 8, "every line says which function or class"
 
 
 def test_the_glossary_has_the_words_that_need_one():

@@ -193,7 +193,7 @@ def pretend_gpu(monkeypatch):
 
 
 def frame_case():
-    """As ART-V: one frame at a time, four branches."""
+    """Like ART-V: one frame at a time, four branches."""
     return replace(toy_case(), frames_per_forward=1, branches=4, sampler_runs=lambda frames: frames - 1)
 
 
@@ -218,7 +218,7 @@ def test_speeds_of_a_forward_and_of_a_clip(pretend_gpu):
 
 
 class Decoder(nn.Linear):
-    """Of latents (1, 4, 8, 8)."""
+    """Takes latents (1, 4, 8, 8)."""
 
     def __init__(self):
         super().__init__(8, 8)

@@ -83,7 +83,7 @@ def test_a_folders_clips_are_those_of_the_prompts(tmp_path, requests):
 
 
 def test_clips_of_one_prompt_are_dealt_one_by_one(tmp_path, requests):
-    """As in class-conditional protocols; that there are more requests changes none of the first."""
+    """Class-conditional protocols have them; that there are more requests changes none of the first."""
     same = [replace(request, prompt="a  ball", index=i) for i, request in zip([7, 2, 9, 3], requests, strict=False)]
     texts(tmp_path, *["a ball"] * 4)
     assert greys(tmp_path, same[:2]) == [0, 2] and greys(tmp_path, same) == [0, 2, 1, 3]

@@ -90,7 +90,7 @@ def test_files_are_held_to_the_same(cli, sides, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("videos", "marked"), [(8, True), (20, False)])
 def test_p_values_of_few_pairs_stand_with_their_caveat(toy, cli, videos, marked):
-    """Of differences clip by clip, everywhere; a metric of the whole set has none."""
+    """A caveat stands by differences clip by clip, everywhere; a metric of the whole set has none."""
     run = ("--ablation", "noise", "--out", "run", "--num-videos", videos)
     found = json.loads(toy(*run, "--format", "json").out)
     (mean,) = [pair for pair in found["comparisons"] if pair["metric"] == "brightness"]

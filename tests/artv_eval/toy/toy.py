@@ -133,7 +133,7 @@ class Noisy:
 
 
 class Learnt(Noisy):
-    """As noisy, of the strength in a checkpoint."""
+    """Noisy, of the strength in a checkpoint."""
 
     def __init__(self, *, checkpoint: str = "none"):
         super().__init__(strength=float((Path(checkpoint) / "strength").read_text()))
@@ -192,7 +192,7 @@ class Breaks:
 
 
 class Loses(Noisy):
-    """As noisy, without the clips of ``lost``."""
+    """Noisy, without the clips of ``lost``."""
 
     def __init__(self, *, lost: tuple[int, ...] = (3,)):
         super().__init__()
@@ -204,7 +204,7 @@ class Loses(Noisy):
 
 
 class Hungry(Noisy):
-    """As noisy; asks for 16 MB for one clip and for 256 TB and more for several."""
+    """Noisy; asks for 16 MB for one clip and for 256 TB and more for several."""
 
     def __init__(self):
         super().__init__(strength=2.0)
