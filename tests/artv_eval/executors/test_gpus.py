@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from artv.errors import WorkFailed
+from artv.errors import UserError, WorkFailed
 from artv_eval import testing
 from artv_eval.api import Task
-from artv_eval.executors.gpus import GpuExecutor
+from artv_eval.executors.gpus import GpuExecutor, _next, visible
 
 
 def who(task):
@@ -48,3 +48,31 @@ def test_processes_share_the_cores():
     executor = GpuExecutor(processes=2)
     alone = max(1, (os.cpu_count() or 1) // 2)
     assert {found for _, found in executor.run(threads, tasks("a", "b"))} == {(alone, str(alone))}
+
+
+@pytest.mark.parametrize(
+    ("left", "cell", "start", "taken"),
+    [
+        ("aabb", "b", 0, 2),  # the model that is loaded
+        ("aabb", "c", 0, 0),  # its cell has no tasks left
+        ("aabbcc", None, 0, 0),  # at the start every process another cell
+        ("aabbcc", None, 1, 2),
+        ("aabbcc", None, 2, 4),
+        ("aabbcc", None, 3, 0),  # more processes than cells: again from the first
+        ("ba", None, 1, 1),
+    ],
+)
+def test_a_process_keeps_to_its_cell_and_begins_with_another_than_its_neighbours(left, cell, start, taken):
+    assert _next(tasks(*left), cell, start) == taken
+
+
+@pytest.mark.parametrize(("given", "names"), [("0", ["0"]), ("2, 3", ["2", "3"]), ("GPU-8f,1", ["GPU-8f", "1"])])
+def test_the_gpus_are_those_that_the_variable_names(monkeypatch, given, names):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert visible() == names
+
+
+def test_no_tasks_start_no_process_and_no_processes_are_a_mistake():
+    assert list(GpuExecutor().run(lambda task: pytest.fail("called"), [])) == []
+    with pytest.raises(UserError, match=r"gpus\.processes is 0; it must be at least 1"):
+        GpuExecutor(processes=0)

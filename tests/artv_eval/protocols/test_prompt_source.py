@@ -1,0 +1,96 @@
+"""The user's prompts as a source of clips: which text, seed and picture each begins with."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from artv.errors import UserError
+from artv_eval.protocols.prompt_source import PromptSource
+from artv_eval.protocols.sources import request_seed
+
+CARD = SimpleNamespace(
+    name="mine@1", first_frame=False,
+    frames=SimpleNamespace(height=8, width=12, fps=24.0, stride=2),
+)  # fmt: skip
+
+
+def card(**changes):
+    return SimpleNamespace(**{**vars(CARD), **changes})
+
+
+@pytest.fixture
+def written(tmp_path):
+    (tmp_path / "p.txt").write_text("a dog\na cat\n", encoding="utf-8")
+    return tmp_path / "p.txt"
+
+
+@pytest.fixture
+def pictured(tmp_path):
+    Image.fromarray(np.full((8, 12, 3), 200, np.uint8)).save(tmp_path / "dog.png")
+    (tmp_path / "p.csv").write_text("prompt,image\na dog,dog.png\na cat,\n", encoding="utf-8")
+    return tmp_path / "p.csv"
+
+
+def test_every_prompt_has_a_random_seed_of_its_own(written):
+    source = PromptSource(CARD, str(written))
+    requests = list(source.requests(2, 16, seed=5))
+    assert len(source) == 2 and [(r.index, r.prompt, r.original) for r in requests] == [
+        (0, "a dog", None),
+        (1, "a cat", None),
+    ]
+    assert [r.seed for r in requests] == [request_seed(5, i) for i in range(2)] and requests[0].seed != requests[1].seed
+    one = requests[0]
+    assert (one.num_frames, one.height, one.width, one.fps, one.first_frame, one.real) == (16, 8, 12, 12.0, None, None)
+
+
+def test_fewer_clips_are_the_first_of_more(written):
+    source = PromptSource(CARD, str(written))
+    few, many = source.requests(1, 16, 0), source.requests(2, 16, 0)
+    assert list(few) == list(many)[:1] and len(many) == 2
+
+
+def test_more_than_there_are_is_one_line(written):
+    with pytest.raises(UserError, match=r"7 videos: .*p.txt has 2 prompts of 3 seeds each; ask for at most 6 with"):
+        PromptSource(CARD, str(written)).check(7, 3)
+    PromptSource(CARD, str(written)).check(6, 3)
+
+
+def test_no_rate_is_eight_frames_a_second(written):
+    frames = SimpleNamespace(height=8, width=12, fps=None, stride=1)
+    assert PromptSource(card(frames=frames), str(written)).requests(1, 4, 0)[0].fps == 8.0
+
+
+def test_without_a_file_everything_that_needs_one_says_so():
+    source = PromptSource(CARD, None)
+    assert source.digest() is None and source.files(16) is None
+    for ask in (lambda: len(source), lambda: source.requests(1, 4, 0)[0], lambda: source.check(1, 1)):
+        with pytest.raises(UserError, match=r"mine@1 takes prompts from a file of yours.*protocol\.prompts=FILE"):
+            ask()
+
+
+def test_a_clip_begins_with_its_prompts_picture_where_the_card_wants_one(pictured):
+    source = PromptSource(card(first_frame=True), str(pictured))
+    first = source.requests(2, 4, 0)[0].first_frame
+    assert first.shape == (8, 12, 3) and first.dtype == np.uint8 and (first == 200).all()
+    with pytest.raises(UserError, match=r"has none for 'a cat'; give a column image .*, or a card with"):
+        _ = source.requests(2, 4, 0)[1]
+    assert PromptSource(CARD, str(pictured)).requests(2, 4, 0)[0].first_frame is None
+
+
+def test_the_digest_is_of_all_that_clips_depend_on(pictured, written):
+    plain, begun = PromptSource(CARD, str(pictured)), PromptSource(card(first_frame=True), str(pictured))
+    same = PromptSource(CARD, str(written))
+    assert plain.digest() == same.digest() != begun.digest()
+    before = begun.digest()
+    Image.fromarray(np.full((8, 12, 3), 201, np.uint8)).save(pictured.with_name("dog.png"))
+    assert PromptSource(begun.card, str(pictured)).digest() != before
+    assert PromptSource(CARD, str(pictured)).digest() == plain.digest()
+    written.write_text("a dog\na cow\n", encoding="utf-8")
+    assert PromptSource(CARD, str(written)).digest() != plain.digest()
+
+
+def test_there_are_no_real_clips(written):
+    with pytest.raises(UserError, match="has no real clips: its prompts are a file's"):
+        PromptSource(CARD, str(written)).reference(16)
