@@ -93,7 +93,11 @@ def _check_metrics(manager: PluginManager, protocol: Any) -> None:
 
 def _comments(card: Any, hash: str, reference_digest: str | None) -> list[str]:
     lines = [f"hash: {hash}"]
-    if card is not None and not card.reference.dataset.startswith("shapes"):
+    if card is not None and card.reference.dataset == "none":
+        where = "give your list with --set protocol.prompts=FILE"
+        lines.append(f"digest of the prompts: {reference_digest or f'{where}; the hash then covers it'} "
+                     "(prompts.digest pins it)")  # fmt: skip
+    elif card is not None and not card.reference.dataset.startswith("shapes"):
         where = "give your copy of the data with --set protocol.root=DIR"
         lines.append(
             f"digest of the reference files: {reference_digest or f'{where}; the hash then covers it too'} "

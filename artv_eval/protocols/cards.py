@@ -37,11 +37,18 @@ from artv_eval.protocols.videos import VideoSource
 
 CARDS = Path(__file__).parents[1] / "cards"
 NOT_HASHED = ("title", "source", "notes", "published", "metrics", "drift")  # they change no number of the others
-OWN = ("file", "folder")
+OWN = ("file", "folder", "lists")
 """Data sets of prompts that are the user's."""
 MOST_SEEDS = 10_000  # of a prompt
 # fields that are younger than published hashes
-SINCE = (("prompts", "seeds"), ("prompts", "follow"), ("reference", "transform"), ("transform", "jpeg"))
+SINCE = (
+    ("prompts", "seeds"),
+    ("prompts", "follow"),
+    ("prompts", "exact"),
+    ("prompts", "digest"),
+    ("reference", "transform"),
+    ("transform", "jpeg"),
+)
 
 Which = Literal["first", "centre", "random"]
 
@@ -51,16 +58,19 @@ class Prompts(YamlModel):
 
     ``text``: ``caption`` (the clip's own), ``class-name``, ``class-sentence`` (from a file of "class,sentence" lines
     given as ``sentences``), ``random-caption`` (one a video, drawn with seed 0), ``all-captions``. Of the data sets
-    ``file`` and ``folder``, the user's own, ``caption`` is what they say. ``number`` of prompts; ``seeds``: clips of
-    each.
+    ``file``, ``folder`` (a text file a prompt) and ``lists`` (a folder of files of many), the user's own, ``caption``
+    is what they say. ``number`` of prompts, with ``exact`` no other; ``digest``: of theirs, if the card pins it.
+    ``seeds``: clips of each.
     ``follow`` (class names and sentences): the ``classes`` in turn, or those of so many ``videos`` drawn with seed 0.
     """
 
-    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "file", "folder"]
+    dataset: Literal["shapes", "shapes-long", "ucf101", "msrvtt", "file", "folder", "lists"]
     split: Literal["train", "test", "all"]
     text: Literal["caption", "class-name", "class-sentence", "random-caption", "all-captions"]
     number: int = Field(ge=1, le=MOST)
     seeds: int = Field(default=1, ge=1, le=MOST_SEEDS)
+    exact: bool = False
+    digest: str | None = None
     follow: Literal["classes", "videos"] = "classes"
 
 
@@ -210,6 +220,11 @@ class Protocol(ProtocolExtras):
     def hash(self) -> str:
         """12 hex digits: of the card, and of the reference files or the prompts where these are the user's."""
         found = self._prompts.digest() if self.card.prompts.dataset in OWN else self.reference_digest
+        if self.card.prompts.digest not in (None, found) and self.card.prompts.dataset in OWN:
+            raise UserError(
+                f"protocol {self.name} pins prompts {self.card.prompts.digest} and these are {found}: another release "
+                "of the list; use the pinned one, or a card without prompts.digest"
+            )
         if self.card.reference.digest not in (None, found):
             raise UserError(
                 f"protocol {self.name} pins reference files {self.card.reference.digest} and these are {found}: "
@@ -323,6 +338,31 @@ def long_rolling_forcing(prompts: str | None = None, wording: str | None = None,
 def long_lv_bench(prompts: str | None = None, wording: str | None = None, seeds: int | None = None) -> Protocol:
     """Factory of ``long@lv-bench``. ``prompts``: the user's file; ``wording``: given in their place."""
     return load("long@lv-bench", prompts=prompts, wording=wording, seeds=seeds)
+
+
+def vbench(prompts: str | None = None, wording: str | None = None, seeds: int | None = None) -> Protocol:
+    """Factory of ``vbench@946``. ``prompts``: VBench's list; ``wording``: given in its place."""
+    return load("vbench@946", prompts=prompts, wording=wording, seeds=seeds)
+
+
+def vbench_long(prompts: str | None = None, wording: str | None = None, seeds: int | None = None) -> Protocol:
+    """Factory of ``vbench-long@946``. ``prompts``: VBench's list, long clips; ``wording``: given in its place."""
+    return load("vbench-long@946", prompts=prompts, wording=wording, seeds=seeds)
+
+
+def moviegen(prompts: str | None = None, wording: str | None = None, seeds: int | None = None) -> Protocol:
+    """Factory of ``moviegen@1003``. ``prompts``: Movie Gen Video Bench's list; ``wording``: given in its place."""
+    return load("moviegen@1003", prompts=prompts, wording=wording, seeds=seeds)
+
+
+def evalcrafter(prompts: str | None = None, wording: str | None = None, seeds: int | None = None) -> Protocol:
+    """Factory of ``evalcrafter@700``. ``prompts``: EvalCrafter's list; ``wording``: given in its place."""
+    return load("evalcrafter@700", prompts=prompts, wording=wording, seeds=seeds)
+
+
+def t2v_compbench(prompts: str | None = None, wording: str | None = None, seeds: int | None = None) -> Protocol:
+    """Factory of ``t2v-compbench@1400``. ``prompts``: the folder of its lists; ``wording``: given in its place."""
+    return load("t2v-compbench@1400", prompts=prompts, wording=wording, seeds=seeds)
 
 
 def shapes_1(seeds: int | None = None) -> Protocol:

@@ -3,9 +3,11 @@
     read_prompts("prompts.txt")                  # [Prompt(text="a red circle moves left"), …]
     read_prompts("prompts.csv", "extended")      # … each with what its column "extended" says
     read_prompts("prompts/")                     # a folder: NAME.txt, and NAME.png or .jpg beside where there is one
+    read_prompts("lists/", lists=True)           # a folder of such files, by name
 
-Tables and objects may say more of a prompt: ``image`` (the first frame, a path from the file's folder on) and ``id``.
-Other columns are left alone. Blank lines of a text file are skipped; a blank prompt in a table is a mistake.
+In objects ``prompt`` may be called ``prompt_en``, as in VBench's list. Tables and objects may say more of a prompt:
+``image`` (the first frame, a path from the file's folder on) and ``id``. Other columns are left alone. Blank lines of a
+text file are skipped; a blank prompt in a table is a mistake.
 """
 
 import csv
@@ -34,19 +36,22 @@ class Prompt:
     wording: str = ""
 
 
-def read_prompts(path: str | Path, wording: str | None = None) -> list[Prompt]:
+def read_prompts(path: str | Path, wording: str | None = None, *, lists: bool = False) -> list[Prompt]:
     """All prompts of a file in its order, or of a folder by name.
 
     Args:
         wording: a column of the table, or a file with a text for each prompt, in the same order: what methods are to
             be given in the prompts' place.
+        lists: a folder holds files of many prompts, not one of each.
 
     Raises:
         UserError: there is none, it is no text in UTF-8, too large, has no prompt, or a line that is none (with its
             number); the wording is not there for each.
     """
     path = Path(path)
-    found = _in_folder(path) if path.is_dir() else _in_file(path, wording)
+    found = (
+        _in_file(path, wording) if not path.is_dir() else _in_folder(path) if not lists else _in_lists(path, wording)
+    )
     if wording is None or all(prompt.wording for prompt in found):
         return found
     if Path(wording).suffix.lower() not in SUFFIXES:
@@ -60,6 +65,13 @@ def read_prompts(path: str | Path, wording: str | None = None) -> list[Prompt]:
             f"{wording} has {len(others)} texts and {path} {len(found)} prompts; give one for each, in order"
         )
     return [replace(prompt, wording=other.text) for prompt, other in zip(found, others, strict=True)]
+
+
+def _in_lists(path: Path, wording: str | None) -> list[Prompt]:
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not files:
+        raise UserError(f"prompts folder {path} holds no list; give it files of {', '.join(SUFFIXES)}")
+    return [replace(prompt, id=prompt.id or file.stem) for file in files for prompt in _in_file(file, wording)]
 
 
 def _in_folder(path: Path) -> list[Prompt]:
@@ -150,6 +162,8 @@ def _json(path: Path, text: str) -> Items:
 
 def _prompt(path: Path, number: int, item: Any, wording: str | None) -> Prompt:
     values: Mapping[str, Any] = {"prompt": item} if isinstance(item, str) else item
+    if isinstance(values, Mapping) and "prompt" not in values and "prompt_en" in values:
+        values = {**values, "prompt": values["prompt_en"]}
     if not isinstance(values, Mapping) or not isinstance(values.get("prompt"), str):
         raise UserError(f"prompts file {path}, line {number}: give a text, or an object with a text as 'prompt'")
     text = " ".join(values["prompt"].split())

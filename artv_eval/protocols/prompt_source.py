@@ -30,7 +30,13 @@ class PromptSource:
                 f"protocol {self.card.name} takes prompts from a file of yours; give it with --set "
                 "protocol.prompts=FILE (.txt: a line each, .csv or .jsonl: prompt)"
             )
-        return read_prompts(self.path, self.wording)
+        found = read_prompts(self.path, self.wording, lists=self.card.prompts.dataset == "lists")
+        if self.card.prompts.exact and len(found) != self.card.prompts.number:
+            raise UserError(
+                f"{self.path} has {len(found)} prompts and the list of protocol {self.card.name} as published "
+                f"{self.card.prompts.number}: take that file, or a card without prompts.exact"
+            )
+        return found
 
     def __len__(self) -> int:
         return len(self.prompts)

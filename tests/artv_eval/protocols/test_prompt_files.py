@@ -202,3 +202,43 @@ def test_a_sweep_takes_prompts(cli, tmp_path):
 def test_cards_that_were_there_before_keep_their_hashes():
     assert read_card(cards()["shapes@1"]).hash == "3cc45364e4eb"
     assert read_card(cards()["msrvtt@lavie"]).hash == "610288a4850a"
+
+
+SUITES = {"vbench@946": (946, 5), "vbench-long@946": (946, 5), "moviegen@1003": (1003, 1), "evalcrafter@700": (700, 1)}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_public_suites_take_their_lists_and_no_shorter_ones(name, tmp_path):
+    number, seeds = SUITES[name]
+    file = tmp_path / "list.txt"
+    file.write_text("".join(f"prompt {i}\n" for i in range(number)), encoding="utf-8")
+    requests = load(name, prompts=str(file)).requests()
+    assert len(requests) == number * seeds and requests[-1].prompt == f"prompt {number - 1}"
+    assert len(load(name, prompts=str(file), seeds=1).requests()) == number
+    file.write_text("only one\n", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"has 1 prompts and the list of protocol {name} as published {number}"):
+        load(name, prompts=str(file)).requests()
+
+
+def test_lists_in_the_forms_of_vbench_moviegen_and_t2v_compbench(tmp_path):
+    objects = [{"prompt_en": "a cat", "dimension": ["color"], "auxiliary_info": {}}, {"prompt_en": "a dog"}]
+    (tmp_path / "info.json").write_text(json.dumps(objects), encoding="utf-8")
+    assert [prompt.text for prompt in read_prompts(tmp_path / "info.json")] == ["a cat", "a dog"]
+    (tmp_path / "tags.csv").write_text(
+        'prompt,concept,motion_level\n"a, b","scene,camera motion",low\n', encoding="utf-8"
+    )
+    assert [prompt.text for prompt in read_prompts(tmp_path / "tags.csv")] == ["a, b"]
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    for i in range(7):
+        (folder / f"{i + 1}_kind.txt").write_text("".join(f"{i} {j}\n" for j in range(200)), encoding="utf-8")
+    requests = load("t2v-compbench@1400", prompts=str(folder)).requests()
+    assert len(requests) == 1400 and (requests[200].prompt, requests[-1].prompt) == ("1 0", "6 199")
+
+
+def test_a_card_pins_the_texts_of_its_prompts(tmp_path):
+    file = write(tmp_path, "txt")
+    found = load(card(tmp_path), prompts=str(file))._prompts.digest()
+    assert load(card(tmp_path, prompts={"digest": found}), prompts=str(file)).hash
+    with pytest.raises(UserError, match="pins prompts 0123 and these are"):
+        _ = load(card(tmp_path, prompts={"digest": "0123"}), prompts=str(file)).hash

@@ -18,6 +18,11 @@ from artv_eval.protocols.cards import cards, load, read_card, shapes_1
 from artv_eval.protocols.videos import words_of
 
 NAMES = (
+    "vbench@946",
+    "vbench-long@946",
+    "moviegen@1003",
+    "evalcrafter@700",
+    "t2v-compbench@1400",
     "ucf101@videopoet",
     "ucf101@lavie",
     "ucf101@stylegan-v",
