@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from artv.data.pixels import PLAIN
 from artv.files import whole
 
 if TYPE_CHECKING:
@@ -85,8 +86,10 @@ def read_table(path: Path) -> FrameTable:
         place = {pts: i for i, pts in enumerate(shown)}
         starts = tuple(place[packet.pts] for packet in packets if packet.is_keyframe and packet.pts is not None)
         first = next(frames, None)
-        mirrored = first is not None and orientation(first)[1]
-        doubt = "its pictures are mirrored" if mirrored else None
+        if first is not None and orientation(first)[1]:
+            doubt = "its pictures are mirrored"
+        elif first is not None and first.format.name not in PLAIN:
+            doubt = f"pictures of {first.format.name} need FFmpeg's own conversion"
         return FrameTable.of(shown, rate, base, starts=starts, doubt=doubt)
 
 

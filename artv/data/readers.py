@@ -18,12 +18,13 @@ import numpy as np
 
 from artv.data.cut_off import is_cut_off
 from artv.data.frame_table import FrameTable, frames_from, orientation, read_table
+from artv.data.pixels import ToRgb
 from artv.errors import UserError
 from artv.files import check_regular, whole
 from artv.images import on_white
 from artv.requests import check_name
 
-VERSION = "2"
+VERSION = "3"
 """Changes whenever a file may give other frames than before: part of the key of what is kept about files."""
 
 TOLERANCE = 1e-3
@@ -67,7 +68,7 @@ class PyAvReader:
         return reader
 
     def _open(self, path: Path, table: FrameTable) -> None:
-        self._path, self._table = path, table
+        self._path, self._table, self._rgb = path, table, ToRgb()
         self.fps, self.times = table.rate, table.times
         self._running: Iterator[tuple[int, Any]] = iter(())
         self._newest: tuple[int, np.ndarray | None] = (table.length, None)  # the last frame that was read, decoded
@@ -95,7 +96,7 @@ class PyAvReader:
         for i, frame in self._running if len(found) < len(wanted) else ():
             if i in wanted:
                 turns, mirrored = orientation(frame)
-                decoded = frame.to_ndarray(format="rgb24")
+                decoded = self._rgb(frame)
                 found[i] = np.rot90(np.fliplr(decoded) if mirrored else decoded, -turns)
             if len(found) == len(wanted):
                 break

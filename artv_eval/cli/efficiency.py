@@ -47,6 +47,8 @@ def efficiency(
 
     With --streaming: how fast methods give frames to whoever waits for them.
     """
+    check_least(1, 1_000, batch=batch)
+    check_above_zero(1_000.0, fps=fps)
     if streaming:
         _streaming(context, method, size=size, frames=frames, fps=fps, batch=batch, device=device, given=set_,
                    format=format, keep=_file(out))  # fmt: skip
@@ -92,8 +94,6 @@ def _streaming(
     keep: Callable[[str], object],
 ) -> None:
     check_least(2, 10_000, frames=frames)
-    check_least(1, 1_000, batch=batch)
-    check_above_zero(1_000.0, fps=fps)
     width, height = parse_size(size)
 
     from artv.devices import chosen_device
