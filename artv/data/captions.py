@@ -1,18 +1,26 @@
-"""Captions of video files: a table of lines ``file,caption``. Needs no torch, so commands check it at once."""
+"""Captions of video files: a folder's table, its webdataset tars, or a known data set's own.
 
-import csv
+Needs no torch, so commands check it at once.
+"""
+
 import os.path
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TextIO
 
+from artv.data.listing import Video, words_of
+from artv.data.msrvtt import read_msrvtt
+from artv.data.tables import READERS, csv_rows
+from artv.data.tars import TarMember, tar_clips
+from artv.data.ucf101 import read_ucf101
 from artv.errors import UserError
 
 CAPTIONS = "captions.csv"
-COLUMNS = ("file", "caption")
+TABLES = (CAPTIONS, "captions.jsonl", "captions.parquet")
+"""Names of a folder's table; the first that is there counts."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,22 @@ class CaptionedFile:
 
     path: Path
     caption: str
+    name: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What errors call it."""
+        return str(self.path)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.path.stat().st_size
+
+    @contextmanager
+    def file(self) -> Iterator[Path]:
+        """The file to read."""
+        yield self.path
 
 
 @dataclass(frozen=True)
@@ -68,79 +92,66 @@ class Captions:
 
 
 def read_captions(source: str | Path) -> Captions:
-    """A table that begins with ``file,caption``, or the ``captions.csv`` of a folder.
+    """A table with the columns ``file`` and ``caption``, or the one in a folder (``TABLES``).
 
     Raises:
         UserError: there is none, it cannot be read, is not UTF-8, lacks a column, a line or the name of a file, or
             has a line that is no row of it.
     """
     source = Path(source)
-    table = source / CAPTIONS if source.is_dir() else source
+    table = (_table(source) or source / CAPTIONS) if source.is_dir() else source
     if not table.is_file():
         raise UserError(f"captions file {table} does not exist; it must hold lines file,caption with that header")
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:  # with or without a byte-order mark
-            lines = list(_rows(file, table))
+        lines = list(READERS.get(table.suffix.lower(), csv_rows)(table))
     except OSError as error:
         raise UserError(f"captions file {table} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"captions file {table} is no text in UTF-8 ({error}); save it as CSV in UTF-8") from None
+        raise UserError(f"captions file {table} is no text in UTF-8 ({error}); save it in UTF-8") from None
     if not lines:
         raise UserError(f"captions file {table} is empty; it needs a line (file,caption) for each clip")
     return Captions(lines, table)
 
 
-def captioned_clips(folder: str | Path) -> list[CaptionedFile]:
-    """The clip of every line of a folder's ``captions.csv``. Raises UserError as above, or where one does not exist."""
+def captioned_clips(folder: str | Path) -> Sequence[CaptionedFile | TarMember]:
+    """The clips of a folder: those of its table; else those in its webdataset tars; else UCF-101's (its training list,
+    captioned by the words of the class) or MSR-VTT's (its training split, each with its first caption).
+
+    Raises:
+        UserError: as above, or where a file does not exist.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(
             f"data folder {folder} does not exist; write one with: artv data shapes --out {folder} --num 256"
         )
+    if _table(folder) is None and (others := tar_clips(folder) or _known_set(folder)):
+        return others
     captions = read_captions(folder)
-    clips = [CaptionedFile(folder / file, caption) for file, caption in captions.lines]
+    clips = [CaptionedFile(folder / file, caption, file) for file, caption in captions.lines]
     for clip in clips:
         if not clip.path.is_file():
             raise UserError(f"{captions.source} names {clip.path.name}, which is no file in {folder}")
     return clips
 
 
-def _rows(file: TextIO, table: Path) -> Iterator[tuple[str, str]]:
-    """(file, caption) of each row after the header. What CSV would read in another way than it is meant is refused."""
-    reader = csv.reader(file, strict=True, skipinitialspace=True)
-    columns = _next(reader, table) or []
-    if any(columns.count(name) != 1 for name in COLUMNS):
-        begins = ",".join(columns)[:80]
-        raise UserError(f"captions file {table} must begin with the line 'file,caption'; it begins with {begins!r}")
-    at = [columns.index(name) for name in COLUMNS]
-    begin = reader.line_num + 1
-    while (row := _next(reader, table)) is not None:
-        where = f"captions file {table}, line {begin},"
-        if row and len(row) != len(columns):
-            raise UserError(
-                f"{where} has {len(row)} values for the {len(columns)} columns {','.join(columns)}; a caption with a "
-                'comma stands in quotes: clip.mp4,"a red, round ball"'
-            )
-        if any("\n" in value or "\r" in value for value in row):
-            raise UserError(f"{where} goes on in the next line: close its quote, and keep a caption on one line")
-        if row and not row[at[0]]:
-            raise UserError(f"{where} is a line without a file; each must be file,caption")
-        if row:
-            yield row[at[0]], row[at[1]]
-        begin = reader.line_num + 1
+def _table(folder: Path) -> Path | None:
+    return next((folder / name for name in TABLES if (folder / name).is_file()), None)
 
 
-def _next(reader, table: Path) -> list[str] | None:  # type: ignore[no-untyped-def]
-    """The next row, or None behind the last. ``reader``: csv's, whose type has no public name."""
-    begin = reader.line_num + 1
-    try:
-        return next(reader, None)
-    except csv.Error as error:
-        what = "has a quote that is not closed" if "end of data" in str(error) else f"is no row of a table ({error})"
-        raise UserError(
-            f"captions file {table}, line {begin}, {what}; a caption in quotes ends with one, and a quote in it is "
-            'doubled: clip.mp4,"a ""red"" ball"'
-        ) from None
+def _known_set(folder: Path) -> list[CaptionedFile]:
+    if any(any(place.glob("*/v_*")) for place in (folder / "UCF-101", folder / "videos", folder)):
+        splits = read_ucf101(folder)
+    elif any(folder.rglob("video[0-9]*.mp4")):
+        splits = read_msrvtt(folder)
+    else:
+        return []
+    videos = splits.get("train") or splits["all"]
+    return [CaptionedFile(video.path, _said(video), str(video.path.relative_to(folder))) for video in videos]
+
+
+def _said(video: Video) -> str:
+    return video.captions[0] if video.captions else words_of(video.label).lower()
 
 
 def _normal(path: Path) -> str:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +17,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from artv.data.captions import CAPTIONS, COLUMNS, captioned_clips, read_captions
-from artv.data.loading import read_ahead
+from artv.data.captions import CAPTIONS, CaptionedFile, captioned_clips, read_captions
+from artv.data.loading import TimedOut, read_ahead
 from artv.data.readers import frames_at, open_video, read_frames
 from artv.data.shapes import LABELS
 from artv.data.shapes_long import WORLDS
+from artv.data.tables import COLUMNS
+from artv.data.tars import TarMember
 from artv.errors import UserError
 from artv.files import read_object, read_text, write_text_atomically
 from artv.progress import progress_bar
@@ -42,38 +45,61 @@ class ClipFiles(Dataset):
         size: side in pixels; other sizes are centre-cropped to a square and resized (bicubic, antialiased).
         fps: frame rate of the clips; None keeps the files'.
         reader: ``decord`` or ``pyav``; see :mod:`artv.data.readers`.
+        crop: the square of a frame, ``centre`` or ``random``; a clip's is drawn from its name and ``seed``.
     """
 
     def __init__(
-        self, folder: str | Path, num_frames: int = 16, size: int = 64, fps: float | None = 8.0, reader: str = "decord"
+        self,
+        folder: str | Path,
+        num_frames: int = 16,
+        size: int = 64,
+        fps: float | None = 8.0,
+        reader: str = "decord",
+        crop: str = "centre",
+        seed: int = 0,
     ) -> None:
         self.folder, self.rows = Path(folder), captioned_clips(folder)
         self.num_frames, self.size, self.fps, self.reader = num_frames, size, fps, reader
+        self.crop, self.seed = crop, seed
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, i: int) -> tuple[Tensor, str]:
         row = self.rows[i]
-        video = open_video(row.path, self.reader)
-        indices = frames_at(video, self.fps)[: self.num_frames]
-        indices += [indices[-1]] * (self.num_frames - len(indices))
-        try:
-            frames = read_frames(row.path, video, indices)
-        except UserError as error:
-            raise UserError(f"{error}; copy or make it again, or take its line out of {CAPTIONS}") from None
-        return fit_square(torch.from_numpy(frames).permute(0, 3, 1, 2), self.size), row.caption
+        with row.file() as path:
+            try:
+                video = open_video(path, self.reader)
+                indices = frames_at(video, self.fps)[: self.num_frames]
+                indices += [indices[-1]] * (self.num_frames - len(indices))
+                frames = read_frames(path, video, indices)
+            except UserError as error:
+                what = str(error).replace(str(path), row.shown)
+                raise UserError(f"{what}; copy or make it again, or take it out of {CAPTIONS}") from None
+        return fit_square(torch.from_numpy(frames).permute(0, 3, 1, 2), self.size, self._place(row)), row.caption
 
-    def faults(self, chosen: Sequence[int], *, shown: bool = True) -> dict[int, str]:
-        """Number of a clip → why its file cannot be read. Decodes only files that prove no order of their frames."""
-        opened = read_ahead(
-            Subset(_Faults(self), chosen), batch_size=64, num_workers=2, collate_fn=list, worker_init_fn=_hush
-        )
+    def _place(self, row: CaptionedFile | TarMember) -> tuple[float, float]:
+        if self.crop == "centre":
+            return 0.5, 0.5
+        down, along = np.random.default_rng([self.seed, *row.name.encode()]).random(2)
+        return float(down), float(along)
+
+    def faults(self, chosen: Sequence[int], *, shown: bool = True, patience: float = 60.0) -> dict[int, str]:
+        """Number of a clip → why its file cannot be read, or that its reader hangs (says nothing for ``patience``
+        seconds). Decodes only files that prove no order of their frames.
+        """
         found: list[str | None] = []
         with progress_bar("files opened", total=len(chosen), shown=shown) as bar:
-            for some in opened:
-                found += some
-                bar.update(len(found))
+            while len(found) < len(chosen):
+                rest = Subset(_Faults(self), chosen[len(found) :])
+                opened = read_ahead(rest, batch_size=None, num_workers=2, patience=patience, worker_init_fn=_hush)
+                try:
+                    for fault in opened:
+                        found.append(fault)
+                        bar.update(len(found))
+                except TimedOut:
+                    file = self.rows[chosen[len(found)]].shown
+                    found.append(f"video {file} keeps its reader waiting for more than {patience:.0f} seconds")
         return {i: fault for i, fault in zip(chosen, found, strict=True) if fault}
 
     def leave_out(self, faults: Mapping[int, str]) -> None:
@@ -87,6 +113,31 @@ class ClipFiles(Dataset):
         self.rows = [row for i, row in enumerate(self.rows) if i not in faults]
 
 
+class WholeClips(Dataset):
+    """The clips of files, in the place of one that breaks off while it is decoded the next one that does not: what is
+    drawn does not hang on who decodes it, or when.
+
+    Items: frames, caption, and number → fault of the clips that broke off.
+    """
+
+    def __init__(self, files: ClipFiles) -> None:
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, str, dict[int, str]]:
+        faults: dict[int, str] = {}
+        while True:
+            place = (i + len(faults)) % len(self)
+            try:
+                return *self.files[place], faults
+            except UserError as error:
+                faults[place] = str(error)
+                if len(faults) > LEFT_OUT * len(self):
+                    raise
+
+
 class _Faults(Dataset):
     """For each clip why its file cannot be opened, or None."""
 
@@ -95,9 +146,10 @@ class _Faults(Dataset):
 
     def __getitem__(self, i: int) -> str | None:
         try:
-            open_video(self.rows[i].path, self.reader)
+            with self.rows[i].file() as path:
+                open_video(path, self.reader)
         except UserError as error:
-            return str(error)
+            return str(error).replace(str(path), self.rows[i].shown)
         return None
 
 
@@ -106,11 +158,11 @@ def _hush(worker: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def fit_square(frames_T3HW: Tensor, size: int) -> Tensor:
-    """Centre crop to a square, then resize; uint8 stays uint8."""
+def fit_square(frames_T3HW: Tensor, size: int, place: tuple[float, float] = (0.5, 0.5)) -> Tensor:
+    """Crop to a square, then resize; uint8 stays uint8. ``place``: 0 top or left, 1 bottom or right."""
     H, W = frames_T3HW.shape[-2:]
     side = min(H, W)
-    top, left = (H - side) // 2, (W - side) // 2
+    top, left = int((H - side) * place[0]), int((W - side) * place[1])
     frames = frames_T3HW[..., top : top + side, left : left + side]
     if side == size:
         return frames.contiguous()
@@ -118,10 +170,10 @@ def fit_square(frames_T3HW: Tensor, size: int) -> Tensor:
     return resized.round().clamp(0, 255).to(torch.uint8)
 
 
-def collate(samples: list[tuple[Tensor, str]]) -> tuple[Tensor, list[str]]:
-    """Batches clips: uint8 (B, T, 3, H, W) and captions."""
-    frames, captions = zip(*samples, strict=True)
-    return torch.stack(frames), list(captions)
+def collate(samples: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Batches clips: uint8 (B, T, 3, H, W), captions, and what else they have."""
+    frames, *rest = zip(*samples, strict=True)
+    return torch.stack(frames), *(list(each) for each in rest)
 
 
 def write_shapes(
@@ -213,6 +265,6 @@ def _write_one(path: Path, frames: np.ndarray, motion: np.ndarray, fps: float) -
     write_video(path, frames, fps)
 
 
-def batches(dataset: Dataset, batch_size: int, workers: int = 2) -> Iterator[tuple[Tensor, list[str]]]:
+def batches(dataset: Dataset, batch_size: int, workers: int = 2) -> Iterator[Any]:
     """Each clip once, in order, read by worker processes."""
     return read_ahead(dataset, batch_size=batch_size, num_workers=workers, collate_fn=collate)

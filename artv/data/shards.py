@@ -94,6 +94,10 @@ class ShardStream(IterableDataset):
         self.folder, self.index, self.seed, self.batch_size = folder, index, seed, batch_size
         self.rank, self.world, self.first_batch = rank, world, 0
 
+    def batch_bytes(self) -> float:
+        """About what a batch takes."""
+        return self.batch_size * (self.folder / shard_name(0)).stat().st_size / self.index.clips_in(0)
+
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         info = get_worker_info()
         workers, worker = (info.num_workers, info.id) if info else (1, 0)
@@ -144,6 +148,7 @@ class LatentStream:
                 self._stream,
                 batch_size=self._stream.batch_size,
                 num_workers=self.workers,
+                batch_bytes=self._stream.batch_bytes(),
                 pin_memory=self.device.type == "cuda",
                 generator=torch.Generator(),  # or starting the workers would draw from the training's own numbers
             )

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artv.data.clips import ClipFiles, batches
+from artv.data.clips import LEFT_OUT, ClipFiles, WholeClips, batches
 from artv.data.shapes_long import WORLDS
 from artv.data.shard_index import is_shards, read_index
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv.training import processes
 from artv.training.config import TrainConfig
 
@@ -21,6 +21,9 @@ FRAMES_AT_ONCE = 512  # of 64 × 64 pixels, fewer of larger ones: what an autoen
 class Clips:
     """The run's clips, in batches of uint8 frames on the device; all of them at once where a stage asks.
 
+    Attributes:
+        broken: number → why, of the files' clips that broke off while this process decoded them.
+
     Args:
         split: of the built-in world.
     """
@@ -28,10 +31,13 @@ class Clips:
     def __init__(self, config: TrainConfig, device: torch.device, split: str = "train") -> None:
         self.config, self.device, self.split = config, device, split
         self.files, self.encoded = None, is_shards(config.data)
+        self.broken: dict[int, str] = {}
         if self.encoded:
             self.count = read_index(config.data).clips
         elif config.data != "builtin":
-            self.files = ClipFiles(config.data, config.num_frames, config.size, config.fps, config.reader)
+            self.files = ClipFiles(
+                config.data, config.num_frames, config.size, config.fps, config.reader, config.crop, config.seed
+            )
             _leave_out_unreadable(self.files)
             self.count = len(self.files)
         else:
@@ -47,7 +53,11 @@ class Clips:
             raise UserError(f"{config.data} holds latents, which only the stage model can use; give --data with clips")
         if self.files is not None:
             few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
-            for frames, captions in batches(torch.utils.data.Subset(self.files, chosen), few):
+            for frames, captions, faults in batches(torch.utils.data.Subset(WholeClips(self.files), chosen), few):
+                for each in faults:
+                    self.broken |= each
+                if len(self.broken) > LEFT_OUT * self.count:
+                    raise WorkFailed(next(iter(self.broken.values())))
                 yield frames.to(device), captions
             return
         world = WORLDS[config.world](self.split, config.seed, config.num_frames, config.size, config.fps)
@@ -56,6 +66,16 @@ class Clips:
             start = world.starts(np.array(some, np.uint64), config.horizon)
             batch = world.batch(some, device=device, start=start)
             yield batch.frames, batch.captions
+
+    def tell_broken(self) -> None:
+        """Names the clips that broke off in any process; every process calls it when all were decoded."""
+        found = {i: fault for part in processes.gather(self.broken) for i, fault in part.items()}
+        for i in sorted(found) if processes.is_main() else ():
+            print(
+                f"artv: skipped ({len(found)} of {self.count} clips broke off while decoding; the next one is in the "
+                f"place of each): {found[i]}",
+                file=sys.stderr,
+            )
 
     def load(self, limit: int) -> tuple[Tensor, list[str]]:
         """The first ``limit`` clips: uint8 (N, T, 3, H, W) on the device, and captions."""

@@ -104,7 +104,8 @@ class TrainConfig(BaseModel):
     networks on two CUDA streams. ``networks``: other sizes than the preset's. ``recompute``: less memory for more
     time, see :mod:`artv.training.recompute`. ``fused``: on a GPU, fused operations, see :mod:`artv.training.fast`.
     ``stream``: latents come from shards on disk, written once, instead of from memory; ``workers`` processes read
-    them. ``reader``: of video files (:mod:`artv.data.readers`); both give the same frames.
+    them. ``reader``: of video files (:mod:`artv.data.readers`); both give the same frames. ``crop``: the square of a
+    frame that is seen, the ``centre`` or a ``random`` one, always the same of a clip.
 
     What a training is watched by (:mod:`artv.training.validation`): ``validate_every`` steps the loss of the averaged
     weights on ``validation_clips`` clips of ``validation`` (a folder or shards; None: of the built-in world's test
@@ -140,6 +141,7 @@ class TrainConfig(BaseModel):
     stream: bool = False
     workers: Annotated[int, Field(ge=0, le=256, strict=True)] = 2
     reader: Literal["decord", "pyav"] = "decord"
+    crop: Literal["centre", "random"] = "centre"
     validate_every: Whole = 1_000
     validation: str | None = None
     validation_clips: Annotated[int, Field(ge=1, le=4096, strict=True)] = 32
@@ -220,7 +222,7 @@ WATCHED = ("validate_every", "validation", "validation_clips", "sample_every", "
 HOW = ("minutes", "save_minutes", "graph", "recompute", "overlap", "fused", *WATCHED)
 """Settings of how long, how fast, in how much memory and how watched: they do not change what is trained."""
 
-LATER = ("optimizer", *WATCHED)
+LATER = ("optimizer", "crop", *WATCHED)
 """Settings that came after models were first kept under a hash of all the others."""
 
 

@@ -136,8 +136,9 @@ def make_latents(
     config: TrainConfig, folder: Path, clips: Clips, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder
 ) -> None:
     """Writes what is missing of the run's latents, or checks that those which it was given suit it."""
+    data = Path(config.data).name + (f" {config.world} to {config.horizon}" if config.world != 1 else "")
     index = ShardIndex(
-        data=Path(config.data).name + (f" {config.world} to {config.horizon}" if config.world != 1 else ""),
+        data=data + (f" crops {config.seed}" if config.crop == "random" else ""),
         clips=clips.count,
         num_frames=config.num_frames,
         size=config.size,
@@ -155,7 +156,7 @@ def make_latents(
         encode = partial(encode_frames, autoencoder)
         rank, world = processes.rank(), processes.world()
         write_shards(folder, index, clips.batches, encode, text_encoder.encode, rank=rank, world=world)
-        processes.wait()
+        clips.tell_broken()
 
 
 def _streams(config: TrainConfig, folder: Path, device: torch.device) -> MicroStreams:
@@ -190,6 +191,7 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
         encode = partial(encode_frames, autoencoder)
         with progress_bar("latents", total=ours, shown=processes.is_main()) as bar:
             source = LatentCache.build(clips.batches(), encode, text_encoder.encode, bar.update)
+        clips.tell_broken()
     validation = make_validation(config, out, clips, autoencoder, text_encoder)
     # the draws of training do not depend on what was before
     torch.manual_seed(config.seed * 1000 + processes.rank())
@@ -199,6 +201,7 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
         pipeline = ArtVPipeline(model=averaged, autoencoder=autoencoder, text_encoder=text_encoder)
         with replacing(out / "pipeline") as fresh:
             pipeline.save_pretrained(fresh, safe_serialization=True)
+            (fresh / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
         if validation is not None:
             validation.keep(step)
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from artv.conditioning import reference_frames
 from artv.data.latents import Batch
+from artv.files import read_text
 from artv.networks import ArtVModel, Conditions
 from artv.training.checkpoint import replacing
 
@@ -135,7 +136,7 @@ class Validation:
 
     def _stored(self) -> dict[str, Any] | None:
         try:
-            stored = json.loads((self.folder / "best" / "best.json").read_text(encoding="utf-8"))
+            stored = json.loads(read_text(self.folder / "best" / "best.json"))
             return stored if stored["metric"] == self.best_by and stored["step"] >= 0 else None
         except (OSError, ValueError, KeyError, TypeError):
             return None

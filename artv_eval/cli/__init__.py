@@ -26,6 +26,7 @@ from artv_eval.cli import (
     serve,
     sweep,
     verify,
+    watch,
 )
 from artv_eval.cli.completion import take_options
 from artv_eval.errors import UserError
@@ -64,6 +65,7 @@ app.command()(power.power)
 app.command()(compare.compare)
 app.command()(card.card)
 app.command()(serve.serve)
+app.command()(watch.watch)
 app.command()(efficiency.efficiency)
 app.command()(doctor.doctor)
 app.add_typer(protocols.app, name="protocols")

@@ -33,7 +33,6 @@ from artv_eval.files.excerpts import Decoded, Excerpt, Parts, read_excerpt
 from artv_eval.files.spool import Spool
 from artv_eval.results.clips import in_parts
 
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm")
 WORKER = [sys.executable, "-m", "artv_eval.files.decoding"]
 AHEAD = 3  # clips in flight for each worker
 LONG_AHEAD = 2  # in flight in all, where each is a large temporary file

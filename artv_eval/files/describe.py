@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from artv.data.listing import VIDEO_SUFFIXES
 from artv.data.readers import VERSION
 from artv.errors import UserError, WorkFailed, describe_os_error
 from artv.files import check_regular
@@ -31,7 +32,7 @@ from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
 from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
-from artv_eval.files.decoding import VIDEO_SUFFIXES, Decoded, Decoders, Excerpt
+from artv_eval.files.decoding import Decoded, Decoders, Excerpt
 from artv_eval.metrics.base import described
 from artv_eval.results.clips import in_parts
 from artv_eval.results.row_cache import SAVE_SECONDS, RowCache

@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from artv.data.msrvtt import read_msrvtt
+from artv.data.ucf101 import read_ucf101
 from artv.errors import UserError, closest
 from artv.requests import MOST, MOST_FRAMES, MOST_PIXELS, check_count
 from artv.yaml_files import read_yaml
@@ -28,11 +30,9 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 from artv_eval.files.decoding import Excerpt
 from artv_eval.metrics.headline import ANY_VIDEO, STILL_BACKGROUND
-from artv_eval.protocols.msrvtt import read_msrvtt
 from artv_eval.protocols.prompt_source import PromptSource
 from artv_eval.protocols.shapes import NUMBERS, ShapesSource
 from artv_eval.protocols.sources import Lazy, Source, request_seed
-from artv_eval.protocols.ucf101 import read_ucf101
 from artv_eval.protocols.videos import VideoSource
 
 CARDS = Path(__file__).parents[1] / "cards"

@@ -3,34 +3,19 @@
 Shape suffixes: T frames, H W pixels.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from artv.data.listing import Listing, Video, words_of
 from artv.errors import UserError
 from artv.files import read_text
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Excerpt, read_excerpt
 from artv_eval.protocols.sources import Lazy, blank, request_seed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Video:
-    """A real video: its file, its class or "" and its captions."""
-
-    path: Path
-    label: str = ""
-    captions: tuple[str, ...] = ()
-
-
-Listing = Mapping[str, Sequence[Video]]
-
-"""split → its videos, in a fixed order; ``all`` has those of every split."""
 
 
 class VideoSource:
@@ -162,12 +147,3 @@ def _drawn(total: int, number: int) -> np.ndarray:
     while len(order) < number:
         order = np.concatenate([order, rng.permutation(total)])
     return order[:number]
-
-
-def words_of(class_name: str) -> str:
-    """A class name as words.
-
-    >>> words_of("ApplyEyeMakeup")
-    'Apply Eye Makeup'
-    """
-    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+|\d+", class_name))

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from artv.data.listing import words_of
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
 from artv.video import write_video
@@ -15,7 +16,6 @@ from artv_eval.features.preprocess import Transform
 from artv_eval.files.decoding import Excerpt, read_excerpt
 from artv_eval.files.describe import check_rates
 from artv_eval.protocols.cards import cards, load, read_card, shapes_1
-from artv_eval.protocols.videos import words_of
 
 NAMES = (
     "vbench@946",

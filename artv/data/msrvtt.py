@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
+from artv.data.listing import VIDEO_SUFFIXES, Listing, Video
 from artv.errors import UserError
 from artv.files import read_text
-from artv_eval.files.decoding import VIDEO_SUFFIXES
-from artv_eval.protocols.videos import Listing, Video
 
 
 def read_msrvtt(root: Path) -> Listing:

@@ -1,0 +1,102 @@
+"""Tables of files and captions as CSV, JSON lines or Parquet: (file, caption) of each row.
+
+What would be read in another way than it is meant is refused, with its line.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from artv.errors import UserError
+
+COLUMNS = ("file", "caption")
+
+
+def csv_rows(table: Path) -> Iterator[tuple[str, str]]:
+    """A table that begins with ``file,caption``; other columns and their order do not matter."""
+    with table.open(newline="", encoding="utf-8-sig") as file:  # with or without a byte-order mark
+        yield from _rows(file, table)
+
+
+def json_rows(table: Path) -> Iterator[tuple[str, str]]:
+    """An object with the texts ``file`` and ``caption`` on each line."""
+    with table.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"captions file {table}, line {number}, is no JSON ({error})") from None
+            if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in COLUMNS):
+                begins = line.strip()[:80]
+                raise UserError(
+                    f"captions file {table}, line {number}, must have the texts 'file' and 'caption'; it is {begins}"
+                )
+            yield row["file"], row["caption"]
+
+
+def parquet_rows(table: Path) -> Iterator[tuple[str, str]]:
+    """The columns ``file`` and ``caption``, by pandas with pyarrow; an empty caption is blank."""
+    import pandas as pd
+
+    try:
+        rows = pd.read_parquet(table)
+    except ImportError:
+        raise UserError(f"captions file {table} needs pyarrow: pip install pyarrow, or save it as CSV") from None
+    except Exception as error:  # each of its engines has its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"captions file {table} is no Parquet ({reason[:120]})") from None
+    if not set(COLUMNS) <= set(rows.columns):
+        there = ", ".join(map(str, rows.columns))
+        raise UserError(f"captions file {table} must have the columns file and caption; it has {there}")
+    for file, caption in rows[list(COLUMNS)].fillna("").itertuples(index=False):
+        yield str(file), str(caption)
+
+
+READERS: dict[str, Callable[[Path], Iterator[tuple[str, str]]]] = {
+    ".csv": csv_rows,
+    ".jsonl": json_rows,
+    ".parquet": parquet_rows,
+}
+"""By suffix; any other is taken for CSV."""
+
+
+def _rows(file: TextIO, table: Path) -> Iterator[tuple[str, str]]:
+    """(file, caption) of each row after the header. What CSV would read in another way than it is meant is refused."""
+    reader = csv.reader(file, strict=True, skipinitialspace=True)
+    columns = _next(reader, table) or []
+    if any(columns.count(name) != 1 for name in COLUMNS):
+        begins = ",".join(columns)[:80]
+        raise UserError(f"captions file {table} must begin with the line 'file,caption'; it begins with {begins!r}")
+    at = [columns.index(name) for name in COLUMNS]
+    begin = reader.line_num + 1
+    while (row := _next(reader, table)) is not None:
+        where = f"captions file {table}, line {begin},"
+        if row and len(row) != len(columns):
+            raise UserError(
+                f"{where} has {len(row)} values for the {len(columns)} columns {','.join(columns)}; a caption with a "
+                'comma stands in quotes: clip.mp4,"a red, round ball"'
+            )
+        if any("\n" in value or "\r" in value for value in row):
+            raise UserError(f"{where} goes on in the next line: close its quote, and keep a caption on one line")
+        if row and not row[at[0]]:
+            raise UserError(f"{where} is a line without a file; each must be file,caption")
+        if row:
+            yield row[at[0]], row[at[1]]
+        begin = reader.line_num + 1
+
+
+def _next(reader, table: Path) -> list[str] | None:  # type: ignore[no-untyped-def]
+    """The next row, or None behind the last. ``reader``: csv's, whose type has no public name."""
+    begin = reader.line_num + 1
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        what = "has a quote that is not closed" if "end of data" in str(error) else f"is no row of a table ({error})"
+        raise UserError(
+            f"captions file {table}, line {begin}, {what}; a caption in quotes ends with one, and a quote in it is "
+            'doubled: clip.mp4,"a ""red"" ball"'
+        ) from None

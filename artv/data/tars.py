@@ -1,0 +1,77 @@
+"""Clips in webdataset tars, read as they are: ``NAME.mp4`` beside ``NAME.json`` (field ``caption``) or ``NAME.txt``.
+
+A tar is gone through once, for the places of its members; a clip is copied out of it when it is decoded, because
+readers of video files want a file.
+"""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from artv.data.listing import VIDEO_SUFFIXES
+from artv.errors import UserError
+from artv.files import open_regular
+
+
+@dataclass(frozen=True)
+class TarMember:
+    """A video within a tar. ``name``: of the member; ``start``, ``size``: bytes."""
+
+    path: Path
+    caption: str
+    name: str
+    start: int
+    size: int
+
+    @property
+    def shown(self) -> str:
+        """What errors call it."""
+        return f"{self.path}:{self.name}"
+
+    @contextmanager
+    def file(self) -> Iterator[Path]:
+        """A file with its bytes, for as long as the block runs."""
+        with tempfile.NamedTemporaryFile(prefix=f"{Path(self.name).stem[:80]}-", suffix=Path(self.name).suffix) as copy:
+            with open_regular(self.path) as tar:
+                tar.seek(self.start)
+                copy.write(tar.read(self.size))
+            copy.flush()
+            yield Path(copy.name)
+
+
+def tar_clips(folder: Path) -> list[TarMember]:
+    """The clips of all ``*.tar`` of a folder, in order.
+
+    Raises:
+        UserError: a tar cannot be read, or a clip in it has no caption.
+    """
+    return [clip for path in sorted(folder.glob("*.tar")) for clip in _members(path)]
+
+
+def _members(path: Path) -> Iterator[TarMember]:
+    videos: dict[str, tarfile.TarInfo] = {}
+    captions: dict[str, str] = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                key, suffix = member.name.rpartition(".")[::2]
+                if f".{suffix.lower()}" in VIDEO_SUFFIXES:
+                    videos[key] = member
+                elif suffix in ("json", "txt") and (file := tar.extractfile(member)) is not None:
+                    text = file.read().decode("utf-8")
+                    found = text if suffix == "txt" else json.loads(text).get("caption", captions.get(key, ""))
+                    captions[key] = str(found).strip() or captions.get(key, "")
+    except (tarfile.TarError, OSError, ValueError, AttributeError) as error:
+        raise UserError(f"tar {path} cannot be read: {(str(error).splitlines() or [repr(error)])[0]}") from None
+    lacking = [member.name for key, member in videos.items() if not captions.get(key)]
+    if lacking:
+        raise UserError(
+            f"tar {path}: {len(lacking)} of {len(videos)} clips have no caption, for example {lacking[0]}; each needs "
+            "a .json with the field caption, or a .txt, of its name"
+        )
+    for key, member in videos.items():
+        yield TarMember(path, captions[key], member.name, member.offset_data, member.size)

@@ -1,0 +1,136 @@
+"""Scores a training's checkpoints as they appear: each is one sweep of one cell, on the same clips' seeds.
+
+RUN/watch/curves.jsonl     a row a metric and checkpoint: step, metric, value, ci_low, ci_high, n
+RUN/watch/curves.svg       the curves with their intervals
+RUN/watch/best/            the checkpoint that was best by the first metric, with best.json
+RUN/watch/sweeps/STEP/     the sweep's own run folder
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from artv.errors import UserError
+from artv.files import read_text, write_text_atomically
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.results.rows import Row
+from artv_eval.sweep.plan_file import PlannedCell, SweepPlan
+from artv_eval.sweep.prepare import prepare
+from artv_eval.sweep.run import run_sweep
+
+POLL = 2.0  # seconds
+
+
+class Watch:
+    """The checkpoints of one training.
+
+    Args:
+        run: its folder, which holds, or will hold, ``pipeline/``.
+        settings: fields of the plan of every sweep, such as ``metrics``, ``num_videos`` and ``device``.
+    """
+
+    def __init__(self, manager: PluginManager, run: Path, settings: Mapping[str, Any]) -> None:
+        if not (run / "config.json").is_file():
+            raise UserError(f"{run} is no training run: it has no config.json; give the --out of artv train")
+        self.manager, self.run, self.settings = manager, run, dict(settings)
+        self.folder = run / "watch"
+        self.file = self.folder / "curves.jsonl"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What was found so far, in the order in which it was."""
+        lines = read_text(self.file).splitlines() if self.file.is_file() else []
+        return [json.loads(line) for line in lines]
+
+    def checkpoints(self, *, once: bool) -> Iterator[tuple[int, Path]]:
+        """Step and pipeline of every checkpoint that was not scored yet, until the training is finished."""
+        while True:
+            finished = (self.run / "outcome.json").is_file()  # asked first: the last checkpoint comes before it
+            done = {row["step"] for row in self.rows()}
+            held = self._hold()
+            if held is not None and held[0] not in done:
+                yield held
+            elif finished or once:
+                return
+            else:
+                time.sleep(POLL)
+
+    def score(self, step: int, pipeline: Path, show: Callable[[Any], None]) -> list[dict[str, Any]]:
+        """One checkpoint's rows, which are added to the file."""
+        plan = SweepPlan.model_construct(
+            **self.settings,
+            cells=[PlannedCell(name="model", method="artv", settings={"checkpoint": str(pipeline)})],
+            sanity=False,
+            out=str(self.folder / "sweeps" / f"{step:08d}"),
+        )
+        results = run_sweep(prepare(self.manager, plan.options()), ["artv-eval", "watch", str(self.run)], show)
+        found = [_point(step, row) for row in results.rows] if results is not None else []
+        earlier = self.rows()
+        with self.file.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(point) + "\n" for point in found)
+        self._keep_best(step, pipeline, found, earlier)
+        shutil.rmtree(pipeline.parent, ignore_errors=True)
+        return found
+
+    def _hold(self) -> tuple[int, Path] | None:
+        """Step and a pipeline that stays, whatever the training saves meanwhile; None while there is none."""
+        source = self.run / "pipeline"
+        try:
+            step = _step_of(source)
+            held = self.folder / "held" / f"{step:08d}" / "pipeline"
+            shutil.rmtree(held.parent, ignore_errors=True)
+            shutil.copytree(source, held, copy_function=_link)
+            return (step, held) if _step_of(held) == step == _step_of(source) else None
+        except (OSError, shutil.Error, ValueError, KeyError):  # just being replaced
+            return None
+
+    def _keep_best(
+        self, step: int, pipeline: Path, found: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]]
+    ) -> None:
+        if not found or found[0]["value"] is None:
+            return
+        first, sign = found[0], 1 if found[0]["higher_is_better"] else -1
+        others = [row["value"] for row in earlier if row["metric"] == first["metric"] and row["value"] is not None]
+        if all(sign * first["value"] > sign * other for other in others):
+            best = self.folder / "best"
+            shutil.rmtree(best, ignore_errors=True)
+            shutil.copytree(pipeline, best, copy_function=_link)
+            write_text_atomically(best / "best.json", json.dumps(first, indent=1) + "\n")
+
+
+def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
+    """A panel a metric: value over step, with its interval."""
+    from matplotlib.figure import Figure
+
+    metrics = list(dict.fromkeys(row["metric"] for row in rows if row["value"] is not None))
+    if not metrics:
+        return
+    figure = Figure(figsize=(5.2, 2.4 * len(metrics)), layout="constrained")
+    panels = figure.subplots(len(metrics), 1, squeeze=False)[:, 0]
+    for panel, metric in zip(panels, metrics, strict=True):
+        points = sorted((r for r in rows if r["metric"] == metric and r["value"] is not None), key=lambda r: r["step"])
+        steps, values = [r["step"] for r in points], [r["value"] for r in points]
+        low, high = ([r[end] if r[end] is not None else r["value"] for r in points] for end in ("ci_low", "ci_high"))
+        panel.plot(steps, values, "o-", color="#0072b2")
+        panel.fill_between(steps, low, high, color="#0072b2", alpha=0.2, linewidth=0)
+        panel.set(xlabel="step", ylabel=metric)
+    figure.savefig(file, format="svg")
+
+
+def _point(step: int, row: Row) -> dict[str, Any]:
+    names = ("metric", "value", "ci_low", "ci_high", "n", "status", "higher_is_better", "protocol")
+    return {"step": step, **{name: getattr(row, name) for name in names}}
+
+
+def _step_of(pipeline: Path) -> int:
+    return int(json.loads(read_text(pipeline / "step.json"))["step"])
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # not everywhere
+        shutil.copy2(source, target)

@@ -1,0 +1,163 @@
+"""Clips as people have them: tables, webdataset tars, UCF-101, MSR-VTT; crops; clips that break off."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from artv.data import loading
+from artv.data.captions import captioned_clips, read_captions
+from artv.data.clips import ClipFiles, WholeClips, write_shapes
+from artv.errors import UserError, WorkFailed
+from artv.training.clips import Clips
+from artv.training.config import load_config
+from artv.video import write_video
+
+ROWS = [("000000.mp4", "a red, round ball"), ("000001.mp4", "ein Bär – 熊"), ("000002.mp4", "")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    write_shapes(folder, 24, num_frames=4)
+    return folder
+
+
+def write_table(folder: Path, kind: str) -> Path:
+    table = folder / f"captions.{kind}"
+    frame = pd.DataFrame([(*row, 1) for row in ROWS], columns=["file", "caption", "other"])
+    if kind == "jsonl":
+        lines = [json.dumps(row, ensure_ascii=False) for row in frame.to_dict("records")]
+        table.write_text("\n".join(lines) + "\n\n", encoding="utf-8")
+    elif kind == "parquet":
+        frame.to_parquet(table)
+    else:
+        frame.to_csv(table, index=False)
+    return table
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_tables_of_every_kind_hold_the_same(tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    write_table(tmp_path, kind)
+    assert read_captions(tmp_path).lines == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("c.jsonl", '{"file": "1.mp4", "text": "x"}\n', "line 1, must have the texts 'file' and 'caption'"),
+        ("c.jsonl", '{"file": "1.mp4", "caption": "x"}\nx\n', "line 2, is no JSON"),
+        ("c.jsonl", "\n", "is empty"),
+        ("c.parquet", "no", "is no Parquet|needs pyarrow"),
+    ],
+)  # fmt: skip
+def test_tables_that_cannot_be_read(tmp_path, name, text, reason):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=reason):
+        read_captions(tmp_path / name)
+
+
+def test_webdataset_tars_are_read_as_they_are(tmp_path, folder):
+    rows = captioned_clips(folder)[:4]
+    for k in range(2):
+        with tarfile.open(tmp_path / f"{k:05d}.tar", "w") as tar:
+            for i, row in enumerate(rows[2 * k :][:2]):
+                said = json.dumps({"caption": row.caption, "width": 64}) if k else row.caption
+                for suffix, data in (("mp4", row.path.read_bytes()), ("json" if k else "txt", said.encode())):
+                    member = tarfile.TarInfo(f"{i:04d}.{suffix}")
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+    ours, theirs = ClipFiles(tmp_path, num_frames=4), ClipFiles(folder, num_frames=4)
+    assert len(ours) == 4 and not ours.faults(range(4), shown=False)
+    for i in range(4):
+        assert torch.equal(ours[i][0], theirs[i][0]) and ours[i][1] == theirs[i][1]
+    with tarfile.open(tmp_path / "00002.tar", "w") as tar:
+        tar.add(rows[0].path, "lonely.mp4")
+    with pytest.raises(UserError, match=r"00002.tar: 1 of 1 clips have no caption, for example lonely.mp4"):
+        captioned_clips(tmp_path)
+
+
+def test_ucf101_and_msrvtt_folders(tmp_path):
+    names = [f"v_ApplyEyeMakeup_g0{k}_c01.avi" for k in (1, 2)]
+    ucf, vtt = tmp_path / "ucf", tmp_path / "vtt"
+    for folder in (ucf / "UCF-101" / "ApplyEyeMakeup", ucf / "ucfTrainTestlist", vtt):
+        folder.mkdir(parents=True)
+    for name in names:
+        (ucf / "UCF-101" / "ApplyEyeMakeup" / name).touch()
+    (ucf / "ucfTrainTestlist" / "trainlist01.txt").write_text(f"ApplyEyeMakeup/{names[1]} 1\n")
+    assert [(c.path.name, c.caption) for c in captioned_clips(ucf)] == [(names[1], "apply eye makeup")]
+    for number in (3, 9000):
+        (vtt / f"video{number}.mp4").touch()
+    sentences = [{"video_id": f"video{n}", "caption": f"{text} {n}"} for n in (3, 9000) for text in ("one", "two")]
+    (vtt / "data.json").write_text(json.dumps({"sentences": sentences}))
+    assert [(c.path.name, c.caption) for c in captioned_clips(vtt)] == [("video3.mp4", "one 3")]
+
+
+def test_random_crops_are_a_clips_own(tmp_path):
+    ramp = np.broadcast_to(np.arange(0, 256, 2, dtype=np.uint8)[None, None, :, None], (2, 32, 128, 3))
+    for name in ("a", "b", "c"):
+        write_video(tmp_path / f"{name}.mp4", ramp, 8.0)
+    (tmp_path / "captions.csv").write_text("file,caption\n" + "".join(f"{name}.mp4,x\n" for name in "abc"))
+    settings = {"num_frames": 2, "size": 32}
+    lefts = []
+    for seed in (0, 0, 1):
+        clips = ClipFiles(tmp_path, crop="random", seed=seed, **settings)
+        lefts.append([float(clips[i][0].float().mean()) / 2 - 15.5 for i in range(3)])  # grey 2·x at column x
+    assert lefts[0] == lefts[1] != lefts[2] and len({round(x) for x in lefts[0]}) == 3
+    assert all(-2 <= left <= 98 for left in lefts[0])
+    assert ClipFiles(tmp_path, **settings)[0][0].float().mean() / 2 - 15.5 == pytest.approx(48, abs=2)
+
+
+def break_off(path: Path) -> None:
+    """The second half of its frames are zeros; its index is whole."""
+    data = bytearray(path.read_bytes())
+    start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[(start + end) // 2 : end] = bytes(end - (start + end) // 2)
+    path.write_bytes(data)
+
+
+def test_the_next_clip_is_in_the_place_of_one_that_breaks_off(tmp_path, capsys):
+    write_shapes(tmp_path, 24, num_frames=16)
+    for number in (7, 23):
+        break_off(tmp_path / f"{number:06d}.mp4")
+    config = load_config("shapes", data=str(tmp_path))
+    with pytest.raises(WorkFailed, match="breaks off"):  # two are more than 5 % of 24
+        list(Clips(config, torch.device("cpu")).batches())
+    write_shapes(tmp_path / "again", 24, num_frames=16)
+    (tmp_path / "000023.mp4").write_bytes((tmp_path / "again" / "000023.mp4").read_bytes())
+    clips = Clips(config, torch.device("cpu"))
+    capsys.readouterr()
+    frames, captions = clips.load(24)
+    clips.tell_broken()
+    assert torch.equal(frames[7], frames[8]) and captions[7] == captions[8] and len(frames) == 24
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "skipped (1 of 24 clips broke off" in said and "000007.mp4" in said
+    alone = WholeClips(clips.files)[7]  # whoever decodes it, and whenever
+    assert torch.equal(alone[0], frames[8]) and list(alone[2]) == [7]
+
+
+def test_a_reader_that_hangs_is_given_up_before_training(tmp_path, folder):
+    lines = ["file,caption"]
+    for name in ("a.mp4", "hang.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes((folder / "000000.mp4").read_bytes())
+        lines.append(f"{name},x")
+    (tmp_path / "captions.csv").write_text("\n".join(lines) + "\n")
+    files = ClipFiles(tmp_path, reader="tests.artv.data.hanging:Hanging")
+    faults = files.faults(range(3), shown=False, patience=4)
+    assert list(faults) == [1] and "hang.mp4 keeps its reader waiting for more than 4 seconds" in faults[1]
+
+
+def test_batches_ahead_take_half_of_the_shared_memory_at_most(monkeypatch, capsys):
+    monkeypatch.setattr(loading, "shared_memory", lambda: 2**30)
+    assert [loading._batches_ahead(4, mib * 2**20) for mib in (0, 60, 64, 100, 128)] == [2, 2, 2, 1, 1]
+    assert not capsys.readouterr().err
+    assert loading._batches_ahead(4, 200 * 2**20) == 0
+    assert "room for 1024 MiB, too little for 4 worker processes" in (said := capsys.readouterr().err)
+    assert "give it 1600 MiB" in said
