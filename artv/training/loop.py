@@ -89,7 +89,7 @@ def optimise(
     ):
         samples = config.samples(processes.world())
         record = Record(name, samples, device, log, bar.update, trackers, total=config.steps, flops=flops)
-        saved, first, stop = time.monotonic(), step, False
+        saved, first, stop, ending = time.monotonic(), step, False, asked()
         while step < config.steps and not stop:
             record.add(one_step(step))
             step += 1
@@ -98,7 +98,10 @@ def optimise(
             over = config.minutes is not None and time.monotonic() - started > 60 * config.minutes
             due = time.monotonic() - saved > 60 * config.save_minutes and not saver.busy
             best = validation is not None and validation.due(step) and _validate(validation, one_step.ema, step, record)
-            log_now, save_now, stop = processes.agree(record.due, due or best, over or asked())
+            log_now, save_now, late, ending = processes.any_of(
+                main and record.due, main and (due or best), main and over, asked()
+            )
+            stop = late or ending
             if log_now or stop or step == config.steps:
                 record.write(step, lr=config.lr_at(step - 1))
                 if not math.isfinite(record.loss):
@@ -111,7 +114,7 @@ def optimise(
     processes.wait()
     if trackers is not None:
         trackers.finish()
-    if asked():
+    if ending:
         raise Interrupted(f"stopped and saved at step {step} of {config.steps}; run the same command again to continue")
     return one_step.ema, Outcome(step, record.loss, time.monotonic() - started, step >= config.steps)
 

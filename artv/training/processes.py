@@ -1,7 +1,7 @@
 """The processes that train together (torch.distributed). With one process everything here costs nothing.
 
 A decision that hangs on a clock (save now? stop now?) must be the same everywhere, or the processes wait for each other
-forever: the main process decides and the others follow.
+forever: each says what it knows, and all do what any of them asks for.
 """
 
 from collections.abc import Iterator
@@ -37,14 +37,14 @@ def is_main() -> bool:
     return rank() == 0
 
 
-def agree(*answers: bool) -> tuple[bool, ...]:
-    """The main process's answers."""
+def any_of(*answers: bool) -> tuple[bool, ...]:
+    """For each question whether any process says yes; the same everywhere."""
     if world() == 1:
         return answers
-    sent = torch.tensor(answers)
+    said = torch.tensor(answers, dtype=torch.uint8)
     with _others() as group:
-        dist.broadcast(sent, 0, group=group)
-    return tuple(bool(x) for x in sent)
+        dist.all_reduce(said, dist.ReduceOp.MAX, group=group)
+    return tuple(bool(x) for x in said)
 
 
 def mean(value: float) -> float:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,43 @@ def test_a_clip_that_breaks_off_in_one_process_ends_all_in_one_line_each(tmp_pat
     assert [process.returncode for process in failed] == [1, 1], told
     assert "000003.mp4 breaks off while reading" in told and told.count("artv: ") == 2, told
     assert "Traceback" not in told and "[rank" not in told and "Connection closed" not in told
+
+
+def steps_of(out: Path, rank: int) -> list[tuple[int, int]]:
+    """Step and process of every step that a rank began."""
+    return sorted((int(f.name.split("-")[1]), int(f.name.split("-")[2])) for f in out.glob(f"{rank}-*"))
+
+
+def started(out: Path, *, beyond: int):
+    """Two processes that train, by their launcher, once both have begun a step behind ``beyond``."""
+    out.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", *map(str, TORCHRUN), str(HALVES.with_name("waiting.py")), str(out)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launcher = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    for _ in range(1200):
+        if all((found := steps_of(out, rank)) and found[-1][0] > beyond for rank in (0, 1)):
+            return launcher
+        time.sleep(0.1)
+    raise AssertionError(launcher.communicate())
+
+
+def test_signals_save_in_several_processes_and_one_that_is_killed_ends_all(tmp_path):
+    launcher = started(tmp_path, beyond=3)
+    launcher.send_signal(signal.SIGTERM)
+    said = launcher.communicate(timeout=25)[1]
+    step = json.loads((tmp_path / "toy" / "state" / "step.json").read_text())["step"]
+    assert f"stopped and saved at step {step} of 1000000; run the same command again" in said
+    assert step > 3 and abs(step - steps_of(tmp_path, 1)[-1][0]) <= 1
+    launcher = started(tmp_path, beyond=step + 3)  # the same command continues
+    victim = steps_of(tmp_path, 1)[-1][1]
+    os.kill(victim, signal.SIGKILL)
+    killed = time.monotonic()
+    said = launcher.communicate(timeout=60)[1].partition("torch/distributed/elastic")[0]
+    assert launcher.returncode != 0 and time.monotonic() - killed < 20
+    ours = [line for line in said.splitlines() if line.startswith("artv: ")]
+    assert len(ours) == 1 and "another process of this training has ended" in ours[0], said
+    first = min(step for step, process in steps_of(tmp_path, 1) if process == victim)
+    assert first == step  # where the one before was saved
 
 
 def test_accelerates_cpu_launch_would_be_one_process(tmp_path):
