@@ -4,12 +4,13 @@ Speeds and activations are of one NVIDIA H200 (benchmarks/results/training-h200)
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from statistics import median
 
 import torch
-from torch import nn
 
+from artv.config import ModelConfig
 from artv.networks import ArtVModel
 from artv.training.config import TrainConfig
 
@@ -70,35 +71,36 @@ def card_rate(device: torch.device, n: int = 8192, repeats: int = 10) -> float:
 
 def estimate(config: TrainConfig) -> Estimate:
     """The stage of the networks on a GPU."""
-    with torch.device("meta"):
-        model = ArtVModel.from_config(config.sizes())
     usual = config.networks is None
     known = usual and config.fused and not config.recompute and config.model.optimizer == "adamw"
     return Estimate(
-        memory=_memory(config, model) if usual and config.fused else None,
-        disk=disk_of(config, model),
+        memory=_memory(config) if usual and config.fused else None,
+        disk=disk_of(config),
         samples_per_s=SAMPLES_A_SECOND.get((config.preset, config.size)) if known else None,
     )
 
 
-def disk_of(config: TrainConfig, model: nn.Module | None = None) -> int:
+def disk_of(config: TrainConfig) -> int:
     """Bytes: three states of float32 weights, their average and Adam's two moments, one of which is being written; the
     pipeline, the best one, and one being written.
     """
-    if model is None:
-        with torch.device("meta"):
-            model = ArtVModel.from_config(config.sizes())
-    weights = sum(p.numel() for p in model.parameters())
-    moments = 4 if config.model.optimizer == "adamw8bit" else 8
-    return weights * (3 * (4 + 4 + moments) + 3 * 4)
+    moments = 2 if config.model.optimizer == "adamw8bit" else 8
+    return weights_of(config.sizes()) * (3 * (4 + 4 + moments) + 3 * 4)
 
 
-def _memory(config: TrainConfig, model: nn.Module) -> int | None:
+@cache
+def weights_of(sizes: ModelConfig) -> int:
+    """Number of weights of both networks."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in ArtVModel.from_config(sizes).parameters())
+
+
+def _memory(config: TrainConfig) -> int | None:
     """Weights, average and moments; weights in bfloat16; and the larger of all activations and all gradients."""
     each = ACTIVATIONS[config.preset][config.recompute]
     if each is None:
         return None
-    weights = sum(p.numel() for p in model.parameters())
+    weights = weights_of(config.sizes())
     half = 2 * weights if config.model.precision == "bf16" else 0
     moments = 2 if config.model.optimizer == "adamw8bit" else 8
     positions = (config.size // (8 if config.preset == "paper" else 4)) ** 2

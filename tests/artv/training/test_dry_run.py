@@ -61,7 +61,7 @@ def test_settings_that_came_later_leave_the_hash_as_it_was():
 @pytest.fixture(scope="module")
 def half(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sd")
-    tiny_pipeline().half().save_pretrained(folder, variant="fp16")
+    tiny_pipeline().to(torch.float16).save_pretrained(folder, variant="fp16")
     return folder
 
 
