@@ -21,6 +21,7 @@ from tests.artv.data.test_shards import toy_shards
 from tests.warm import ranks, run
 
 HALVES = Path(__file__).parent / "halves.py"
+TORCHRUN = ["torch.distributed.run", "--nproc-per-node", 2, "--standalone"]
 ACCELERATE = ["accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes", 2, "--num_machines", 1,
               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", 0]  # fmt: skip
 
