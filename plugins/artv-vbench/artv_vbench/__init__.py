@@ -11,6 +11,7 @@ DIMENSIONS = {
     "aesthetic_quality": "aesthetic score of frames",
     "imaging_quality": "technical quality of frames",
     "overall_consistency": "agreement with the caption, by ViCLIP",
+    "temporal_style": "agreement with a caption that names a camera's movement or a style, by ViCLIP",
 }
 
 

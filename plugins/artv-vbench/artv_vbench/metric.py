@@ -17,8 +17,10 @@ import numpy as np
 from artv.errors import UserError
 from artv_eval import ClipSet
 from artv_vbench import DIMENSIONS
+from artv_vbench.loading import loaded_once
 
 BATCH = 16  # clips that are files at the same time
+SCALE = {"imaging_quality": 0.01}  # VBench divides this dimension's mean by 100, and no clip's score
 
 
 class VBenchEvaluator:
@@ -38,8 +40,8 @@ class VBenchEvaluator:
     def __init__(self, dimension: str, *, local: bool = False, device: str = "cpu") -> None:
         self.dimension, self.local, self.device = dimension, local, device
         self.name = f"vbench-{dimension.replace('_', '-')}"
-        self.needs = frozenset({"captions"}) if dimension == "overall_consistency" else frozenset()
-        self._vbench = _import()
+        self.needs = frozenset({"captions"}) if dimension in ("overall_consistency", "temporal_style") else frozenset()
+        self._vbench, self._networks = _import(), dict[str, Any]()
         self.digest = f"vbench-{_version()}-{dimension}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
@@ -48,12 +50,12 @@ class VBenchEvaluator:
         return np.concatenate(parts)[:, None]
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
-        """(n,): the scores."""
-        return rows[:, 0]
+        """(n,): the scores, on the scale of VBench's totals."""
+        return rows[:, 0] * SCALE.get(self.dimension, 1.0)
 
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
         """Their mean."""
-        return float(rows[:, 0].mean())
+        return float(self.per_clip(rows).mean())
 
     def _scores(self, clips: ClipSet) -> np.ndarray:
         import torch
@@ -62,14 +64,15 @@ class VBenchEvaluator:
             root = Path(folder)
             prompts = {str(path): prompt for path, prompt in _written(clips, root / "videos")}
             bench = self._vbench.VBench(torch.device(self.device), str(_full_info(self._vbench)), str(root / "out"))
-            bench.evaluate(
-                videos_path=str(root / "videos"),
-                name="clips",
-                prompt_list=prompts,
-                dimension_list=[self.dimension],
-                local=self.local,
-                mode="custom_input",
-            )
+            with loaded_once(self.dimension, self._networks):
+                bench.evaluate(
+                    videos_path=str(root / "videos"),
+                    name="clips",
+                    prompt_list=prompts,
+                    dimension_list=[self.dimension],
+                    local=self.local,
+                    mode="custom_input",
+                )
             results = json.loads((root / "out" / "clips_eval_results.json").read_text(encoding="utf-8"))
         return _in_order(results[self.dimension][1], len(clips), self.dimension)
 
@@ -135,6 +138,6 @@ def _factory(dimension: str) -> Any:
 subject_consistency, background_consistency, temporal_flickering, motion_smoothness = map(
     _factory, ("subject_consistency", "background_consistency", "temporal_flickering", "motion_smoothness")
 )
-dynamic_degree, aesthetic_quality, imaging_quality, overall_consistency = map(
-    _factory, ("dynamic_degree", "aesthetic_quality", "imaging_quality", "overall_consistency")
+dynamic_degree, aesthetic_quality, imaging_quality, overall_consistency, temporal_style = map(
+    _factory, ("dynamic_degree", "aesthetic_quality", "imaging_quality", "overall_consistency", "temporal_style")
 )

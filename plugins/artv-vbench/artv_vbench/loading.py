@@ -1,0 +1,74 @@
+"""VBench loads a dimension's networks at every call; here they are loaded once a process and kept.
+
+Its modules name what loads a network. While a dimension is scored, these names give what they gave before to the same
+arguments. Of vbench 0.1.5; a name that another version has not is left alone, and loads every time.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+CLIP = "clip.load"
+UNNAMED = " object at 0x"
+VICLIP = ("ViCLIP", "SimpleTokenizer")
+LOADERS: dict[str, tuple[str, ...]] = {
+    "subject_consistency": ("torch.hub.load",),
+    "background_consistency": (CLIP,),
+    "motion_smoothness": ("MotionSmoothness",),
+    "dynamic_degree": ("DynamicDegree",),
+    "aesthetic_quality": ("get_aesthetic_model", CLIP),
+    "imaging_quality": ("MUSIQ",),
+    "overall_consistency": VICLIP,
+    "temporal_style": VICLIP,
+}
+"""Dimension → what its module calls to load a network, from the module on."""
+
+
+@contextmanager
+def loaded_once(dimension: str, kept: dict[str, Any]) -> Iterator[None]:
+    """While the block runs, networks of ``dimension`` come from ``kept``, and go there."""
+    with ExitStack() as stack:
+        try:
+            module = importlib.import_module(f"vbench.{dimension}")
+        except ImportError:  # VBench will say so itself
+            module = None
+        for path in LOADERS.get(dimension, ()) if module is not None else ():
+            stack.enter_context(_remembered(module, path, kept))
+        yield
+
+
+@contextmanager
+def _remembered(module: Any, path: str, kept: dict[str, Any]) -> Iterator[None]:
+    *owners, name = path.split(".")
+    owner = module
+    for part in owners:
+        owner = getattr(owner, part, None)
+    load = getattr(owner, name, None)
+    if load is None:
+        yield
+        return
+    setattr(owner, name, _remembering(load, path, kept))
+    try:
+        yield
+    finally:
+        setattr(owner, name, load)
+
+
+def _remembering(load: Callable[..., Any], path: str, kept: dict[str, Any]) -> Callable[..., Any]:
+    def remembered(*arguments: Any, **others: Any) -> Any:
+        key = " ".join([path, *(_named(value, kept) for value in (*arguments, *sorted(others.items())))])
+        if UNNAMED in key:  # arguments that say nothing of what they are
+            return load(*arguments, **others)
+        if key not in kept:
+            kept[key] = load(*arguments, **others)
+        return kept[key]
+
+    return remembered
+
+
+def _named(value: Any, kept: dict[str, Any]) -> str:
+    """What it is, in words: of what was loaded, as ViCLIP's tokenizer, how it was loaded."""
+    if isinstance(value, tuple):
+        return f"({', '.join(_named(part, kept) for part in value)})"
+    return next((f"<{key}>" for key, loaded in kept.items() if loaded is value), repr(value))
