@@ -1,7 +1,8 @@
 """Faults with new seeds: damaged run folders, and every option of every command with what nobody should give.
 
     python benchmarks/faults.py damage --faults 200 --seed 7     # a run folder, damaged and read by the commands
-    python benchmarks/faults.py options                          # each command line in a process of its own
+    python benchmarks/faults.py options                          # each command line in a process of its own: hours
+    python benchmarks/faults.py options --tries 100 --seed 7     # some of them
 
 The tests do a part of it with fixed seeds. Prints what went wrong, then one JSON line.
 """
@@ -58,8 +59,8 @@ def damage(faults: int, seed: int) -> Counter:
     return found
 
 
-def options() -> Counter:
-    """Every option of every command; what is accepted does its work, for at most ten seconds."""
+def options(tries: int | None, seed: int) -> Counter:
+    """Every option of every command, or ``tries`` of them; what is accepted does its work, for at most ten seconds."""
     from command_matrix import BASES, options, values
 
     found: Counter = Counter()
@@ -70,15 +71,16 @@ def options() -> Counter:
         shutil.copytree(folder / "run", folder / "other")
         places = {"other": str(folder / "other"), "run": str(folder / "run"), "clips": str(folder / "clips")}
         tried = values(folder)
-        for option in options():
+        every = [(option, kind) for option in options() for kind in tried]
+        chosen = np.random.default_rng(seed).permutation(len(every))[:tries]
+        for option, kind in (every[i] for i in chosen):
             base = BASES[option.command].format(**places).split()
-            for kind, value in tried.items():
-                words = [*option.command.split(), *option.tried(value, base)]
-                code, _, err = run(words, folder, 10)
-                end = "accepted" if code in (0, "late") else judged(code, err)
-                found[end] += 1
-                if end.isupper():
-                    print(end, option.command, option.name, kind, err[-300:], file=sys.stderr)
+            words = [*option.command.split(), *option.tried(tried[kind], base)]
+            code, _, err = run(words, folder, 10)
+            end = "accepted" if code in (0, "late") else judged(code, err)
+            found[end] += 1
+            if end.isupper():
+                print(end, option.command, option.name, kind, err[-300:], file=sys.stderr)
     return found
 
 
@@ -94,7 +96,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["damage", "options"])
     parser.add_argument("--faults", type=int, default=50)
+    parser.add_argument("--tries", type=int, help="of options; all by default")
     parser.add_argument("--seed", type=int, default=int(np.random.default_rng().integers(2**31)))
     given = parser.parse_args()
-    ends = damage(given.faults, given.seed) if given.what == "damage" else options()
+    ends = damage(given.faults, given.seed) if given.what == "damage" else options(given.tries, given.seed)
     print(json.dumps({"what": given.what, "seed": given.seed, **ends}))

@@ -8,21 +8,26 @@ STORE/<id>/runs/          a note for each run folder with clips of it
 STORE/<id>/lock           held by the process that trains
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv.files import open_regular, read_text, write_atomically
 from artv_eval.plugins.recipe import plain
 from artv_eval.results.noted_runs import noted_runs
 from artv_eval.twins.training import Training
+
+PATIENCE = 48 * 3600.0  # seconds for which another process may train a twin
 
 
 class TwinStore:
@@ -75,12 +80,16 @@ class TwinStore:
 
     @contextmanager
     def locked(self, training: str) -> Iterator[None]:
-        """Waits until no other process trains this twin. A process that inherits open files holds the lock too."""
+        """Waits until no other process trains this twin. A process that inherits open files holds the lock too.
+
+        Raises:
+            WorkFailed: another one has held it for ``PATIENCE``.
+        """
         folder = self.folder(training)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w", encoding="utf-8") as file:
             os.set_inheritable(file.fileno(), True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _wait_for(file.fileno(), folder)
             yield
 
     def free(self) -> int:
@@ -89,6 +98,23 @@ class TwinStore:
         while not place.exists():
             place = place.parent
         return shutil.disk_usage(place).free
+
+
+def _wait_for(handle: int, folder: Path) -> None:
+    until, told = time.monotonic() + PATIENCE, False
+    while time.monotonic() < until:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        else:
+            return
+        if not told:
+            print(f"another process trains {folder}; waiting for it", file=sys.stderr)
+        told = True
+        time.sleep(0.5)
+    raise WorkFailed(f"another process has trained {folder} for {PATIENCE / 3600:.0f} hours; stop it, or wait for it")
 
 
 def folder_digest(folder: Path) -> str:
