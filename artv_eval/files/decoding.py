@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -171,14 +172,13 @@ class _Watch:
     """Kills a process that sends nothing for ``timeout`` seconds."""
 
     def __init__(self, process: subprocess.Popen, timeout: float) -> None:
-        self._process, self._timeout, self._frames, self.late = process, min(timeout, threading.TIMEOUT_MAX), 0, False
-        self._timer = self._started()
+        self._process, self._timeout, self.late = process, min(timeout, threading.TIMEOUT_MAX), False
+        self._frames, self._fed, self._ended = 0, time.monotonic(), False
+        self._wait(self._timeout)
 
     def fed(self, frames: int) -> None:
         """More frames came."""
-        self._frames += frames
-        self._timer.cancel()
-        self._timer = self._started()
+        self._frames, self._fed = self._frames + frames, time.monotonic()
 
     @property
     def came(self) -> str:
@@ -187,14 +187,19 @@ class _Watch:
 
     def end(self) -> None:
         """The process may live."""
+        self._ended = True
         self._timer.cancel()
 
-    def _started(self) -> threading.Timer:
-        timer = threading.Timer(self._timeout, self._give_up)
-        timer.start()
-        return timer
+    def _wait(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._look)
+        self._timer.start()
 
-    def _give_up(self) -> None:
+    def _look(self) -> None:
+        left = self._fed + self._timeout - time.monotonic()
+        if self._ended:
+            return
+        if left > 0:
+            return self._wait(left)
         self.late = True
         self._process.kill()
 

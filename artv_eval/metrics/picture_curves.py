@@ -74,6 +74,12 @@ def thumbnails(frames: np.ndarray) -> np.ndarray:
     return small.flatten(1).numpy()
 
 
+def _distances(seen_tD: np.ndarray, now_D: np.ndarray) -> np.ndarray:
+    """(t,): mean |difference|, some rows at a time: what it takes does not grow with the clip."""
+    some = [np.abs(seen_tD[start : start + 256] - now_D).mean(1) for start in range(0, len(seen_tD), 256)]
+    return np.concatenate(some) if some else np.empty(0, np.float32)
+
+
 def _loops(request: ClipRequest) -> Measure:
     seen = np.empty((request.num_frames, 3 * THUMBNAIL**2), np.float32)
 
@@ -81,7 +87,7 @@ def _loops(request: ClipRequest) -> Measure:
         found = np.zeros(len(view.frames))
         seen[view.start : view.start + len(found)] = thumbnails(view.frames)
         for k, t in enumerate(range(view.start, view.start + len(found))):
-            distance = np.abs(seen[:t] - seen[t]).mean(1)
+            distance = _distances(seen[:t], seen[t])
             back = np.flatnonzero(distance[: max(t - LOOP_GAP, 0)] < SAME)
             found[k] = len(back) > 0 and distance[back[-1] :].max() > APART
         return found
