@@ -54,7 +54,9 @@ class Spool:
         file, frame, each = self._file, int(np.prod(self.shape[1:])), part_length(self.shape)
 
         def read(number: int, wanted: tuple[int, ...]) -> np.ndarray:
-            data = os.pread(file.fileno(), wanted[0] * frame, number * each * frame)
-            return np.frombuffer(data, np.uint8).reshape(wanted)
+            part = np.empty(wanted, np.uint8)
+            if os.preadv(file.fileno(), [part.data.cast("B")], number * each * frame) != part.nbytes:
+                raise OSError("a temporary file holds less than was written to it")
+            return part
 
         return StoredArray(read, range(0, self.shape[0], each), self.shape, np.uint8)
