@@ -1,12 +1,13 @@
 """The torchmetrics classes over processes: a rank without clips, and features in bfloat16."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import sqrtm
+
+from tests.warm import start
 
 RANKS = Path(__file__).parent / "ranks.py"
 
@@ -17,16 +18,10 @@ def features(seed):
 
 
 def test_a_rank_without_clips_and_features_in_bfloat16(tmp_path):
-    started = [
-        subprocess.Popen(
-            [sys.executable, RANKS, str(rank), tmp_path / "store"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    done = [process.communicate(timeout=300) for process in started]
-    assert [process.returncode for process in started] == [0, 0], done
-    ours, theirs = ([float(word) for word in out.split()] for out, _ in done)
+    started = [start(RANKS, rank, tmp_path / "store") for rank in range(2)]
+    done = [process.wait() for process in started]
+    assert [process.returncode for process in done] == [0, 0], done
+    ours, theirs = ([float(word) for word in process.stdout.split()] for process in done)
     assert ours[:3] == theirs[:3] and (ours[3], theirs[3]) == (3, 0)
     kvd, fvd, flicker, _ = ours
     real, fake = (features(seed) for seed in (0, 1))
@@ -36,4 +31,7 @@ def test_a_rank_without_clips_and_features_in_bfloat16(tmp_path):
     pixels = torch.randint(0, 256, (3, 4, 3, 8, 8), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
     change_BTHW = np.abs(np.diff(pixels.numpy().astype(float), axis=1)).mean(2)  # its median lets an object move
     assert flicker == pytest.approx(np.median(change_BTHW, axis=(2, 3)).mean(), rel=1e-6)
-    assert fvd > 0
+    covariances = [np.cov(x, rowvar=False) for x in (real, fake)]
+    overlap = np.trace(sqrtm(covariances[0] @ covariances[1]).real)
+    gap = ((real.mean(0) - fake.mean(0)) ** 2).sum()
+    assert fvd == pytest.approx(gap + np.trace(sum(covariances)) - 2 * overlap, rel=1e-6)
