@@ -20,6 +20,7 @@ from artv_eval.cli import (
     plugins,
     power,
     protocols,
+    reference,
     report,
     score,
     sensitivity,
@@ -55,6 +56,7 @@ def _options(version: Version = False) -> None:
 
 app.command(epilog=sweep.ablations())(sweep.sweep)
 app.add_typer(plan.app, name="plan")
+app.add_typer(reference.app, name="reference")
 app.command()(merge.merge)
 app.command()(verify.verify)
 app.command("gc")(gc.collect)

@@ -42,7 +42,9 @@ def score(
     metrics: Annotated[
         str, typer.Option(help="Comma-separated, for example fvd,clipsim.", autocompletion=complete("metrics"))
     ],
-    real: Annotated[str | None, typer.Option(metavar="DIR", help="Real video files, for FVD and its like.")] = None,
+    real: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Real video files, for FVD and its like, or a saved reference.")
+    ] = None,
     captions: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Lines file,caption. Default: captions.csv in the folder, if any."),
@@ -171,6 +173,7 @@ def _score(
     from artv.errors import UserError
     from artv.requests import MOST_FRAMES, MOST_PIXELS
     from artv_eval.files.describe import WORKERS, default_cache, video_files
+    from artv_eval.files.saved_reference import is_saved
     from artv_eval.files.score import score_folders
     from artv_eval.results.rows import OK
     from artv_eval.sweep.assignments import Assignments
@@ -185,7 +188,7 @@ def _score(
     check_above_zero(MOST_FPS, fps=changes["fps"])
     check_above_zero(timeout=timeout)
     check_share(bad_files=changes["bad_files"])
-    for folder in (*fakes.values(), *([Path(real)] if real is not None else [])):
+    for folder in (*fakes.values(), *([Path(real)] if real is not None and not is_saved(real) else [])):
         video_files(folder)
     tables = {name: Path(captions) if captions else folder / "captions.csv" for name, folder in fakes.items()}
     texts = {name: read_captions(table) for name, table in tables.items() if captions or table.is_file()}
@@ -209,6 +212,36 @@ def _score(
     )  # fmt: skip
     said = optional(card, ProtocolExtras, "conventions")()
     return replace(results, notes=[*([said] if said else []), *results.notes]), excerpt
+
+
+def reference_parts(
+    manager: PluginManager,
+    protocol: str,
+    metrics: tuple[str, ...],
+    changes: dict[str, Any],
+    settings: dict[str, dict[str, Any]],
+    device: str,
+) -> tuple[list[Any], "Excerpt", str]:
+    """Evaluators that compare with real clips, how these are cut, and the protocol's label, as a scoring has them."""
+    from artv.errors import UserError
+    from artv_eval.files.score import real_excerpt
+    from artv_eval.results.rows import OK
+    from artv_eval.sweep.assignments import Assignments
+
+    assignments = Assignments(settings)
+    card, made, _ = _metrics(manager, protocol, metrics, changes["features"], assignments, device)
+    assignments.finish(manager)
+    lacking = [metric.status for metric in made if metric.status != OK]
+    evaluators = [metric.evaluator for metric in made if metric.status == OK]
+    without = [evaluator.name for evaluator in evaluators if "reference" not in evaluator.needs]
+    if lacking or without or not evaluators:
+        raise UserError(
+            lacking[0] if lacking else f"{without[0] if without else 'no metric'} compares with no reference"
+        )
+    fields = optional(card, ProtocolExtras, "card")
+    excerpt = _excerpt(card, changes, "decord")
+    whole = real_excerpt(excerpt, fields.reference.which if fields else None, _own_transform(fields))
+    return evaluators, whole, card.name
 
 
 def _metrics(

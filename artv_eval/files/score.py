@@ -22,6 +22,7 @@ from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Decoders, Excerpt
 from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files
 from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders, prompts_of
+from artv_eval.files.saved_reference import SavedReference, is_saved
 from artv_eval.metrics.bands import banded_curve
 from artv_eval.metrics.base import features_of
 from artv_eval.metrics.doubts import caption_doubts, doubts
@@ -88,7 +89,8 @@ def score_folders(
     with the first of them, clip by clip: those of one caption where each has captions of its own, else of one name.
 
     Args:
-        real: None is enough for metrics without a reference.
+        real: a folder, or a file that ``artv-eval reference save`` wrote; None is enough for metrics without a
+            reference.
         fake: a folder, or several by name.
         absent: metric → status, of metrics that have no evaluator, for their rows.
         captions: of the files in ``fake``, for CLIPSIM; by the names of several folders, each its own.
@@ -121,15 +123,15 @@ def score_folders(
     several = len(fakes) > 1
     if several:
         check_pairs(sides)
-    if needing and real is not None:
-        sides["real"] = Side.of(Path(real), needing, None)
     found = {}
+    if needing and is_saved(real):
+        whole = real_excerpt(excerpt, real_which, real_transform)
+        found["real"] = SavedReference.read(str(real)).described(str(real), needing, whole)
+    elif needing and real is not None:
+        sides["real"] = Side.of(Path(real), needing, None)
     with Decoders(workers, timeout) as decoders:
         for name, side in sides.items():
-            real_side = name == "real"
-            which = (real_which or excerpt.which) if real_side else excerpt.which
-            first = excerpt.transform or (tuple(real_transform.items()) if real_side and real_transform else ())
-            own = replace(excerpt, which=which, transform=first)
+            own = real_excerpt(excerpt, real_which, real_transform) if name == "real" else excerpt
             found[name] = describe_files(
                 side.files, side.evaluators, own, captions=side.captions, cache=cache,
                 decoders=decoders, on_clip=_counted(on_clip, name, len(side.files)),
@@ -181,6 +183,12 @@ def score_folders(
         notes=notes,
         bad_files=bad_files_of(found),
     )
+
+
+def real_excerpt(excerpt: Excerpt, which: str | None, transform: Mapping[str, Any] | None) -> Excerpt:
+    """The excerpt of real videos, which a card may cut and scale otherwise."""
+    first = excerpt.transform or tuple((transform or {}).items())
+    return replace(excerpt, which=which or excerpt.which, transform=first)
 
 
 def _counted(on_clip: Callable[[str, int, int], None] | None, name: str, total: int) -> Callable[[int], None]:
