@@ -120,7 +120,8 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     assignments.finish(manager)
     executor = build(manager, executor_recipe)
     requests = card.requests(num=num, frames=frames, seed=options.seed)
-    checked = (_checked(manager, cell, runtime, options.request.preset, requests[0]) for cell in cells)
+    first = requests[0]  # once: it may be rendered when it is asked for
+    checked = (_checked(manager, cell, runtime, options.request.preset, first) for cell in cells)
     cells = [cell for cell in checked if cell.method is not None or not cell.sanity]
     check_distinct(cells)
     return Prepared(
