@@ -92,6 +92,10 @@ class PluginManager:
             for kind, components in plugin.components.items()
             for component in components
         ]
+        self._named: dict[tuple[str, str], list[Entry]] = {}
+        for entry in self.entries:
+            self._named.setdefault((entry.kind, entry.component.name), []).append(entry)
+        self._targets: dict[str, Any] = {}
         if self.options.strict:
             self.refuse_faults()
 
@@ -102,10 +106,7 @@ class PluginManager:
 
     def clashes(self) -> dict[tuple[str, str], list[Entry]]:
         """(kind, name) → the components that share the name, where more than one does."""
-        shared: dict[tuple[str, str], list[Entry]] = {}
-        for entry in self.entries:
-            shared.setdefault((entry.kind, entry.component.name), []).append(entry)
-        return {key: entries for key, entries in shared.items() if len(entries) > 1}
+        return {key: entries for key, entries in self._named.items() if len(entries) > 1}
 
     def faults(self) -> list[str]:
         """Everything that is wrong, a line each: failures, warnings and name clashes."""
@@ -140,7 +141,7 @@ class PluginManager:
         """
         head = reference.partition(":")[0]
         distribution, _, name = head.rpartition("/")
-        matching = [entry for entry in self.entries if entry.kind == kind and entry.component.name == name]
+        matching = self._named.get((kind, name), [])
         if distribution:
             matching = [entry for entry in matching if entry.plugin.distribution == distribution]
         role = KINDS[kind].role
@@ -176,11 +177,13 @@ class PluginManager:
         return f"; blocked: {', '.join(blocked)}" if blocked else ""
 
     def target(self, entry: Entry) -> Any:
-        """Imports what the component points at.
+        """Imports what the component points at, once.
 
         Raises:
             UserError: it cannot be imported; the line says whose it is and what is missing.
         """
+        if entry.component.target in self._targets:
+            return self._targets[entry.component.target]
         module, _, attribute = entry.component.target.partition(":")
         what = f"{KINDS[entry.kind].role} {entry.qualified}"
         try:
@@ -194,6 +197,7 @@ class PluginManager:
             ) from error
         except Exception as error:
             raise UserError(f"{what} ({entry.component.target}) cannot be imported: {in_one_line(error)}") from error
+        self._targets[entry.component.target] = value
         return value
 
 

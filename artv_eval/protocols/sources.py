@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class Lazy(Sequence[T]):
-    """A sequence whose items are made when they are asked for."""
+    """A sequence whose items are made when they are asked for. ``whole``: it is no part of another."""
 
-    def __init__(self, length: int, make: Callable[[int], T]):
-        self._length, self._make = length, make
+    def __init__(self, length: int, make: Callable[[int], T], *, whole: bool = True):
+        self._length, self._make, self.whole = length, make, whole
 
     def __len__(self) -> int:
         return self._length
@@ -26,7 +26,7 @@ class Lazy(Sequence[T]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             chosen = range(self._length)[index]
-            return Lazy(len(chosen), lambda i: self._make(chosen[i]))
+            return Lazy(len(chosen), lambda i: self._make(chosen[i]), whole=False)
         if not -self._length <= index < self._length:
             raise IndexError(index)
         return self._make(index % self._length)

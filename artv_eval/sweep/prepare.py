@@ -143,9 +143,8 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
 
 
 def _indices(requests: Sequence[ClipRequest]) -> list[int]:
-    """The index of every request. Those that are made when they are asked for, and count from 0, are not rendered."""
-    last = len(requests) - 1
-    if isinstance(requests, Lazy) and (requests[0].index, requests[last].index) == (0, last):
+    """The index of every request. Those of our cards are their positions, and none is rendered to be counted."""
+    if isinstance(requests, Lazy) and requests.whole:
         return list(range(len(requests)))
     return [request.index for request in requests]
 
