@@ -83,7 +83,7 @@ def test_mistakes_are_one_line_with_their_place(plan, text, words):
 
 
 def test_a_plan_is_listed_with_ids_and_what_a_probe_says_of_its_costs(plan, made):
-    document = json.loads(plan("plan", "show", "--probe", 1, "--json").out)
+    document = json.loads(plan("plan", "show", "--probe", 60, "--json").out)
     assert len(made()) > 0 and not Path("run").exists()
     costs, cells = document["costs"], document["cells"]
     # 4 noisy cells of each ablation and 3 sanity cells, whose clips both ablations share
@@ -92,7 +92,7 @@ def test_a_plan_is_listed_with_ids_and_what_a_probe_says_of_its_costs(plan, made
     text = plan("plan", "show", "--no-probe").out
     assert all(cell["id"] in text for cell in cells)
     assert plan("sweep").code == 0
-    left = json.loads(plan("plan", "show", "--probe", 1, "--json").out)
+    left = json.loads(plan("plan", "show", "--probe", 60, "--json").out)
     assert left["costs"]["clips"] == 0 and {cell["finished"] for cell in left["cells"]} == {6}
 
 
