@@ -8,10 +8,11 @@ import pytest
 from video_folders import EXCERPT, Means, clip_file
 
 from artv.errors import UserError
-from artv_eval.files.saved_reference import SavedReference
+from artv_eval.files.saved_reference import KIND, SavedReference
 from artv_eval.files.score import score_folders
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
+from artv_eval.results.arrays import read_arrays, write_arrays
 
 
 @pytest.fixture
@@ -50,10 +51,12 @@ def test_other_conventions_metrics_and_damage_are_named(folders, tmp_path):
     (row,) = score_folders(file, fake, [KvdEvaluator(Other())], EXCERPT, workers=0).rows
     assert row.status.startswith("absent: r.npz has no rows for kvd under these weights (there: fvd)")
     assert SavedReference.read(file).digest == saved.digest
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-    with pytest.raises(UserError, match=r"reference .*r\.npz is damaged"):
+    arrays = read_arrays(file, KIND)
+    write_arrays(file, KIND, {**arrays, "rows-0": arrays["rows-0"] + 1})  # of other rows the same card
+    with pytest.raises(UserError, match=r"reference .*r\.npz is damaged: its digest is"):
+        SavedReference.read(file)
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"reference .*r\.npz is damaged or none"):
         SavedReference.read(file)
     with pytest.raises(UserError, match="does not exist; make it with"):
         SavedReference.read(tmp_path / "none.npz")
