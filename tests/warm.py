@@ -87,14 +87,18 @@ def interpreted(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def ranks(*command: object, cwd: object) -> "list[subprocess.CompletedProcess[str]]":
+def start_ranks(*command: object, cwd: object) -> list[Process]:
     """Two at once, with the environment that torchrun gives them but without its watch over them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    both = [start(*command, cwd=cwd, RANK=rank, LOCAL_RANK=rank, **shared) for rank in "01"]
-    return [process.wait() for process in both]
+    return [start(*command, cwd=cwd, RANK=rank, LOCAL_RANK=rank, **shared) for rank in "01"]
+
+
+def ranks(*command: object, cwd: object) -> "list[subprocess.CompletedProcess[str]]":
+    """The same, and their ends."""
+    return [process.wait() for process in start_ranks(*command, cwd=cwd)]
 
 
 def _serve() -> "dict[str, Any] | None":

@@ -18,10 +18,9 @@ from artv.training import processes
 from artv.training.config import load_config
 from artv.training.launch import launch_training
 from tests.artv.data.test_shards import toy_shards
-from tests.warm import ranks, run
+from tests.warm import ranks, run, start_ranks
 
 HALVES = Path(__file__).parent / "halves.py"
-TORCHRUN = ["torch.distributed.run", "--nproc-per-node", 2, "--standalone"]
 ACCELERATE = ["accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes", 2, "--num_machines", 1,
               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", 0]  # fmt: skip
 
@@ -114,41 +113,37 @@ def test_a_clip_that_breaks_off_in_one_process_ends_all_in_one_line_each(tmp_pat
     assert "Traceback" not in told and "[rank" not in told and "Connection closed" not in told
 
 
-def steps_of(out: Path, rank: int) -> list[tuple[int, int]]:
-    """Step and process of every step that a rank began."""
-    return sorted((int(f.name.split("-")[1]), int(f.name.split("-")[2])) for f in out.glob(f"{rank}-*"))
+def begun(out: Path, rank: int) -> list[int]:
+    """Numbers of the steps that a rank began."""
+    return sorted(int(file.name.split("-")[1]) for file in out.glob(f"{rank}-*"))
 
 
-def started(out: Path, *, beyond: int):
-    """Two processes that train, by their launcher, once both have begun a step behind ``beyond``."""
-    out.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", *map(str, TORCHRUN), str(HALVES.with_name("waiting.py")), str(out)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    launcher = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
-    for _ in range(1200):
-        if all((found := steps_of(out, rank)) and found[-1][0] > beyond for rank in (0, 1)):
-            return launcher
-        time.sleep(0.1)
-    raise AssertionError(launcher.communicate())
+def training(out: Path):
+    """Two processes that train, when both have begun a fourth step."""
+    out.mkdir()
+    both = start_ranks(HALVES.with_name("waiting.py"), out, out.parent, cwd=out)
+    for _ in range(1000):
+        if min(len(begun(out, rank)) for rank in (0, 1)) > 3:
+            return both
+        time.sleep(0.05)
+    raise AssertionError([process.wait() for process in both])
 
 
-def test_signals_save_in_several_processes_and_one_that_is_killed_ends_all(tmp_path):
-    launcher = started(tmp_path, beyond=3)
-    launcher.send_signal(signal.SIGTERM)
-    said = launcher.communicate(timeout=25)[1]
+def test_a_signal_to_one_of_two_saves_and_one_that_is_killed_ends_both(tmp_path):
+    both = training(tmp_path / "first")
+    os.kill(both[1].pid, signal.SIGTERM)
+    ends = [process.wait() for process in both]
     step = json.loads((tmp_path / "toy" / "state" / "step.json").read_text())["step"]
-    assert f"stopped and saved at step {step} of 1000000; run the same command again" in said
-    assert step > 3 and abs(step - steps_of(tmp_path, 1)[-1][0]) <= 1
-    launcher = started(tmp_path, beyond=step + 3)  # the same command continues
-    victim = steps_of(tmp_path, 1)[-1][1]
-    os.kill(victim, signal.SIGKILL)
+    assert step == begun(tmp_path / "first", 0)[-1] + 1 == begun(tmp_path / "first", 1)[-1] + 1 > 3
+    for end in ends:
+        assert end.returncode == 130 and f"stopped and saved at step {step} of 1000000" in end.stderr
+    both = training(tmp_path / "second")
+    os.kill(both[1].pid, signal.SIGKILL)
     killed = time.monotonic()
-    said = launcher.communicate(timeout=60)[1].partition("torch/distributed/elastic")[0]
-    assert launcher.returncode != 0 and time.monotonic() - killed < 20
-    ours = [line for line in said.splitlines() if line.startswith("artv: ")]
-    assert len(ours) == 1 and "another process of this training has ended" in ours[0], said
-    first = min(step for step, process in steps_of(tmp_path, 1) if process == victim)
-    assert first == step  # where the one before was saved
+    survivor, _ = both[0].wait(), both[1].wait()
+    assert survivor.returncode == 1 and time.monotonic() - killed < 10
+    assert survivor.stderr.count("artv: ") == 1 and "another process of this training has ended" in survivor.stderr
+    assert begun(tmp_path / "second", 0)[0] == step  # the same command had gone on
 
 
 def test_accelerates_cpu_launch_would_be_one_process(tmp_path):

@@ -1,6 +1,5 @@
 """Run by test_several_processes: two processes train for ever, and save when they are asked to end."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ from artv.ending import one_line
 from artv.training import processes
 from artv.training.loop import LoopConfig, optimise
 
-out = Path(sys.argv[1])
+told_in, out = Path(sys.argv[1]), Path(sys.argv[2])
 accelerator = Accelerator(cpu=True)
 model = torch.nn.Linear(3, 1)
 rank = processes.rank()
@@ -24,7 +23,7 @@ def draw_loss() -> torch.Tensor:
 
 
 def told(step: int, place: int) -> None:
-    (out / f"{rank}-{step:06d}-{os.getpid()}").touch()
+    (told_in / f"{rank}-{step:06d}").touch()
 
 
 config = LoopConfig(steps=10**6, batch_size=4, lr=0.01)
