@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from artv.ending import echo
 from artv_eval.cli.common import complete, quiet_stdout, read_settings, say, words
 from artv_eval.plugins.manager import PluginManager
 
@@ -61,10 +62,10 @@ def list_(
     found = {str(path): SavedReference.read(path) for path in paths}
     if as_json:
         document = [{"file": file, "saved": saved.digest, **saved.card} for file, saved in found.items()]
-        typer.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
     for file, saved in found.items():
         card, names = saved.card, sorted({name for names in saved.card["metrics"].values() for name in names})
         cut = ", ".join(f"{key} {value}" for key, value in card["excerpt"].items() if value)
-        typer.echo(f"{file}  {saved.digest}  {card['clips']} clips {card['digest']}  {', '.join(names)}")
-        typer.echo(f"    protocol {card['protocol']}: {cut}")
+        echo(f"{file}  {saved.digest}  {card['clips']} clips {card['digest']}  {', '.join(names)}")
+        echo(f"    protocol {card['protocol']}: {cut}")
