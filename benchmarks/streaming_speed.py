@@ -71,7 +71,7 @@ class Bench:
             torch.set_default_dtype(before)
 
     def embeddings(self, length: int, width: int) -> dict[str, torch.Tensor]:
-        """Of a prompt and of the empty one."""
+        """Random embeddings of a prompt and of the empty one."""
         names = ("prompt_embeds", "negative_prompt_embeds")
         shape = (1, length, width)
         return {name: torch.randn(*shape, device=self.device, dtype=self.dtype) for name in names}

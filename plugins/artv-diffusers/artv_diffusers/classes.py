@@ -22,7 +22,7 @@ OTHER_INPUTS = (
     "transfer",
     "modular",
 )
-"""Of names of pipelines that take more than a text and a picture: another video, a pose, a mask."""
+"""Parts of names of pipelines that take more than a text and a picture: another video, a pose, a mask."""
 
 
 @dataclass(frozen=True)
