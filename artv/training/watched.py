@@ -25,8 +25,8 @@ SAMPLES, SAMPLING_STEPS = 4, 10
 def make_validation(
     config: TrainConfig, out: Path, clips: Clips, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder
 ) -> Validation | None:
-    """Every process calls it; None but in the main one, and where nothing is to be watched."""
-    if not config.validate_every and not config.sample_every:
+    """Every process calls it; None but in the main one, and where nothing is to be watched before the last step."""
+    if not any(0 < every <= config.model.steps for every in (config.validate_every, config.sample_every)):
         return None
     held_out = _held_out(config, clips)
     if not processes.is_main():
