@@ -3,6 +3,7 @@
 The packaged twins share one autoencoder and one text encoder:
 
     artv/assets/autoencoder  artv/assets/text_encoder  artv/assets/model  artv/assets/model_no_mask  …
+    artv/assets/model_long_1  artv/assets/model_long_1_no_mask  …  of long clips, a pair a training seed, in 8 bits
 """
 
 from dataclasses import dataclass
@@ -48,24 +49,43 @@ def packaged() -> list[str]:
     return [f"{FIRST}:{name.replace('_', '-')}" if name else FIRST for name in found]
 
 
+LONG = "long"
+
+
+def long_seeds() -> list[int]:
+    """Training seeds of the packaged twins of long clips, ``shapes:long-1`` and ``shapes:long-1-no-mask`` and so on."""
+    names = set(packaged())
+    numbers = (name.removeprefix(f"{FIRST}:{LONG}-") for name in names)
+    return sorted(int(n) for n in numbers if n.isdecimal() and f"{FIRST}:{LONG}-{n}-no-mask" in names)
+
+
 def is_packaged(name: str) -> bool:
     """Whether ``name`` asks for packaged weights (they may still be missing)."""
     return name.split(":")[0] == FIRST and not Path(name).exists()
 
 
 def load_packaged(pipeline: Any, name: str, kwargs: dict[str, Any]) -> Any:
-    """Builds the pipeline of a packaged twin; half precision on disk, float32 in memory unless asked otherwise."""
+    """Builds the pipeline of a packaged twin; 16 or 8 bits on disk, float32 in memory unless asked otherwise."""
     import torch
 
-    from artv.networks import ArtVModel
     from artv.progress import quiet_loading
 
     dtype = kwargs.get("torch_dtype") or torch.float32
-    folder = _model_folder(name)
     with quiet_loading():
-        model = kwargs.get("model") or ArtVModel.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+        model = kwargs.get("model") or _load_model(_model_folder(name), dtype)
         shared = {key: kwargs.get(key) or module.to(dtype) for key, module in load_components(FIRST).items()}
     return pipeline(model=model, **shared)
+
+
+def _load_model(folder: Path, dtype: Any) -> Any:
+    from artv import int8
+    from artv.networks import ArtVModel
+
+    if not (folder / int8.FILE).is_file():
+        return ArtVModel.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+    model = ArtVModel.from_config(ArtVModel.load_config(folder, local_files_only=True))
+    model.load_state_dict(int8.load(folder))
+    return model.to(dtype).eval()
 
 
 def load_components(source: str) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from artv.errors import UserError
-from artv.presets import DEFAULTS
+from artv.presets import DEFAULTS, FIRST, LONG, long_seeds
 from artv_eval.api import Ablation, AblationContext, CellSpec
 from artv_eval.methods.checkpoints import check_partners
 
 PRESETS = ("shapes", "paper")
+LONG_PROTOCOL, LONG_STEPS = "shapes@2", 4
 BASELINES = ("modelscope", "i2vgen-xl")
 SANITY = tuple(CellSpec(name=name, method=name, sanity=True) for name in ("real", "copy-first", "wrong-prompt"))
 
@@ -17,11 +18,22 @@ SANITY = tuple(CellSpec(name=name, method=name, sanity=True) for name in ("real"
 def mask(*, twin: str | None = None) -> Ablation:
     """The mask network on, against a twin trained without it: same data, steps, seed and size.
 
+    On ``shapes@2`` the packaged twins of long clips, trained under several seeds each.
+
     Args:
         twin: the checkpoint trained with ``artv train --no-mask``; for a preset, its own twin.
     """
+    fixed = frozenset({"use_mask", "mask"})
 
-    return _twins("mask", twin, frozenset({"use_mask", "mask"}))
+    def cells(context: AblationContext) -> Sequence[CellSpec]:
+        packaged = context.checkpoint == FIRST and twin is None and not context.train
+        seeds = long_seeds() if packaged and context.protocol == LONG_PROTOCOL else []
+        return _long_twins(context, seeds, fixed) if seeds else _twins("mask", twin, fixed)(context)
+
+    return cells
+
+
+mask.protocols = {"shapes": LONG_PROTOCOL}  # type: ignore[attr-defined]
 
 
 def anchor(*, twin: str | None = None) -> Ablation:
@@ -253,6 +265,17 @@ def _twins(switch: str, twin: str | None, fixed: frozenset[str]) -> Ablation:
         return [*(replace(cell, fixed=fixed) for cell in (on, off)), *SANITY]
 
     return cells
+
+
+def _long_twins(context: AblationContext, seeds: Sequence[int], fixed: frozenset[str]) -> list[CellSpec]:
+    """The packaged pairs, each cell once a training seed, with fewer sampling steps: a laptop's CPU makes them all."""
+    quick = {"steps": LONG_STEPS} if context.steps is None else {}
+    made = [
+        replace(_artv(f"mask={state}", f"{FIRST}:{LONG}-{seed}{end}", **quick), seed=seed, fixed=fixed)
+        for state, end in (("on", ""), ("off", "-no-mask"))
+        for seed in seeds
+    ]
+    return [*made, *SANITY]
 
 
 def _twin(checkpoint: str, switch: str) -> str:

@@ -213,6 +213,8 @@ class CellSpec:
             trainer's settings, for example ``{"mask": False}``. A sweep with ``--train`` then trains a model for the
             cell under every training seed and gives it to the method as ``checkpoint``. None: nothing to train.
         trainer: ``[distribution/]name`` of the ``trainers`` component that does.
+        seed: training seed of a model that is there already: cells of one name and other seeds are one row, and those
+            of one seed are compared in pairs.
         fixed: settings that nobody may change because the name speaks of them. Those that the ablation gives its cells
             different values of are so without being named here.
     """
@@ -224,6 +226,7 @@ class CellSpec:
     install: str | None = None
     training: Mapping[str, Any] | None = None
     trainer: str = "artv-train"
+    seed: int | None = None
     fixed: frozenset[str] = frozenset()
 
 
@@ -237,6 +240,7 @@ class AblationContext:
         names: kind → names of all installed components of it that work without a setting (``image`` needs a FILE).
         train: whether the sweep trains: twins need not be there yet.
         steps: sampling steps that the user asks of all cells; None: the preset's.
+        protocol: name of the protocol.
     """
 
     preset: str
@@ -244,6 +248,7 @@ class AblationContext:
     names: Callable[[str], Sequence[str]]
     train: bool = False
     steps: int | None = None
+    protocol: str = ""
 
 
 Ablation = Callable[[AblationContext], Sequence[CellSpec]]

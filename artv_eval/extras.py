@@ -200,6 +200,8 @@ class AblationExtras:
 
     metrics: Sequence[str] = ()
     """Metrics that a sweep of it computes beside the protocol's."""
+    protocols: Mapping[str, str] = {}
+    """Preset → the protocol of a sweep of it alone without ``--protocol``, where that is not the preset's."""
 
 
 class ExecutorExtras:

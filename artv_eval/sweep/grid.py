@@ -52,11 +52,11 @@ def named_by_points(planned: Sequence[tuple[Point, "Cell"]]) -> list["Cell"]:
 
     The cells that are no sanity cells come first, as without a grid.
     """
-    groups: dict[str, list[tuple[Point, Cell]]] = {}
+    groups: dict[tuple[str, int | None], list[tuple[Point, Cell]]] = {}
     for point, cell in planned:
-        groups.setdefault(cell.name, []).append((point, cell))
+        groups.setdefault((cell.name, cell.seed), []).append((point, cell))
     found = []
-    for name, made in groups.items():
+    for (name, _), made in groups.items():
         if len({cell.id for _, cell in made}) == 1:
             found.append(made[0][1])
         else:

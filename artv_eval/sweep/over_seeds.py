@@ -10,6 +10,7 @@ import numpy as np
 
 from artv_eval.metrics.bands import band_over_trainings, points
 from artv_eval.metrics.base import curve_values, mean_where_defined
+from artv_eval.metrics.compute_worth import Worth, worth
 from artv_eval.metrics.training_seeds import Measured, OverSeeds, measured, over_seeds
 from artv_eval.results.rows import Curve
 from artv_eval.sweep.score_cells import Scored
@@ -97,6 +98,33 @@ def _measured(items: Sequence[Scored]) -> Measured:
     whole = known if len(known) == len(items) else None
     prompts = [position // items[0].seeds_per_prompt for position in shared]
     return measured(items[0].evaluator, rows, items[0].reference, groups=prompts, known=whole)
+
+
+def worth_in_training(groups: Sequence[Replicates]) -> list[str]:
+    """A line for each metric and two cells that were trained for several lengths: how many times as long one takes."""
+    sides: dict[tuple[str, str], dict[str, dict[int, Replicates]]] = {}
+    for group in groups:
+        cell, evaluator = group.first.cell, group.first.evaluator
+        if cell.length is not None and group.about == METHOD and evaluator.higher_is_better is not None:
+            names = sides.setdefault((cell.ablation, evaluator.name), {})
+            names.setdefault(cell.name.partition(" @")[0], {})[cell.length] = group
+    lines = []
+    for (ablation, metric), names in sides.items():
+        (first, a), *others = names.items()
+        for name, b in others:
+            lengths = sorted(a.keys() & b.keys())
+            both = [side[length] for side in (a, b) for length in lengths]
+            seeds = sorted(set.intersection(*(set(group.seeds) for group in both))) if both else []
+            if len(lengths) > 1 and len(seeds) > 1:
+                found = worth(_measured([item for group in both for item in _of(group, seeds)]), lengths, len(seeds))
+                lines.append(f"{ablation}: {name} takes {_times(found)} the training of {first} to the same {metric}")
+    return lines
+
+
+def _times(found: Worth) -> str:
+    if found.low is None or found.high is None:
+        return f"{found.times:.2g} times (no interval: {found.seeds} seeds do not tell that training changes the value)"
+    return f"{found.times:.2g} [{found.low:.2g}, {found.high:.2g}] times"
 
 
 def mean_curves(curves: Sequence[Curve]) -> list[Curve]:

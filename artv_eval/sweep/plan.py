@@ -133,6 +133,7 @@ def plan_cells(
         names=partial(usable, manager),
         train=request.train,
         steps=request.steps,
+        protocol=protocol.name,
     )
     cells: list[Cell] = []
     for reference in dict.fromkeys(request.ablations):
@@ -169,10 +170,10 @@ def _specs(
     known, _ = settings_of(manager.target(entry), KINDS["ablations"])
     settings = assignments.claim(entry.component.name, known)
     specs = build(manager, recipe(manager, "ablations", reference, settings))(context)
-    names = [spec.name for spec in specs]
-    doubled = {name for name in names if names.count(name) > 1}
+    names = [(spec.name, spec.seed) for spec in specs]
+    doubled = {name for name, seed in names if names.count((name, seed)) > 1}
     if doubled or not names:
-        what = f"two cells named {sorted(doubled)[0]!r}" if doubled else "no cell"
+        what = f"two cells named {min(doubled)!r}" if doubled else "no cell"
         raise UserError(f"ablation {reference!r} gives {what}; every cell needs a name of its own")
     arguments = {entry.component.name: entry.component.argument for entry in manager.entries if entry.kind == "methods"}
     return specs, Swept(reference, specs, tuple(known), arguments)
@@ -194,6 +195,7 @@ def _cell(
         "protocol": protocol,
         "sanity": spec.sanity,
         "wanted": spec.training,
+        "seed": spec.seed,
         "trainer": spec.trainer,
     }
     try:
@@ -217,7 +219,10 @@ def _cell(
     settings = {**spec.settings, **steps, **given}
     settings = with_components(manager, settings, known, assignments, held=held, defaults=defaults)
     made = recipe(manager, "methods", spec.method, settings)
-    return Cell(**common, method=made, ran=settings_ran(manager, made, defaults))
+    ran = settings_ran(manager, made, defaults)
+    if spec.seed is not None and "checkpoint" in ran:
+        ran = {**ran, "checkpoint": f"{ran['checkpoint']} and so on"}
+    return Cell(**common, method=made, ran=ran)
 
 
 def with_components(

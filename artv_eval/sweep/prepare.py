@@ -13,7 +13,7 @@ from artv_eval.api import ClipRequest, ProtocolCard
 from artv_eval.extras import AblationExtras, MethodExtras, ProtocolExtras, optional
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
-from artv_eval.plugins.recipe import Recipe, build, recipe
+from artv_eval.plugins.recipe import Recipe, bare, build, recipe
 from artv_eval.protocols.sources import Lazy
 from artv_eval.results.documents import read_json
 from artv_eval.results.rows import reason
@@ -102,7 +102,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     runtime = {"device": options.device}
     if options.request.preset not in PROTOCOLS:
         raise UserError(f"preset is {options.request.preset!r}; it must be one of {', '.join(PROTOCOLS)}")
-    name = options.protocol or PROTOCOLS[options.request.preset]
+    name = options.protocol or _usual_protocol(manager, options.request)
     card_recipe = protocol_recipe(manager, name, _protocol_settings(options, assignments.take("protocol")))
     card = build(manager, card_recipe)
     num = options.num_videos or _default_number(options, card)
@@ -147,6 +147,16 @@ def _indices(requests: Sequence[ClipRequest]) -> list[int]:
     if isinstance(requests, Lazy) and requests.whole:
         return list(range(len(requests)))
     return [request.index for request in requests]
+
+
+def _usual_protocol(manager: PluginManager, request: SweepRequest) -> str:
+    """The preset's, or the one that the only ablation is made for, of models that come with the package."""
+    name = request.ablations[0] if len(set(request.ablations)) == 1 else ""
+    chosen = request.train or request.checkpoint is not None or request.settings.get(bare(name))
+    if name and not chosen:
+        target = manager.target(manager.find("ablations", name))
+        return optional(target, AblationExtras, "protocols").get(request.preset, PROTOCOLS[request.preset])
+    return PROTOCOLS[request.preset]
 
 
 def _protocol_settings(options: SweepOptions, given: Mapping[str, Any]) -> Mapping[str, Any]:

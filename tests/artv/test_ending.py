@@ -81,7 +81,8 @@ def test_ctrl_c_that_a_library_swallows_is_raised_again_at_the_next_progress():
 
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 1.0, 1.5])
 def test_ctrl_c_while_everything_is_imported(seconds, tmp_path):
-    command = [sys.executable, "-m", "artv_eval", "sweep", "--ablation", "mask", "--num-videos", "2", "--out", "run"]
+    command = [sys.executable, "-m", "artv_eval", "sweep", "--ablation", "mask", "--protocol", "shapes@1"]
+    command += ["--num-videos", "2", "--out", "run"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)

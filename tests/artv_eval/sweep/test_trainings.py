@@ -254,3 +254,17 @@ def test_losses_are_read_from_a_log_that_a_kill_cut_off(tmp_path):
     assert losses == {"loss": [(5, 0.5), (9, 0.25)], "validation_loss": [(9, 0.75)]}
     assert logged_losses(tmp_path / "none") == {}
     assert thin([(step, float(step)) for step in range(10)], most=4) == [(1, 1), (4, 4), (7, 7), (9, 9)]
+
+
+def test_several_lengths_say_what_a_component_is_worth_in_training(toy):
+    learning = ("--ablation", "learning", "--train", "--metrics", "distance", "--num-videos", 8, "--out", "run")
+    toy(*learning, "--train-seeds", 3, "--train-steps", "2,4,8", "--set", "trainer.spread=0.01")
+    results = json.loads(Path("run/results.json").read_text())
+    (line,) = [note for note in results["notes"] if "the training of" in note]
+    value = {row["cell"]: row["value"] for row in results["rows"]}
+    # seeds hardly differ: the lines through the logarithms of the means
+    a, b = (np.log([value[f"data={side} @{steps}"] for steps in (2, 4, 8)]) for side in ("clean", "noisy"))
+    slope = np.polyfit(np.log([2, 4, 8]), (a + b) / 2, 1)[0]
+    times = np.exp(-(b - a).mean() / slope)
+    said = float(line.partition("takes ")[2].partition(" ")[0])
+    assert line.startswith("learning: data=noisy takes") and said == pytest.approx(times, rel=0.06)

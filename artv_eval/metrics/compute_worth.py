@@ -1,0 +1,89 @@
+"""What a component is worth in training: how many times as long one trains without it to come to the same value.
+
+Both sides are trained for several lengths under several seeds. With g a metric of a model trained for C steps,
+
+    g_a(C) = α + β log C        g_b(C) = g_a(C / k)        so that        log k = −(g_b − g_a) / β
+
+where g is the logarithm of a positive metric (a power law is then exactly such a line) and the metric itself where it
+may be 0 or below. Each seed gives a difference d, the mean over lengths of g_b − g_a, and a slope β, by least squares
+over both sides. log k is the ratio of two means over seeds, with Fieller's (1954) interval: the θ for which the mean of
+d + θ β is not told from 0 at Student's t with S − 1 degrees of freedom. Where the slope itself is not told from 0, no
+finite interval exists, and none is given.
+
+The variance of those means is that of :mod:`artv_eval.metrics.training_seeds`: between seeds, and over the clips that
+all seeds share. Shape suffixes: M models, S seeds, L lengths.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from artv.errors import UserError
+from artv_eval.metrics.training_seeds import Measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worth:
+    """``times``: b needs so many times the training of a; ``low`` to ``high`` at ``level``, None where not bounded."""
+
+    times: float
+    low: float | None
+    high: float | None
+    seeds: int
+    level: float
+    logarithm: bool
+
+
+def worth(found: Measured, lengths: Sequence[int], seeds: int, *, level: float = 0.95) -> Worth:
+    """The worth of what a has and b lacks, from models in the order side (a, b), length, seed.
+
+    Raises:
+        UserError: fewer than 2 lengths or 2 seeds, or a metric that does not change with training.
+    """
+    L = len(lengths)
+    if L < 2 or seeds < 2 or len(found.values) != 2 * L * seeds:
+        raise UserError(f"{L} lengths × {seeds} seeds: what a component is worth in training takes at least 2 × 2")
+    logarithm = bool((found.values > 0).all())
+    found = _logarithms(found) if logarithm else found
+    at = np.log(np.asarray(lengths, np.float64))
+    slope_L = (at - at.mean()) / ((at - at.mean()) ** 2).sum()
+    gap, slope = np.zeros((2, seeds, 2, L, seeds))
+    for s in range(seeds):
+        gap[s, 1, :, s], gap[s, 0, :, s] = 1 / L, -1 / L
+        slope[s, :, :, s] = slope_L / 2
+    both = found.combined(np.concatenate([gap, slope]).reshape(2 * seeds, -1))
+    (d, b), V = _mean_and_variance(both, seeds)
+    if b == 0:
+        raise UserError("the metric does not change with training, so nothing is worth any of it")
+    low, high = _fieller(d, b, V, float(stdtrit(seeds - 1, 0.5 + level / 2)))
+    limits = (None, None) if low is None or high is None else (float(np.exp(low)), float(np.exp(high)))
+    return Worth(
+        times=float(np.exp(-d / b)), low=limits[0], high=limits[1], seeds=seeds, level=level, logarithm=logarithm
+    )
+
+
+def _logarithms(found: Measured) -> Measured:
+    """Logarithms of the values (M,), with their covariance to first order."""
+    return Measured(np.log(found.values), found.covariance / np.outer(found.values, found.values), found.n)
+
+
+def _mean_and_variance(both: Measured, S: int) -> tuple[np.ndarray, np.ndarray]:
+    """(2,), (2, 2): the mean difference and slope over seeds; their variance, between seeds and over shared clips."""
+    values_2S = both.values.reshape(2, S)
+    between = np.cov(values_2S) / S
+    blocks = both.covariance.reshape(2, S, 2, S)
+    shared = (blocks.sum((1, 3)) - np.einsum("isjs->ij", blocks)) / (S * (S - 1))
+    return values_2S.mean(1), between + shared * (np.linalg.eigvalsh(shared).min() > 0)
+
+
+def _fieller(d: float, b: float, V: np.ndarray, t: float) -> tuple[float, float] | tuple[None, None]:
+    """Ends of the θ with (d + θ b)² ≤ t² (V_dd + 2 θ V_db + θ² V_bb)."""
+    square = b**2 - t**2 * V[1, 1]
+    linear = d * b - t**2 * V[0, 1]
+    rest = linear**2 - square * (d**2 - t**2 * V[0, 0])
+    if square <= 0:
+        return None, None
+    reach = np.sqrt(max(rest, 0.0))  # below 0 by rounding only, where the slope is told from 0
+    return (-linear - reach) / square, (-linear + reach) / square
