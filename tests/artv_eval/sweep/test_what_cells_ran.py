@@ -140,7 +140,9 @@ def test_what_a_guidance_cell_leaves_out_stays_out(path):
     ],
 )
 def test_a_setting_reaches_its_component_in_every_cell(plan, given, expected):
-    cells = ran(plan("--ablation", "mask", *(word for text in given for word in ("--set", text))))
+    cells = ran(
+        plan("--ablation", "mask", "--protocol", "shapes@1", *(word for text in given for word in ("--set", text)))
+    )
     for name in ("mask=on", "mask=off"):
         assert {key: cells[name].get(key) for key in expected} == expected
 
