@@ -68,9 +68,10 @@ def echo(text: object = "", *, nl: bool = True, file: IO[str] | None = None) -> 
 def _listen() -> Callable[..., None] | None:
     """Notes Ctrl-C from now on. Returns the handler of before; None where it is not Python's own, or not to be set."""
     before = signal.getsignal(signal.SIGINT)
+    if before is not _note:
+        _asked.clear()  # what an earlier command of this process was asked is not asked of this one
     if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
         return None
-    _asked.clear()
     signal.signal(signal.SIGINT, _note)
     return before
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from artv.ending import echo
+from artv.ending import echo, one_line, raise_if_asked
 from artv.errors import UserError
 from artv.yaml_files import read_yaml
 
@@ -116,3 +116,15 @@ def test_results_are_printed_by_one_function(package):
             if text.startswith(("typer.echo(", "print(")) and "err=True" not in text and "file=" not in text:
                 found.append(f"{path.relative_to(root)}:{call.lineno}")
     assert not [place for place in found if not place.startswith(("artv_eval/template", "artv_eval/feature_training"))]
+
+
+def test_what_one_command_was_asked_the_next_of_its_process_is_not():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit), one_line("artv"):
+            signal.raise_signal(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a shell's background: Ctrl-C is not for the next one
+        with one_line("artv"):
+            raise_if_asked()
+    finally:
+        signal.signal(signal.SIGINT, before)
