@@ -289,7 +289,8 @@ class Trainer(Protocol):
     """What a ``trainers`` component's factory returns: it makes the checkpoints of cells that are trained.
 
     A trained model is kept under the hash of :meth:`settings`, so they hold all that it depends on: data and what it
-    starts from by their digests, the device where that matters, a version of the training code. Optional members:
+    starts from by their digests, the device where that matters, a version of the training code. A mapping under
+    ``how`` is no part of the hash: settings of speed, memory and progress. Optional members:
     :class:`~artv_eval.extras.TrainerExtras`.
     """
 

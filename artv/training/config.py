@@ -219,8 +219,12 @@ def paper() -> TrainConfig:
 
 
 WATCHED = ("validate_every", "validation", "validation_clips", "sample_every", "best_by", "trackers")
-HOW = ("minutes", "save_minutes", "graph", "recompute", "overlap", "fused", *WATCHED)
-"""Settings of how long, how fast, in how much memory and how watched: they do not change what is trained."""
+TECHNICAL = ("save_minutes", "graph", "recompute", "overlap", "fused", "reader", *WATCHED)
+"""Settings of how fast, in how much memory and how watched: they do not change what is trained. ``workers`` is none of
+them: the order of streamed samples depends on their number."""
+
+HOW = ("minutes", *TECHNICAL)
+"""What may change from one start of a run to the next. ``minutes`` ends it early, so another time is another model."""
 
 LATER = ("optimizer", "crop", *WATCHED)
 """Settings that came after models were first kept under a hash of all the others."""
@@ -228,18 +232,35 @@ LATER = ("optimizer", "crop", *WATCHED)
 
 def identity(config: TrainConfig) -> dict[str, Any]:
     """The settings as JSON holds them, for a hash that stays the same while settings are added: of ``LATER`` there is
-    what is not the default, and nothing of ``HOW``.
+    what is not the default, of ``TECHNICAL`` the default only.
     """
-    values, usual = json.loads(config.model_dump_json()), json.loads(PRESETS[config.preset]().model_dump_json())
 
-    def kept(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {
-            key: kept(value, (theirs or {}).get(key)) if isinstance(value, Mapping) else value
-            for key, value in ours.items()
-            if key not in LATER or (key not in HOW and value != (theirs or {}).get(key))
-        }
+    def kept(ours: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in ours.items():
+            default: Any = usual.get(key)
+            if isinstance(value, Mapping):
+                found[key] = kept(value, default or {})
+            elif key not in LATER or (key not in TECHNICAL and value != default):
+                found[key] = default if key in TECHNICAL else value
+        return found
 
-    return kept(values, usual)
+    return kept(_plain(config), _plain(PRESETS[config.preset]()))
+
+
+def technical(config: TrainConfig) -> dict[str, Any]:
+    """What :func:`identity` leaves out, where it is not the default: nested as the settings are."""
+
+    def kept(ours: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+        inner = {k: kept(v, usual.get(k) or {}) for k, v in ours.items() if isinstance(v, Mapping)}
+        changed = {k: v for k, v in ours.items() if k in TECHNICAL and v != usual.get(k)}
+        return changed | {key: value for key, value in inner.items() if value}
+
+    return kept(_plain(config), _plain(PRESETS[config.preset]()))
+
+
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    return json.loads(config.model_dump_json())
 
 
 LONG = {"num_frames": 48, "horizon": 144}

@@ -15,7 +15,16 @@ from artv.errors import UserError, WorkFailed
 from artv.files import read_text, write_atomically
 from artv.presets import check_components
 from artv.requests import check_init
-from artv.training.config import CODE_VERSION, TrainConfig, for_cpu, identity, load_config, with_changes, with_loop
+from artv.training.config import (
+    CODE_VERSION,
+    TrainConfig,
+    for_cpu,
+    identity,
+    load_config,
+    technical,
+    with_changes,
+    with_loop,
+)
 from artv_eval.results.rows import is_number
 from artv_eval.twins.costs import cost_of
 from artv_eval.twins.sources import data_digest, start_digest
@@ -56,7 +65,9 @@ class ArtVTrainer:
             config = for_cpu(config)
         if config.data == "builtin" and config.clips is None:
             config = config.model_copy(update={"clips": CLIPS[kind]})
+        how = technical(config)
         return {
+            **({"how": how} if how else {}),
             "config": identity(config),
             "data": data_digest(config.data),
             "start": start_digest(self.components, self.init),
@@ -71,7 +82,7 @@ class ArtVTrainer:
             WorkFailed: it failed; the last line of what it said.
         """
         config = folder / "settings.yaml"
-        write_atomically(config, (json.dumps(settings["config"], indent=1) + "\n").encode())
+        write_atomically(config, (_config(settings).model_dump_json(indent=1) + "\n").encode())
         command = ["--preset", self.preset, "--config", str(config), "--out", str(folder), "--stages", "model"]
         command += ["--components", self.components] if self.components else []
         command += ["--init", self.init] if self.init else []
@@ -101,7 +112,7 @@ class ArtVTrainer:
 
     def cost(self, settings: Mapping[str, Any]) -> tuple[float | None, int]:
         """Estimated minutes on one device, and bytes on disk while it trains."""
-        return cost_of(TrainConfig.model_validate(settings["config"]), settings["device"])
+        return cost_of(_config(settings), settings["device"])
 
     def _tidy(self, folder: Path) -> None:
         """Leaves the pipeline, the settings and the log: what continues a training is of no use after its end."""
@@ -111,6 +122,11 @@ class ArtVTrainer:
         for path in (folder / "model").iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _config(settings: Mapping[str, Any]) -> TrainConfig:
+    """What determines the model, and how it is made."""
+    return with_changes(TrainConfig.model_validate(settings["config"]), settings.get("how", {}), "training")
 
 
 def logged_losses(log: Path) -> dict[str, list[tuple[int, float]]]:

@@ -15,7 +15,8 @@ class Training:
     Args:
         trainer: who trains.
         changes: in what its settings differ from the trainer's own, by the cell and by the user.
-        settings: all that determines the model, as the trainer resolved it from ``changes``, ``seed`` and ``steps``.
+        settings: all that determines the model, as the trainer resolved it from ``changes``, ``seed`` and
+            ``steps``; what lies under ``how`` does not.
         seed: training seed; cells of one seed are compared in pairs.
         steps: None for the trainer's own number.
     """
@@ -29,7 +30,8 @@ class Training:
     @property
     def id(self) -> str:
         """16 hex digits, of the trainer and of the resolved settings: two plans that mean the same model share it."""
-        return digest({"trainer": self._trainer(), "settings": plain(self.settings)})[:16]
+        what = {key: value for key, value in self.settings.items() if key != "how"}
+        return digest({"trainer": self._trainer(), "settings": plain(what)})[:16]
 
     @property
     def family(self) -> str:

@@ -4,7 +4,8 @@ import pytest
 
 from artv.networks import ArtVModel
 from artv.training.config import load_config, with_loop
-from artv_eval.twins.costs import SAMPLES_A_SECOND, START_SECONDS, cost_of, disk_of
+from artv.training.estimate import SAMPLES_A_SECOND
+from artv_eval.twins.costs import START_SECONDS, cost_of
 
 
 def trained(steps):
@@ -12,10 +13,8 @@ def trained(steps):
 
 
 def test_minutes_are_samples_by_the_measured_rate_and_a_start():
-    config = trained(1000)
-    assert config.model.steps == 1000 and config.model.batch_size == 500
-    minutes, _ = cost_of(config, "cuda")
-    assert minutes == pytest.approx((500_000 / SAMPLES_A_SECOND["shapes", "cuda"] + START_SECONDS) / 60)
+    minutes, _ = cost_of(trained(1000), "cuda")
+    assert minutes == pytest.approx((500_000 / SAMPLES_A_SECOND["shapes", 64] + START_SECONDS) / 60)
     twice, _ = cost_of(trained(2000), "cuda")
     assert twice - minutes == pytest.approx(minutes - START_SECONDS / 60)
 
@@ -25,8 +24,8 @@ def test_where_nothing_was_measured_nothing_is_said_of_time():
     assert minutes is None and disk > 0
 
 
-def test_disk_is_weights_their_average_and_two_moments_three_times_and_the_pipeline():
+def test_disk_is_three_states_of_weights_average_and_two_moments_and_three_pipelines():
     config = load_config("shapes")
     weights = sum(p.numel() for p in ArtVModel.from_config(config.sizes()).parameters())
-    assert disk_of(config) == 3 * (4 * 4 * weights) + 2 * 4 * weights
-    assert disk_of(load_config("shapes", mask=False)) < disk_of(config)
+    assert cost_of(config, "cpu")[1] == 3 * (4 * 4 * weights) + 3 * 4 * weights
+    assert cost_of(load_config("shapes", mask=False), "cpu")[1] < cost_of(config, "cpu")[1]
