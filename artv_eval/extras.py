@@ -139,6 +139,8 @@ class EvaluatorExtras:
     """It says how clips were made, not what they are: no interval over clips, and no test."""
     quadratic: bool = False
     """It is exactly a square in the set: ``metrics/half_samples.py`` takes a shorter way to its interval."""
+    first: int | None = None
+    """Clips of so many prompts count, the first ones; None: all. A folder of more files is refused."""
     in_parts: bool = False
     """It asks for a clip's frames a few at a time, by slices, so that a long clip is never held whole; what does not is
     given arrays."""

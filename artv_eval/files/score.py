@@ -18,6 +18,7 @@ import numpy as np
 from artv.data.captions import Captions
 from artv.errors import UserError
 from artv_eval.api import Evaluator
+from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Decoders, Excerpt
 from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files
@@ -236,6 +237,10 @@ def _scored(
             return replace(row, status=f"absent: {len(side.files)} {name} clips; at least 2 are needed")
         if evaluator.digest in side.failed:
             return replace(row, status=side.failed[evaluator.digest])
+    first = optional(evaluator, EvaluatorExtras, "first")
+    if first is not None and len(sides[fake].files) > first:
+        why = f"the protocol takes the first {first} prompts, which files do not name; score a folder of those"
+        return replace(row, status=f"absent: {why}")
     try:
         reference = sides["real"].rows[evaluator.digest] if "real" in sides else None
         ours = sides[fake].rows[evaluator.digest]

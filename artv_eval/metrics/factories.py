@@ -55,11 +55,13 @@ def _name(found: Any) -> str:
     return getattr(found, "name", type(found).__name__)
 
 
-def _check(ddof: int, subset: int | None = None, repeats: int = 1) -> None:
+def _check(ddof: int, subset: int | None = None, repeats: int = 1, first: int | None = None) -> None:
     if ddof not in (0, 1):
         raise UserError(f"ddof is {ddof}; it must be 1 (covariance divided by n - 1) or 0 (by n)")
     if repeats < 1 or (subset is not None and subset < 2):
         raise UserError(f"subset is {subset} and repeats {repeats}; give subsets of at least 2 clips, at least 1 time")
+    if first is not None and first < max(2, subset or 0):
+        raise UserError(f"first is {first}; give at least {max(2, subset or 0)} prompts, or leave it out for all clips")
 
 
 def fvd(
@@ -67,29 +69,35 @@ def fvd(
     ddof: int = 1,
     subset: int | None = None,
     repeats: int = 1,
+    first: int | None = None,
     transform: dict[str, Any] | None = None,
     device: str = "cpu",
 ) -> Evaluator:
     """Fréchet video distance."""
     from artv_eval.metrics.fvd import FvdEvaluator
 
-    _check(ddof, subset, repeats)
-    return FvdEvaluator(
+    _check(ddof, subset, repeats, first)
+    made = FvdEvaluator(
         _of_clips(feature, device), transform=_transform(transform), ddof=ddof, subset=subset, repeats=repeats
     )
+    made.first = first
+    return made
 
 
 def fvd_infinity(
     feature: FeatureExtractor | str = "shapes",
     ddof: int = 1,
+    first: int | None = None,
     transform: dict[str, Any] | None = None,
     device: str = "cpu",
 ) -> Evaluator:
     """FVD extrapolated to infinitely many clips."""
     from artv_eval.metrics.extrapolation import FvdInfinityEvaluator
 
-    _check(ddof)
-    return FvdInfinityEvaluator(_of_clips(feature, device), transform=_transform(transform), ddof=ddof)
+    _check(ddof, first=first)
+    made = FvdInfinityEvaluator(_of_clips(feature, device), transform=_transform(transform), ddof=ddof)
+    made.first = first
+    return made
 
 
 def clipsim(feature: TextImageExtractor | str = "shapes-clip", device: str = "cpu") -> Evaluator:

@@ -24,6 +24,8 @@ class FeatureEvaluator(SetEvaluator):
     """
 
     higher_is_better = False
+    first: int | None = None
+    """Clips of so many prompts count, the first ones; None: all."""
 
     def __init__(self, features: FeatureExtractor, *, transform: Transform | None = None, name: str):
         self.features, self.transform, self.name = features, transform, name

@@ -46,6 +46,7 @@ SINCE = (
     ("prompts", "follow"),
     ("prompts", "exact"),
     ("prompts", "digest"),
+    ("features", "first"),
     ("reference", "transform"),
     ("transform", "jpeg"),
 )
@@ -107,6 +108,7 @@ class Features(YamlModel):
     """The video features of FVD. ``covariance``: divided by n − 1 or by n.
 
     ``subset`` and ``repeats``: FVD is the mean over so many random subsets of that size; null takes all clips once.
+    ``first``: of the clips of so many prompts, the first ones; null: of all.
     """
 
     extractor: str
@@ -114,6 +116,7 @@ class Features(YamlModel):
     covariance: Literal["n-1", "n"] = "n-1"
     subset: int | None = Field(default=None, ge=2, le=MOST)
     repeats: int = Field(default=1, ge=1, le=10_000)
+    first: int | None = Field(default=None, ge=2, le=MOST)
 
 
 class TextImage(YamlModel):
@@ -269,6 +272,8 @@ def _extractor_settings(card: Card) -> dict[str, dict[str, Any]]:
     clips["ddof"] = 1 if card.features.covariance == "n-1" else 0
     if card.features.subset:
         clips |= {"subset": card.features.subset, "repeats": card.features.repeats}
+    if card.features.first:
+        clips["first"] = card.features.first
     if card.clip is None:
         return {"clips": clips}
     return {"clips": clips, "pictures": {"feature": {"name": card.clip.extractor, **card.clip.settings}}}

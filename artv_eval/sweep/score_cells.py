@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from artv_eval.api import ClipRequest
+from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.metrics.statistics import SetValue
 from artv_eval.results.rows import OK
 from artv_eval.results.store import RunStore
@@ -87,13 +88,17 @@ class CellClips:
         if isinstance(rows, str):
             evaluator = metric.evaluator if metric.evaluator is not None else _Missing(metric.name)
             return Scored(cell=self.cell, evaluator=evaluator, rows=None, reference=None, status=rows)
+        total = len(self.positions) + len(self.failed)
+        if (first := optional(metric.evaluator, EvaluatorExtras, "first")) is not None:
+            total = min(total, first * seeds_per_prompt)
+        its = [position for position in self.positions if position < total]
         return Scored(
             cell=self.cell,
             evaluator=metric.evaluator,
-            rows=rows,
+            rows=rows[: len(its)],
             reference=reference,
-            positions=self.positions,
-            failed=len(self.failed),
+            positions=its,
+            failed=total - len(its),
             seeds_per_prompt=seeds_per_prompt,
         )
 

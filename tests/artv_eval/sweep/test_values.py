@@ -101,3 +101,37 @@ def test_p_values_of_few_pairs_stand_with_their_caveat(toy, cli, videos, marked)
         lines = [line for line in text.splitlines() if "† brightness: p" in line]
         assert len(lines) == marked and ("†" in text) == marked
     assert ("†" in Path("run/report.html").read_text(encoding="utf-8")) == marked
+
+
+def test_fvd_of_the_first_prompts_is_fvd_of_a_run_of_those(toy):
+    """VideoPoet's is of 40,960 captions of 59,794: a shorter run gives the right value."""
+    run = (
+        "--ablation",
+        "noise",
+        "--protocol",
+        "shapes@1",
+        "--frames",
+        4,
+        "--metrics",
+        "fvd,flicker",
+        "--format",
+        "json",
+    )
+
+    def rows(*more):
+        found = json.loads(toy(*run, *more).out)["rows"]
+        return {(row["cell"], row["metric"]): (row["n"], row["value"]) for row in found if row["status"] == "ok"}
+
+    short, long = rows("--num-videos", 5, "--out", "short"), rows("--num-videos", 8, "--out", "whole")
+    some = rows("--num-videos", 8, "--out", "first", "--set", "fvd.first=5")
+    assert {at: n for at, (n, _) in some.items()} == {at: 5 if at[1] == "fvd" else 8 for at in long} and len(some) > 3
+    for at, (_, value) in some.items():
+        assert value == pytest.approx((short if at[1] == "fvd" else long)[at][1], rel=1e-6)
+
+
+def test_files_are_not_taken_for_the_first_prompts(cli, sides, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    arguments = ("--real", sides[0], "--fake", sides[1], "--frames", 4, "--workers", 0, "--protocol", "shapes@1")
+    found = cli("score", *arguments, "--metrics", "fvd,flicker", "--set", "fvd.first=2", "--format", "json").out
+    status = {row["metric"]: row["status"] for row in json.loads(found)["rows"]}
+    assert "first 2 prompts" in status["fvd"] and status["fvd"].startswith("absent: ")
