@@ -70,7 +70,7 @@ class SweepArguments:
     executor: Annotated[
         str | None,
         typer.Option(
-            help="serial, gpus, ray, or a plugin's. Default: gpus where --device is cuda and there are several.",
+            help="serial, gpus, ray, or a plugin's. Default: gpus if there are several or much to do on a CPU.",
             autocompletion=complete("executors"),
         ),
     ] = None

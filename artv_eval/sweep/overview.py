@@ -65,6 +65,10 @@ def text(prepared: Prepared, costs: Costs | None = None) -> str:
     absent = [f"{metric.name} ({metric.status})" for metric in prepared.metrics if metric.status != READY]
     there = [metric.name for metric in prepared.metrics if metric.status == READY]
     lines.append(f"  metrics: {', '.join([*there, *absent])}")
+    executor = prepared.executor_recipe
+    if executor.name != "serial":
+        settings = ", ".join(f"{name} {value}" for name, value in executor.settings.items())
+        lines.append(f"  executor: {executor.name}" + (f", {settings}" if settings else ""))
     lines += [f"  {line}" for line in costs.lines()] if costs else []
     return "\n".join(lines)
 

@@ -24,7 +24,6 @@ from artv.yaml_files import read_numbered_yaml
 from artv.yaml_models import YamlModel
 from artv_eval.errors import explain
 from artv_eval.plugins.recipe import Typed, parse_assignments
-from artv_eval.sweep.devices import default_executor
 from artv_eval.sweep.grid import parse_grid
 from artv_eval.sweep.plan import SweepRequest
 from artv_eval.sweep.prepare import SweepOptions
@@ -126,7 +125,7 @@ class SweepPlan(YamlModel):
             frames=self.frames,
             seed=self.seed,
             metrics=None if self.metrics is None else tuple(self.metrics),
-            executor=self.executor or default_executor(self.device),
+            executor=self.executor,
             shard=self.shard,
             batch_size=self.batch_size,
             device=self.device,

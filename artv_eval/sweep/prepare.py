@@ -18,6 +18,7 @@ from artv_eval.protocols.sources import Lazy
 from artv_eval.results.documents import read_json
 from artv_eval.results.rows import reason
 from artv_eval.sweep.assignments import Assignments
+from artv_eval.sweep.devices import default_executor
 from artv_eval.sweep.generate import Shard
 from artv_eval.sweep.metric_recipes import Conventions, metric_of, metric_recipe, protocol_recipe
 from artv_eval.sweep.plan import Cell, ProtocolRef, SweepRequest, plan_cells
@@ -33,6 +34,7 @@ NUM_VIDEOS = {"shapes": 20}
 class SweepOptions:
     """The command line of a sweep. None is the preset's or the protocol's own value.
 
+    ``executor``: None for the one that the amount of work asks for.
     ``plan``: all of it as plain values, of which the same sweep can be prepared again.
     """
 
@@ -44,7 +46,7 @@ class SweepOptions:
     frames: int | None = None
     seed: int = 0
     metrics: tuple[str, ...] | None = None
-    executor: str = "serial"
+    executor: str | None = "serial"
     shard: str | None = None
     batch_size: int | None = None
     device: str = "cpu"
@@ -116,11 +118,13 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     else:
         check_untrained(cells, options.request)
     metric_recipes = _metric_recipes(manager, options, card, assignments)
-    executor_recipe = recipe(manager, "executors", options.executor, assignments.take("executor"))
-    assignments.finish(manager)
-    executor = build(manager, executor_recipe)
     requests = card.requests(num=num, frames=frames, seed=options.seed)
     first = requests[0]  # once: it may be rendered when it is asked for
+    usual = default_executor(options.device, len(cells) * len(requests) * first.num_frames)
+    executor_name, its_settings = (options.executor, {}) if options.executor else usual
+    executor_recipe = recipe(manager, "executors", executor_name, its_settings | assignments.take("executor"))
+    assignments.finish(manager)
+    executor = build(manager, executor_recipe)
     checked = (_checked(manager, cell, runtime, options.request.preset, first) for cell in cells)
     cells = [cell for cell in checked if cell.method is not None or not cell.sanity]
     check_distinct(cells)
