@@ -7,6 +7,7 @@ from pathlib import Path
 
 from artv.errors import UserError, closest
 from artv.files import writing
+from artv_eval.report.lengths import lengths_of, value_against_training
 from artv_eval.report.pareto import trades
 from artv_eval.report.plots import Drawing, curves_over_frames, forest, picture, quality_against_cost
 from artv_eval.report.tables import grouped
@@ -28,6 +29,8 @@ def figures(results: Results, store: RunStore | None = None) -> Iterator[tuple[s
     ordered = sorted(results.curves, key=lambda curve: (curve.ablation or "", curve.metric))
     for (ablation, metric), curves in groupby(ordered, key=lambda curve: (curve.ablation or "", curve.metric)):
         yield f"{ablation or 'scores'}-{metric}-frames", curves_over_frames(list(curves))
+    for item in lengths_of(results):
+        yield f"{item.ablation}-{item.metric}-training", value_against_training(item)
     for name, lines in (training_curves(store, read_json(store.root / "manifest.json")) if store else {}).items():
         yield f"training-{name}", losses(name, lines)
 

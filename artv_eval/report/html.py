@@ -21,6 +21,7 @@ from artv.errors import UserError, WorkFailed
 from artv_eval.report import tables
 from artv_eval.report.findings import findings_of
 from artv_eval.report.latex import latex
+from artv_eval.report.lengths import lengths_of, value_against_training
 from artv_eval.report.pareto import trades
 from artv_eval.report.plots import Drawing, curves_over_frames, forest, quality_against_cost, svg
 from artv_eval.report.previews import Keep, previews, within
@@ -49,6 +50,7 @@ def page(results: Results, store: RunStore | None = None, keep: Keep | None = No
     groups, shown = _groups(results), _shown(manifest, store, keep)
     lists = {"absences": tables.absences(results.rows), "trades": _trades(results), "plots": _plots(results)}
     lists["losses"] = _losses(store, manifest)
+    lists["lengths"] = [_drawn(value_against_training(item)) for item in lengths_of(results)]
     return environment.get_template("page.html").render(
         title=", ".join(name for name, _, _ in tables.grouped(results)) or "scores",
         style=Markup(_asset("page.css")),
@@ -73,6 +75,7 @@ def page(results: Results, store: RunStore | None = None, keep: Keep | None = No
                 ("clips", "Clips"): shown["prompts"],
                 ("cost", "Quality against cost"): lists["trades"],
                 ("curves", "Over the frames"): lists["plots"],
+                ("lengths", "Against training"): lists["lengths"],
                 ("losses", "Trainings"): lists["losses"],
                 ("flaws", "What metrics see"): flaw_rows,
                 ("notes", "What to mind"): lists["absences"] or results.notes,

@@ -12,7 +12,7 @@ from artv_eval.metrics.bands import band_over_trainings, points
 from artv_eval.metrics.base import curve_values, mean_where_defined
 from artv_eval.metrics.compute_worth import Worth, worth
 from artv_eval.metrics.training_seeds import Measured, OverSeeds, measured, over_seeds
-from artv_eval.results.rows import Curve
+from artv_eval.results.rows import Comparison, Curve
 from artv_eval.sweep.score_cells import Scored
 
 METHOD, CHECKPOINTS = "method", "checkpoints"
@@ -139,6 +139,16 @@ def _mean_curve(same: Sequence[Curve]) -> Curve:
     values_ST = np.array([curve.values for curve in same], np.float64)
     low, high = points(band_over_trainings(values_ST))
     return replace(same[0], values=curve_values(mean_where_defined(values_ST)), low=low, high=high)
+
+
+def few_seeds(comparisons: Sequence[Comparison]) -> list[str]:
+    """A line where tests are over two trainings: what they are worth (``benchmarks/results/training_seeds.md``)."""
+    if not any(pair.about == METHOD and pair.seeds == 2 for pair in comparisons):
+        return []
+    return [
+        "2 training seeds: in 1.5 to 7.2 % of cases the 5 % test finds a difference of equal methods, and intervals "
+        "are wide (Student's t with 1 degree of freedom); a third seed tells far more"
+    ]
 
 
 def lost_seeds(groups: Sequence[Replicates]) -> list[str]:

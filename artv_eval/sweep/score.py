@@ -16,7 +16,7 @@ from artv_eval.results.rows import OK, Results, caveat_lines, features_lines, pr
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.describe import Description, Group, Rows, ScoringWork
 from artv_eval.sweep.metric_recipes import Conventions, changed_convention
-from artv_eval.sweep.over_seeds import lost_seeds, replicates, worth_in_training
+from artv_eval.sweep.over_seeds import few_seeds, lost_seeds, replicates, worth_in_training
 from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.ran import lines as what_ran
@@ -188,6 +188,7 @@ class Scoring:
             notes=[
                 *untested,
                 *lost_seeds(groups),
+                *few_seeds(comparisons),
                 *caveat_lines(comparisons),
                 *spreads_of(comparisons),
                 *worth_in_training(good),

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from artv_eval.report.figures import figures
+from artv_eval.report.html import load_run
+
 TOY = Path(__file__).parents[1] / "toy"
+ROOT = Path(__file__).parents[3]
 TRAIN = ("--ablation", "learning", "--train", "--metrics", "brightness", "--num-videos", 8)
 
 
@@ -46,6 +50,7 @@ def test_both_spreads_are_told(toy):
     toy(*TRAIN, "--train-seeds", 3, "--out", "run")
     results = json.loads(Path("run/results.json").read_text())
     (pair,) = results["comparisons"]
+    assert not any("2 training seeds" in note for note in results["notes"])
     spreads = f"brightness ± {pair['sd_trainings']:.2g} and ± {pair['se_clips']:.2g}"
     assert any("varies between trainings" in note and spreads in note for note in results["notes"])
 
@@ -107,6 +112,19 @@ def test_checkpoints_of_other_data_are_no_twins(cli, tmp_path):
 def test_what_only_a_training_makes_asks_for_one(cli):
     outcome = cli("sweep", "--ablation", "weight-cap", "--dry-run")
     assert outcome.code == 2 and "weight_cap=1.0" in outcome.err and "add --train" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("training.dropp_text=0.2", "config training: unknown setting 'dropp_text'; did you mean drop_text"),
+        ("training.model.lrr=1e-4", "config training: unknown setting 'lrr'; did you mean lr"),
+        ("training.drop_text=2", "setting drop_text = 2"),
+    ],
+)
+def test_a_training_setting_that_does_not_exist_has_a_closest_one(cli, given, message):
+    outcome = cli("sweep", "--ablation", "mask", "--train", "--dry-run", "--set", given)
+    assert outcome.code == 2 and message in outcome.err and len(outcome.err.splitlines()) == 1
 
 
 def test_one_seed_speaks_of_checkpoints(toy):
@@ -194,6 +212,27 @@ def test_trainings_and_clips_spread_over_processes(toy):
     assert json.loads(spread.out) == json.loads(alone.out)
 
 
+def test_two_shards_train_every_twin_once(toy, made, monkeypatch):
+    whole = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "whole")
+    Path("run").rename("before")
+    Path("made.log").unlink()
+    monkeypatch.setenv("TOY_SECONDS", "0.1")
+    command = [sys.executable, "-m", "artv_eval", "sweep", "--plugins-dir", TOY, "--protocol", "toy@1", *TRAIN]
+    command += ["--train-seeds", 2, "--out", "run", "--twins", "shared", "--shard"]
+    both = [
+        subprocess.Popen([str(word) for word in [*command, f"{i}/2"]], stderr=subprocess.PIPE, text=True)
+        for i in (1, 2)
+    ]
+    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in both]
+    assert [code for _, code in ends] == [0, 0], ends
+    assert sorted(trained(made)) == sorted(
+        f"train {mean} {seed} {step}" for mean in (10, 30) for seed in (1, 2) for step in range(3)
+    )
+    monkeypatch.delenv("TOY_SECONDS")
+    table = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "shared")
+    assert json.loads(table.out) == json.loads(whole.out)
+
+
 def test_clips_of_other_weights_are_not_mixed(toy):
     assert toy(*TRAIN, "--out", "run").code == 0
     (twin,) = [path.parent for path in Path("runs/twins").glob("*/twin.json") if '"mean": 10.0' in path.read_text()]
@@ -236,6 +275,10 @@ def test_nothing_to_train_is_said(toy):
 def test_the_page_shows_how_the_trainings_went(toy):
     outcome = toy(*TRAIN, "--train-seeds", 2, "--out", "run")
     assert outcome.code == 0, outcome.err
+    table = json.loads((ROOT / "benchmarks/results/training_seeds.json").read_text(encoding="utf-8"))["results"]
+    sizes = [100 * row["size"] for row in table if row["seeds"] == 2]
+    notes = json.loads(Path("run/results.json").read_text())["notes"]
+    assert any(f"2 training seeds: in {min(sizes):.1f} to {max(sizes):.1f} % of cases" in note for note in notes)
     cells = [cell for cell in json.loads(Path("run/manifest.json").read_text())["cells"] if cell["training"]]
     note = json.loads(Path(f"run/cells/{cells[0]['id']}.twin.json").read_text())
     assert note["curves"] == {"loss": [[0, 1.0], [1, 0.5], [2, 1 / 3]]}
@@ -256,11 +299,38 @@ def test_losses_are_read_from_a_log_that_a_kill_cut_off(tmp_path):
     assert thin([(step, float(step)) for step in range(10)], most=4) == [(1, 1), (4, 4), (7, 7), (9, 9)]
 
 
+def drawn_lines(run):
+    """The picture of ``distance`` against training, read from what is painted: cell → (step, value, low, high)."""
+    from matplotlib.figure import Figure
+
+    (drawing,) = [drawing for name, drawing in figures(load_run(run)[0]) if name == "learning-distance-training"]
+    grid = Figure().subplots(squeeze=False)
+    drawing.paint(grid)
+    axes, found = grid[0, 0], {}
+    assert axes.get_xscale() == "log" and axes.get_ylabel() == "distance"
+    for line, band in zip(axes.lines, axes.collections, strict=True):
+        ends = band.get_paths()[0].vertices
+        found[line.get_label()] = [
+            (x, y, ends[ends[:, 0] == x, 1].min(), ends[ends[:, 0] == x, 1].max())
+            for x, y in zip(*line.get_data(), strict=True)
+        ]
+    return found
+
+
 def test_several_lengths_say_what_a_component_is_worth_in_training(toy):
     learning = ("--ablation", "learning", "--train", "--metrics", "distance", "--num-videos", 8, "--out", "run")
     toy(*learning, "--train-seeds", 3, "--train-steps", "2,4,8", "--set", "trainer.spread=0.01")
     results = json.loads(Path("run/results.json").read_text())
     (line,) = [note for note in results["notes"] if "the training of" in note]
+    drawn = drawn_lines(Path("run"))
+    assert drawn == {
+        f"data={side}": [
+            (row["train_steps"], row["value"], row["ci_low"], row["ci_high"])
+            for row in results["rows"]
+            if row["cell"].startswith(f"data={side} @")
+        ]
+        for side in ("clean", "noisy")
+    }
     value = {row["cell"]: row["value"] for row in results["rows"]}
     # seeds hardly differ: the lines through the logarithms of the means
     a, b = (np.log([value[f"data={side} @{steps}"] for steps in (2, 4, 8)]) for side in ("clean", "noisy"))
