@@ -83,13 +83,6 @@ def check_suffix(option: str, path: Path, *allowed: str) -> None:
         raise UserError(f"{option} is {path}; its name must end in {' or '.join(allowed)}")
 
 
-def check_text(option: str, *texts: str | None) -> None:
-    """Raises UserError for a text of nothing but white space: something that a script meant to fill in."""
-    for text in texts:
-        if text is not None and not text.strip():
-            raise UserError(f"{option} is {text!r}; give what it is for, or leave it out")
-
-
 def check_writable(target: Path) -> None:
     """A file that can be written, or a folder in which files can be; folders are made."""
     if (size := len(os.fsencode(target.name))) > LONGEST_NAME:

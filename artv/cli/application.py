@@ -2,7 +2,8 @@
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -43,8 +44,11 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str, 
     Raises:
         KeyboardInterrupt: Ctrl-C, of which typer leaves an exit code and no word.
     """
+    command: Any = typer.main.get_command(app)
+    for parameter in _parameters(command):
+        parameter.process_value = partial(_not_blank, parameter, parameter.process_value)
     try:
-        code = app(arguments, prog_name=name, standalone_mode=False, **extra)
+        code = command(arguments, prog_name=name, standalone_mode=False, **extra)
     except CLICK_EXCEPTION as error:
         print(_in_one_line(error, name), file=sys.stderr)
         sys.exit(error.exit_code)
@@ -55,6 +59,21 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str, 
     if code == 130:
         raise KeyboardInterrupt
     sys.exit(code)
+
+
+def _parameters(command: Any) -> Iterator[Any]:
+    yield from command.params
+    for inner in getattr(command, "commands", {}).values():
+        yield from _parameters(inner)
+
+
+def _not_blank(parameter: Any, then: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
+    """Refuses an option or argument of nothing but white space: something that a script meant to fill in."""
+    for text in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(text, str) and not text.strip() and not context.resilient_parsing:  # which completes
+            what = f"is {text!r}; give what it is for, or leave it out"
+            raise typer.BadParameter(what, ctx=context, param=parameter)
+    return then(context, value)
 
 
 def _in_one_line(error: Any, name: str) -> str:

@@ -23,7 +23,6 @@ from artv.requests import (
     check_openvino,
     check_seed,
     check_suffix,
-    check_text,
     check_writable,
 )
 from artv.video import SUFFIXES, check_rate, write_clip, write_picture, write_stream
@@ -48,8 +47,6 @@ def sample_command(
     if openvino:
         check_openvino(device)
         device = "cpu"
-    for option, texts in (("--prompt", prompts), ("--guidance", [settings["guidance"]])):
-        check_text(option, *texts)
     _check(out, checkpoint, device, save_masks, fps, made=len(prompts) * settings["num_frames"], **settings)
     warnings.formatwarning = lambda message, *_: f"artv: {message}\n"
     pipe = _load(checkpoint, revision, device)

@@ -100,6 +100,7 @@ def values(folder: Path) -> dict[str, str]:
     os.mkfifo(folder / "pipe")
     return {
         "empty": "",
+        "blank": " \t",
         "nan": "nan",
         "inf": "inf",
         "negative": "-1",

@@ -68,7 +68,9 @@ def attempt(monkeypatch, capsys):
 
 
 def may_be_accepted(option, kind):
-    """Texts may mean something to somebody; numbers are numbers, of a size that can be."""
+    """Texts may mean something to somebody, but nothing does not; numbers are numbers, of a size that can be."""
+    if kind in ("empty", "blank"):
+        return False
     return option.kind not in NUMBERS or kind == "zero" or (kind == "huge" and option.name in LARGE)
 
 
