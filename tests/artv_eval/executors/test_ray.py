@@ -84,15 +84,6 @@ def test_a_sweep_makes_the_clips_that_it_makes_in_one_process(cluster, toy, cpus
         assert (np.load(path)["frames"] == np.load("several" / path.relative_to("serial"))["frames"]).all()
 
 
-def test_trainings_are_tasks_too(cluster, toy):
-    sweep = ("--ablation", "learning", "--train", "--train-seeds", 2, "--metrics", "brightness", "--format", "json")
-    alone = toy(*sweep, "--out", "alone", "--twins", "a", "--store", "one")
-    spread = toy(*sweep, "--out", "spread", "--twins", "b", "--store", "other", "--executor", "ray")
-    assert spread.code == 0, spread.err
-    assert json.loads(spread.out) == json.loads(alone.out)
-    assert len(list(Path("b").glob("*/finished.json"))) == 4
-
-
 def test_a_share_that_the_cluster_has_not_is_told_at_once(cluster):
     with pytest.raises(UserError, match=r"executor.gpus=1.*the cluster has 2 CPUs, 0 GPUs"):
         list(executor(gpus=1.0).run(abs, [Task(cell="x", method={}, indices=())]))
