@@ -1,7 +1,7 @@
 """Weights in eight bits, as the package stores its small models: a quarter of float32 on disk, floats again in memory.
 
 Of each matrix or kernel every output row has a scale, its largest absolute value / 127; vectors stay half precision.
-What the rounding costs is in ``benchmarks/results/twins-shapes2-h200``.
+Rounding is not free: it costs models without a mask in long clips (``benchmarks/results/twins-shapes2-h200``).
 """
 
 from collections.abc import Mapping
