@@ -74,7 +74,8 @@ class Comparison:
     @property
     def caveat(self) -> str | None:
         """Why ``p_value`` may be too small, in one line."""
-        return None if self.skewness is None else few_pairs(self.n if self.prompts is None else self.prompts)
+        n = self.n if self.prompts is None else self.prompts
+        return None if self.skewness is None else few_pairs(n) or skewed_pairs(n, self.skewness)
 
 
 @dataclass(frozen=True)
@@ -300,6 +301,16 @@ def few_pairs(n: int) -> str | None:
     return (
         f"p < 0.05 comes in up to 10 % of equal cells where differences of single clips are as skewed as a lognormal, "
         f"which fewer than {SKEWED} pairs need not show"
+    )
+
+
+def skewed_pairs(n: int, skewness: float) -> str | None:
+    """Why the p-value of n differences that look skewed may be too small, or None: Cochran's rule, n > 25 g² (1977)."""
+    if n > 25 * skewness**2:
+        return None
+    return (
+        "p < 0.05 may come in more than 7 % of equal cells: differences of single clips look skewed "
+        "(n is not above 25 times their skewness squared)"
     )
 
 

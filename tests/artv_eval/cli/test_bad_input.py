@@ -28,7 +28,7 @@ def is_one_line(outcome):
         (("--ablation", "noise", "--metrics", "brightnes"), ["unknown metric", "did you mean brightness"]),
         (("--ablation", "noise", "--executor", "seriel"), ["unknown executor", "did you mean serial"]),
         (("--ablation", "noise", "--format", "jsn"), ["unknown reporter", "did you mean json"]),
-        (("--ablation", "noise", "--preset", "shape", "--protocol", ""), ["preset is 'shape'", "shapes, paper"]),
+        (("--ablation", "noise", "--preset", "shape", "--protocol", "toy@1"), ["preset is 'shape'", "shapes, paper"]),
         (("--ablation", "noise", "--frames", 0), ["--frames is 0", "at least 2"]),
         (("--ablation", "noise", "--num-videos", 0), ["--num-videos is 0", "at least 2"]),
         (("--ablation", "noise", "--steps", 0), ["--steps is 0", "at least 1"]),

@@ -113,7 +113,7 @@ def test_json_names_every_bad_file_and_the_table_the_first(score, tmp_path):
     ("arguments", "message"),
     [
         (("--metrics", "fdv"), "unknown metric 'fdv'; did you mean fvd"),
-        (("--metrics", ""), "no metric given"),
+        (("--metrics", ","), "no metric given"),
         (("--metrics", "fvd", "--features", "i3"), "did you mean i3d"),
         (("--metrics", "fvd", "--protocol", "shapes"), "unknown protocol 'shapes'; did you mean shapes@"),
         (("--metrics", "fvd", "--captions", "none.csv"), "captions file none.csv does not exist"),
@@ -123,7 +123,7 @@ def test_json_names_every_bad_file_and_the_table_the_first(score, tmp_path):
         (("--metrics", "fvd", "--workers", -1), "--workers is -1; it must be at least 0"),
         (("--metrics", "fvd", "--timeout", 0), "--timeout is 0; it must be a number above 0"),
         (("--metrics", "fvd", "--bad-files", 1), "--bad-files is 1.0; it must be a share from 0 to below 1"),
-        (("--metrics", "fvd", "--set", "protocol.bad_files=0.05"), "no setting 'bad_files'; there are none"),
+        (("--metrics", "fvd", "--set", "protocol.bad_files=0.05"), "no setting 'bad_files'; it must be one of seeds"),
         (("--metrics", "psnr"), "no metric can be computed: psnr: it needs the ground truth of each clip"),
         (("--metrics", "fvd", "--frames", 0), "--frames is 0"),
         (("--metrics", "fvd", "--fps", 0), "--fps is 0"),
