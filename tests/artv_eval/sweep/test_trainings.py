@@ -55,23 +55,40 @@ def test_both_spreads_are_told(toy):
     assert any("varies between trainings" in note and spreads in note for note in results["notes"])
 
 
-@pytest.mark.parametrize("moments", [(0.3, 0.8, 1.3, 1.9, 2.4)])
-def test_killed_at_any_moment_it_ends_with_the_same_table(toy, tmp_path, monkeypatch, moments):
+def test_killed_in_every_phase_it_ends_with_the_same_table(toy, made, monkeypatch):
     whole = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "whole")
     Path("run").rename("before")
-    monkeypatch.setenv("TOY_SECONDS", "0.2")
+    Path("made.log").unlink()
+    monkeypatch.setenv("TOY_SECONDS", "0.1")
     command = [sys.executable, "-m", "artv_eval", "sweep", "--plugins-dir", TOY, "--protocol", "toy@1", *TRAIN]
-    command += ["--train-seeds", "2", "--format", "json", "--out", "run", "--twins", "again"]
-    for moment in moments:
+    command += ["--train-seeds", "2", "--format", "json", "--out", "run", "--twins", "again", "--store", "apart"]
+
+    def done():
+        kinds = [line.split()[0] for line in made()]
+        return {"train": kinds.count("train"), "describe": kinds.count("describe"), "all": len(kinds)}
+
+    def clips():
+        return done()["all"] - done()["train"] - done()["describe"]
+
+    phases = (
+        lambda: done()["train"] >= 2,
+        lambda: done()["train"] >= 9,
+        lambda: clips() >= 2,
+        lambda: clips() >= 20,
+        lambda: done()["describe"] >= 1,
+    )
+    for reached in phases:
         killed = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         begun = time.monotonic()
-        while not Path("again").exists() and killed.poll() is None and time.monotonic() - begun < 60:
-            time.sleep(0.02)  # Python's own start is no moment of a sweep
-        time.sleep(moment)
+        while not reached() and killed.poll() is None and time.monotonic() - begun < 60:
+            time.sleep(0.01)
+        assert killed.poll() is None  # it was at work
         killed.kill()
         killed.wait()
     monkeypatch.delenv("TOY_SECONDS")
-    resumed = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "again")
+    resumed = toy(
+        *TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "again", "--store", "apart"
+    )
     assert json.loads(resumed.out) == json.loads(whole.out)
 
 

@@ -122,6 +122,7 @@ class Noisy:
     def _clips(self, requests):
         for request in requests:
             log(f"{self.strength} {request.index}")
+            time.sleep(float(os.environ.get("TOY_SECONDS", "0")) / 2)
             if os.environ.get("TOY_INTERRUPT_AT") == f"{self.strength} {request.index}":
                 raise KeyboardInterrupt
             rng = np.random.default_rng(request.seed)
@@ -229,6 +230,7 @@ class Brightness:
 
     def describe(self, clips):
         log(f"describe {len(clips)}")
+        time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
         return np.array([[item.frames.mean()] for _, item in clips])
 
     def per_clip(self, rows):
