@@ -10,7 +10,7 @@ For differences of mean 0 and several shapes, and n pairs: the share of p < 0.05
 - harness: ``paired_test``, the larger p of sign flips and Johnson's.
 
 Beside them, whether skewed differences look so: the share of samples with a skewness above 2 or below −2, of all and of
-those that the harness rejects.
+those that the harness rejects. Last, how many carry †, and how many are rejected without it.
 
 Then the power of the same tests for normal differences of mean 0.6 standard deviations. Prints a table, then one JSON
 line; --out writes both to files.
@@ -28,15 +28,17 @@ import numpy as np
 import scipy
 from scipy import stats
 
-from artv_eval.metrics.statistics import johnson_p, mean_difference_p, sign_flip_p, skewness
+from artv_eval.metrics.statistics import few_pairs, johnson_p, mean_difference_p, sign_flip_p, skewed_pairs, skewness
 
-NUMBERS = (6, 8, 13, 20, 64)
+NUMBERS = (6, 8, 13, 20, 32, 64)
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 SHAPES: dict[str, Draw] = {
     "exponential": lambda rng, n: rng.exponential(size=n) - 1,
     "normal": lambda rng, n: rng.normal(size=n),
     "t, 3 degrees": lambda rng, n: rng.standard_t(3, size=n),
     "lognormal": lambda rng, n: rng.lognormal(size=n) - np.exp(0.5),
+    "lognormal, σ 1.5": lambda rng, n: rng.lognormal(0, 1.5, n) - np.exp(1.125),
+    "one in 20 large": lambda rng, n: (rng.random(n) < 0.05) - 0.05 + 0.02 * rng.normal(size=n),
     "shares, half of them 0": lambda rng, n: rng.choice([0.0, -0.5, 0.5, 1.0], p=[0.5, 0.3, 0.1, 0.1], size=n),
     "normal, mean 0.6": lambda rng, n: rng.normal(0.6, size=n),
 }
@@ -55,8 +57,10 @@ def rejected(draw: Draw, n: int, repetitions: int, seed: int) -> dict[str, float
     found = {name: np.array([test(x, k) < 0.05 for k, x in enumerate(samples)]) for name, test in TESTS.items()}
     looks = np.array([abs(skewness(x)) > 2 for x in samples])
     its = looks[found["harness"]]
+    caveats = np.array([bool(few_pairs(n) or skewed_pairs(n, skewness(x))) for x in samples])
+    marked = {"with †": float(caveats.mean()), "rejected without †": float((found["harness"] & ~caveats).mean())}
     skewed = {"look skewed": float(looks.mean()), "of rejected": float(its.sum() / max(len(its), 1))}
-    return {name: float(hits.mean()) for name, hits in found.items()} | skewed
+    return {name: float(hits.mean()) for name, hits in found.items()} | skewed | marked
 
 
 def main() -> None:

@@ -41,15 +41,8 @@ OWN = ("file", "folder", "lists")
 """Data sets of prompts that are the user's."""
 MOST_SEEDS = 10_000  # of a prompt
 # fields that are younger than published hashes
-SINCE = (
-    ("prompts", "seeds"),
-    ("prompts", "follow"),
-    ("prompts", "exact"),
-    ("prompts", "digest"),
-    ("features", "first"),
-    ("reference", "transform"),
-    ("transform", "jpeg"),
-)
+YOUNGER = "prompts.seeds prompts.follow prompts.exact prompts.digest features.first reference.transform transform.jpeg"
+SINCE = [name.split(".") for name in YOUNGER.split()]
 
 Which = Literal["first", "centre", "random"]
 
