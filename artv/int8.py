@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from artv.files import regular
+
 FILE = "weights.int8.safetensors"
 SCALE = ".scale"
 
@@ -52,4 +54,4 @@ def load(folder: Path) -> dict[str, Tensor]:
     """The weights in the folder's FILE, float32."""
     from safetensors.torch import load_file
 
-    return restored(load_file(folder / FILE))
+    return restored(load_file(regular(folder / FILE)))

@@ -48,7 +48,7 @@ def npz(level: int | None) -> tuple[Write, Read]:
 
 
 def differences(level: int) -> tuple[Write, Read]:
-    """Of each frame of a part the difference to the one before it, modulo 256, deflated."""
+    """Differences of each frame of a part to the one before it, modulo 256, deflated."""
     write, read = npz(level)
 
     def write_them(path: Path, frames: np.ndarray) -> None:

@@ -89,7 +89,7 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps({{"seconds": seconds, "cpu": cpu, "peak_gib": peak, "mb": len(text.encode()) / 1e6}}))
 """
     started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     return {**json.loads(done.stdout.splitlines()[-1]), "with_reading": time.perf_counter() - started}
 
 

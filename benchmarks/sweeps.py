@@ -71,7 +71,7 @@ def sweep(folder: Path, *arguments: str, videos: int, out: str = "run", ablation
 def finish(command: list[str], folder: Path) -> float:
     """Runs it to its end; seconds."""
     started = time.monotonic()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return time.monotonic() - started
 
@@ -98,7 +98,7 @@ def clips(run: Path) -> dict[str, np.ndarray]:
 def compared(one: Path, other: Path) -> dict[str, Any]:
     """Whether two runs have the same clips, how often clips were begun and what is left of broken writes."""
     a, b = clips(one), clips(other)
-    notes = [json.loads(line) for file in (other.parent / "store" / "made").glob("*") for line in file.open()]
+    notes = [json.loads(line) for file in (other.parent / "store" / "made").glob("*") for line in file.open(encoding="utf-8")]
     store = other.parent / "store"
     return {
         "clips": len(b),
@@ -114,7 +114,7 @@ def plan(folder: Path) -> dict[str, Any]:
     grid = ["--grid", f"three_term.text={values}", "--grid", f"three_term.ref={values}"]
     command = [*EVAL, "plan", "show", *grid, "--no-probe", "--num-videos", "2048", "--metrics", "drift"]
     started = time.monotonic()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=True)
     seconds, used = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     lines = [line for line in done.stdout.splitlines() if "2048 clips to make" in line and "(artv)" in line]
     return {
@@ -178,14 +178,14 @@ def processes(folder: Path) -> dict[str, Any]:
     others = sweep(folder, "--set", "waiting.seconds=0.1", videos=400, out="a/other", ablation="waiting")
     started = time.monotonic()
     running = [
-        subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
         for words in (command, others, command, others)
     ]
     outputs = [process.communicate(timeout=600) for process in running]
     rows = [json.loads(out)["rows"] for out, _ in outputs]
     seconds = time.monotonic() - started
     finish(sweep(folder, "--set", "waiting.seconds=0", videos=400, out="b/run", ablation="waiting"), folder)
-    notes = [json.loads(line) for file in (folder / "a/store/made").glob("*") for line in file.open()]
+    notes = [json.loads(line) for file in (folder / "a/store/made").glob("*") for line in file.open(encoding="utf-8")]
     made = sum(len(note["indices"]) for note in notes)
     plain = {key.partition("/")[2]: frames for key, frames in clips(folder / "b/run").items()}
     same = all(np.array_equal(frames, plain[key.partition("/")[2]]) for key, frames in clips(folder / "a/run").items())
@@ -203,7 +203,7 @@ def disk(folder: Path) -> dict[str, Any]:
     needed = sum(path.stat().st_size for path in (folder / "a/store/clips").rglob("*.npz"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={needed // 2 + 400_000}", "tmpfs", str(small)], check=True)
     try:
-        done = subprocess.run(sweep(folder, videos=40, out="small/run"), cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(sweep(folder, videos=40, out="small/run"), cwd=folder, capture_output=True, encoding="utf-8")
         before = len(clips(small / "run"))
         subprocess.run(["mount", "-o", "remount,size=200m", str(small)], check=True)
         finish(sweep(folder, videos=40, out="small/run"), folder)
@@ -258,7 +258,7 @@ VIDEOS = 300
 
 def _workers(session: int) -> list[int]:
     """Actors of ours below a driver."""
-    asked = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    asked = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, encoding="utf-8", check=True).stdout
     lines = [line.strip().partition(" ") for line in asked.splitlines() if "ray::_Worker" in line]
     return [int(pid) for pid, _, _ in lines if _driver_of(int(pid), session)]
 
@@ -268,7 +268,7 @@ def _driver_of(pid: int, session: int) -> bool:
     while pid > 1:
         if pid == session:
             return True
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
     return False
 
 

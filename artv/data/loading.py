@@ -15,7 +15,7 @@ ROOM = 2**28
 """Bytes: workers hand their batches over there, and what finds no room in it is killed, or waits for ever."""
 
 SHARE = 0.5
-"""Of the free shared memory: what batches that were read ahead may take."""
+"""The part of the free shared memory that batches which were read ahead may take."""
 
 PATIENCE = 600.0  # seconds for which a batch may take
 

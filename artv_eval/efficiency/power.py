@@ -62,7 +62,7 @@ def gpu_watts(device: str) -> float | None:
     try:
         which = str(torch.cuda.get_device_properties(index).uuid)
         asked = ["nvidia-smi", f"--id=GPU-{which}", "--query-gpu=power.draw", "--format=csv,noheader,nounits"]
-        return float(subprocess.run(asked, capture_output=True, text=True, check=True, timeout=5).stdout)
+        return float(subprocess.run(asked, capture_output=True, encoding="utf-8", check=True, timeout=5).stdout)
     except (OSError, ValueError, AttributeError, RuntimeError, AssertionError, subprocess.SubprocessError):
         return None
 

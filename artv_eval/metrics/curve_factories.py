@@ -10,17 +10,17 @@ from artv.errors import UserError, closest
 from artv_eval.metrics.base import Evaluator
 from artv_eval.metrics.curves import CurveEvaluator, Quantity
 from artv_eval.metrics.factories import _of_pictures
-from artv_eval.metrics.summaries import SUMMARIES, Summary, delta, vde, vde_even
+from artv_eval.metrics.summaries import CHUNKS, SUMMARIES, Summary, delta, vde, vde_even
 
 
-def summary_of(name: str, ends: int | None = None, chunks: int = 10) -> Summary:
+def summary_of(name: str, ends: int | None = None, chunks: int | None = None) -> Summary:
     """One of :data:`SUMMARIES`; ``ends``: frames of each end that a delta takes; ``chunks``: of VDE."""
     if name not in SUMMARIES:
         raise UserError(f"summary of a curve is {name!r}; {closest(name, SUMMARIES)}")
     made = {
         "delta": delta(ends),
         "delta_abs": lambda curves: abs(delta(ends)(curves)),
-        "vde": vde(chunks),
+        "vde": vde(CHUNKS if chunks is None else chunks),
         "vde_even": vde_even(chunks),
     }
     known = SUMMARIES[name]
@@ -49,7 +49,7 @@ def quantity_of(name: str, feature: Any = "shapes-clip", distance: int | None = 
 def curve(
     what: str,
     ends: int | None = None,
-    chunks: int = 10,
+    chunks: int | None = None,
     feature: Any = "shapes-clip",
     distance: int | None = None,
     name: str | None = None,
@@ -59,7 +59,7 @@ def curve(
 
     Args:
         ends: frames of each end that ``delta`` and ``delta_abs`` compare; None = 15 % of the clip.
-        chunks: of ``vde`` and ``vde_even``.
+        chunks: of ``vde`` and ``vde_even``; None = 10, for the latter at most one a frame.
         feature, distance: of ``consistency``: the encoder of pictures, and to which frame: None = the first, else so
             many before.
         name: as in tables; by default what it is.

@@ -4,7 +4,7 @@ Chosen by what sees faults: ``benchmarks/results/drift_power.md``, docs/metrics.
 """
 
 ANY_VIDEO = "sharpness/vde_even"
-"""Of the measures that have a direction and take any camera, the one that sees most faults: a card's default."""
+"""A card's default: it sees most faults of the measures that have a direction and take any camera."""
 
 STILL_BACKGROUND = "change/slope"
 """What ``drift`` was before cards said what it is, and is where nobody says: a still camera's background."""

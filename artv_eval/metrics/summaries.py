@@ -8,7 +8,7 @@
 - ``vde``: Video Drift Error as Inferix publishes it (LV-Bench, ``vde.py``; BlockVid): N equal chunks, m_i the mean of
   chunk i, Σ_{i=2..N} (N − i + 1) |m_i − m_1| / m_1. The weights are largest for the second chunk: drift that comes
   late counts least, and the sum grows with N².
-- ``vde_even``: the same deviations, each counted alike: their mean.
+- ``vde_even``: the same deviations, each counted alike: their mean. Clips of fewer than N frames have a chunk a frame.
 - ``peak``: the largest value over the median one, above 1 for a clip with a jump. ``below_half``: share of frames with
   less than half of the clip's own mean of its first 15 %: a motion that has died down.
 
@@ -103,9 +103,12 @@ def vde(chunks: int = CHUNKS) -> Callable[[np.ndarray], np.ndarray]:
     return lambda curve_nT: (deviations(curve_nT, chunks) * np.arange(chunks - 1, 0, -1)).sum(1)
 
 
-def vde_even(chunks: int = CHUNKS) -> Callable[[np.ndarray], np.ndarray]:
-    """The mean relative deviation of the chunks after the first."""
-    return lambda curve_nT: deviations(curve_nT, chunks).mean(1)
+def vde_even(chunks: int | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """The mean relative deviation of the chunks after the first.
+
+    ``chunks``: None = 10, or one a frame where a clip has fewer; a mean can be compared all the same, a sum could not.
+    """
+    return lambda curve_nT: deviations(curve_nT, chunks or min(CHUNKS, curve_nT.shape[1])).mean(1)
 
 
 def peak(curve_nT: np.ndarray) -> np.ndarray:

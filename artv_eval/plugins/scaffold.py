@@ -16,7 +16,7 @@ from artv_eval.plugins.components import KINDS
 
 DEFAULT_KINDS = ("samplers", "metrics")
 TRIALS = {
-    "methods": ("The method beside ART-V", "baselines --set baselines.names={name} --metrics drift"),
+    "methods": ("The method beside ART-V", "baselines --set baselines.names=artv,{name} --metrics drift"),
     "samplers": (
         "The sampler beside the paper's",
         "sampler --set sampler.names=dpmpp_2s_ancestral,{name} --metrics drift",
@@ -92,8 +92,12 @@ def new_plugin(name: str, kinds: Sequence[str], parent: Path) -> Path:
 def trials(name: str, kinds: Sequence[str]) -> list[tuple[str, str]]:
     """What to try first for each of ``kinds``, and its command: seconds of work on a CPU."""
     chosen = [TRIALS[kind] for kind in tuple(dict.fromkeys(kinds)) or DEFAULT_KINDS]
-    few = "--num-videos 4 --frames 4 --steps 2"
-    return [(what, f"artv-eval sweep --ablation {options.format(name=name)} {few}") for what, options in chosen]
+    few = "--num-videos 4 --frames 4"
+    steps = {True: " --steps 2", False: ""}  # files that are there take none
+    return [
+        (what, f"artv-eval sweep --ablation {options.format(name=name)} {few}{steps['folder:' not in options]}")
+        for what, options in chosen
+    ]
 
 
 def _files(name: str, module: str, kinds: Sequence[str]) -> dict[str, str]:

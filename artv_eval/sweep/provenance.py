@@ -48,7 +48,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 def _git(folder: Path, *arguments: str) -> str:
     asked = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    return subprocess.run(asked, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
 
 
 def git_states() -> list[dict[str, Any]]:

@@ -17,12 +17,13 @@ from typing import Any
 from artv.errors import UserError
 from artv.files import read_text, write_text_atomically
 from artv_eval.plugins.manager import PluginManager
-from artv_eval.results.rows import Row
+from artv_eval.results.rows import Row, plain_row
 from artv_eval.sweep.plan_file import PlannedCell, SweepPlan
 from artv_eval.sweep.prepare import prepare
 from artv_eval.sweep.run import run_sweep
 
 POLL = 2.0  # seconds
+POINT = ("metric", "value", "ci_low", "ci_high", "n", "status", "higher_is_better", "protocol")  # of a row
 
 
 class Watch:
@@ -121,8 +122,8 @@ def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
 
 
 def _point(step: int, row: Row) -> dict[str, Any]:
-    names = ("metric", "value", "ci_low", "ci_high", "n", "status", "higher_is_better", "protocol")
-    return {"step": step, **{name: getattr(row, name) for name in names}}
+    known = plain_row(row)  # JSON has no infinite ends of an interval
+    return {"step": step, **{name: known[name] for name in POINT}}
 
 
 def _step_of(pipeline: Path) -> int:

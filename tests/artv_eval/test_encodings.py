@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CODE = [file for place in ("artv", "artv_eval", "benchmarks", ".ci") for file in (ROOT / place).rglob("*.py")]
 CODE += [file for file in (ROOT / "plugins").rglob("*.py") if "tests" not in file.parts]
-NOT_TEXT = {"av", "Image", "os", "tarfile", "zipfile"}  # whose open() takes no encoding
+NOT_TEXT = {"av", "Image", "os", "tarfile", "zipfile", "archive", "_archive"}  # whose open() takes no encoding
 IN_ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LATIN = {"PYTHONIOENCODING": "latin-1"}  # of an old terminal: strict
 
@@ -20,7 +20,8 @@ def texts_without_an_encoding(tree):
     """Calls that read or write text in whatever encoding the locale says."""
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = getattr(call.func, "attr", getattr(call.func, "id", None))
-        owner = getattr(getattr(call.func, "value", None), "id", None)
+        of = getattr(call.func, "value", None)
+        owner = getattr(of, "attr", getattr(of, "id", None))
         given = {keyword.arg: keyword.value for keyword in call.keywords}
         words = [node.value for node in (*call.args, *given.values()) if isinstance(node, ast.Constant)]
         opens = name in ("open", "fdopen") and not (name == "open" and owner in NOT_TEXT)

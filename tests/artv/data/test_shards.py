@@ -170,7 +170,7 @@ def stable_diffusion(tmp_path_factory):
 def train(folder, out, data=None, steps=3, batch_size=2, **loop):
     train_command(
         preset="paper", out=out, config_file=folder / "tiny.yaml", resume=False, components=None,
-        init=str(folder / "sd"), revision=None, stages="model", device="cpu",
+        init=str(folder / "sd"), revision=None, variant=None, stages="model", device="cpu", dry_run=False,
         loop={"steps": steps, "batch_size": batch_size, **loop},
         settings={"data": str(data or folder / "clips")},
     )  # fmt: skip
@@ -201,7 +201,8 @@ def test_the_paper_preset_trains_on_real_clips_and_continues_exactly(stable_diff
 
 
 def test_latents_made_beforehand(stable_diffusion, tmp_path):
-    command = {"preset": "paper", "config_file": stable_diffusion / "tiny.yaml", "revision": None, "device": "cpu"}
+    command = {"preset": "paper", "config_file": stable_diffusion / "tiny.yaml", "device": "cpu"}
+    command |= {"revision": None, "variant": None}
     made = {"init": str(stable_diffusion / "sd"), "components": None, "out": tmp_path / "latents"}
     latents_command(**command, **made, settings={"data": str(stable_diffusion / "clips")})
     train(stable_diffusion, tmp_path / "a", data=tmp_path / "latents", steps=2)

@@ -133,7 +133,7 @@ def test_rows_of_long_clips_are_those_of_clips_in_memory(name, size, monkeypatch
 
 
 def test_flow_is_the_mean_length_of_the_motion(monkeypatch):
-    """Of a flow that knows the truth: frames move by (3, 4) pixels, from frame 12 on not at all."""
+    """By a flow that knows the truth: frames move by (3, 4) pixels, from frame 12 on not at all."""
     monkeypatch.setattr(views, "AT_ONCE", 5)
 
     def true(before, after):

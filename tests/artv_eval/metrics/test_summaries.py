@@ -26,6 +26,13 @@ def test_vde_is_the_published_sum():
         assert value == pytest.approx(inferix_vde(chunks))
 
 
+def test_even_vde_of_a_short_clip_has_a_chunk_a_frame():
+    curve = np.array([[2.0, 3.0, 1.0, 6.0]])
+    assert SUMMARIES["vde_even"](curve)[0] == pytest.approx((1 / 2 + 1 / 2 + 4 / 2) / 3)
+    with pytest.raises(UserError, match="10 chunks of clips of 4 frames"):
+        SUMMARIES["vde"](curve)  # the published sum grows with the number of chunks
+
+
 def test_vde_counts_late_drift_least_and_even_vde_does_not():
     early, late = np.ones((2, 1, 100))
     early[0, 10:20] = late[0, 90:] = 2.0

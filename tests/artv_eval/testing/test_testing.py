@@ -6,6 +6,7 @@ from PIL import Image
 from artv.accelerations import SkipCopied
 from artv.errors import UserError
 from artv_eval import Component, testing
+from artv_eval.ablations import cells
 from artv_eval.methods.first_frames import FolderOfPictures
 from artv_eval.methods.trivial import CopyFirst, Real
 from artv_eval.plugins.components import KINDS
@@ -82,13 +83,21 @@ def test_our_trivial_methods_hold_the_contract(method):
     testing.check_method(method)
 
 
-@pytest.mark.parametrize("ablation", [p for p in built_in("ablations") if p.id != "training-grid"])
+@pytest.mark.parametrize("ablation", [p for p in built_in("ablations") if p.id not in ("training-grid", "cells")])
 def test_our_ablations_hold_the_contract(ablation):
     testing.check_ablation(ablation)
 
 
-def test_our_grid_of_trainings_holds_the_contract():
-    testing.check_ablation(training_grid, settings={"fields": {"weight_cap": [1.0, 2.0]}})
+@pytest.mark.parametrize(
+    ("ablation", "settings"),
+    [
+        (training_grid, {"fields": {"weight_cap": [1.0, 2.0]}}),
+        (cells, {"cells": [{"name": "fast", "settings": {"steps": 4}}, {"name": "slow"}]}),
+    ],
+    ids=["training-grid", "cells"],
+)
+def test_our_ablations_that_must_be_told_what_to_vary_hold_the_contract(ablation, settings):
+    testing.check_ablation(ablation, settings=settings)
 
 
 def test_our_serial_executor_holds_the_contract():
