@@ -98,7 +98,9 @@ def clips(run: Path) -> dict[str, np.ndarray]:
 def compared(one: Path, other: Path) -> dict[str, Any]:
     """Whether two runs have the same clips, how often clips were begun and what is left of broken writes."""
     a, b = clips(one), clips(other)
-    notes = [json.loads(line) for file in (other.parent / "store" / "made").glob("*") for line in file.open(encoding="utf-8")]
+    notes = [
+        json.loads(line) for file in (other.parent / "store" / "made").glob("*") for line in file.open(encoding="utf-8")
+    ]
     store = other.parent / "store"
     return {
         "clips": len(b),
@@ -203,7 +205,9 @@ def disk(folder: Path) -> dict[str, Any]:
     needed = sum(path.stat().st_size for path in (folder / "a/store/clips").rglob("*.npz"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={needed // 2 + 400_000}", "tmpfs", str(small)], check=True)
     try:
-        done = subprocess.run(sweep(folder, videos=40, out="small/run"), cwd=folder, capture_output=True, encoding="utf-8")
+        done = subprocess.run(
+            sweep(folder, videos=40, out="small/run"), cwd=folder, capture_output=True, encoding="utf-8"
+        )
         before = len(clips(small / "run"))
         subprocess.run(["mount", "-o", "remount,size=200m", str(small)], check=True)
         finish(sweep(folder, videos=40, out="small/run"), folder)

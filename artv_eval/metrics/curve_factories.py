@@ -9,7 +9,8 @@ from typing import Any
 from artv.errors import UserError, closest
 from artv_eval.metrics.base import Evaluator
 from artv_eval.metrics.curves import CurveEvaluator, Quantity
-from artv_eval.metrics.factories import _of_pictures
+from artv_eval.metrics.factories import _of_pictures, still_background_drift
+from artv_eval.metrics.headline import STILL_BACKGROUND
 from artv_eval.metrics.summaries import CHUNKS, SUMMARIES, Summary, delta, vde, vde_even
 
 
@@ -67,6 +68,15 @@ def curve(
     quantity, _, summary = what.partition("/")
     of_frames = quantity_of(quantity, feature, distance, device)
     return CurveEvaluator(of_frames, summary_of(summary or "level", ends, chunks), name=name)
+
+
+def drift(measure: str = STILL_BACKGROUND) -> Evaluator:
+    """The headline of drift, ``QUANTITY/SUMMARY``: which one, the protocol's card says (docs/metrics.md)."""
+    if measure == STILL_BACKGROUND:
+        return still_background_drift(name="drift")
+    made = curve(measure, name="drift")
+    made.said = f"drift is {measure} here"  # type: ignore[attr-defined]
+    return made
 
 
 def _named(quantity: str, summary: str = "level", name: str | None = None) -> Evaluator:

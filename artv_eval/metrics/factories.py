@@ -11,7 +11,6 @@ from artv_eval.api import Evaluator
 from artv_eval.features.base import AttributeClassifier, ClipClassifier, FeatureExtractor, TextImageExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.features.registry import feature as find
-from artv_eval.metrics.headline import STILL_BACKGROUND
 
 
 def _transform(values: dict[str, Any] | None) -> Transform | None:
@@ -126,17 +125,6 @@ def anchor_drift(feature: TextImageExtractor | str = "shapes-clip", device: str 
     from artv_eval.metrics.clipsim import AnchorDrift
 
     return AnchorDrift(_of_pictures(feature, device))
-
-
-def drift(measure: str = STILL_BACKGROUND) -> Evaluator:
-    """The headline of drift, ``QUANTITY/SUMMARY``: which one, the protocol's card says (docs/metrics.md)."""
-    from artv_eval.metrics.curve_factories import curve
-
-    if measure == STILL_BACKGROUND:
-        return still_background_drift(name="drift")
-    made = curve(measure, name="drift")
-    made.said = f"drift is {measure} here"  # type: ignore[attr-defined]
-    return made
 
 
 def still_background_drift(name: str = "still_background_drift") -> Evaluator:

@@ -237,7 +237,7 @@ def register_metrics() -> list[Component]:
         Component("clipsim_drift", f"{where}:clipsim_drift", "loss of agreement with the caption, a frame"),
         Component("anchor_similarity", f"{where}:anchor_similarity", "similarity of every frame to the first"),
         Component("anchor_drift", f"{where}:anchor_drift", "loss of similarity to the first frame, a frame"),
-        Component("drift", f"{where}:drift", "the protocol's headline of drift: see docs/metrics.md"),
+        Component("drift", f"{curves}:drift", "the protocol's headline of drift: see docs/metrics.md"),
         Component(
             "still_background_drift",
             f"{where}:still_background_drift",

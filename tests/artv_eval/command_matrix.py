@@ -27,6 +27,9 @@ BASES = {
     "artv-eval verify": f"--plugins-dir {TOY} {{run}}",
     "artv-eval score": "--real {clips} --fake {clips} --metrics flicker",
     "artv-eval sensitivity": "--real {clips} --fake {clips} --features shapes --protocol shapes@1",
+    "artv-eval reference save": "saved.npz --real {clips} --metrics fvd --protocol shapes@1",
+    "artv-eval reference list": "{reference}",
+    "artv-eval watch": "{training} --num-videos 2 --metrics flicker --once",
     "artv-eval report": "{run}",
     "artv-eval card": "{run}",
     "artv-eval compare": "{run} {other}",
@@ -50,6 +53,8 @@ WORK = {
     "artv-eval sweep": "artv_eval.sweep.run.run_sweep",
     "artv-eval score": "artv_eval.files.score.score_folders",
     "artv-eval sensitivity": "artv_eval.files.sensitivity.sensitivity",
+    "artv-eval reference save": "artv_eval.files.saved_reference.describe_files",
+    "artv-eval watch": "artv_eval.sweep.watch.run_sweep",
     "artv-eval serve": "http.server.ThreadingHTTPServer.serve_forever",
     "artv-eval efficiency": "artv_eval.efficiency.rows.measure",
 }

@@ -32,7 +32,29 @@ def places(tmp_path_factory, sides):
         main([str(word) for word in (*run, "--metrics", "brightness", "--out", root / "run")])
     assert not end.value.code
     shutil.copytree(root / "run", root / "other")
-    return {"run": str(root / "run"), "other": str(root / "other"), "clips": str(sides[0])}, values(root)
+    found = {"run": root / "run", "other": root / "other", "clips": sides[0]}
+    found |= {"reference": saved_reference(root, sides[0]), "training": training(root)}
+    return {name: str(path) for name, path in found.items()}, values(root)
+
+
+def saved_reference(root, clips):
+    from artv_eval.files.excerpts import Excerpt
+    from artv_eval.files.saved_reference import SavedReference
+    from artv_eval.metrics.factories import flicker
+
+    SavedReference.of(clips, [flicker()], Excerpt(frames=2), "files", workers=0).save(root / "reference.npz")
+    return root / "reference.npz"
+
+
+def training(root):
+    """The folder of a training that has saved once: the small model that comes with the package."""
+    from artv import ArtVPipeline
+
+    folder = root / "training"
+    ArtVPipeline.from_pretrained("shapes").save_pretrained(folder / "pipeline")
+    (folder / "pipeline" / "step.json").write_text('{"step": 1}', encoding="utf-8")
+    (folder / "config.json").write_text('{"preset": "shapes"}', encoding="utf-8")
+    return folder
 
 
 @pytest.fixture
