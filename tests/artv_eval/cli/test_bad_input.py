@@ -98,7 +98,7 @@ def test_a_disk_that_fills_up_while_writing_keeps_what_was_done(toy, made, monke
     real, writes = os.fsync, []
 
     def full(handle):
-        written = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        written = Path(f"/proc/self/fd/{handle}").readlink()
         if "clips" in written.parts:
             writes.append(written)
         if len(writes) > 3:
