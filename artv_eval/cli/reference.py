@@ -41,7 +41,7 @@ def save(
         from artv_eval.files.saved_reference import SavedReference
 
         evaluators, excerpt, label = reference_parts(
-            manager, protocol, words(metrics) or (), changes, read_settings(None, set_), device
+            manager, protocol, words(metrics) or (), changes, read_settings(None, set_), device, workers
         )
         saved = SavedReference.of(real, evaluators, excerpt, label, WORKERS if workers is None else workers)
         saved.save(out)

@@ -182,10 +182,7 @@ def _score(
     chosen_device(device)
     if not metrics:
         raise UserError(f"no metric given; choose with --metrics: {', '.join(manager.names('metrics'))}")
-    check_least(1, MOST_FRAMES, frames=changes["frames"], stride=changes["stride"])
-    check_least(1, MOST_PIXELS, size=changes["size"])
-    check_least(0, 1_000, workers=workers)
-    check_above_zero(MOST_FPS, fps=changes["fps"])
+    _check_excerpt(changes, workers)
     check_above_zero(timeout=timeout)
     check_share(bad_files=changes["bad_files"])
     for folder in (*fakes.values(), *([Path(real)] if real is not None and not is_saved(real) else [])):
@@ -214,6 +211,14 @@ def _score(
     return replace(results, notes=[*([said] if said else []), *results.notes]), excerpt
 
 
+def _check_excerpt(changes: dict[str, Any], workers: int | None) -> None:
+    """Raises UserError for numbers by which no clip can be read."""
+    check_least(1, MOST_FRAMES, frames=changes["frames"], stride=changes["stride"])
+    check_least(1, MOST_PIXELS, size=changes["size"])
+    check_least(0, 1_000, workers=workers)
+    check_above_zero(MOST_FPS, fps=changes["fps"])
+
+
 def reference_parts(
     manager: PluginManager,
     protocol: str,
@@ -221,6 +226,7 @@ def reference_parts(
     changes: dict[str, Any],
     settings: dict[str, dict[str, Any]],
     device: str,
+    workers: int | None,
 ) -> tuple[list[Any], "Excerpt", str]:
     """Evaluators that compare with real clips, how these are cut, and the protocol's label, as a scoring has them."""
     from artv.errors import UserError
@@ -228,6 +234,7 @@ def reference_parts(
     from artv_eval.results.rows import OK
     from artv_eval.sweep.assignments import Assignments
 
+    _check_excerpt(changes, workers)
     assignments = Assignments(settings)
     card, made, _ = _metrics(manager, protocol, metrics, changes["features"], assignments, device)
     assignments.finish(manager)
