@@ -171,7 +171,6 @@ def _score(
     from artv.data.captions import read_captions
     from artv.devices import chosen_device
     from artv.errors import UserError
-    from artv.requests import MOST_FRAMES, MOST_PIXELS
     from artv_eval.files.describe import WORKERS, default_cache, video_files
     from artv_eval.files.saved_reference import is_saved
     from artv_eval.files.score import score_folders
@@ -213,6 +212,8 @@ def _score(
 
 def _check_excerpt(changes: dict[str, Any], workers: int | None) -> None:
     """Raises UserError for numbers by which no clip can be read."""
+    from artv.requests import MOST_FRAMES, MOST_PIXELS
+
     check_least(1, MOST_FRAMES, frames=changes["frames"], stride=changes["stride"])
     check_least(1, MOST_PIXELS, size=changes["size"])
     check_least(0, 1_000, workers=workers)
