@@ -3,7 +3,7 @@
 The packaged twins share one autoencoder and one text encoder:
 
     artv/assets/autoencoder  artv/assets/text_encoder  artv/assets/model  artv/assets/model_no_mask  …
-    artv/assets/model_long_1  artv/assets/model_long_1_no_mask  …  of long clips, a pair a training seed, in 8 bits
+    artv/assets/model_long_1  artv/assets/model_long_1_no_mask  …  of long clips, a pair a training seed
 """
 
 from dataclasses import dataclass
