@@ -44,10 +44,12 @@ def test_no_toy_network_scores_real_videos(score):
 
 
 def test_files_without_a_protocol_have_one_whose_conventions_are_printed(score):
-    outcome, rows = score("--metrics", "drift")
+    outcome, rows = score("--metrics", "flicker,drift")
     protocol = FilesProtocol()
     said = protocol.conventions()
-    assert rows["drift"]["protocol"] == "files" and rows["drift"]["protocol_hash"] == protocol.hash
+    assert {row["protocol"] for row in rows.values()} == {"files"}
+    assert rows["flicker"]["protocol_hash"] == protocol.hash
+    assert rows["drift"]["protocol_hash"] != protocol.hash  # which measure it is, is no part of the protocol's
     assert rows["drift"]["features"] is None and said in json.loads(outcome.out)["notes"]
     for words in ("first 16 frames at each file's own rate", "logits of i3d, covariance over n - 1", "ViT-B-32", "1%"):
         assert words in said
