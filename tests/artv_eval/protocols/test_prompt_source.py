@@ -12,7 +12,8 @@ from artv_eval.protocols.sources import request_seed
 
 CARD = SimpleNamespace(
     name="mine@1", first_frame=False,
-    frames=SimpleNamespace(height=8, width=12, fps=24.0, stride=2), prompts=SimpleNamespace(dataset="texts"),
+    frames=SimpleNamespace(height=8, width=12, fps=24.0, stride=2),
+    prompts=SimpleNamespace(dataset="texts", exact=False),
 )  # fmt: skip
 
 
