@@ -23,7 +23,10 @@ def latex() -> Callable[[Results], str]:
     def render(results: Results) -> str:
         parts = [HEAD]
         for name, rows, pairs in grouped(results):
-            parts += [comment(f"{name}; protocol {protocols(rows)}"), *_wide(wide(rows, pairs))]
+            shown = wide(rows, pairs)
+            caveats = dict.fromkeys(entry.caveat for line in shown.lines for entry in line.entries if entry.caveat)
+            parts += [comment(f"{name}; protocol {protocols(rows)}"), *_wide(shown)]
+            parts += [comment(rf"$^{{\dagger}}$: {caveat}") for caveat in caveats]
         return "\n".join(parts) + "\n"
 
     return render
@@ -66,7 +69,7 @@ def _entry(entry: Entry) -> str:
         return "--"
     value = number(row.value, row.ci_low, row.ci_high)
     value = rf"\mathbf{{{value}}}" if entry.mark == BEST else rf"\underline{{{value}}}" if entry.second else value
-    star = "^{*}" if entry.differs else ""
+    star = (r"^{*\dagger}" if entry.caveat else "^{*}") if entry.differs else ""
     if row.ci_low is None or row.ci_high is None:
         return f"${value}{star}$"
     low, high = (number(limit, row.ci_low, row.ci_high) for limit in (row.ci_low, row.ci_high))

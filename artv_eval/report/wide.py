@@ -15,12 +15,13 @@ class Entry:
     """A value of the table; ``row`` is None where there is none.
 
     ``mark``: ``best`` of its column, ``alike``: not told apart from the best, or nothing. ``second``: best but one.
-    ``differs``: told apart from the first cell.
+    ``differs``: told apart from the first cell. ``caveat``: why the p-value of that may be too small.
     """
 
     row: Row | None
     mark: str = ""
     differs: bool = False
+    caveat: str | None = None
     second: bool = False
 
     @property
@@ -81,8 +82,9 @@ def _marks(rows: Sequence[Row], pairs: Sequence[Comparison]) -> dict[str, Entry]
     there = [row for row in rows if row.status == OK and not row.sanity and row.value is not None]
     against = {pair.b: pair for pair in pairs if there and pair.metric == there[0].metric}
     differs = {cell for cell, pair in against.items() if told_apart(pair)}
+    caveats = {cell: pair.caveat for cell, pair in against.items() if cell in differs}
     if len(there) < 2 or there[0].higher_is_better is None:
-        return {row.cell: Entry(row=row, differs=row.cell in differs) for row in there}
+        return {row.cell: Entry(row=row, differs=row.cell in differs, caveat=caveats.get(row.cell)) for row in there}
     sign = -1 if there[0].higher_is_better else 1
     ranked = sorted(there, key=lambda row: sign * (row.value or 0.0))
     best = ranked[0].cell
@@ -90,7 +92,9 @@ def _marks(rows: Sequence[Row], pairs: Sequence[Comparison]) -> dict[str, Entry]
     for rank, row in enumerate(ranked):
         alike = rank > 0 and not _apart(best, row.cell, against)
         mark = BEST if rank == 0 else ALIKE if alike else ""
-        entries[row.cell] = Entry(row=row, mark=mark, differs=row.cell in differs, second=rank == 1)
+        entries[row.cell] = Entry(
+            row=row, mark=mark, differs=row.cell in differs, caveat=caveats.get(row.cell), second=rank == 1
+        )
     return entries
 
 

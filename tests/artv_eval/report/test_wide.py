@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from made import pair, results, row
@@ -59,6 +60,13 @@ def test_latex_marks_and_names_its_packages():
     assert r"{b} & {$\mathbf{1.00}^{*}_{\scriptscriptstyle [0.90, 1.10]}$} & {20} \\" in said
     assert r"\underline{1.05}" in said and "booktabs,graphicx" in said.splitlines()[0]
     assert said.index(r"\midrule", said.index("{d}")) < said.index("{real}")  # sanity rows below a line
+
+
+def test_latex_marks_what_has_a_caveat_and_says_which():
+    rows, (first, *others) = four()
+    said = latex()(results(rows, [replace(first, caveat="few pairs"), *others]))
+    assert r"\mathbf{1.00}^{*\dagger}_" in said and said.count(r"\dagger") == 2
+    assert said.endswith("% $^{\\dagger}$: few pairs\n")
 
 
 @pytest.mark.parametrize("cells", [1, 5, 40])
