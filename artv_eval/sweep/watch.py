@@ -32,6 +32,9 @@ class Watch:
     Args:
         run: its folder, which holds, or will hold, ``pipeline/``.
         settings: fields of the plan of every sweep, such as ``metrics``, ``num_videos`` and ``device``.
+
+    Raises:
+        UserError: no training run, or settings that no sweep takes.
     """
 
     def __init__(self, manager: PluginManager, run: Path, settings: Mapping[str, Any]) -> None:
@@ -40,6 +43,9 @@ class Watch:
         self.manager, self.run, self.settings = manager, run, dict(settings)
         self.folder = run / "watch"
         self.file = self.folder / "curves.jsonl"
+        # a still stands for the checkpoint, which may come hours later: what was asked for is checked now
+        still = self._plan(PlannedCell(name="model", method="copy-first"), 0)
+        prepare(manager, still.model_copy(update={"steps": None}).options())
 
     def rows(self) -> list[dict[str, Any]]:
         """What was found so far, in the order in which it was."""
@@ -61,12 +67,7 @@ class Watch:
 
     def score(self, step: int, pipeline: Path, show: Callable[[Any], None]) -> list[dict[str, Any]]:
         """One checkpoint's rows, which are added to the file."""
-        plan = SweepPlan.model_construct(
-            **self.settings,
-            cells=[PlannedCell(name="model", method="artv", settings={"checkpoint": str(pipeline)})],
-            sanity=False,
-            out=str(self.folder / "sweeps" / f"{step:08d}"),
-        )
+        plan = self._plan(PlannedCell(name="model", method="artv", settings={"checkpoint": str(pipeline)}), step)
         results = run_sweep(prepare(self.manager, plan.options()), ["artv-eval", "watch", str(self.run)], show)
         found = [_point(step, row) for row in results.rows] if results is not None else []
         earlier = self.rows()
@@ -75,6 +76,10 @@ class Watch:
         self._keep_best(step, pipeline, found, earlier)
         shutil.rmtree(pipeline.parent, ignore_errors=True)
         return found
+
+    def _plan(self, cell: PlannedCell, step: int) -> SweepPlan:
+        out = str(self.folder / "sweeps" / f"{step:08d}")
+        return SweepPlan.model_construct(**self.settings, cells=[cell], sanity=False, out=out)
 
     def _hold(self) -> tuple[int, Path] | None:
         """Step and a pipeline that stays, whatever the training saves meanwhile; None while there is none."""

@@ -58,3 +58,10 @@ def test_each_checkpoint_becomes_a_point(run):
 def test_a_folder_that_is_no_training(tmp_path):
     with pytest.raises(UserError, match="is no training run"):
         Watch(PluginManager(PluginOptions()), tmp_path, SETTINGS)
+
+
+@pytest.mark.parametrize(("wrong", "words"), [({"metrics": ["drfit"]}, "drift"), ({"num_videos": 0}, "num-videos")])
+def test_what_was_asked_for_is_checked_before_a_checkpoint_is_there(tmp_path, wrong, words):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=words):
+        Watch(PluginManager(PluginOptions()), tmp_path, SETTINGS | wrong)
