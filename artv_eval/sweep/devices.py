@@ -23,7 +23,7 @@ def default_executor(device: str, frames: int) -> tuple[str, dict[str, int]]:
 
     if device == "cuda" and torch.cuda.device_count() > 1:
         return "gpus", {}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = os.cpu_count() or 1
     if device == "cpu" and frames >= MANY_FRAMES and cores > 1:
         return "gpus", {"processes": min(cores, PROCESSES)}
     return "serial", {}

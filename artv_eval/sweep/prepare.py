@@ -104,7 +104,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     runtime = {"device": options.device}
     if options.request.preset not in PROTOCOLS:
         raise UserError(f"preset is {options.request.preset!r}; it must be one of {', '.join(PROTOCOLS)}")
-    name = options.protocol or _usual_protocol(manager, options.request)
+    name = options.protocol or _usual_protocol(manager, options)
     card_recipe = protocol_recipe(manager, name, _protocol_settings(options, assignments.take("protocol")))
     card = build(manager, card_recipe)
     num = options.num_videos or _default_number(options, card)
@@ -153,14 +153,25 @@ def _indices(requests: Sequence[ClipRequest]) -> list[int]:
     return [request.index for request in requests]
 
 
-def _usual_protocol(manager: PluginManager, request: SweepRequest) -> str:
-    """The preset's, or the one that the only ablation is made for, of models that come with the package."""
+def _usual_protocol(manager: PluginManager, options: SweepOptions) -> str:
+    """The preset's, or the one that the only ablation is made for, of models that come with the package.
+
+    A run folder that was begun when such an ablation had the preset's goes on as it began.
+    """
+    request, usual = options.request, PROTOCOLS[options.request.preset]
     name = request.ablations[0] if len(set(request.ablations)) == 1 else ""
     chosen = request.train or request.checkpoint is not None or request.settings.get(bare(name))
-    if name and not chosen:
-        target = manager.target(manager.find("ablations", name))
-        return optional(target, AblationExtras, "protocols").get(request.preset, PROTOCOLS[request.preset])
-    return PROTOCOLS[request.preset]
+    if not name or chosen or _begun(options).get("name") == usual:
+        return usual
+    target = manager.target(manager.find("ablations", name))
+    return optional(target, AblationExtras, "protocols").get(request.preset, usual)
+
+
+def _begun(options: SweepOptions) -> dict[str, Any]:
+    """What the manifest of the run folder that was given says of its protocol; nothing where there is none."""
+    manifest = options.out / "manifest.json" if options.out else None
+    found = read_json(manifest).get("protocol") if manifest is not None and manifest.is_file() else None
+    return found if isinstance(found, dict) else {}
 
 
 def _protocol_settings(options: SweepOptions, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -192,10 +203,7 @@ def _frames(card: ProtocolCard, options: SweepOptions, num: int | None) -> int |
     """
     if options.frames is None or card.requests(num=num, seed=options.seed)[0].num_frames != options.frames:
         return options.frames
-    manifest = options.out / "manifest.json" if options.out else None
-    if manifest is not None and manifest.is_file():
-        return options.frames if read_json(manifest).get("protocol", {}).get("frames") == options.frames else None
-    return None
+    return options.frames if _begun(options).get("frames") == options.frames else None
 
 
 def _check_numbers(options: SweepOptions) -> None:

@@ -9,7 +9,7 @@ from artv_eval.sweep.devices import MANY_FRAMES, PROCESSES, default_executor
 
 
 def on(monkeypatch, *, cores=1, gpus=0):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
 
 

@@ -1,4 +1,4 @@
-"""Asking for the length that a card has anyway is asking for the card."""
+"""Asking for the length that a card has is asking for the card; run folders go on with the card they began with."""
 
 import pytest
 
@@ -10,7 +10,8 @@ from artv_eval.sweep.prepare import SweepOptions, prepare
 
 def protocol(frames, out):
     request = SweepRequest(ablations=("mask",))
-    return prepare(PluginManager(), SweepOptions(request=request, frames=frames, num_videos=2, out=out)).protocol
+    options = SweepOptions(request=request, frames=frames, num_videos=2, out=out, protocol="shapes@1")
+    return prepare(PluginManager(), options).protocol
 
 
 def test_the_own_length_is_the_card(tmp_path):
@@ -23,3 +24,12 @@ def test_the_own_length_is_the_card(tmp_path):
 def test_a_folder_goes_on_as_it_began(tmp_path, begun_with, key):
     write_json(tmp_path / "manifest.json", {"schema": 1, "protocol": {"frames": begun_with}})
     assert protocol(16, tmp_path).key == key
+
+
+@pytest.mark.parametrize(
+    ("begun_with", "name"), [("shapes@1", "shapes@1"), ("ucf101@lavie", "shapes@2"), (None, "shapes@2")]
+)
+def test_where_none_is_asked_for_a_folder_goes_on_with_the_card_it_began_with(tmp_path, begun_with, name):
+    write_json(tmp_path / "manifest.json", {"schema": 1, "protocol": {"name": begun_with}})
+    request = SweepRequest(ablations=("mask",))
+    assert prepare(PluginManager(), SweepOptions(request=request, num_videos=2, out=tmp_path)).protocol.name == name
