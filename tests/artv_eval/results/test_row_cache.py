@@ -41,7 +41,9 @@ def test_rows_in_a_wrong_place_count_as_none(tmp_path):
 
 def test_rows_of_folders_kept_before_there_was_one_form(tmp_path):
     write_arrays(tmp_path / "old.npz", "old", {"keys": np.array(list(ROWS)), "rows": np.stack(list(ROWS.values()))})
-    same(RowCache(tmp_path).load("old"), ROWS)
+    found = RowCache(tmp_path).load("old")
+    assert list(found) == list(ROWS)
+    same(found, ROWS)
 
 
 def test_a_run_keeps_a_cells_rows_in_its_features(tmp_path):
