@@ -1,4 +1,4 @@
-"""Run by test_several_processes: a step of eight clips of a stream, two at once in each process, with random noise."""
+"""Run by test_processes: a step of eight clips of a stream, two at once in each process, with random noise."""
 
 import sys
 from pathlib import Path

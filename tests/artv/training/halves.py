@@ -1,4 +1,4 @@
-"""Run by test_several_processes: each process fits its part of eight samples; the main one writes the weights."""
+"""Run by test_processes: each process fits its part of eight samples; the main one writes the weights."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Run by test_checkpoints as FOLDER STEPS: trains there, saving all the time."""
+"""Run by test_checkpoint as FOLDER STEPS: trains there, saving all the time."""
 
 import sys
 import time

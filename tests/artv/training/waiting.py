@@ -1,4 +1,4 @@
-"""Run by test_several_processes: two processes train for ever, and save when they are asked to end."""
+"""Run by test_processes: two processes train for ever, and save when they are asked to end."""
 
 import sys
 import time

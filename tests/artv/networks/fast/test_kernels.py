@@ -12,7 +12,8 @@ pytest.importorskip("triton")
 
 def run(code: str) -> None:
     interpreted(
-        "import torch\nfrom tests.artv.networks.test_kernels import *\nfrom artv.networks.fast import kernels\n" + code
+        "import torch\nfrom tests.artv.networks.fast.test_kernels import *\nfrom artv.networks.fast import kernels\n"
+        + code
     )
 
 
@@ -167,7 +168,7 @@ def small():
 def check_network(copies, keep_ref, keep_anchor) -> None:
     """All kernels together: the fused inference networks against the model itself."""
     from artv.networks import ArtVModel, Conditions, InferenceModel
-    from tests.artv.networks.test_inference import randomised
+    from tests.artv.networks.fast.test_model import randomised
 
     torch.backends.cudnn.allow_tf32 = False
     torch.manual_seed(0)

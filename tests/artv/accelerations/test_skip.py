@@ -11,7 +11,7 @@ from artv.errors import UserError
 from artv.guidance import ThreeTerm
 from artv.mask_rules import Constant, Hard
 from artv.networks import ArtVModel, Crops, InferenceModel, Prediction
-from tests.artv.networks.test_inference import MODELS, inputs, randomised
+from tests.artv.networks.fast.test_model import MODELS, inputs, randomised
 
 SIGMA = torch.tensor(1.5, dtype=torch.float64)
 PATHS = {"plain": lambda model: model, "fast": InferenceModel}

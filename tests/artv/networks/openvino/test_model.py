@@ -236,7 +236,7 @@ openvino_telemetry.Telemetry = Recorder
 """
 OURS = """
 import torch
-from test_openvino import asked, small
+from test_model import asked, small
 from artv.networks.openvino import kept_graphs
 from artv.networks.openvino.model import OpenVinoModel
 model = small(mask=False, anchor=False)

@@ -7,8 +7,8 @@ from artv.accelerations import ReuseFeatures
 from artv.errors import UserError
 from artv.networks import ArtVModel, DeepFeatures, InferenceModel, deep_features
 from artv.networks.fast import model as inference_model
-from tests.artv.accelerations.test_accelerations import latents
-from tests.artv.networks.test_inference import MODELS, inputs, randomised
+from tests.artv.accelerations.test_reuse import latents
+from tests.artv.networks.fast.test_model import MODELS, inputs, randomised
 
 
 class RecordedGraph:

@@ -16,7 +16,7 @@ pytest.importorskip("triton")
 
 
 def run(code: str) -> None:
-    interpreted("from tests.artv.training.test_fused import *\n" + code)
+    interpreted("from tests.artv.training.fast.test_blocks import *\n" + code)
 
 
 def check(ours, reference, *shapes: tuple[int, ...] | None) -> None:
