@@ -118,9 +118,10 @@ def peak(curve_nT: np.ndarray) -> np.ndarray:
 
 
 def below_half(curve_nT: np.ndarray) -> np.ndarray:
-    """Share of the frames after the first with less than half of the mean at the beginning."""
-    start = ends(curve_nT[:, 1:])[0]
-    return (curve_nT[:, 1:] < start[:, None] / 2).mean(1)
+    """Share of the frames after the first with less than half of the mean at the beginning; NaN where that is."""
+    later, start = curve_nT[:, 1:], ends(curve_nT[:, 1:])[0]
+    below = np.where(np.isnan(later), np.nan, later < start[:, None] / 2)
+    return np.where(np.isnan(start), np.nan, np.nanmean(below, axis=1))
 
 
 SUMMARIES = {

@@ -74,6 +74,21 @@ def test_level_peak_and_motion_that_dies():
     assert SUMMARIES["below_half"](dies)[0] == pytest.approx(19 / 59)
 
 
+def test_frames_without_a_value_are_left_out_of_what_dies_and_a_clip_without_any_has_none():
+    motion = np.full((4, 21), 4.0)
+    motion[0, 11:] = 1
+    motion[1] = motion[0]
+    motion[1, 16:] = np.nan
+    motion[2] = np.nan  # such as a clip in which the camera moves
+    motion[3, 1:4] = np.nan  # nothing is known of the beginning that it is measured by
+    assert SUMMARIES["below_half"](motion) == pytest.approx([10 / 20, 5 / 15, np.nan, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_no_summary_makes_a_number_of_a_clip_without_any(name):
+    assert np.isnan(SUMMARIES[name](np.full((2, 30), np.nan))).all()
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
