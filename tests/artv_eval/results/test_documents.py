@@ -1,6 +1,7 @@
 """A damaged run folder never gives another value: what is read is what was written, or it is known to be damaged."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from damage import damaged
 
 from artv.errors import UserError, WorkFailed
-from artv_eval.results.documents import Gallery, Manifest, read_json
+from artv_eval.results.documents import Gallery, Manifest, in_form, read_json, write_json
 from artv_eval.results.rows import Results
 from artv_eval.results.store import RunStore
 
@@ -119,3 +120,73 @@ def test_files_of_older_versions_are_read_whole_too(run, tmp_path):
             path.with_suffix(".damaged").unlink()
         else:
             assert (clip.frames == frames).all() and clip.seconds == 1.5
+
+
+DOCUMENT = {"requests": [{"index": 0, "prompt": "a – “b”", "seed": 1, "fps": 8.0}], "more": {"2": [None, True, 0.1]}}
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    write_json(tmp_path / "gallery.json", DOCUMENT)
+    return tmp_path / "gallery.json"
+
+
+def test_a_document_comes_back_without_its_checksum(gallery):
+    assert read_json(gallery) == DOCUMENT
+    assert json.loads(gallery.read_text(encoding="utf-8")).keys() == {"sha256", *DOCUMENT}
+
+
+def test_a_document_of_before_has_no_checksum_and_is_read(gallery):
+    gallery.write_text(json.dumps(DOCUMENT), encoding="utf-8")
+    assert read_json(gallery) == DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda text: text.replace('"seed": 1', '"seed": 2'), "its checksum is another"),
+        (lambda text: text.replace('"more"', '"mere"'), "its checksum is another"),
+        (lambda text: text[:-20], "Expecting"),
+        (lambda text: "", "Expecting value"),
+        (lambda text: "[" * 100_000, "recursion"),
+        (lambda text: "[1, 2]", "it: input should be a valid dictionary"),
+        (lambda text: "3", "it: input should be a valid dictionary"),
+    ],
+)
+def test_damage_is_named_with_what_to_do(gallery, harm, why):
+    gallery.write_text(harm(gallery.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"(?i)gallery\.json is damaged \(.*{why}.*\); delete it and run the sweep"):
+        read_json(gallery)
+
+
+def test_bytes_that_are_no_text_are_damage(gallery):
+    gallery.write_bytes(b"\xff\xfe\x00{" * 9)
+    with pytest.raises(UserError, match=r"gallery\.json is damaged"):
+        read_json(gallery)
+
+
+def test_a_missing_document_asks_for_the_folder(tmp_path):
+    with pytest.raises(UserError, match=re.escape(f"is {tmp_path} the folder of a finished run?")):
+        read_json(tmp_path / "results.json")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_has_not_is_not_written(tmp_path, value):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"value": value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_form_names_the_first_field_amiss(gallery):
+    assert read_json(gallery, Gallery)["requests"] == DOCUMENT["requests"]
+    for change, place in [({"seed": "x"}, "requests.0.seed"), ({"prompt": None}, "requests.0.prompt")]:
+        amiss = {"requests": [{**DOCUMENT["requests"][0], **change}]}
+        with pytest.raises(ValueError, match=f"^{re.escape(place)}: input should be a valid"):
+            in_form(Gallery, amiss)
+    with pytest.raises(ValueError, match=r"requests.0.fps: field required"):
+        in_form(Gallery, {"requests": [{"index": 0, "prompt": "a", "seed": 1}]})
+
+
+def test_keys_that_are_numbers_are_texts_and_keep_their_checksum(tmp_path):
+    write_json(tmp_path / "x.json", {"values": {1: 2.0}})
+    assert read_json(tmp_path / "x.json") == {"values": {"1": 2.0}}
