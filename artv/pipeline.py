@@ -284,7 +284,7 @@ class ArtVPipeline(DiffusionPipeline):
             guidance=self.defaults.guidance if guidance is None else parse_guidance(guidance),
             steps=steps or self.defaults.steps,
             sampler=_sampler(sampler),
-            options=dict(sampler_options or {}),
+            sampler_options=dict(sampler_options or {}),
             spacing=spacing,
             ref_noise=noise_levels(self.defaults.ref_noise if ref_noise is None else ref_noise),
             use_mask=use_mask,

@@ -32,7 +32,7 @@ class Sampling:
 
     Args:
         steps: sampling steps (the paper: 50, which is 99 evaluations with its sampler).
-        sampler: a function of :mod:`artv.samplers`; ``options`` are its further keywords.
+        sampler: a function of :mod:`artv.samplers`; ``sampler_options`` are its further keywords.
         guidance: of :mod:`artv.guidance`.
         spacing: of the noise levels, see :meth:`artv.schedule.NoiseSchedule.sigmas`.
         ref_noise: distribution of the noise level put on the references (not on what the mask copies).
@@ -45,7 +45,7 @@ class Sampling:
     guidance: Guidance
     steps: int = 50
     sampler: Callable[..., Tensor] = sample_dpmpp_2s_ancestral
-    options: Mapping[str, Any] = field(default_factory=dict)
+    sampler_options: Mapping[str, Any] = field(default_factory=dict)
     spacing: str = "legacy_ddpm"
     ref_noise: Levels = field(default_factory=constant)
     use_mask: bool = True
@@ -186,7 +186,7 @@ def sample_frame(
     sigmas = model.schedule.sigmas(sampling.steps, sampling.spacing)
     x = noise.draw() * (1 + float(sigmas[0]) ** 2) ** 0.5
     called = denoise if sampling.acceleration is None else sampling.acceleration(denoise)
-    latent = sampling.sampler(called, x, sigmas, noise=noise, callback=watch, **sampling.options)
+    latent = sampling.sampler(called, x, sigmas, noise=noise, callback=watch, **sampling.sampler_options)
     note_failures(sampling.steps - 1, latent)
     newly = {b: step for b, step in enumerate(failed_B.tolist()) if step < never and b not in dead}
     dead.update(newly)

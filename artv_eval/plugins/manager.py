@@ -132,16 +132,16 @@ class PluginManager:
         entries = [e for e in self.entries if e.kind == kind and e.component.argument is None]
         return list(dict.fromkeys(entry.component.name for entry in entries))
 
-    def find(self, kind: str, reference: str) -> Entry:
+    def find(self, kind: str, name: str) -> Entry:
         """The component that ``[distribution/]name`` means; what follows a colon is not looked at.
 
         Raises:
             UserError: the name is unknown (with the closest ones), is of a plugin that failed, or is two components'.
             PluginFault: the plugin has a fault that it works in spite of, and the options are not lenient.
         """
-        head = reference.partition(":")[0]
-        distribution, _, name = head.rpartition("/")
-        matching = self._named.get((kind, name), [])
+        head = name.partition(":")[0]
+        distribution, _, own = head.rpartition("/")
+        matching = self._named.get((kind, own), [])
         if distribution:
             matching = [entry for entry in matching if entry.plugin.distribution == distribution]
         role = KINDS[kind].role
@@ -157,8 +157,8 @@ class PluginManager:
         if matching:
             owners = " and ".join(f"{entry.plugin.distribution} {entry.plugin.version}" for entry in matching)
             choices = " or ".join(entry.qualified for entry in matching)
-            raise UserError(f"{role} {name!r} is registered by {owners}; say which: {choices}")
-        raise UserError(f"unknown {role} {head!r}; {self._hint(kind, name)}{self._suspects(distribution)}")
+            raise UserError(f"{role} {own!r} is registered by {owners}; say which: {choices}")
+        raise UserError(f"unknown {role} {head!r}; {self._hint(kind, own)}{self._suspects(distribution)}")
 
     def _hint(self, kind: str, name: str) -> str:
         known = self.names(kind)

@@ -68,19 +68,19 @@ class Recipe:
         settings = {k: v.to_dict() if isinstance(v, Recipe) else plain(v) for k, v in kept.items()}
         return {**self.entry.provenance(), "settings": settings}
 
-    def reference(self) -> dict[str, Any]:
+    def named(self) -> dict[str, Any]:
         """``{"name": distribution/name, its settings}``: what :func:`recipe_from` makes a recipe of elsewhere."""
-        settings = {k: v.reference() if isinstance(v, Recipe) else v for k, v in self.settings.items()}
+        settings = {k: v.named() if isinstance(v, Recipe) else v for k, v in self.settings.items()}
         return {"name": self.entry.qualified, **settings}
 
 
-def bare(reference: str) -> str:
-    """The name in ``[distribution/]name[:argument]``."""
-    return reference.partition(":")[0].rpartition("/")[2]
+def bare(name: str) -> str:
+    """The component's own name in ``[distribution/]name[:argument]``."""
+    return name.partition(":")[0].rpartition("/")[2]
 
 
 def named_component(value: Any) -> tuple[str, dict[str, Any]] | None:
-    """Reference and settings of the component that ``value`` names: a text, or ``{"name": …, its settings}``."""
+    """Name and settings of the component that ``value`` names: a text, or ``{"name": …, its settings}``."""
     if isinstance(value, Typed) and isinstance(value.read(), Mapping):
         value = value.read()
     if isinstance(value, str):
@@ -101,9 +101,9 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def recipe_from(manager: PluginManager, kind: str, reference: Mapping[str, Any]) -> Recipe:
-    """Inverse of :meth:`Recipe.reference`."""
-    return recipe(manager, kind, reference["name"], {k: v for k, v in reference.items() if k != "name"})
+def recipe_from(manager: PluginManager, kind: str, named: Mapping[str, Any]) -> Recipe:
+    """Inverse of :meth:`Recipe.named`."""
+    return recipe(manager, kind, named["name"], {k: v for k, v in named.items() if k != "name"})
 
 
 def settings_of(target: Any, kind: Kind) -> tuple[dict[str, Setting], bool]:
@@ -132,26 +132,26 @@ def _read_signature(target: Any, reserved: Sequence[str]) -> tuple[dict[str, Set
 
 
 def recipe(
-    manager: PluginManager, kind: str, reference: str, settings: Mapping[str, Any] | None = None, *, where: str = ""
+    manager: PluginManager, kind: str, name: str, settings: Mapping[str, Any] | None = None, *, where: str = ""
 ) -> Recipe:
     """Finds ``[distribution/]name[:argument]`` and checks ``settings`` against the component's signature.
 
     Raises:
         UserError: unknown component, unknown setting (with the closest one), wrong type, or a required one missing.
     """
-    entry = manager.find(kind, reference)
+    entry = manager.find(kind, name)
     given = dict(settings or {})
     where = where or entry.component.name
-    argument = reference.partition(":")[2]
+    argument = name.partition(":")[2]
     if argument:
         if entry.component.argument is None:
-            raise UserError(f"{KINDS[kind].role} {entry.component.name!r} takes nothing after a colon: {reference!r}")
-        name = entry.component.argument
-        if str(given.get(name, argument)) != argument:
-            raise UserError(f"{where}.{name} is {str(given[name])!r} and {reference!r} says {argument!r}; give it once")
-        given[name] = argument
+            raise UserError(f"{KINDS[kind].role} {entry.component.name!r} takes nothing after a colon: {name!r}")
+        field = entry.component.argument
+        if str(given.get(field, argument)) != argument:
+            raise UserError(f"{where}.{field} is {str(given[field])!r} and {name!r} says {argument!r}; give it once")
+        given[field] = argument
     known, open_ended = settings_of(manager.target(entry), KINDS[kind])
-    checked = {name: _checked(manager, known, open_ended, name, value, where) for name, value in given.items()}
+    checked = {field: _checked(manager, known, open_ended, field, value, where) for field, value in given.items()}
     missing = [s.name for s in known.values() if s.required and s.name not in checked]
     if missing:
         raise UserError(f"{where} needs {', '.join(missing)}; give it with --set {where}.{missing[0]}=VALUE")
@@ -167,8 +167,8 @@ def _checked(
         raise UserError(f"{where} has no setting {name!r}; {closest(name, known)}")
     takes = known[name].takes_component if name in known else name in ROLES
     if takes and (chosen := named_component(value)) is not None:
-        reference, inner = chosen
-        return recipe(manager, ROLES[name].name, reference, inner, where=f"{where}.{name}" if inner else "")
+        component, inner = chosen
+        return recipe(manager, ROLES[name].name, component, inner, where=f"{where}.{name}" if inner else "")
     return convert(value, known[name].annotation if name in known else Any, f"{where}.{name}")
 
 

@@ -52,7 +52,7 @@ class ScoringWork(SweepWork):
     """Does the tasks of this module.
 
     Args:
-        recipes: of the metrics, as :meth:`artv_eval.plugins.recipe.Recipe.reference` gives them.
+        recipes: the metrics by name and settings, as :meth:`artv_eval.plugins.recipe.Recipe.named` gives them.
         evaluators: made of them, for this process; a number is the same metric in both.
         sweep: as of :class:`SweepWork`.
     """
@@ -172,13 +172,13 @@ class Description:
     """Describes what has no rows.
 
     Args:
-        reference: name of the group of reference clips.
+        real: name of the group of reference clips.
     """
 
-    def __init__(self, work: ScoringWork, groups: Sequence[Group], reference: str) -> None:
+    def __init__(self, work: ScoringWork, groups: Sequence[Group], real: str) -> None:
         self.work = work
         self.rows = {group.name: Rows(work.store, group, work.evaluators) for group in groups}
-        self.tasks = {name: rows.tasks(reference=name == reference) for name, rows in self.rows.items()}
+        self.tasks = {name: rows.tasks(reference=name == real) for name, rows in self.rows.items()}
 
     @property
     def clips(self) -> int:

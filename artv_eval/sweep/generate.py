@@ -280,7 +280,7 @@ def pending(
         left = [position[index] for index in absent if index not in failed]
         for start in range(0, len(left), batch_size):
             batch = tuple(left[start : start + batch_size])
-            tasks.append(Task(cell=cell.id, method=cell.method.reference(), indices=batch))
+            tasks.append(Task(cell=cell.id, method=cell.method.named(), indices=batch))
     return tasks
 
 

@@ -93,7 +93,7 @@ def manifest(
                 "name": metric.name,
                 "digest": metric.evaluator.digest if metric.evaluator else None,
                 "status": metric.status,
-                "recipe": plain(made.reference()),
+                "recipe": plain(made.named()),
             }
             for metric, made in zip(prepared.metrics, prepared.metric_recipes, strict=True)
         ],

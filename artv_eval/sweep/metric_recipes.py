@@ -77,8 +77,8 @@ def changed_convention(manager: PluginManager, made: Recipe, fixed: Conventions)
     own: Any = None
     covered = replace(fixed, choices={})
     with suppress(UserError):  # a setting that only --set gives
-        own = _without_places(metric_recipe(manager, made.entry.qualified, covered, Assignments({})).reference())
-    now = _without_places(made.reference())
+        own = _without_places(metric_recipe(manager, made.entry.qualified, covered, Assignments({})).named())
+    now = _without_places(made.named())
     return None if now == own else now
 
 

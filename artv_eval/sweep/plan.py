@@ -136,13 +136,13 @@ def plan_cells(
         protocol=protocol.name,
     )
     cells: list[Cell] = []
-    for reference in dict.fromkeys(request.ablations):
+    for name in dict.fromkeys(request.ablations):
         planned = []
         for point in points(request.grid):
             here = assignments.at(point)
-            specs, swept = _specs(manager, reference, context, here)
+            specs, swept = _specs(manager, name, context, here)
             planned += [
-                (point, _cell(manager, reference, spec, request.preset, protocol, here, swept))
+                (point, _cell(manager, name, spec, request.preset, protocol, here, swept))
                 for spec in specs
                 if request.sanity or not spec.sanity
             ]
@@ -164,19 +164,19 @@ def usable(manager: PluginManager, kind: str) -> list[str]:
 
 
 def _specs(
-    manager: PluginManager, reference: str, context: AblationContext, assignments: Assignments
+    manager: PluginManager, ablation: str, context: AblationContext, assignments: Assignments
 ) -> tuple[Sequence[CellSpec], Swept]:
-    entry = manager.find("ablations", reference)
+    entry = manager.find("ablations", ablation)
     known, _ = settings_of(manager.target(entry), KINDS["ablations"])
     settings = assignments.claim(entry.component.name, known)
-    specs = build(manager, recipe(manager, "ablations", reference, settings))(context)
+    specs = build(manager, recipe(manager, "ablations", ablation, settings))(context)
     names = [(spec.name, spec.seed) for spec in specs]
     doubled = {name for name, seed in names if names.count((name, seed)) > 1}
     if doubled or not names:
         what = f"two cells named {min(doubled)!r}" if doubled else "no cell"
-        raise UserError(f"ablation {reference!r} gives {what}; every cell needs a name of its own")
+        raise UserError(f"ablation {ablation!r} gives {what}; every cell needs a name of its own")
     arguments = {entry.component.name: entry.component.argument for entry in manager.entries if entry.kind == "methods"}
-    return specs, Swept(reference, specs, tuple(known), arguments)
+    return specs, Swept(ablation, specs, tuple(known), arguments)
 
 
 def _cell(
@@ -266,8 +266,8 @@ def _component(
     assignments.role(role, chosen=chosen is not None)
     if chosen is None:
         return value
-    reference, inner = chosen
-    entry = manager.find(ROLES[role].name, reference)
+    component, inner = chosen
+    entry = manager.find(ROLES[role].name, component)
     own, open_ended = settings_of(manager.target(entry), ROLES[role])
     name = entry.component.name
     kept = {path[2]: why for path, why in held.items() if path[:2] == (role, name)}
@@ -275,4 +275,4 @@ def _component(
     start = {key: item for key, item in start.items() if key in own and item != own[key].default}
     inner = start | inner | assignments.take(role, None if open_ended else own, held=kept)
     inner |= assignments.take(name, held=kept)
-    return {"name": reference, **inner} if inner else reference
+    return {"name": component, **inner} if inner else component

@@ -163,7 +163,7 @@ def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
 
         work = GenerationWork(
             manager=prepared.manager,
-            protocol=prepared.card_recipe.reference(),
+            protocol=prepared.card_recipe.named(),
             num=len(prepared.requests),
             frames=prepared.protocol.frames,
             seed=prepared.options.seed,

@@ -70,10 +70,10 @@ class Scoring:
     def _work(self) -> ScoringWork:
         prepared = self.prepared
         return ScoringWork(
-            recipes=[made.reference() for made in prepared.metric_recipes],
+            recipes=[made.named() for made in prepared.metric_recipes],
             evaluators={i: metric.evaluator for i, metric in enumerate(self.metrics) if metric.evaluator is not None},
             manager=prepared.manager,
-            protocol=prepared.card_recipe.reference(),
+            protocol=prepared.card_recipe.named(),
             num=len(prepared.requests),
             frames=prepared.protocol.frames,
             seed=prepared.options.seed,

@@ -79,7 +79,7 @@ def paths_of(spec: CellSpec, argument: str | None = None) -> dict[Path, Any]:
         if chosen is None:
             found[name,] = value
         else:
-            reference, inner = chosen
-            found[name,] = bare(reference) + "".join(reference.partition(":")[1:])
-            found |= {(name, bare(reference), key): item for key, item in inner.items()}
+            component, inner = chosen
+            found[name,] = bare(component) + "".join(component.partition(":")[1:])
+            found |= {(name, bare(component), key): item for key, item in inner.items()}
     return found

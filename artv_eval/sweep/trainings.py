@@ -193,7 +193,7 @@ def train(
     tasks = []
     for item in left:
         store.begin(item.training)
-        method = {**item.training.trainer.reference(), "training": item.training.settings}
+        method = {**item.training.trainer.named(), "training": item.training.settings}
         tasks.append(Task(cell=item.training.id, method=method, indices=()))
     work = TrainingWork(manager=manager, store=options.store, runtime={"device": device})
     with _progress(manager, left, store, device):

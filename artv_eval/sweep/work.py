@@ -49,7 +49,7 @@ class SweepWork:
 
     Args:
         manager: with the plugins.
-        protocol: reference of the protocol card, as :meth:`artv_eval.plugins.recipe.Recipe.reference` gives it.
+        protocol: the protocol card by name and settings, as :meth:`artv_eval.plugins.recipe.Recipe.named` gives it.
         num, frames, seed: what the protocol is asked for.
         run: the run folder.
         runtime: for example ``{"device": "cuda"}``.

@@ -38,8 +38,8 @@ class TrainingWork:
         with store.locked(task.cell):
             if store.finished(task.cell) is not None:
                 return None
-            reference = {key: value for key, value in task.method.items() if key != "training"}
-            trainer = build(self.manager, recipe_from(self.manager, "trainers", reference), self.runtime)
+            named = {key: value for key, value in task.method.items() if key != "training"}
+            trainer = build(self.manager, recipe_from(self.manager, "trainers", named), self.runtime)
             started = time.monotonic()
             try:
                 trainer.train(task.method["training"], store.folder(task.cell))

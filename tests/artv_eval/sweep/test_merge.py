@@ -80,10 +80,10 @@ def work(toy, tmp_path):
     Path("run").mkdir()
     RunStore(Path("run")).identify()
     work = GenerationWork(
-        manager=manager, protocol=recipe(manager, "protocols", "toy@1").reference(), num=6, frames=None, seed=0,
+        manager=manager, protocol=recipe(manager, "protocols", "toy@1").named(), num=6, frames=None, seed=0,
         run=Path("run"), runtime={"device": "cpu"},
     )  # fmt: skip
-    method = recipe(manager, "methods", "loses", {"lost": (4,)}).reference()
+    method = recipe(manager, "methods", "loses", {"lost": (4,)}).named()
     return work, Task(cell="abc", method=method, indices=(1, 4, 5))
 
 

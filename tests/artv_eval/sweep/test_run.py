@@ -298,9 +298,9 @@ def test_the_work_of_a_sweep_runs_in_another_process(toy, tmp_path):
 
     toy("--ablation", "noise", "--out", "whole")
     manager = PluginManager(PluginOptions(folders=(str(Path(__file__).parents[1] / "toy"),)))
-    method = recipe(manager, "methods", "noisy", {"strength": 2.0}).reference()
+    method = recipe(manager, "methods", "noisy", {"strength": 2.0}).named()
     work = GenerationWork(
-        manager=manager, protocol=recipe(manager, "protocols", "toy@1").reference(), num=6, frames=None, seed=0,
+        manager=manager, protocol=recipe(manager, "protocols", "toy@1").named(), num=6, frames=None, seed=0,
         run=Path("parts"), runtime={"device": "cpu"}, on_clip=lambda task: None,
     )  # fmt: skip
     Path("parts").mkdir()  # which the sweep has made, and every machine sees
