@@ -5,13 +5,14 @@ Shape suffixes: T frames, H W pixels; frames are uint8 RGB (T, H, W, 3).
 
 import io
 import math
+import struct
 from collections.abc import Iterable
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.GifImagePlugin import getdata
 
 from artv.errors import UserError
 from artv.files import write_atomically, writing
@@ -20,6 +21,7 @@ RATES = {".mp4": (0.01, 1000.0), ".gif": (0.01, 100.0)}
 """Frames a second that a file can hold, by its suffix; a gif's times are whole hundredths of a second."""
 
 SUFFIXES = tuple(RATES)
+GIF_LOOPS = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"  # without end
 
 
 def check_clip(path: Path, fps: float) -> None:
@@ -36,11 +38,11 @@ def check_rate(fps: float, suffix: str) -> None:
         raise UserError(f"fps is {fps:g}; of a {suffix} file it must be at least {low:g} and at most {high:g}")
 
 
-def write_clip(path: str | Path, frames: np.ndarray, fps: float = 8.0) -> None:
-    """Writes mp4 or gif, as the file's name says."""
+def write_clip(path: str | Path, frames: Iterable[np.ndarray], fps: float = 8.0) -> int:
+    """Writes mp4 or gif, as the file's name says, of frames uint8 (H, W, 3) as they come; returns their number."""
     path = Path(path)
     check_clip(path, fps)
-    (write_video if path.suffix.lower() == ".mp4" else write_gif)(path, frames, fps)
+    return (write_stream if path.suffix.lower() == ".mp4" else write_gif)(path, frames, fps)
 
 
 def write_video(path: str | Path, frames: np.ndarray, fps: float = 8.0, crf: int = 12) -> None:
@@ -76,18 +78,39 @@ def write_stream(path: str | Path, frames: Iterable[np.ndarray], fps: float = 8.
     return made
 
 
-def write_gif(path: str | Path, frames: np.ndarray, fps: float = 8.0, scale: int = 1) -> None:
-    """A looping gif, each pixel ``scale`` wide. Its times are whole hundredths of a second, right on average."""
-    check_frames(frames)
+def write_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float = 8.0, scale: int = 1) -> int:
+    """A looping gif, each pixel ``scale`` wide, of frames as they come; returns how many they were.
+
+    Its times are whole hundredths of a second, right on average. Of each frame there is the rectangle that changed,
+    with 256 colours of its own.
+    """
     check_rate(fps, ".gif")
-    images = [
-        Image.fromarray(f).resize((f.shape[1] * scale, f.shape[0] * scale), Image.Resampling.NEAREST) for f in frames
-    ]
-    ends = [10 * round(100 * i / fps) for i in range(len(images) + 1)]
-    times = [end - start for start, end in pairwise(ends)]
-    data = io.BytesIO()
-    images[0].save(data, "gif", save_all=True, append_images=images[1:], duration=times, loop=0)
-    write_atomically(Path(path), data.getvalue())
+    made, before = 0, None
+    with writing(Path(path)) as part, part.open("wb") as file:
+        for made, frame in enumerate(frames, 1):
+            check_frames(frame[None])
+            if before is None:
+                size = scale * frame.shape[1], scale * frame.shape[0]
+                file.write(b"GIF89a" + struct.pack("<HHBBB", *size, 0, 0, 0) + GIF_LOOPS)
+            top, left, changed = _changed(frame, before)
+            image = Image.fromarray(changed.repeat(scale, 0).repeat(scale, 1)).quantize()
+            lasts = 10 * (round(100 * made / fps) - round(100 * (made - 1) / fps))
+            place = scale * left, scale * top
+            file.write(b"".join(getdata(image, place, duration=lasts, include_color_table=True)))
+            before = frame.copy()
+        if made == 0:
+            raise UserError(f"output {path}: there is no frame to write")
+        file.write(b";")
+    return made
+
+
+def _changed(frame_HWC: np.ndarray, before_HWC: np.ndarray | None) -> tuple[int, int, np.ndarray]:
+    """Top, left and the pixels of the least rectangle that differs; of equal frames one pixel."""
+    if before_HWC is None:
+        return 0, 0, frame_HWC
+    differs = (frame_HWC != before_HWC).any(-1)
+    rows, columns = (np.flatnonzero(differs.any(axis)).tolist() or [0] for axis in (1, 0))
+    return rows[0], columns[0], frame_HWC[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def write_picture(path: str | Path, picture: Image.Image) -> None:

@@ -25,7 +25,7 @@ from artv.requests import (
     check_suffix,
     check_writable,
 )
-from artv.video import SUFFIXES, check_rate, write_clip, write_picture, write_stream
+from artv.video import SUFFIXES, check_rate, write_clip, write_picture
 
 if TYPE_CHECKING:
     from artv.pipeline import ArtVPipeline
@@ -54,15 +54,15 @@ def sample_command(
     if save_masks is not None and pipe.model.mask_network is None:
         raise UserError(f"--save-masks: checkpoint {checkpoint} has no mask network; use one trained with it")
     rate = pipe.defaults.fps if fps is None else fps
-    if save_masks is None and out.suffix.lower() == ".mp4":
+    if save_masks is None:
         # frame by frame into the file: a clip of any length takes the same memory
-        made = write_stream(out, (frames[0] for frames in pipe.stream([prompts], progress=True, **settings)), rate)
+        made = write_clip(out, (frames[0] for frames in pipe.stream([prompts], progress=True, **settings)), rate)
         echo(f"wrote {out} ({made} frames)")
         return
     result = pipe([prompts], progress=True, return_masks=save_masks is not None, **settings)
     write_clip(out, result.frames[0], rate)
     echo(f"wrote {out} ({len(result.frames[0])} frames)")
-    if save_masks is not None and result.masks is not None:
+    if result.masks is not None:
         from artv.masks import mask_figure
 
         write_picture(save_masks, mask_figure(result.frames[0], result.masks[0]))

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from artv.data.cut_off import is_cut_off
 from artv.data.frame_table import read_table
@@ -190,13 +190,29 @@ def test_frames_that_come_one_by_one_make_the_same_file(tmp_path):
     assert (tmp_path / "stream.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
-def test_a_stream_that_breaks_leaves_no_file(tmp_path):
+def test_frames_of_a_gif_are_written_as_they_come(tmp_path):
+    """Pillow, which wrote none of the file as a whole, reads all frames, those too that are like the one before."""
+    clip = np.repeat(counting_clip(3), 2, axis=0)
+    assert write_clip(tmp_path / "x.gif", (frame for frame in clip), 7.5) == 6
+    with Image.open(tmp_path / "x.gif") as gif:
+        assert gif.n_frames == 6 and gif.info["loop"] == 0 and gif.size == clip.shape[2:0:-1]
+        read = [(np.asarray(frame.convert("RGB")), frame.info["duration"]) for frame in ImageSequence.Iterator(gif)]
+    assert [duration for _, duration in read] == [130, 140, 130, 130, 140, 130]  # 0.8 s
+    assert max(np.abs(found.astype(int) - frame).max() for (found, _), frame in zip(read, clip, strict=True)) <= 8
+    write_gif(tmp_path / "large.gif", clip, 7.5, scale=2)
+    with Image.open(tmp_path / "large.gif") as gif:
+        gif.seek(4)
+        assert np.asarray(gif.convert("RGB")).tolist() == read[4][0].repeat(2, 0).repeat(2, 1).tolist()
+
+
+@pytest.mark.parametrize("write", [write_stream, write_gif])
+def test_a_stream_that_breaks_leaves_no_file(tmp_path, write):
     def frames():
         yield from counting_clip(3)
         raise UserError("the model stopped")
 
     with pytest.raises(UserError, match="the model stopped"):
-        write_stream(tmp_path / "x.mp4", frames(), FPS)
+        write(tmp_path / "x", frames(), FPS)
     with pytest.raises(UserError, match="no frame to write"):
-        write_stream(tmp_path / "x.mp4", iter(()), FPS)
+        write(tmp_path / "x", iter(()), FPS)
     assert list(tmp_path.iterdir()) == []
