@@ -3,7 +3,7 @@
 A plugin's class may inherit from these and need not: the harness asks for such a member through :func:`optional` alone,
 so what is not here is not asked for.
 
-Shape legend: n clips, m reference clips, d numbers a row, R resamples.
+Shape legend: n clips, m reference clips, d numbers a row, R resamples; B clips, T frames, C channels, H W pixels.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from torch import Tensor
 
     from artv_eval.api import ClipRequest, NextFrames
 
@@ -184,6 +185,13 @@ class ExtractorExtras:
     """Where it runs: on a GPU the next clips are put together meanwhile."""
     world: str | None = None
     """``shapes`` where it was trained on the synthetic world and says nothing of other clips."""
+
+    def seen(self, clip_BTCHW: Tensor) -> Tensor | None:
+        """What it takes of each frame, floats (B, T, …), which it also takes in place of the clip; None: frames.
+
+        With it a long clip is read a few frames at a time and never there as a whole.
+        """
+        return None
 
     def unread(self, text: str) -> str | None:
         """What of a caption a text encoder does not see, as the end of a line; None where it sees all."""

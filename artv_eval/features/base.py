@@ -12,7 +12,10 @@ from torch import Tensor
 
 @runtime_checkable
 class FeatureExtractor(Protocol):
-    """Maps clips, uint8 (B, T, 3, H, W), to features, float32 (B, D). ``digest`` names weights and preprocessing."""
+    """Maps clips, uint8 (B, T, 3, H, W), to features, float32 (B, D). ``digest`` names weights and preprocessing.
+
+    It can also have ``seen(clip)``: what it takes of each frame, see :class:`artv_eval.extras.ExtractorExtras`.
+    """
 
     name: str
     digest: str
@@ -53,6 +56,11 @@ class AttributeClassifier(Protocol):
     digest: str
 
     def attributes(self, clip_BTCHW: Tensor) -> dict[str, Tensor]: ...
+
+
+def seen_by(extractor: Any, clip_BTCHW: Tensor) -> Tensor:
+    """What an extractor with ``seen`` takes of a clip, floats (B, T, …): given that already, the same."""
+    return clip_BTCHW if clip_BTCHW.is_floating_point() else extractor.seen(clip_BTCHW)
 
 
 def described_by(annotation: Any) -> str | None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from artv.errors import UserError
 from artv.files import regular
-from artv_eval.features.base import digest_of
+from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import resize
 from artv_eval.features.weights import find
@@ -78,13 +78,17 @@ class C3dLogits:
     @inference()
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, classes) float32 on the CPU."""
-        B, T = clip_BTCHW.shape[:2]
+        T = clip_BTCHW.shape[1]
         if T != FRAMES:
             raise UserError(f"clips of {T} frames; C3D takes exactly {FRAMES}")
-        x = resize(clip_BTCHW.to(self.device).flatten(0, 1).float(), (TALL, WIDE), "bilinear").unflatten(0, (B, T))
-        x = (x.flip(2) if self.bgr else x).transpose(1, 2) - self.mean
+        x = seen_by(self, clip_BTCHW).transpose(1, 2) - self.mean
         top, left = (TALL - CROP) // 2, (WIDE - CROP) // 2
         return self.network(x[..., top : top + CROP, left : left + CROP]).cpu()
+
+    def seen(self, clip_BTCHW: Tensor) -> Tensor:
+        """(B, T, 3, 128, 171), 0 … 255."""
+        x = resize(clip_BTCHW.to(self.device).flatten(0, 1).float(), (TALL, WIDE), "bilinear")
+        return (x.flip(1) if self.bgr else x).unflatten(0, clip_BTCHW.shape[:2])
 
 
 def c3d(weights: str | None = None, mean: str | None = None, bgr: bool = False, device: str = "cpu") -> C3dLogits:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from artv.errors import UserError
 from artv.files import regular
-from artv_eval.features.base import digest_of
+from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.precision import PRECISIONS, inference
 from artv_eval.features.preprocess import resize
 from artv_eval.features.weights import find
@@ -43,6 +43,7 @@ POOL_BEFORE: dict[str, tuple[Size, Size]] = {
     "Mixed_4b": ((3, 3, 3), (2, 2, 2)),
     "Mixed_5b": ((2, 2, 2), (2, 2, 2)),
 }
+AT_ONCE, PART, AROUND = 384, 128, 64  # frames: of a clip that goes through whole; of a part; seen before and after it
 MIN_FRAMES = 9  # fewer leave one time step for the last pooling over two
 
 
@@ -123,13 +124,31 @@ class InceptionI3d(nn.Module):
         """(B, 1024, T', 1, 1): after the average pooling, before the logits."""
         if x_BCTHW.shape[2] < MIN_FRAMES:
             raise UserError(f"clips of {x_BCTHW.shape[2]} frames; I3D needs at least {MIN_FRAMES}")
+        return F.avg_pool3d(self.maps(x_BCTHW), (2, 7, 7), 1)
+
+    def maps(self, x_BCTHW: Tensor) -> Tensor:
+        """(B, 1024, T / 8, H / 32, W / 32): before the pooling; of a long clip a part at a time, with what is around.
+
+        Parts begin at a multiple of 8 frames and their length has the whole's remainder, so ``SAME`` pads them alike.
+        """
+        T = x_BCTHW.shape[2]
+        if T <= AT_ONCE:
+            return self._maps(x_BCTHW)
+        parts = []
+        for start in range(0, T, PART):
+            begin, end = max(start - AROUND, 0), start + PART + AROUND + T % 8
+            part = self._maps(x_BCTHW[:, :, begin:end])
+            parts.append(part[:, :, (start - begin) // 8 :][:, :, : PART // 8])
+        return torch.cat(parts, 2)
+
+    def _maps(self, x_BCTHW: Tensor) -> Tensor:
         x = max_pool_same(self.Conv3d_1a_7x7(x_BCTHW), (1, 3, 3), (1, 2, 2))
         x = self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x))
         for name in MIXED:
             if name in POOL_BEFORE:
                 x = max_pool_same(x, *POOL_BEFORE[name])
             x = getattr(self, name)(x)
-        return F.avg_pool3d(x, (2, 7, 7), 1)
+        return x
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         return self.logits(self.pooled(x_BCTHW)).mean((2, 3, 4))
@@ -185,17 +204,21 @@ class I3dFeatures:
 
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, D) float32 on the CPU."""
-        clip_BTCHW = clip_BTCHW.to(self.device, non_blocking=clip_BTCHW.is_pinned())
         with inference(self.precision):
-            x_BCTHW = prepare(clip_BTCHW, self.size, self.filter).contiguous(memory_format=self.memory_format)
+            x_BCTHW = seen_by(self, clip_BTCHW).transpose(1, 2).contiguous(memory_format=self.memory_format)
             found = self.network(x_BCTHW) if self.layer == "logits" else self.network.features(x_BCTHW)
         return found.float().cpu()
 
+    def seen(self, clip_BTCHW: Tensor) -> Tensor:
+        """(B, T, 3, size, size) in [−1, 1]."""
+        clip_BTCHW = clip_BTCHW.to(self.device, non_blocking=clip_BTCHW.is_pinned())
+        return prepare(clip_BTCHW, self.size, self.filter)
+
 
 def prepare(clip_BTCHW: Tensor, size: int, filter: str) -> Tensor:
-    """uint8 (B, T, 3, H, W) → float (B, 3, T, size, size) in [−1, 1]; resized as floats, as the public code does."""
+    """uint8 (B, T, 3, H, W) → float (B, T, 3, size, size) in [−1, 1]; resized as floats, as the public code does."""
     x = resize(clip_BTCHW.flatten(0, 1).float(), (size, size), filter).unflatten(0, clip_BTCHW.shape[:2])
-    return (x * (2 / 255) - 1).transpose(1, 2)
+    return x * (2 / 255) - 1
 
 
 class TorchScriptI3d:

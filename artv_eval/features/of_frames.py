@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from artv_eval.features.base import digest_of
+from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.dinov2 import DEFAULT, dinov2
 from artv_eval.features.dinov3 import DEFAULT as DEFAULT3
 from artv_eval.features.dinov3 import dinov3
@@ -24,8 +24,12 @@ class MeanOfFrames:
 
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, D) float32 on the CPU."""
+        return seen_by(self, clip_BTCHW).mean(1)
+
+    def seen(self, clip_BTCHW: Tensor) -> Tensor:
+        """(B, T, D): the features of each frame."""
         features = self.pictures.images(clip_BTCHW.flatten(0, 1))
-        return features.unflatten(0, tuple(clip_BTCHW.shape[:2])).mean(1)
+        return features.unflatten(0, tuple(clip_BTCHW.shape[:2]))
 
 
 def dinov2_frames(model: str = DEFAULT, size: int = 224, device: str = "cpu") -> MeanOfFrames:

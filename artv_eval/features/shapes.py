@@ -22,7 +22,7 @@ from torch import Tensor, nn
 import artv_eval
 from artv.errors import UserError
 from artv.files import read_bytes, read_text, regular, write_text_atomically
-from artv_eval.features.base import digest_of
+from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.clip import beyond
 from artv_eval.features.precision import inference
 from artv_eval.features.shapes_networks import (
@@ -56,19 +56,23 @@ class ShapesFeatures:
     @inference()
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, 64) float32 on the CPU, of mean 0 and variance 1 over real clips."""
-        return self.network.features(self._prepare(clip_BTCHW)).cpu()
+        return self.network.features(self._checked(clip_BTCHW)).cpu()
 
     @inference()
     def attributes(self, clip_BTCHW: Tensor) -> dict[str, Tensor]:
         """Scores ``colour`` (B, 8), ``shape`` (B, 6), ``pair`` (B, 8, 9), and the other heads of the network."""
-        return {k: v.cpu() for k, v in self.network(self._prepare(clip_BTCHW)).items()}
+        return {k: v.cpu() for k, v in self.network(self._checked(clip_BTCHW)).items()}
 
-    def _prepare(self, clip_BTCHW: Tensor) -> Tensor:
+    def seen(self, clip_BTCHW: Tensor) -> Tensor:
+        """(B, T, 3, 64, 64) in [0, 1]."""
+        return to_unit_size(clip_BTCHW.to(self.device), SIZE)
+
+    def _checked(self, clip_BTCHW: Tensor) -> Tensor:
         if clip_BTCHW.ndim != 5 or clip_BTCHW.shape[1] < 2 or clip_BTCHW.shape[2] != 3:
             raise UserError(
                 f"clips of shape {tuple(clip_BTCHW.shape)}; shapes features need (B, T, 3, H, W) with T at least 2"
             )
-        return to_unit_size(clip_BTCHW.to(self.device), SIZE)
+        return seen_by(self, clip_BTCHW)
 
 
 class ShapesClip:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from artv.errors import UserError
-from artv_eval.features.base import digest_of
+from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.hub import pretrained
 from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import resize
@@ -45,16 +45,20 @@ class VideoMaeFeatures:
     @inference()
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, D) float32 on the CPU; T must be what the network was made for (16)."""
-        B, T = clip_BTCHW.shape[:2]
+        T = clip_BTCHW.shape[1]
         if self.frames != T:
             raise UserError(f"clips of {T} frames; {self.name} takes exactly {self.frames}")
+        tokens = self.network.videomae(seen_by(self, clip_BTCHW)).last_hidden_state
+        norm = self.network.fc_norm
+        return (norm(tokens.mean(1)) if norm is not None else tokens[:, 0]).float().cpu()
+
+    def seen(self, clip_BTCHW: Tensor) -> Tensor:
+        """(B, T, 3, size, size) in [0, 1], or normalised."""
         x = resize(clip_BTCHW.to(self.device).flatten(0, 1).float(), (self.size, self.size), "bilinear") / 255
         if self.normalise:
             mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in IMAGENET)
             x = (x - mean) / std
-        tokens = self.network.videomae(x.unflatten(0, (B, T))).last_hidden_state
-        norm = self.network.fc_norm
-        return (norm(tokens.mean(1)) if norm is not None else tokens[:, 0]).float().cpu()
+        return x.unflatten(0, clip_BTCHW.shape[:2])
 
 
 def videomae(model: str = DEFAULT, normalise: bool = False, device: str = "cpu") -> VideoMaeFeatures:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv.errors import UserError
-from artv_eval.features.base import digest_of
+from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.hub import pretrained
 from artv_eval.features.precision import inference
 from artv_eval.features.preprocess import centre_crop
@@ -48,24 +48,25 @@ class Vjepa2Features:
     @inference()
     def __call__(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, D) float32 on the CPU. Frames that fill no tubelet at the end are not seen."""
-        B, T = clip_BTCHW.shape[:2]
+        T = clip_BTCHW.shape[1]
         if self.tubelet > T:
             raise UserError(f"clips of {T} frames; {self.name} takes at least {self.tubelet}")
-        x = self._seen(clip_BTCHW.cpu().flatten(0, 1)).unflatten(0, (B, T))
+        x = seen_by(self, clip_BTCHW)
         if self.pool == "mean":
             return self.network(x, skip_predictor=True).last_hidden_state.mean(1).float().cpu()
         return self.network.pooler(self.network.vjepa2(x, skip_predictor=True).last_hidden_state).float().cpu()
 
-    def _seen(self, image_NCHW: Tensor) -> Tensor:
-        H, W = image_NCHW.shape[-2:]
+    def seen(self, clip_BTCHW: Tensor) -> Tensor:
+        """(B, T, 3, H', W'): each frame scaled, cropped and normalised."""
+        H, W = clip_BTCHW.shape[-2:]
         side = int(self.size * 256 / 224)
         # torchvision's: the longer side is cut off, not rounded
         size = (side, int(side * W / H)) if H <= W else (int(side * H / W), side)
         # in whole grey levels, as torchvision interpolates them: on the CPU, where torch has that
-        resized = F.interpolate(image_NCHW, size=size, mode="bilinear", antialias=True)
+        resized = F.interpolate(clip_BTCHW.cpu().flatten(0, 1), size=size, mode="bilinear", antialias=True)
         x = centre_crop(resized, self.size).to(self.device).float() / 255
         mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in IMAGENET)
-        return (x - mean) / std
+        return ((x - mean) / std).unflatten(0, clip_BTCHW.shape[:2])
 
 
 def vjepa2(model: str = DEFAULT, pool: str = "attentive", device: str = "cpu") -> Vjepa2Features:

@@ -9,9 +9,8 @@ Shape suffixes: n clips, m reference clips, d numbers a clip, R resamples, T fra
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,16 +155,6 @@ def described(evaluator: Any, clips: ClipSet) -> np.ndarray:
     if rows.dtype.kind not in "fiub":
         raise ValueError(f"describe() gave rows of {rows.dtype}; they must be numbers")
     return rows
-
-
-T = TypeVar("T")
-
-
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of up to ``size`` consecutive items."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 Preprocess = Callable[[np.ndarray], np.ndarray]

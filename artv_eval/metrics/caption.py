@@ -15,7 +15,8 @@ from torch import Tensor
 
 from artv_eval.api import ClipSet
 from artv_eval.features.base import AttributeClassifier
-from artv_eval.metrics.base import BATCH, MeanEvaluator, batched, frames_of, labels_of
+from artv_eval.metrics.base import MeanEvaluator, labels_of
+from artv_eval.metrics.whole import whole_for
 
 QUANTITIES = ("caption", "colour", "motion")
 
@@ -51,7 +52,7 @@ class CaptionEvaluator(MeanEvaluator):
         quantity: ``caption`` (a colour with its motion), ``colour`` or ``motion`` alone.
     """
 
-    higher_is_better = True
+    higher_is_better, in_parts = True, True
     needs = frozenset({"labels"})
 
     def __init__(self, classifier: AttributeClassifier, quantity: str = "caption", *, name: str | None = None):
@@ -63,13 +64,11 @@ class CaptionEvaluator(MeanEvaluator):
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, 3): shares recognised of pairs, colours, motions."""
         parts = []
-        for batch in batched(clips, BATCH):
-            labels = [labels_of(request, "colour", "motion_label") for request, _ in batch]
+        for requests, clip in whole_for(self.classifier, clips):
+            labels = [labels_of(request, "colour", "motion_label") for request in requests]
             if any(label is None for label in labels):
                 raise self.lacks("the colours and motions that its caption names")
-            parts.append(
-                shares_named(self.classifier, frames_of(batch), [label for label in labels if label is not None])
-            )
+            parts.append(shares_named(self.classifier, clip, [label for label in labels if label is not None]))
         return np.concatenate(parts)
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:

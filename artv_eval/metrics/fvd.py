@@ -9,9 +9,10 @@ from artv.errors import UserError
 from artv_eval.api import ClipSet
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
-from artv_eval.metrics.base import BATCH, SetEvaluator, batched, frames_of
+from artv_eval.metrics.base import SetEvaluator
 from artv_eval.metrics.frechet import FrechetResampler, canonical_rank, each, frechet_from_features
 from artv_eval.metrics.reference_rows import shipped
+from artv_eval.metrics.whole import whole_for
 
 
 class FeatureEvaluator(SetEvaluator):
@@ -23,7 +24,7 @@ class FeatureEvaluator(SetEvaluator):
         name: as shown in tables.
     """
 
-    higher_is_better = False
+    higher_is_better, in_parts = False, True
     first: int | None = None
     """Clips of so many prompts count, the first ones; None: all."""
 
@@ -37,11 +38,8 @@ class FeatureEvaluator(SetEvaluator):
         """Features of every clip, (n, D) float32; those of the shapes protocol's reference ship with the package."""
         if (known := shipped(clips, self.digest)) is not None:
             return known
-        batches = batched(clips, BATCH)
-        parts = [self.features(frames_of(batch, self.transform)).float().cpu().numpy() for batch in batches]
-        if not parts:
-            raise UserError("no clips to score")
-        return np.concatenate(parts)
+        taken = whole_for(self.features, clips, self.transform)
+        return np.concatenate([self.features(clip).float().cpu().numpy() for _, clip in taken])
 
 
 class FvdEvaluator(FeatureEvaluator):

@@ -12,7 +12,8 @@ from artv.errors import UserError
 from artv_eval.api import ClipSet
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
-from artv_eval.metrics.base import BATCH, BuiltIn, batched, frames_of
+from artv_eval.metrics.base import BuiltIn
+from artv_eval.metrics.whole import whole_for
 
 
 def inception_score(probability_nK: np.ndarray) -> float:
@@ -23,7 +24,7 @@ def inception_score(probability_nK: np.ndarray) -> float:
 class InceptionScoreEvaluator(BuiltIn):
     """Inception Score in the harness; rows are class probabilities, (n, K)."""
 
-    higher_is_better = True
+    higher_is_better, in_parts = True, True
 
     def __init__(
         self,
@@ -43,7 +44,8 @@ class InceptionScoreEvaluator(BuiltIn):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, K) probabilities."""
-        logits = [self.classifier(frames_of(b, self.transform)).double().cpu().numpy() for b in batched(clips, BATCH)]
+        taken = whole_for(self.classifier, clips, self.transform)
+        logits = [self.classifier(clip).double().cpu().numpy() for _, clip in taken]
         return softmax(np.concatenate(logits), axis=1)
 
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:

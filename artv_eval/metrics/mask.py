@@ -44,7 +44,7 @@ class MaskEvaluator(MeanEvaluator):
 
     higher_is_better = True
     needs = frozenset({"mask", "labels"})
-    digest = "mask-1"
+    digest, in_parts = "mask-1", True
 
     def __init__(self, quantity: str = "auc", *, name: str | None = None):
         self.quantity = quantity
@@ -57,7 +57,7 @@ class MaskEvaluator(MeanEvaluator):
             labels = labels_of(request, "motion")
             if clip.mask is None or labels is None:
                 raise self.lacks("the predicted mask" if clip.mask is None else "the true motion region")
-            rows.append(mask_row(clip.mask, labels[0]))
+            rows.append(mask_row(np.asarray(clip.mask), labels[0]))
         return np.array(rows)
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ class SecondsEvaluator(MeanEvaluator):
     name = "seconds"
     digest = "seconds-1"
     higher_is_better = False
-    is_cost = True
+    is_cost = in_parts = True
     needs = frozenset({"seconds"})
 
     def describe(self, clips: ClipSet) -> np.ndarray:

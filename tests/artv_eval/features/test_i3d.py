@@ -112,8 +112,8 @@ def test_preprocessing_maps_0_to_255_onto_minus_1_to_1():
     clip = torch.zeros(1, 2, 3, 8, 8, dtype=torch.uint8)
     clip[:, 1] = 255
     x = prepare(clip, 16, "bilinear")
-    assert x.shape == (1, 3, 2, 16, 16)
-    assert (x[:, :, 0] == -1).all() and torch.allclose(x[:, :, 1], torch.ones(()))
+    assert x.shape == (1, 2, 3, 16, 16)
+    assert (x[:, 0] == -1).all() and torch.allclose(x[:, 1], torch.ones(()))
 
 
 def test_factory_loads_a_file_and_its_digest_holds_every_choice(network, tmp_path):
