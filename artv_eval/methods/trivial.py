@@ -1,6 +1,7 @@
 """Methods without a model, which show what each metric sees: the truth, a still, the truth under other captions."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -39,10 +40,10 @@ class CopyFirst:
 
 
 class WrongPrompt(_OfReal):
-    """Real clips dealt to other captions by a derangement: perfect video, wrong text.
+    """Real clips dealt to other captions: perfect video, wrong text.
 
-    Neighbours change places, so that a clip does not depend on how many there are; the last of an odd number gets the
-    first clip.
+    Neighbouring prompts exchange their clips, so that a clip does not depend on how many there are; the last of an odd
+    number of prompts gets clips of the first that is another.
     """
 
     def __init__(self) -> None:
@@ -50,12 +51,20 @@ class WrongPrompt(_OfReal):
         self._dealt: dict[int, int] = {}
 
     def prepare(self, requests: Sequence[ClipRequest]) -> None:
-        """Learns all requests of the run."""
-        if len(requests) < 2:
-            raise UserError("method 'wrong-prompt' needs at least 2 videos to exchange; raise --num-videos")
-        self._requests = requests
-        others = [i ^ 1 if i ^ 1 < len(requests) else 0 for i in range(len(requests))]
-        self._dealt = {request.index: other for request, other in zip(requests, others, strict=True)}
+        """Learns all requests of the run. Raises UserError for those of a single prompt."""
+        asked = [(request.caption, request.index) for request in requests]
+        # clips of one prompt under several seeds stand together, and none of them is another text's
+        prompts = [list(places) for _, places in groupby(range(len(asked)), key=lambda i: asked[i][0])]
+        if len(prompts) < 2:
+            raise UserError(
+                "method 'wrong-prompt' needs videos of at least 2 prompts to exchange; raise --num-videos, or leave it "
+                "out with --no-sanity"
+            )
+        self._requests, self._dealt = requests, {}
+        for k, places in enumerate(prompts):
+            text = asked[places[0]][0]
+            others = prompts[k ^ 1] if k ^ 1 < len(prompts) else next(o for o in prompts if asked[o[0]][0] != text)
+            self._dealt |= {asked[i][1]: others[seed % len(others)] for seed, i in enumerate(places)}
 
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[GeneratedClip]:
         """The real clip of another request."""
