@@ -12,6 +12,7 @@ from typing import Any
 CLIP = "clip.load"
 UNNAMED = " object at 0x"
 VICLIP = ("ViCLIP", "SimpleTokenizer")
+DETECTOR = ("DenseCaptioning.initialize_model_det", "DenseCaptioning")
 LOADERS: dict[str, tuple[str, ...]] = {
     "subject_consistency": ("torch.hub.load",),
     "background_consistency": (CLIP,),
@@ -21,19 +22,31 @@ LOADERS: dict[str, tuple[str, ...]] = {
     "imaging_quality": ("MUSIQ",),
     "overall_consistency": VICLIP,
     "temporal_style": VICLIP,
+    "object_class": DETECTOR,
+    "multiple_objects": DETECTOR,
+    "spatial_relationship": DETECTOR,
+    "color": ("DenseCaptioning.initialize_model", "DenseCaptioning"),
+    "human_action": ("torch.load", "create_model"),
+    "scene": ("tag2text_caption",),
+    "appearance_style": (CLIP,),
 }
-"""Dimension → what its module calls to load a network, from the module on."""
+"""Dimension → what its module calls to load a network, from the module on; methods before their class."""
+
+KEPT: dict[tuple[str, ...], dict[str, Any]] = {}
+"""What was loaded, by what loads it: dimensions of the same loaders share their networks."""
 
 
 @contextmanager
-def loaded_once(dimension: str, kept: dict[str, Any]) -> Iterator[None]:
-    """While the block runs, networks of ``dimension`` come from ``kept``, and go there."""
+def loaded_once(dimension: str) -> Iterator[None]:
+    """While the block runs, networks of ``dimension`` are those that were loaded before."""
+    paths = LOADERS.get(dimension, ())
+    kept = KEPT.setdefault(paths, {})
     with ExitStack() as stack:
         try:
             module = importlib.import_module(f"vbench.{dimension}")
         except ImportError:  # VBench will say so itself
             module = None
-        for path in LOADERS.get(dimension, ()) if module is not None else ():
+        for path in paths if module is not None else ():
             stack.enter_context(_remembered(module, path, kept))
         yield
 
@@ -71,4 +84,4 @@ def _named(value: Any, kept: dict[str, Any]) -> str:
     """What it is, in words: of what was loaded, as ViCLIP's tokenizer, how it was loaded."""
     if isinstance(value, tuple):
         return f"({', '.join(_named(part, kept) for part in value)})"
-    return next((f"<{key}>" for key, loaded in kept.items() if loaded is value), repr(value))
+    return next((f"<{key}>" for key, loaded in kept.items() if loaded is value is not None), repr(value))

@@ -1,50 +1,14 @@
 """Without VBench its metrics say so; with a package of its interface, they give its scores clip by clip."""
 
-import importlib
 import sys
-import textwrap
 
 import numpy as np
 import pytest
-from artv_vbench import DIMENSIONS, metric
+from artv_vbench import DIMENSIONS, LISTED, metric, scoring
 from artv_vbench.loading import loaded_once
 
 from artv.errors import UserError
 from artv_eval import testing
-
-# the parts of VBench's interface that the plugin uses; the score is the mean of the first frame, listed backwards
-STAND_IN = """
-    import json, os
-    from pathlib import Path
-
-    class VBench:
-        def __init__(self, device, full_info_dir, output_path):
-            assert Path(full_info_dir).name == "VBench_full_info.json"
-            self.output_path = output_path
-            os.makedirs(output_path, exist_ok=True)
-
-        def evaluate(self, videos_path, name, prompt_list=[], dimension_list=None, local=False, read_frame=False,
-                     mode="vbench_standard", **kwargs):
-            import av
-            assert mode == "custom_input"
-            print("VBench prints a lot")
-            scores = []
-            for path in sorted(Path(videos_path).iterdir(), reverse=True):
-                assert prompt_list[str(path)]
-                with av.open(str(path)) as container:
-                    frame = next(container.decode(video=0)).to_ndarray(format="rgb24")
-                scores.append({"video_path": str(path), "video_results": float(frame.mean())})
-            results = {d: [sum(s["video_results"] for s in scores) / len(scores), scores] for d in dimension_list}
-            (Path(self.output_path) / f"{name}_eval_results.json").write_text(json.dumps(results), encoding="utf-8")
-"""
-
-
-@pytest.fixture
-def stand_in(tmp_path, monkeypatch):
-    (tmp_path / "vbench").mkdir()
-    (tmp_path / "vbench" / "__init__.py").write_text(textwrap.dedent(STAND_IN))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "vbench", raising=False)
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
@@ -54,47 +18,57 @@ def test_without_vbench_the_metric_is_absent_with_its_reason(dimension, monkeypa
         getattr(metric, dimension)()
 
 
+@pytest.mark.parametrize("dimension", LISTED)
+def test_what_needs_the_list_is_refused_for_other_prompts_and_names_the_way(dimension):
+    with pytest.raises(UserError, match=rf"for the prompts of its own list.* vbench-suite:{dimension} "):
+        getattr(metric, dimension)()
+
+
 def test_scores_come_clip_by_clip_in_the_order_of_the_clips(stand_in, capsys):
-    evaluator = metric.motion_smoothness()
-    clips = testing.toy_clips(5)
+    evaluator, clips = metric.motion_smoothness(), testing.toy_clips(5)
     rows = evaluator.describe(clips)
-    means = np.array([[clip.frames[0].mean()] for _, clip in clips])
-    np.testing.assert_allclose(rows, means, atol=1.0)  # off by the rounding of RGB to YUV
+    means = np.array([[clip.frames.mean() / 255] for _, clip in clips])
+    np.testing.assert_allclose(rows, means, atol=0.005)  # off by the rounding of RGB to YUV
     assert len(set(rows[:, 0])) == 5 and evaluator.evaluate(rows) == pytest.approx(rows.mean())
     assert capsys.readouterr().out == ""
 
 
-def test_networks_are_loaded_once_however_many_clips(tmp_path, monkeypatch):
-    """A module of VBench's form, whose loader counts its calls."""
-    (tmp_path / "vbench").mkdir()
-    (tmp_path / "vbench" / "__init__.py").write_text("", encoding="utf-8")
-    text = (
-        "loads = []\ndef MUSIQ(pretrained_model_path):\n    loads.append(pretrained_model_path)\n    return object()\n"
-    )
-    (tmp_path / "vbench" / "imaging_quality.py").write_text(text, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for name in [name for name in sys.modules if name.partition(".")[0] == "vbench"]:
-        monkeypatch.delitem(sys.modules, name)
-    kept, made = {}, []
-    for path in ("a", "a", "b"):
-        with loaded_once("imaging_quality", kept):
-            module = importlib.import_module("vbench.imaging_quality")
-            made.append(module.MUSIQ(pretrained_model_path=path))
-    assert made[0] is made[1] is not made[2] and module.loads == ["a", "b"]
-    assert module.MUSIQ("c") not in made and module.loads[-1] == "c"  # the name is put back
-    with loaded_once("subject_consistency", kept):  # a module that is not there
-        pass
-    (tmp_path / "vbench" / "temporal_style.py").write_text(
-        "class SimpleTokenizer:\n    def __init__(self, file): pass\n\n\n"
-        "class ViCLIP:\n    def __init__(self, tokenizer): pass\n",
-        encoding="utf-8",
-    )
+def test_networks_are_loaded_once_however_many_clips(stand_in, clips, monkeypatch):
+    monkeypatch.setattr(scoring, "BATCH", 2)
+    metric.imaging_quality().describe(clips(["x"] * 5, [10, 20, 30, 40, 50]))
+    assert [path.rpartition("/")[2] for path in stand_in.loads] == ["imaging_quality.pth"]
+    metric.imaging_quality().describe(clips(["x"], [10]))  # of another evaluator of the process, too
+    assert len(stand_in.loads) == 1
+
+
+def test_a_network_that_a_method_loads_is_shared_by_what_reads_the_same_file(stand_in):
+    import vbench.multiple_objects as other
+    import vbench.object_class as one
+
+    for module, dimension in ((one, "object_class"), (other, "multiple_objects"), (one, "object_class")):
+        with loaded_once(dimension):
+            detector = module.DenseCaptioning("cpu")
+            detector.initialize_model_det(path="a")
+    assert stand_in.loads == ["a"]
+    detector.initialize_model_det("c")  # the names are put back
+    assert stand_in.loads[-1] == "c" and one.DenseCaptioning("cpu") is not detector
+
+
+def test_a_network_that_is_given_another_is_kept_too_and_a_module_that_is_not_there_is_left_alone(
+    monkeypatch, stand_in
+):
+    import vbench.temporal_style as module
+
+    monkeypatch.setattr(module, "SimpleTokenizer", lambda file: object(), raising=False)
+    monkeypatch.setattr(module, "ViCLIP", lambda tokenizer: object(), raising=False)
     networks = []
-    for _ in range(2):  # a network that is given one, as ViCLIP its tokenizer
-        with loaded_once("temporal_style", kept):
-            module = importlib.import_module("vbench.temporal_style")
+    for _ in range(2):
+        with loaded_once("temporal_style"):
             networks.append(module.ViCLIP(tokenizer=module.SimpleTokenizer("words")))
     assert networks[0] is networks[1]
+    monkeypatch.setitem(sys.modules, "vbench.scene", None)
+    with loaded_once("scene"):
+        pass
 
 
 def test_imaging_quality_is_on_the_scale_of_vbenchs_totals(stand_in):
@@ -107,6 +81,19 @@ def test_it_holds_the_contract_of_metrics(stand_in):
     testing.check_metric(metric.overall_consistency)
 
 
-def test_a_version_that_loses_clips_is_named():
-    with pytest.raises(UserError, match=r"VBench scored 1 of 2 clips"):
-        metric._in_order([{"video_path": "00000.mp4", "video_results": 1.0}], 2, "dynamic_degree")
+def test_a_version_that_loses_clips_is_named(tmp_path):
+    parts = [scoring.Part(i, tmp_path / f"{i}.mp4", "x", {}, ()) for i in range(2)]
+    with pytest.raises(UserError, match=r"VBench scored 1 of 2 files for dynamic_degree"):
+        scoring._by_clip([{"video_path": str(parts[0].path), "video_results": 1.0}], parts, 2, "dynamic_degree")
+
+
+def test_a_long_clip_is_scored_in_segments_and_a_short_one_whole(stand_in, clips):
+    """42 frames at 8 fps: two seconds, two seconds, and the last two seconds again, as VBench-Long cuts."""
+    levels = np.linspace(0, 250, 42).round()
+    parts = [levels[0:16], levels[16:32], levels[26:42]]
+    (long,), (short,) = (
+        metric.motion_smoothness().describe(clips(["x"], [levels[:frames]], frames, fps))[:, 0]
+        for frames, fps in ((42, 8.0), (42, 12.0))
+    )
+    assert long == pytest.approx(np.mean([part.mean() for part in parts]) / 255, abs=0.005)
+    assert short == pytest.approx(levels.mean() / 255, abs=0.005) and abs(long - short) > 0.02

@@ -1,0 +1,106 @@
+"""VBench's own prompts: its sixteen dimensions and totals as metrics that share one description of each clip.
+
+Shape legend: n clips, d dimensions (16), R resamples.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from artv.errors import UserError, closest
+from artv_eval import ClipSet
+from artv_eval.features.base import digest_of
+from artv_eval.metrics.base import mean_where_defined
+from artv_vbench import ALL, TOTALS
+from artv_vbench.metric import SCALE, digest
+from artv_vbench.scoring import Scorer, full_info, imported
+from artv_vbench.suite import Suite
+from artv_vbench.totals import totals
+
+SCALES = np.array([SCALE.get(name, 1.0) for name in ALL])
+
+
+class SuiteEvaluator:
+    """A dimension over the clips of its own prompts, or a total of all sixteen.
+
+    Args:
+        of: ``total``, ``quality``, ``semantic``, or a dimension as VBench writes it.
+        prompts: the list; None: the one that comes with VBench.
+        list_digest: that it has, where it is not VBench's.
+        fetch: VBench may fetch the networks that it lacks, when the metric is made.
+        device: where it runs.
+
+    Raises:
+        UserError: no such score, another list, VBench is not installed or lacks a network.
+    """
+
+    higher_is_better = True
+    needs = frozenset({"captions"})
+    said = "vbench-suite: as VBench's list has it; its filter of static clips for temporal_flickering is not applied"
+
+    def __init__(
+        self,
+        of: str = "total",
+        *,
+        prompts: str | None = None,
+        list_digest: str | None = None,
+        fetch: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        if of not in (*TOTALS, *ALL):
+            raise UserError(f"vbench-suite is of {of!r}; {closest(of, (*TOTALS, *ALL))}")
+        path = Path(prompts) if prompts else full_info(imported())
+        self.of, self.name, self._scorer = of, f"vbench-suite:{of}", Scorer(device)
+        self.suite = Suite.read(path, list_digest)
+        self.digest = f"vbench-suite-{digest_of([self.suite.digest, digest(ALL, device, fetch)])}"
+
+    def describe(self, clips: ClipSet) -> np.ndarray:
+        """(n, d): VBench's score of each clip under the dimensions that its prompt is for, else NaN."""
+        return self._scorer.scores(clips, ALL, self.suite)
+
+    def per_clip(self, rows: np.ndarray) -> np.ndarray | None:
+        """(n,): a dimension's scores, on the scale of the totals; None of a total."""
+        if self.of in TOTALS:
+            return None
+        values = (rows * SCALES)[:, ALL.index(self.of)]
+        if np.isnan(values).all():
+            raise UserError(f"none of {len(rows)} clips has a prompt that VBench's list has for {self.of}")
+        return values
+
+    def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
+        """The mean over the clips of a dimension's prompts, or the total of such means."""
+        values = self.per_clip(rows)
+        if values is not None:
+            return float(np.nanmean(values))
+        lacking = [name for name, empty in zip(ALL, np.isnan(rows).all(0), strict=True) if empty]
+        if lacking:
+            raise UserError(f"a total is of all 16 dimensions; no clip has a prompt for {', '.join(lacking)}")
+        return self._value(rows)
+
+    def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
+        """(R,): the value of such samples of the clips; NaN of one without a clip of some dimension."""
+        return np.array([self._value(rows[index]) for index in index_Rn])
+
+    def _value(self, rows: np.ndarray) -> float:
+        means = mean_where_defined(rows * SCALES)
+        return (dict(zip(ALL, means, strict=True)) | totals(means))[self.of]
+
+
+def suite(
+    *,
+    of: str = "total",
+    prompts: str | None = None,
+    list_digest: str | None = None,
+    fetch: bool = False,
+    device: str = "cpu",
+) -> SuiteEvaluator:
+    """VBench over its own prompts.
+
+    Args:
+        of: total, quality, semantic, or a dimension as VBench writes it.
+        prompts: its VBench_full_info.json; None: the one that comes with it.
+        list_digest: of that list, where it is not VBench's.
+        fetch: VBench may fetch the networks that it lacks.
+        device: where it runs.
+    """
+    return SuiteEvaluator(of, prompts=prompts, list_digest=list_digest, fetch=fetch, device=device)
