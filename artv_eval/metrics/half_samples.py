@@ -16,7 +16,8 @@ variance.
 - With fewer clips than dimensions a Fréchet distance bends more than a square, so Var(even) exceeds Q, and only the
   share n / (n + 64) of it is taken off. A kernel distance is exactly quadratic (its evaluator says so): all of it.
 
-Several clips of a prompt go together (:mod:`artv_eval.metrics.clusters`): the halves are of prompts, and so is n above.
+Several clips of a prompt go together (:mod:`artv_eval.metrics.clusters`): the halves are of prompts, and so is n above,
+but not in that share: a covariance is as full as there are clips, however alike those of a prompt are.
 
 Shape suffixes: n clips, M metrics or models, R resamples, P pairs.
 """
@@ -44,7 +45,7 @@ def half_samples(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
 class Halves:
     """What one metric of one set gives for pairs of half-samples: half the difference, and the mean.
 
-    ``n``: what was halved, clips or prompts.
+    ``n``: what was halved, clips or prompts; ``clips``: how many clips these are.
 
     Metrics of the same n with the same ``seed`` see the same halves, so that of a difference of two is the difference
     of both, and covariances follow from what each gave alone: nothing has to be measured together.
@@ -53,6 +54,7 @@ class Halves:
     odd: np.ndarray  # (P,)
     even: np.ndarray  # (P,)
     n: int
+    clips: int
 
     @classmethod
     def of(
@@ -64,18 +66,18 @@ class Halves:
         groups: np.ndarray | None = None,
     ) -> "Halves":
         """``measure``: indices (R, n) → values (R,); ``groups`` (n,): prompts, as ``clusters.as_groups`` has them."""
-        rng, own = np.random.default_rng(seed), None if groups is None else members(groups)
-        n = n if own is None else len(own)
+        rng, own, clips = np.random.default_rng(seed), None if groups is None else members(groups), n
+        n = clips if own is None else len(own)
         first, second = [], []
         for start in range(0, resamples // 2, CHUNK):
             pairs = [half_samples(n, rng) for _ in range(min(CHUNK, resamples // 2 - start))]
             first.append(_measured(measure, [pair[0] for pair in pairs], own))
             second.append(_measured(measure, [pair[1] for pair in pairs], own))
         one, other = np.concatenate(first), np.concatenate(second)
-        return cls((one - other) / 2, (one + other) / 2, n)
+        return cls((one - other) / 2, (one + other) / 2, n, clips)
 
     def __sub__(self, other: "Halves") -> "Halves":
-        return Halves(self.odd - other.odd, self.even - other.even, self.n)
+        return Halves(self.odd - other.odd, self.even - other.even, self.n, self.clips)
 
 
 def _measured(
@@ -97,25 +99,26 @@ def joint_covariance(halves: Sequence[Halves], quadratic: bool = False) -> np.nd
     n = halves[0].n
     odd, even = np.stack([item.odd for item in halves], 1), np.stack([item.even for item in halves], 1)
     linear = odd.T @ odd / len(odd)
-    taken = square_share(n, quadratic) * np.atleast_2d(np.cov(even.T))
+    taken = square_share(halves[0].clips, quadratic) * np.atleast_2d(np.cov(even.T))
     # as for one value no variance falls below half of its odd part; one factor for all, so that contrasts add up
     most = np.diag(linear) / np.maximum(2 * np.diag(taken), 1e-300)
     return (linear - min(1.0, float(most.min())) * taken) * n / (2 * (n // 2))
 
 
-def square_share(n: int, quadratic: bool) -> float:
+def square_share(clips: int, quadratic: bool) -> float:
     """How much of the even part's variance is the metric's own quadratic part."""
-    return 1.0 if quadratic else n / (n + BENT)
+    return 1.0 if quadratic else clips / (clips + BENT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
     """What the pairs of half-samples say: variances of the odd and the even part, and the curvature C.
 
-    ``n``: what was halved, clips or prompts.
+    ``n``: what was halved, clips or prompts; ``clips``: how many clips these are.
     """
 
     n: int
+    clips: int
     odd: float
     even: float
     curvature: float
@@ -133,6 +136,7 @@ class Spread:
         linear, together = float(np.mean(odd**2)), float(np.cov(odd**2, even)[0, 1])
         return cls(
             n=n,
+            clips=halves.clips,
             odd=linear,
             even=float(np.var(even, ddof=1)),
             curvature=together / (2 * linear) if linear > 0 else 0.0,
@@ -140,7 +144,7 @@ class Spread:
 
     def standard_error(self, quadratic: bool = False) -> float:
         """Standard error of the metric; ``quadratic``: it is exactly that in the sample."""
-        share = square_share(self.n, quadratic)
+        share = square_share(self.clips, quadratic)
         # L + Q is at least half of L + 2Q: below that it is the noise of few resamples
         variance = max(self.odd - share * self.even, self.odd / 2)
         return float(np.sqrt(variance * self.n / (2 * (self.n // 2))))

@@ -9,7 +9,7 @@ from scipy import stats
 from artv_eval.metrics.base import SetEvaluator
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.metrics.fvd import FvdEvaluator
-from artv_eval.metrics.half_samples import Spread, student_t
+from artv_eval.metrics.half_samples import Halves, Spread, student_t
 from artv_eval.metrics.kvd import KvdEvaluator
 from artv_eval.metrics.statistics import bootstrap_interval, paired_test
 
@@ -56,20 +56,20 @@ def test_paired_test_of_a_mean_is_students():
 
 
 def test_each_limit_has_the_variance_midway_to_it():
-    spread = Spread(n=20, odd=0.5, even=0.1, curvature=0.2)
+    spread = Spread(n=20, clips=20, odd=0.5, even=0.1, curvature=0.2)
     low, high = spread.limits(3.0, 0.95)
     t, error = stats.t.ppf(0.975, 19), spread.standard_error()
     assert error**2 == pytest.approx(0.5 - 0.1 * 20 / 84) and student_t(20, 0.95) == pytest.approx(t)
     assert (high - 3) ** 2 == pytest.approx(t**2 * (error**2 + 4 * 0.2 * (high - 3) / 2))
     assert low == pytest.approx(3 - t * error)  # not moved inwards
-    falling = Spread(n=20, odd=0.5, even=0.1, curvature=-0.2).limits(-3.0, 0.95)
+    falling = Spread(n=20, clips=20, odd=0.5, even=0.1, curvature=-0.2).limits(-3.0, 0.95)
     assert falling == pytest.approx((-high, -low))
     assert spread.standard_error(quadratic=True) ** 2 == pytest.approx(0.4)  # all of the even part is taken off
     assert spread.limits(3.0, 0.95, quadratic=True)[0] > low
 
 
 def test_odd_clip_out_and_no_spread_at_all():
-    assert Spread(n=3, odd=1.0, even=0.0, curvature=0.0).standard_error() == pytest.approx(np.sqrt(1.5))
+    assert Spread(n=3, clips=3, odd=1.0, even=0.0, curvature=0.0).standard_error() == pytest.approx(np.sqrt(1.5))
     assert bootstrap_interval(Mean(), np.ones((6, 1)), resamples=40).low == 1
     assert Spread.of(lambda index: np.zeros(len(index)), 6, 40, 0).limits(0.0, 0.95) == (0.0, 0.0)
 
@@ -115,3 +115,14 @@ def test_a_kernel_distance_near_zero_keeps_an_interval_on_both_sides_of_it(mean_
     found = [bootstrap_interval(kvd, rng.normal(size=(20, 8)), reference, resamples=100) for _ in range(60)]
     assert min(i.value for i in found) < 0
     assert np.mean([i.low <= 0.0 <= i.high for i in found]) >= 0.88
+
+
+def test_clips_of_a_prompt_are_halved_together_and_corrected_by_their_number():
+    """An identity of the mean: 12 prompts of 3 clips vary as their 12 means do; the share goes by the 36 clips."""
+    x, groups = sample(12, 5).repeat(3, axis=0), np.arange(12).repeat(3)
+    halves = Halves.of(lambda index: x[index].mean((1, 2)), 36, 4000, 0, groups)
+    assert (halves.n, halves.clips) == (12, 36)
+    spread = Spread.of_halves(halves)
+    assert spread.standard_error() == pytest.approx(x[::3, 0].std(ddof=1) / np.sqrt(12), rel=0.05)
+    wide = Spread(n=12, clips=36, odd=1.0, even=0.5, curvature=0.0)
+    assert wide.standard_error() ** 2 == pytest.approx(1 - 0.5 * 36 / 100)
