@@ -168,9 +168,10 @@ def write(record: dict, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "clustered_coverage.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     commands = "\n".join(f"    {command}" for command in record["command"].splitlines())
+    made_by = f"{record['hardware']}, Python {record['python']}, numpy {record['numpy']}, {record['seconds']} s"
     note = (
-        f"{record['hardware']}, Python {record['python']}, numpy {record['numpy']}, {record['seconds']} s:\n\n{commands}"
-        "\n\nOne Monte-Carlo standard error of a coverage of .95: .0049 of 2000 repetitions, .0063 of 1200, .0126 of 300. "
+        f"{made_by}:\n\n{commands}\n\n"
+        "One Monte-Carlo standard error of a coverage of .95: .0049 of 2000 repetitions, .0063 of 1200, .0126 of 300. "
         "Columns: see the head of `benchmarks/clustered_coverage.py`.\n"
     )
     outcomes = [Outcome(**item) for item in record["results"]]
