@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from artv.errors import UserError
 from artv.named import named
 from artv.requests import check_share
 
@@ -61,6 +62,10 @@ class Late:
     """The mask once the noise is at most ``below``, and no copying before: layout is left to the dynamic network."""
 
     below: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.below, int | float) or not self.below >= 0:
+            raise UserError(f"mask late: below is {self.below!r}; it must be a noise level, at least 0")
 
     def __call__(self, mask_B1HW: Tensor, sigma: float) -> Tensor:
         return mask_B1HW if sigma <= self.below else torch.zeros_like(mask_B1HW)

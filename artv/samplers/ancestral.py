@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from artv.ranges import Amount
 from artv.samplers.common import Callback, Denoise, Noise, ancestral_levels, normal_like, steps, towards
 
 
@@ -10,8 +11,8 @@ def sample_dpmpp_2s_ancestral(
     x: Tensor,
     sigmas: Tensor,
     *,
-    eta: float = 1.0,
-    s_noise: float = 1.0,
+    eta: Amount = 1.0,
+    s_noise: Amount = 1.0,
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -53,8 +54,8 @@ def sample_euler_ancestral(
     x: Tensor,
     sigmas: Tensor,
     *,
-    eta: float = 1.0,
-    s_noise: float = 1.0,
+    eta: Amount = 1.0,
+    s_noise: Amount = 1.0,
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -76,7 +77,7 @@ def sample_ddim(
     x: Tensor,
     sigmas: Tensor,
     *,
-    eta: float = 0.0,
+    eta: Amount = 0.0,
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Tensor:

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from artv.config import PRESETS as NETWORKS
 from artv.config import ModelConfig, NetworkConfig
 from artv.errors import UserError, closest
-from artv.requests import LAST_SEED
+from artv.ranges import Amount, Count, Name, Positive, Seed, Share, Whole
 from artv.yaml_files import read_yaml
 
 ENCODERS = ("autoencoder", "text_encoder")
@@ -22,13 +22,6 @@ STAGES = (*ENCODERS, "model")
 
 CODE_VERSION = 1
 """Raised when the same settings and seed come to train another model: models are kept under a hash that holds it."""
-
-Count = Annotated[int, Field(ge=1, le=10**8, strict=True)]
-Whole = Annotated[int, Field(ge=0, le=10**9, strict=True)]
-Seed = Annotated[int, Field(ge=0, le=LAST_SEED, strict=True)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -116,7 +109,7 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: Literal["shapes", "paper"]
-    data: Annotated[str, Field(min_length=1)] = "builtin"
+    data: Name = "builtin"
     world: Literal[1, 2] = 1
     horizon: Count | None = None
     mask: bool = True
@@ -130,7 +123,7 @@ class TrainConfig(BaseModel):
     drop_ref: Share = 0.1
     drop_anchor: Share = 0.1
     first_frame_share: Share = 0.1
-    ref_noise: Annotated[str, Field(min_length=1)] = "uniform:0:0.1"
+    ref_noise: Name = "uniform:0:0.1"
     copy_noised: bool = False
     start_share: Share = 0.0
     weight_cap: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0

@@ -2,7 +2,8 @@
 
 import inspect
 import json
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 
@@ -147,9 +148,13 @@ def explanation(manager: PluginManager, entry: Entry) -> dict[str, Any]:
 
 
 def type_name(annotation: Any) -> str:
-    """An annotation as its author wrote it."""
+    """An annotation as its author wrote it, without ranges: what is refused says its own."""
     if annotation in (Any, inspect.Parameter.empty):
         return "any"
+    if get_origin(annotation) is UnionType or get_origin(annotation) is Union:
+        return " | ".join(map(type_name, get_args(annotation)))
+    if get_origin(annotation) is Annotated:
+        return type_name(get_args(annotation)[0])
     return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
 
 

@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
+from artv.ranges import Count
 from artv_eval.api import Task
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -21,7 +22,7 @@ class GpuExecutor:
             processes.
     """
 
-    def __init__(self, *, processes: int | None = None) -> None:
+    def __init__(self, *, processes: Count | None = None) -> None:
         if processes is not None and processes < 1:
             raise UserError(f"gpus.processes is {processes}; it must be at least 1")
         self.processes = processes

@@ -93,6 +93,7 @@ class C3dLogits:
 
 def c3d(weights: str | None = None, mean: str | None = None, bgr: bool = False, device: str = "cpu") -> C3dLogits:
     """Factory of the ``c3d`` logits. ``weights``: a state dict; ``mean``: a .npy file of the mean clip."""
+    subtracted = np.load(regular(mean)) if mean else 0.0
     path, digest = find("c3d", weights)
     try:
         state: dict[str, Any] = torch.load(regular(path), map_location="cpu", weights_only=True)
@@ -105,4 +106,4 @@ def c3d(weights: str | None = None, mean: str | None = None, bgr: bool = False, 
         network.load_state_dict(state)
     except Exception as error:
         raise UserError(f"{path} does not hold C3D's weights: {str(error).splitlines()[0][:160]}") from None
-    return C3dLogits(network, digest, mean=np.load(regular(mean)) if mean else 0.0, bgr=bgr, device=device)
+    return C3dLogits(network, digest, mean=subtracted, bgr=bgr, device=device)

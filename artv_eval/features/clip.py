@@ -5,19 +5,21 @@ Shape suffixes: B clips, T frames, C channels, H W pixels, D features, N picture
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from artv.errors import UserError
+from artv.ranges import Name
 from artv.requests import check_name
 from artv_eval.features.base import digest_of
 from artv_eval.features.pillow import pillow_resize
 from artv_eval.features.precision import inference
 from artv_eval.features.weights import sha256_of
 
+Mode = Literal["shortest", "squash"]
 TRANSFORM = "2"
 """Changes whenever a model sees other pictures than before: part of the digest."""
 
@@ -35,7 +37,7 @@ class Pictures:
     def __init__(
         self, size: int, mean: Sequence[float], std: Sequence[float], mode: str = "shortest", filter: str = "bicubic"
     ):
-        check_name("clip's resize mode", mode, ("shortest", "squash"))
+        check_name("clip's resize mode", mode, get_args(Mode))
         self.size, self.mode, self.filter = size, mode, filter
         self.mean, self.std = (torch.tensor(tuple(value)).view(1, 3, 1, 1) for value in (mean, std))
 
@@ -97,7 +99,7 @@ def beyond(tokens: int, most: int) -> str | None:
 
 
 def clip(
-    model: str = "ViT-B-32", pretrained: str = "openai", weights: str | None = None, device: str = "cpu"
+    model: Name = "ViT-B-32", pretrained: Name = "openai", weights: str | None = None, device: str = "cpu"
 ) -> OpenClip:
     """Factory of the ``clip`` encoder.
 

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from artv.ranges import Name, Pixels
 from artv_eval.features.base import digest_of
-from artv_eval.features.clip import Pictures
+from artv_eval.features.clip import Mode, Pictures
 from artv_eval.features.hub import pretrained
 from artv_eval.features.precision import inference
 from artv_eval.features.videomae import IMAGENET
@@ -62,7 +63,7 @@ class Dinov2Features:
 
 
 def dinov2(
-    model: str = DEFAULT, size: int = 224, mode: str = "squash", normalise: bool = False, device: str = "cpu"
+    model: Name = DEFAULT, size: Pixels = 224, mode: Mode = "squash", normalise: bool = False, device: str = "cpu"
 ) -> Dinov2Features:
     """Factory of the ``dinov2`` features of pictures. ``model``: a hub id that is in the cache, or a folder."""
     network, digest = pretrained("Dinov2Model", model)

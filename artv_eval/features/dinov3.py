@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from artv.ranges import Name, Pixels
+from artv_eval.features.clip import Mode
 from artv_eval.features.dinov2 import Dinov2Features
 from artv_eval.features.hub import pretrained
 
@@ -9,7 +11,7 @@ DEFAULT = "facebook/dinov3-vitb16-pretrain-lvd1689m"
 
 
 def dinov3(
-    model: str = DEFAULT, size: int = 224, mode: str = "squash", normalise: bool = False, device: str = "cpu"
+    model: Name = DEFAULT, size: Pixels = 224, mode: Mode = "squash", normalise: bool = False, device: str = "cpu"
 ) -> Dinov2Features:
     """Factory of the ``dinov3`` features of pictures. ``model``: a hub id that is in the cache, or a folder.
 

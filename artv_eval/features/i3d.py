@@ -11,17 +11,19 @@ Shape suffixes: B clips, C channels, T frames, H W pixels, D features.
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from artv.errors import UserError
 from artv.files import regular
+from artv.requests import MOST_PIXELS
 from artv_eval.features.base import digest_of, seen_by
-from artv_eval.features.precision import PRECISIONS, inference
-from artv_eval.features.preprocess import resize
+from artv_eval.features.precision import PRECISIONS, Precision, inference
+from artv_eval.features.preprocess import Filter, resize
 from artv_eval.features.weights import find
 
 Size = tuple[int, int, int]
@@ -45,6 +47,7 @@ POOL_BEFORE: dict[str, tuple[Size, Size]] = {
 }
 AT_ONCE, PART, AROUND = 384, 128, 64  # frames: of a clip that goes through whole; of a part; seen before and after it
 MIN_FRAMES = 9  # fewer leave one time step for the last pooling over two
+LEAST_SIZE = 193  # fewer pixels leave fewer than 7 × 7 places for the last pooling
 
 
 def same_padding(size: Sequence[int], kernel: Size, stride: Size) -> list[tuple[int, int]]:
@@ -242,10 +245,10 @@ class TorchScriptI3d:
 
 def i3d(
     weights: str | None = None,
-    layer: str = "logits",
-    size: int = 224,
-    filter: str = "bilinear",
-    precision: str = "float32",
+    layer: Literal["logits", "pooled"] = "logits",
+    size: Annotated[int, Field(ge=LEAST_SIZE, le=MOST_PIXELS)] = 224,
+    filter: Filter = "bilinear",
+    precision: Precision = "float32",
     device: str = "cpu",
 ) -> I3dFeatures:
     """Factory of the ``i3d`` features. ``weights``: ``i3d_pretrained_400.pt``, by default where ``doctor`` says."""

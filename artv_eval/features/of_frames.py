@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from artv.ranges import Name, Pixels
 from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.dinov2 import DEFAULT, dinov2
 from artv_eval.features.dinov3 import DEFAULT as DEFAULT3
@@ -32,11 +33,11 @@ class MeanOfFrames:
         return features.unflatten(0, tuple(clip_BTCHW.shape[:2]))
 
 
-def dinov2_frames(model: str = DEFAULT, size: int = 224, device: str = "cpu") -> MeanOfFrames:
+def dinov2_frames(model: Name = DEFAULT, size: Pixels = 224, device: str = "cpu") -> MeanOfFrames:
     """Factory of the ``dinov2-frames`` features of clips; settings as of ``dinov2``."""
     return MeanOfFrames(dinov2(model, size=size, device=device))
 
 
-def dinov3_frames(model: str = DEFAULT3, size: int = 224, device: str = "cpu") -> MeanOfFrames:
+def dinov3_frames(model: Name = DEFAULT3, size: Pixels = 224, device: str = "cpu") -> MeanOfFrames:
     """Factory of the ``dinov3-frames`` features of clips; settings as of ``dinov3``."""
     return MeanOfFrames(dinov3(model, size=size, device=device))

@@ -7,12 +7,14 @@ other features on a GPU than on a CPU. What is allowed here goes into the extrac
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal, get_args
 
 import torch
 
 from artv.errors import UserError
 
-PRECISIONS = ("float32", "tf32")
+Precision = Literal["float32", "tf32"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 _LOCK = (
     threading.RLock()
 )  # torch's switches are the whole process's: one thread's TF32 must not reach another's float32

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from artv.errors import UserError
+from artv.ranges import Name
 from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.hub import pretrained
 from artv_eval.features.precision import inference
@@ -61,7 +62,7 @@ class VideoMaeFeatures:
         return x.unflatten(0, clip_BTCHW.shape[:2])
 
 
-def videomae(model: str = DEFAULT, normalise: bool = False, device: str = "cpu") -> VideoMaeFeatures:
+def videomae(model: Name = DEFAULT, normalise: bool = False, device: str = "cpu") -> VideoMaeFeatures:
     """Factory of the ``videomae`` features. ``model``: a hub id that is in the cache, or a folder."""
     network, digest = pretrained("VideoMAEForVideoClassification", model)
     return VideoMaeFeatures(network, f"videomae-{Path(model).name}", digest, normalise=normalise, device=device)

@@ -11,13 +11,14 @@ Shape suffixes: B clips, T frames, C channels, H W pixels, D features.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from artv.errors import UserError
+from artv.ranges import Name
 from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.hub import pretrained
 from artv_eval.features.precision import inference
@@ -69,7 +70,9 @@ class Vjepa2Features:
         return ((x - mean) / std).unflatten(0, clip_BTCHW.shape[:2])
 
 
-def vjepa2(model: str = DEFAULT, pool: str = "attentive", device: str = "cpu") -> Vjepa2Features:
+def vjepa2(
+    model: Name = DEFAULT, pool: Literal["attentive", "mean"] = "attentive", device: str = "cpu"
+) -> Vjepa2Features:
     """Factory of the ``vjepa2`` features. ``model``: a hub id that is in the cache, or a folder."""
     if pool not in KINDS:
         raise UserError(f"pool is {pool!r}; it must be attentive (the classifier's) or mean (over all tokens)")

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError, WorkFailed
+from artv.errors import WorkFailed
 from artv.masks import some_steps
 from artv.presets import DEFAULTS
+from artv.requests import MOST_STEPS, check_count
 from artv_eval.api import ClipRequest, FailedClip, GeneratedClip, NextFrames
 from artv_eval.extras import SettingExtras, optional
 from artv_eval.methods import checkpoints
@@ -56,8 +57,7 @@ class ArtV:
         device: str = "cpu",
         progress: bool = False,
     ) -> None:
-        if steps is not None and steps < 1:
-            raise UserError(f"artv.steps is {steps}; it must be at least 1")
+        check_count("artv.steps", steps, most=MOST_STEPS)
         self.checkpoint, self.device, self.first_frame = checkpoint, device, first_frame
         self.settings = {
             "sampler": sampler,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from artv.errors import UserError, closest
+from artv.ranges import Count, Name, Several
 from artv_eval.metrics.base import Evaluator
 from artv_eval.metrics.curves import CurveEvaluator, Quantity
 from artv_eval.metrics.factories import _of_pictures, still_background_drift
@@ -48,11 +49,11 @@ def quantity_of(name: str, feature: Any = "shapes-clip", distance: int | None = 
 
 
 def curve(
-    what: str,
-    ends: int | None = None,
-    chunks: int | None = None,
+    what: Name,
+    ends: Count | None = None,
+    chunks: Several | None = None,
     feature: Any = "shapes-clip",
-    distance: int | None = None,
+    distance: Count | None = None,
     name: str | None = None,
     device: str = "cpu",
 ) -> Evaluator:

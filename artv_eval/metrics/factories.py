@@ -4,10 +4,14 @@
 card or ``--features`` says of clips, one of pictures what the card says of pictures; a classifier is the metric's own.
 """
 
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ValidationError
 
 from artv.errors import UserError
+from artv.ranges import Count, Several
 from artv_eval.api import Evaluator
+from artv_eval.errors import explain
 from artv_eval.features.base import AttributeClassifier, ClipClassifier, FeatureExtractor, TextImageExtractor
 from artv_eval.features.preprocess import Transform
 from artv_eval.features.registry import feature as find
@@ -16,8 +20,17 @@ from artv_eval.features.registry import feature as find
 def _transform(values: dict[str, Any] | None) -> Transform | None:
     try:
         return Transform(**values) if values else None
-    except ValueError as error:
-        raise UserError(f"transform is {values}: {str(error).splitlines()[-1].strip()}") from None
+    except ValidationError as error:
+        raise UserError(f"transform is {values}: {explain(error, Transform)}") from None
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    _transform(values)
+    return values
+
+
+Ddof = Literal[0, 1]
+TransformSettings = Annotated[dict[str, Any], AfterValidator(_checked)]
 
 
 def _of_clips(given: Any, device: str) -> Any:
@@ -65,11 +78,11 @@ def _check(ddof: int, subset: int | None = None, repeats: int = 1, first: int | 
 
 def fvd(
     feature: FeatureExtractor | str = "shapes",
-    ddof: int = 1,
-    subset: int | None = None,
-    repeats: int = 1,
-    first: int | None = None,
-    transform: dict[str, Any] | None = None,
+    ddof: Ddof = 1,
+    subset: Several | None = None,
+    repeats: Count = 1,
+    first: Several | None = None,
+    transform: TransformSettings | None = None,
     device: str = "cpu",
 ) -> Evaluator:
     """Fréchet video distance."""
@@ -85,9 +98,9 @@ def fvd(
 
 def fvd_infinity(
     feature: FeatureExtractor | str = "shapes",
-    ddof: int = 1,
-    first: int | None = None,
-    transform: dict[str, Any] | None = None,
+    ddof: Ddof = 1,
+    first: Several | None = None,
+    transform: TransformSettings | None = None,
     device: str = "cpu",
 ) -> Evaluator:
     """FVD extrapolated to infinitely many clips."""
@@ -191,7 +204,7 @@ def caption_motion(feature: AttributeClassifier | str = "shapes", device: str = 
 
 
 def kvd(
-    feature: FeatureExtractor | str = "shapes", transform: dict[str, Any] | None = None, device: str = "cpu"
+    feature: FeatureExtractor | str = "shapes", transform: TransformSettings | None = None, device: str = "cpu"
 ) -> Evaluator:
     """Kernel video distance: polynomial MMD, unbiased."""
     from artv_eval.metrics.kvd import KvdEvaluator
@@ -201,7 +214,7 @@ def kvd(
 
 def jedi(
     feature: ClipClassifier | FeatureExtractor | str = "vjepa2",
-    transform: dict[str, Any] | None = None,
+    transform: TransformSettings | None = None,
     device: str = "cpu",
 ) -> Evaluator:
     """JEDi: polynomial MMD of V-JEPA features, its own extractor unless ``--set jedi.feature=`` says another."""
@@ -212,8 +225,8 @@ def jedi(
 
 def inception_score(
     feature: ClipClassifier | str = "c3d",
-    transform: dict[str, Any] | None = None,
-    splits: int = 10,
+    transform: TransformSettings | None = None,
+    splits: Count = 10,
     device: str = "cpu",
 ) -> Evaluator:
     """Inception Score, the mean over ``splits``."""
@@ -222,7 +235,7 @@ def inception_score(
     return InceptionScoreEvaluator(_of_clips(feature, device), transform=_transform(transform), splits=splits)
 
 
-def frame_fid(feature: TextImageExtractor | str = "shapes-clip", ddof: int = 1, device: str = "cpu") -> Evaluator:
+def frame_fid(feature: TextImageExtractor | str = "shapes-clip", ddof: Ddof = 1, device: str = "cpu") -> Evaluator:
     """FID of frames."""
     from artv_eval.metrics.frames import FrameFidEvaluator
 

@@ -7,21 +7,24 @@
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Literal
 
+from artv.ranges import Count
 from artv_eval.features.base import FeatureExtractor, TextImageExtractor
 from artv_eval.metrics.base import Evaluator
-from artv_eval.metrics.factories import _check, _of_clips, _of_pictures, _transform
+from artv_eval.metrics.factories import Ddof, TransformSettings, _check, _of_clips, _of_pictures, _transform
+
+Place = Literal["same", "anywhere"]
 
 
 def _fvd(
     feature: FeatureExtractor | str = "shapes",
-    length: int = 8,
-    stride: int = 4,
-    ddof: int = 1,
-    place: str = "same",
+    length: Count = 8,
+    stride: Count = 4,
+    ddof: Ddof = 1,
+    place: Place = "same",
     drift: bool = False,
-    transform: dict[str, Any] | None = None,
+    transform: TransformSettings | None = None,
     name: str = "",
     device: str = "cpu",
 ) -> Evaluator:
@@ -37,11 +40,11 @@ def _fvd(
 
 def _kvd(
     feature: FeatureExtractor | str = "shapes",
-    length: int = 8,
-    stride: int = 4,
-    place: str = "same",
+    length: Count = 8,
+    stride: Count = 4,
+    place: Place = "same",
     drift: bool = False,
-    transform: dict[str, Any] | None = None,
+    transform: TransformSettings | None = None,
     name: str = "",
     device: str = "cpu",
 ) -> Evaluator:
@@ -54,10 +57,10 @@ def _kvd(
 
 def _frame_fid(
     feature: TextImageExtractor | str = "shapes-clip",
-    length: int = 8,
-    stride: int = 4,
-    ddof: int = 1,
-    place: str = "same",
+    length: Count = 8,
+    stride: Count = 4,
+    ddof: Ddof = 1,
+    place: Place = "same",
     drift: bool = False,
     name: str = "",
     device: str = "cpu",

@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from artv.errors import UserError, in_one_line
 from artv_eval.plugins.components import KINDS, ROLES, Kind
@@ -38,8 +38,9 @@ class Setting:
     @property
     def takes_component(self) -> bool:
         """Whether it is named after a role and takes a component of it; a number of that name does not."""
-        kinds = get_args(self.annotation) or (self.annotation,)
-        return self.name in ROLES and not all(kind in NUMBERS for kind in kinds)
+        whole = unbounded(self.annotation)
+        kinds = get_args(whole) or (whole,)
+        return self.name in ROLES and not all(unbounded(kind) in NUMBERS for kind in kinds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,11 @@ class Recipe:
         """``{"name": distribution/name, its settings}``: what :func:`recipe_from` makes a recipe of elsewhere."""
         settings = {k: v.named() if isinstance(v, Recipe) else v for k, v in self.settings.items()}
         return {"name": self.entry.qualified, **settings}
+
+
+def unbounded(annotation: Any) -> Any:
+    """The type itself, without the range that ``Annotated`` gives it."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def bare(name: str) -> str:
@@ -120,7 +126,7 @@ def _read_signature(target: Any, reserved: Sequence[str]) -> tuple[dict[str, Set
     except ValueError:  # some builtins have no signature
         return {}, True
     try:
-        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
     except Exception:  # names that exist only for type checkers
         hints = {}
     found = {
@@ -190,11 +196,7 @@ class Typed(str):
 def convert(value: Any, annotation: Any, where: str) -> Any:
     """``value`` as ``annotation`` says, or a UserError that names the field ``where``."""
     if isinstance(value, Typed):
-        with contextlib.suppress(UserError):
-            return convert(value.read(), annotation, where)
-        with contextlib.suppress(UserError):
-            return convert([word.strip() for word in value.split(",")], annotation, where)
-        return convert(str(value), annotation, where)
+        return _typed(value, annotation, where)
     if annotation is Any or annotation is inspect.Parameter.empty:
         return value
     from pydantic import ValidationError
@@ -209,6 +211,21 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
         first = error.errors()[0]
         field = ".".join(str(part) for part in (where, *first["loc"]) if not str(part).startswith("function-"))
         raise UserError(f"{field} is {value!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def _typed(value: Typed, annotation: Any, where: str) -> Any:
+    """What YAML reads, words between commas or the text: the first that fits. The error is that of a plain value."""
+    read = value.read()
+    try:
+        return convert(read, annotation, where)
+    except UserError as error:
+        told = None if isinstance(read, str) else error
+    with contextlib.suppress(UserError):
+        return convert([word.strip() for word in value.split(",")], annotation, where)
+    try:
+        return convert(str(value), annotation, where)
+    except UserError as error:
+        raise told or error from None
 
 
 def _adapter(annotation: Any) -> Any:
