@@ -56,8 +56,9 @@ def check_share(what: str, value: float) -> None:
 
 def check_whole(what: str, value: int, low: int = 1) -> None:
     """A whole number of at least ``low``, and one that can be counted to."""
-    if not isinstance(value, Integral) or not low <= value <= MOST:
-        raise UserError(f"{what} is {value!r}; it must be a whole number, at least {low} and at most {MOST}")
+    if not isinstance(value, Integral) or value < low:
+        raise UserError(f"{what} is {value!r}; it must be a whole number, at least {low}")
+    check_count(what, int(value), low)
 
 
 def check_seed(value: int, what: str = "seed") -> None:

@@ -78,6 +78,7 @@ def test_whole_numbers(value):
 def test_what_is_no_whole_number(value):
     assert refusal(check_whole, "every", value) == f"every is {value!r}; it must be a whole number, at least 1"
     assert "at least 4" in refusal(check_whole, "every", 3, low=4)
+    assert refusal(check_whole, "every", 10**30) == f"every is {10**30}; it must be at most {MOST}"
 
 
 @pytest.mark.parametrize("seed", [0, 1, LAST_SEED])
