@@ -32,6 +32,10 @@ def report(
         list[str],
         typer.Option(metavar="METRIC=SIZE", help="Say how many clips a cell finding a difference of this size takes."),
     ] = [],  # noqa: B006
+    speed: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A speed card (efficiency --streaming --out): quality against its rates."),
+    ] = None,
     to: Annotated[
         list[str],
         typer.Option(
@@ -64,6 +68,10 @@ def report(
         results = replace(
             results, notes=[*results.notes, *(line for asked in power for line in _needed(results, asked))]
         )
+        if speed is not None:
+            from artv_eval.report.speed_cards import read_speed, with_speed
+
+            results = with_speed(results, read_speed(Path(speed)))
         if by is not None:
             from artv_eval.report.by_label import read_csv, split_by
 

@@ -25,7 +25,8 @@ def figures(results: Results, store: RunStore | None = None) -> Iterator[tuple[s
         if pairs:
             yield f"{name}-differences", forest(rows, pairs)
     for trade in trades(results):
-        yield f"{trade.ablation}-{trade.metric}-cost", quality_against_cost(trade)
+        cost = "cost" if trade.cost[0].metric == "seconds" else trade.cost[0].metric
+        yield f"{trade.ablation}-{trade.metric}-{cost}", quality_against_cost(trade)
     ordered = sorted(results.curves, key=lambda curve: (curve.ablation or "", curve.metric))
     for (ablation, metric), curves in groupby(ordered, key=lambda curve: (curve.ablation or "", curve.metric)):
         yield f"{ablation or 'scores'}-{metric}-frames", curves_over_frames(list(curves))

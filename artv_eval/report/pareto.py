@@ -6,7 +6,10 @@ from itertools import groupby
 
 from artv_eval.results.rows import OK, Results, Row
 
-COST = "seconds"
+FRAME_COST = "frame_seconds"
+"""Of a speed card (``speed_cards.py``)."""
+COSTS = {"seconds": "seconds a clip", FRAME_COST: "seconds a frame"}
+"""Metric → what it is called beside a quality."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +25,14 @@ class Trade:
     quality: Sequence[Row]
     front: Sequence[str]
 
+    @property
+    def cost_title(self) -> str:
+        """What the cost is in."""
+        return COSTS[self.cost[0].metric]
+
     def line(self) -> str:
         """One line for a table's notes; it says which of the front the intervals tell from the cheapest cell."""
-        text = f"{self.ablation}: Pareto front of {self.metric} against seconds a clip: {', '.join(self.front)}"
+        text = f"{self.ablation}: Pareto front of {self.metric} against {self.cost_title}: {', '.join(self.front)}"
         if len(self.front) < 2:
             return text
         return f"{text}; intervals tell {', '.join(self.apart()) or 'none'} from {self.front[0]}"
@@ -37,20 +45,22 @@ class Trade:
 
 
 def trades(results: Results) -> list[Trade]:
-    """A trade for each metric with a direction, in ablations whose clips' seconds were measured."""
+    """A trade for each metric with a direction and each cost of the ablation that was measured."""
     usable = [row for row in results.rows if row.status == OK and not row.sanity and row.ablation]
-    costs = {(row.ablation, row.cell): row for row in usable if row.metric == COST}
+    costs = {(row.ablation, row.cell, row.metric): row for row in usable if row.metric in COSTS}
     found = []
 
     def key(row: Row) -> tuple[str, str]:
         return row.ablation or "", row.metric
 
     for (ablation, metric), group in groupby(sorted(usable, key=key), key=key):
-        rows = [row for row in group if (ablation, row.cell) in costs]
-        if metric == COST or len(rows) < 2 or rows[0].higher_is_better is None:
-            continue
-        cost = [costs[ablation, row.cell] for row in rows]
-        found.append(Trade(ablation=ablation, metric=metric, cost=cost, quality=rows, front=_front(cost, rows)))
+        of_metric = list(group)
+        for name in COSTS:
+            rows = [row for row in of_metric if (ablation, row.cell, name) in costs]
+            if metric in COSTS or len(rows) < 2 or rows[0].higher_is_better is None:
+                continue
+            cost = [costs[ablation, row.cell, name] for row in rows]
+            found.append(Trade(ablation=ablation, metric=metric, cost=cost, quality=rows, front=_front(cost, rows)))
     return found
 
 

@@ -127,7 +127,7 @@ def quality_against_cost(trade: Trade) -> Drawing:
             at[quality.cell] = (x, y)
         axes.step(*zip(*(at[name] for name in trade.front), strict=True), where="post", color=COLOURS[0], linewidth=0.8)
         _label(axes, at)
-        axes.set_xlabel("seconds a clip")
+        axes.set_xlabel(trade.cost_title)
         axes.set_ylabel(_text(trade.metric))
 
     return Drawing(paint=paint)
