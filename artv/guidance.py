@@ -233,8 +233,11 @@ def _mapping(text: str) -> dict[str, Any]:
     name, colon, settings = text.strip().partition(":")
     if not colon:
         name, settings = ("three_term", name) if "=" in name or not name else (name, "")
-    pairs = [item.partition("=") for item in settings.split(",") if item.strip()]
-    return {"name": name.strip(), **{key.strip(): value.strip() for key, _, value in pairs}}
+    pairs = [[word.strip() for word in item.partition("=")] for item in settings.split(",") if item.strip()]
+    keys = [key for key, _, _ in pairs]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise UserError(f"guidance gives {twice[0]} twice: {text!r}; give it once")
+    return {"name": name.strip(), **{key: value for key, _, value in pairs}}
 
 
 def _number(key: str, value: Any) -> float:

@@ -271,7 +271,7 @@ def parse_assignments(assignments: Sequence[str], option: str = "--set") -> dict
     """``component.field=value`` texts → component → field → value.
 
     Raises:
-        UserError: a text that has not this form.
+        UserError: a text that has not this form, or a field with two values.
     """
     found: dict[str, dict[str, Any]] = {}
     for text in assignments:
@@ -279,5 +279,7 @@ def parse_assignments(assignments: Sequence[str], option: str = "--set") -> dict
         component, dot, name = path.rpartition(".")
         if not equals or not dot or not component or not name:
             raise UserError(f"{option} is {text!r}; it must be component.field=value, for example sampler.eta=0.5")
-        found.setdefault(component.strip(), {})[name.strip()] = Typed(value)
+        fields, name = found.setdefault(component.strip(), {}), name.strip()
+        if fields.setdefault(name, Typed(value)) != value:
+            raise UserError(f"{option} gives {path.strip()} twice: {str(fields[name])!r} and {value!r}; give it once")
     return found

@@ -144,6 +144,8 @@ def test_parse():
         ("txt=1", "did you mean text"),
         ("jiont:scale=1", "did you mean joint"),
         ("text=nan", "text is nan"),
+        ("text=1,text=2", "gives text twice"),
+        ("joint:scale=1, scale=1", "gives scale twice"),
         ("interval:low=5,high=1", "low < high"),
         ("rescaled:phi=2", r"in \[0, 1\]"),
         (7, "7"),

@@ -227,6 +227,33 @@ def test_what_can_be_known_of_the_clip_is_checked_before_it_is_made(tmp_path, ca
     assert code == 2 and reason in error and error.count("\n") == 1 and not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (["--fps", "1e9"], "fps is 1e+09"),
+        (["--fps", "1e-9"], "fps is 1e-09"),
+        (["--height", "0"], "height is 0"),
+        (["--width", "-8"], "width is -8"),
+        (["--guidance", ""], "'--guidance': is ''"),
+        (["--guidance", "text=1,text=2"], "guidance gives text twice"),
+        (["--guidance", "text=nan"], "text is nan"),
+        (["--device", "cpu:99"], "--device is 'cpu:99'"),
+        (["--device", "cpu:"], "--device is 'cpu:'"),
+        (["--prompt", ""], "'--prompt': is ''"),
+        (["--frames", "1000000000"], "frames is 1000000000"),
+        (["--steps", "1000000000"], "steps is 1000000000"),
+    ],
+)
+def test_what_means_nothing_is_refused_before_a_model_is_loaded(tmp_path, capsys, monkeypatch, given, reason):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("artv.cli.sample_command._load", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(sys, "argv", ["artv", "sample", "--prompt", "x", "--out", "x.mp4", *given])
+    with pytest.raises(SystemExit) as end:
+        main()
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and reason in error and error.count("\n") == 1 and not any(tmp_path.iterdir())
+
+
 def test_a_pipe_as_the_first_frame_is_not_waited_for(tmp_path, capsys, monkeypatch):
     os.mkfifo(tmp_path / "first.png")
     for option in (["--image", str(tmp_path / "first.png")], ["--anchor", f"image:{tmp_path / 'first.png'}"]):

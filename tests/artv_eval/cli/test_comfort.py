@@ -26,6 +26,14 @@ def test_the_table_comes_before_what_is_made_of_it_and_a_failure_there_is_one_li
     assert Path("run/results.csv").is_file() and not Path("run/report.html").exists()
 
 
+def test_without_av_a_sweep_has_all_its_results(toy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)  # as where it is not installed: to import it fails
+    outcome = toy(*RUN)
+    assert outcome.code == 0 and "brightness" in outcome.out and "Traceback" not in outcome.err
+    rows = json.loads(Path("run/results.json").read_text(encoding="utf-8"))["rows"]
+    assert {row["status"] for row in rows} == {"ok"} and Path("run/results.csv").is_file()
+
+
 def test_a_notebooks_plotting_backend_does_no_harm(tmp_path):
     program = [sys.executable, "-c", "from artv_eval.cli import main; main()", "sweep", "--plugins-dir", TOY]
     program += ["--protocol", "toy@1", "--num-videos", "6", *RUN]

@@ -181,6 +181,28 @@ def test_rejections_of_skewed_equal_cells_without_a_caveat_are_few(sigma, n):
     assert np.mean([skewed_pairs(n, skewness(rng.normal(size=n))) is not None for _ in range(600)]) < 0.1
 
 
+@pytest.mark.parametrize("n", [20, 32])
+def test_a_rare_difference_that_a_sample_lacks_nothing_in_it_shows(n):
+    """One in 20 is large: (1 − 1/20)^n of samples have none and are rejected, and no rule of their values marks them.
+
+    Of those that have one no more is rejected than should be. Differences without a large one are as even as normal
+    ones: the share of the sum of squares that one difference holds is no larger.
+    """
+    rng, rounds = np.random.default_rng(n), 250
+    rare = rng.random((rounds, n)) < 0.05
+    samples = rare - 0.05 + 0.02 * rng.normal(size=(rounds, n))
+    rejected = np.array([mean_difference_p(x, flips=500, seed=k) < 0.05 for k, x in enumerate(samples)])
+    lacking, expected = ~rare.any(axis=1), 0.95**n
+    assert abs(rejected.mean() - expected) < 3 * np.sqrt(expected * (1 - expected) / rounds)
+    assert rejected[lacking].mean() > 0.98 and rejected[~lacking].mean() < 0.07
+
+    def held(differences):
+        return (differences**2).max(axis=1) / (differences**2).sum(axis=1)
+
+    assert np.quantile(held(samples[lacking]), 0.99) < np.quantile(held(rng.normal(size=(rounds, n))), 0.5)
+    assert (held(samples[~lacking]) > 0.5).mean() > 0.3  # what a rule of shares would mark was not rejected
+
+
 def test_skewness_is_the_third_standardised_moment():
     x = np.random.default_rng(0).exponential(size=(5, 9))
     assert [skewness(part) for part in x] == pytest.approx(stats.skew(x, axis=1))

@@ -116,3 +116,103 @@ def test_what_is_no_value_is_told_and_costs_what_needs_it(sweep, member):
     assert "Traceback" not in outcome.err and outcome.out
     status = {row["metric"]: row["status"] for row in json.loads(outcome.out)["rows"]}
     assert status["brightness"] == status["distance"] == "ok"
+
+
+OTHERS = """
+import sys
+import torch
+from artv_eval import Component, hookimpl
+from artv.data.readers import PyAvReader
+from artv_eval.executors.serial import SerialExecutor
+
+toy = next((m for name, m in sys.modules.items() if name.startswith("artv_eval_plugin_toy_")), None)
+Trained = toy.ToyTrainer if toy else object
+
+
+def broken(*arguments, **named):
+    raise RuntimeError("no\\nluck")
+
+
+class Extractor:
+    name, digest, dim = "faulty", "faulty-1", 3
+
+    def __call__(self, clip_BTCHW):
+        return clip_BTCHW.float().mean((1, 3, 4))
+
+
+class Reader(PyAvReader):
+    pass
+
+
+class Executor(SerialExecutor):
+    pass
+
+
+class Trainer(Trained):
+    pass
+
+
+setattr(KIND, "MEMBER", property(broken) if VALUE else broken)
+
+@hookimpl
+def register_features(): return [Component("faulty", f"{__name__}:Extractor", "x")]
+@hookimpl
+def register_readers(): return [Component("faulty", f"{__name__}:Reader", "x")]
+@hookimpl
+def register_executors(): return [Component("faulty", f"{__name__}:Executor", "x")]
+@hookimpl
+def register_trainers(): return [Component("faulty-train", f"{__name__}:Trainer", "x")]
+"""
+
+
+def written(kind, member, value):
+    Path("plugins").mkdir()
+    source = OTHERS.replace("KIND", kind).replace("MEMBER", member).replace("VALUE", str(value))
+    Path("plugins", "other.py").write_text(source, encoding="utf-8")
+    return "--plugins-dir", "plugins"
+
+
+def told(outcome):
+    """What is said of the fault: an error that names the plugin, a row, or a note."""
+    rows = json.loads(outcome.out) if outcome.out else {"rows": [], "notes": []}
+    assert "Traceback" not in outcome.err
+    return " ".join([outcome.err, *(row["status"] for row in rows["rows"]), *rows["notes"]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "value"),
+    [
+        *(("Extractor", member, True) for member in ("name", "digest", "dim", "device", "world")),
+        *(("Extractor", member, False) for member in ("__call__", "__init__", "seen")),
+        ("Reader", "used", True),
+        *(("Reader", member, False) for member in ("__init__", "__len__", "__getitem__")),
+    ],
+)
+def test_scoring_tells_what_a_member_raises_and_goes_on(cli, sides, monkeypatch, tmp_path, kind, member, value):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plugins = written(kind, member, value)
+    chosen = ("--reader", "faulty", "--metrics", "flicker")
+    if kind == "Extractor":
+        chosen = ("--features", "faulty", "--metrics", "kvd,flicker")
+    files = ("--real", sides[0], "--fake", sides[1], "--frames", 4, "--workers", 0)
+    outcome = cli("score", *plugins, *files, *chosen, "--format", "json")
+    status = {row["metric"]: row["status"] for row in json.loads(outcome.out)["rows"]} if outcome.out else {}
+    asked = "no luck" in (said := told(outcome)) or "fake/0.mp4 cannot be read: no)" in said
+    assert asked == (outcome.code != 0), outcome
+    assert status.get("flicker", "ok") == "ok" or kind == "Reader", status
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "value"),
+    [("Executor", "elsewhere", True), ("Executor", "run", False)]
+    + [("Trainer", member, False) for member in ("settings", "train", "cost", "steps", "curves")],
+)
+def test_a_sweep_tells_what_executors_and_trainers_raise(cli, made, kind, member, value):
+    plugins = ("--plugins-dir", TOY, *written(kind, member, value), "--protocol", "toy@1", "--num-videos", 6)
+    chosen = ("--ablation", "noise", "--executor", "faulty")
+    if kind == "Trainer":
+        chosen = ("--ablation", "learning", "--train", "--train-seeds", 1, "--set", "trainer.name=faulty-train")
+    outcome = cli("sweep", *plugins, *chosen, "--metrics", "brightness", "--format", "json")
+    said = told(outcome)
+    assert "no luck" in said or (outcome.code == 0 and member in ("cost", "steps", "curves"))
+    assert outcome.code in (0, 1, 2)

@@ -12,7 +12,7 @@ from test_yaml_matrix import kinds, wrong
 from artv.errors import UserError
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager, PluginOptions
-from artv_eval.plugins.recipe import Typed, build, recipe, settings_of
+from artv_eval.plugins.recipe import Typed, build, parse_assignments, recipe, settings_of
 
 NEEDED = {"file": "x.yaml", "path": "x.yaml", "what": "change/slope"}
 NO_UPPER_END = {("guidance", "high"), ("masks", "below"), ("accelerations", "threshold")}
@@ -78,3 +78,9 @@ def test_typed_words_and_numbers_are_read(manager):
     assert recipe(manager, "features", "i3d", {"layer": Typed("pooled")}).settings == {"layer": "pooled"}
     assert recipe(manager, "ablations", "steps", {"values": Typed("4,8")}).settings == {"values": [4, 8]}
     assert recipe(manager, "metrics", "fvd", {"transform": Typed("{size: 8}")}).settings == {"transform": {"size": 8}}
+
+
+def test_a_setting_has_one_value():
+    assert parse_assignments(["fvd.ddof=0", "fvd.ddof=0", " fvd.first=2"]) == {"fvd": {"ddof": "0", "first": "2"}}
+    with pytest.raises(UserError, match=r"^--set gives sampler.eta twice: '1' and '0'; give it once$"):
+        parse_assignments(["sampler.eta=1", "sampler.eta=0"])
