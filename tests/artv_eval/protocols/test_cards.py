@@ -156,7 +156,7 @@ def test_overlap_of_prompts_and_reference_is_refused(tmp_path):
 
 def test_cards_hand_their_conventions_to_the_metrics():
     settings = load("ucf101@stylegan-v").extractor_settings["clips"]
-    assert settings["ddof"] == 0 and settings["feature"] == {"name": "i3d"}
+    assert settings["ddof"] == 0 and settings["feature"] == {"name": "i3d-torchscript"}
     assert settings["transform"] == {"crop": "largest", "size": 256, "filter": "lanczos"}
     settings = load("msrvtt@videopoet").extractor_settings
     assert (settings["clips"]["subset"], settings["clips"]["repeats"]) == (2048, 20)

@@ -45,7 +45,7 @@ def extractor(found):
 
 def test_metrics_of_clips_take_the_extractor_of_clips_whoever_brings_them(manager):
     for name in ("fvd", "fvd_infinity", "kvd", "window_fvd", "window_fvd_drift", "ofclips"):
-        assert extractor(settings(manager, name, "ucf101@stylegan-v")) == "i3d", name
+        assert extractor(settings(manager, name, "ucf101@stylegan-v")) == "i3d-torchscript", name
         assert extractor(settings(manager, name, "ucf101@stylegan-v", features="videomae")) == "videomae", name
     assert settings(manager, "ofclips", "ucf101@stylegan-v")["ddof"] == 0
 
