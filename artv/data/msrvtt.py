@@ -25,13 +25,13 @@ def read_msrvtt(root: Path) -> Listing:
         try:
             for entry in [*content.get("sentences", ()), *content.get("annotations", ())]:
                 name = entry.get("video_id") or entry.get("image_id")
-                if name and "caption" in entry:
-                    captions.setdefault(str(name), []).append(str(entry["caption"]))
+                if name and isinstance(entry.get("caption"), str):
+                    captions.setdefault(str(name), []).append(entry["caption"])
             videos = [v for v in content.get("videos", ()) if "video_id" in v and "split" in v]
             split_of |= {str(v["video_id"]): str(v["split"]) for v in videos}
         except (TypeError, AttributeError):
             raise UserError(f"{file} has other fields than MSR-VTT's annotations; move it elsewhere") from None
-    files = {f.stem: f for f in root.rglob("video*") if f.suffix.lower() in VIDEO_SUFFIXES}
+    files = {f.stem: f for f in sorted(root.rglob("video*")) if f.suffix.lower() in VIDEO_SUFFIXES}
     numbered = sorted((int(stem[5:]), stem) for stem in files if stem[5:].isdigit())
     if not numbered or not captions:
         what = "no video<N>.mp4" if not numbered else "no JSON file with sentences"

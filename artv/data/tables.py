@@ -52,8 +52,13 @@ def parquet_rows(table: Path) -> Iterator[tuple[str, str]]:
     if not set(COLUMNS) <= set(rows.columns):
         there = ", ".join(map(str, rows.columns))
         raise UserError(f"captions file {table} must have the columns file and caption; it has {there}")
-    for file, caption in rows[list(COLUMNS)].fillna("").itertuples(index=False):
-        yield str(file), str(caption)
+    values = rows[list(COLUMNS)].astype(object)
+    for number, row in enumerate(values.where(values.notna(), "").itertuples(index=False), 1):
+        if not all(isinstance(value, str) for value in row):
+            raise UserError(
+                f"captions file {table}, row {number}, must have texts in 'file' and 'caption'; it has {tuple(row)}"
+            )
+        yield row[0], row[1]
 
 
 READERS: dict[str, Callable[[Path], Iterator[tuple[str, str]]]] = {

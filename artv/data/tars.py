@@ -62,16 +62,17 @@ def _members(path: Path) -> Iterator[TarMember]:
                 if f".{suffix.lower()}" in VIDEO_SUFFIXES:
                     videos[key] = member
                 elif suffix in ("json", "txt") and (file := tar.extractfile(member)) is not None:
-                    text = file.read().decode("utf-8")
-                    found = text if suffix == "txt" else json.loads(text).get("caption", captions.get(key, ""))
-                    captions[key] = str(found).strip() or captions.get(key, "")
+                    text = file.read().decode("utf-8-sig")
+                    found = text if suffix == "txt" else json.loads(text).get("caption")
+                    if isinstance(found, str) and found.strip():  # null or a list is no caption
+                        captions[key] = found.strip()
     except (tarfile.TarError, OSError, ValueError, AttributeError) as error:
         raise UserError(f"tar {path} cannot be read: {(str(error).splitlines() or [repr(error)])[0]}") from None
-    lacking = [member.name for key, member in videos.items() if not captions.get(key)]
+    lacking = [member.name for key, member in videos.items() if key not in captions]
     if lacking:
         raise UserError(
             f"tar {path}: {len(lacking)} of {len(videos)} clips have no caption, for example {lacking[0]}; each needs "
-            "a .json with the field caption, or a .txt, of its name"
+            "a .json with the text caption, or a .txt, of its name"
         )
     for key, member in videos.items():
         yield TarMember(path, captions[key], member.name, member.offset_data, member.size)
