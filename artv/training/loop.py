@@ -102,10 +102,9 @@ def optimise(
                 main and record.due, main and (due or best), main and over, asked()
             )
             stop = late or ending
-            if log_now or stop or step == config.steps:
+            if log_now or save_now or stop or step == config.steps:
                 record.write(step, lr=config.lr_at(step - 1))
-                if not math.isfinite(record.loss):
-                    raise WorkFailed(f"{name}: the loss became {record.loss} before step {step}; kept: {out / 'state'}")
+                _check_finite(name, record.loss, one_step, step, out / "state")
             if save_now and not stop and step < config.steps:
                 saver.save(step)
                 saved = time.monotonic()
@@ -117,6 +116,15 @@ def optimise(
     if ending:
         raise Interrupted(f"stopped and saved at step {step} of {config.steps}; run the same command again to continue")
     return one_step.ema, Outcome(step, record.loss, time.monotonic() - started, step >= config.steps)
+
+
+def _check_finite(name: str, loss: float, one_step: Step, step: int, kept: Path) -> None:
+    """Ahead of every save: a state that is not finite, once kept, is what every resumption would begin with."""
+    norms = torch._foreach_norm([p.detach() for p in one_step.parameters])
+    if not math.isfinite(loss):
+        raise WorkFailed(f"{name}: the loss became {loss} before step {step}; kept: {kept}")
+    if not bool(torch.stack(norms).isfinite().all()):
+        raise WorkFailed(f"{name}: a weight is no longer finite at step {step}; kept: {kept}")
 
 
 def _validate(validation: Validation, ema: Ema, step: int, record: Record) -> bool:

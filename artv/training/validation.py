@@ -8,6 +8,7 @@ Shape suffixes: B clips, T frames, C latent channels, h w latent size, L text to
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -110,9 +111,10 @@ class Validation:
         half = self.precision == "bf16"
         with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=half):
             found = self.loss(model)
-        better = self.best is None or found[self.best_by] < self.best["value"]
+        value = found[self.best_by]
+        better = math.isfinite(value) and (self.best is None or value < self.best["value"])
         if better:
-            self.best = {"step": step, "metric": self.best_by, "value": found[self.best_by]}
+            self.best = {"step": step, "metric": self.best_by, "value": value}
         return {"validation": found, "best": better}
 
     def keep(self, step: int) -> None:

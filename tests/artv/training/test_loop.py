@@ -4,6 +4,8 @@ import json
 import math
 import resource
 import subprocess
+import threading
+import time
 
 import pytest
 import torch
@@ -247,3 +249,24 @@ def test_the_paper_preset_has_the_tables_settings():
     loop = config.model
     assert (loop.lr, loop.ema_decay, loop.steps, config.fps, config.size) == (1e-5, 0.9999, 258_000, 8.0, 320)
     assert 4 * loop.batch_size == 480 and config.weight_cap == 1.0 and config.start_share == 0.0
+
+
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+def test_a_state_that_is_not_finite_is_never_kept(tmp_path, broken):
+    """Saved as often as the disk can; once there is a state the loss is NaN, or it is finite and its gradient not."""
+    model, saved, whole = torch.nn.Linear(3, 1), threading.Event(), []
+
+    def draw_loss():
+        time.sleep(0.01)
+        loss = model(torch.ones(2, 3)).square().mean()
+        if not saved.is_set():
+            whole.append(loss)
+            return loss
+        return loss * math.nan if broken == "loss" else loss + (model.weight - model.weight).abs().sqrt().sum()
+
+    config = LoopConfig(steps=300, batch_size=2, lr=0.01, save_minutes=0)
+    with pytest.raises(WorkFailed, match=f"(loss became nan|no longer finite).*; kept: {tmp_path / 'state'}"):
+        optimise(model, draw_loss, config, tmp_path, name="toy", device=CPU, on_save=lambda *_: saved.set())
+    again = torch.nn.Linear(3, 1)
+    assert load_state(tmp_path / "state", again, Ema(again), torch.optim.AdamW(again.parameters())) <= len(whole)
+    assert again.weight.isfinite().all() and again.bias.isfinite().all()

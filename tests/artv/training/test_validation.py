@@ -15,7 +15,7 @@ from artv.data.latents import Batch
 from artv.errors import UserError
 from artv.networks import ArtVModel, Prediction
 from artv.training.trackers import chosen_trackers
-from artv.training.validation import METRICS, TIMESTEPS, FixedLoss, grid
+from artv.training.validation import METRICS, TIMESTEPS, FixedLoss, Validation, grid
 
 
 def test_the_loss_is_of_fixed_frames_timesteps_and_noise():
@@ -51,6 +51,69 @@ def test_a_grid_has_frames_and_under_them_masks():
     picture = grid(frames, masks)
     assert picture.shape == (16, 12, 3) and picture[0, ::4, 0].tolist() == [0, 1, 2]
     assert picture[12, ::4, 0].tolist() == [0, 255, 0] and picture[4].max() == 0
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([3.0, 2.0, 2.0, 1.0], [True, True, False, True]),
+        ([1.0, 2.0, 0.5], [True, False, True]),
+        ([NAN, 2.0, NAN, 1.0], [False, True, False, True]),
+        ([float("inf"), 5.0], [False, True]),
+    ],
+)
+def test_the_best_step_is_that_of_the_smallest_loss_so_far(tmp_path, losses, best):
+    values = iter(losses)
+    watch = Validation(lambda model: {"loss": next(values)}, tmp_path, every=10, best_by="loss", precision="fp32")
+    steps = [10 * (i + 1) for i in range(len(losses))]
+    assert [watch.values(torch.nn.Linear(1, 1), step)["best"] for step in steps] == best
+    last = max(i for i, is_best in enumerate(best) if is_best)
+    assert watch.best == {"step": steps[last], "metric": "loss", "value": losses[last]}
+    assert watch.values(torch.nn.Linear(1, 1), 11) is None
+
+
+@pytest.mark.parametrize(("every", "sample_every"), [(0, 0), (3, 0), (0, 4), (3, 4)])
+def test_what_is_due_after_which_step(tmp_path, every, sample_every):
+    options = {"best_by": "loss", "precision": "fp32", "sample": lambda model: None}
+    watch = Validation(None, tmp_path, every=every, sample_every=sample_every, **options)
+    expected = [s for s in range(1, 25) if (every and not s % every) or (sample_every and not s % sample_every)]
+    assert [step for step in range(1, 25) if watch.due(step)] == expected
+
+
+@pytest.mark.parametrize(
+    ("stored", "goes_on"),
+    [
+        ('{"step": 7, "metric": "loss", "value": 0.5}', True),
+        ('{"step": 7, "metric": "loss@100", "value": 0.5}', False),
+        ("{", False),
+        ("[]", False),
+        (None, False),
+    ],
+)
+def test_a_resumed_run_goes_on_with_the_best_of_before(tmp_path, stored, goes_on):
+    if stored is not None:
+        (tmp_path / "best").mkdir()
+        (tmp_path / "best" / "best.json").write_text(stored, encoding="utf-8")
+    watch = Validation(lambda model: {"loss": 0.75}, tmp_path, every=1, best_by="loss", precision="fp32")
+    assert watch.values(torch.nn.Linear(1, 1), 8)["best"] != goes_on
+
+
+def test_the_pipeline_of_the_best_step_is_kept_and_another_is_not(tmp_path):
+    watch = Validation(lambda model: {"loss": 1.0}, tmp_path, every=1, best_by="loss", precision="fp32")
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "weights").write_bytes(b"step 8")
+    watch.keep(8)
+    assert not (tmp_path / "best").exists()
+    watch.values(torch.nn.Linear(1, 1), 8)
+    watch.keep(9)
+    assert not (tmp_path / "best").exists()
+    watch.keep(8)
+    (tmp_path / "pipeline" / "weights").unlink()
+    assert (tmp_path / "best" / "weights").read_bytes() == b"step 8"
+    assert json.loads((tmp_path / "best" / "best.json").read_text()) == {"step": 8, "metric": "loss", "value": 1.0}
 
 
 def train(out: Path, *options: str):
