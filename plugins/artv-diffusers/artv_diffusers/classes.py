@@ -4,25 +4,29 @@ python -m artv_diffusers.classes              # the table of the plugin's README
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from artv_diffusers.method import NAMES
 
 GIVEN = {"self", "prompt", "image"}
-OTHER_INPUTS = (
-    "control",
-    "video_to_video",
-    "videotovideo",
-    "inpaint",
-    "upsample",
-    "edit",
-    "vace",
-    "transfer",
-    "modular",
-)
-"""Parts of names of pipelines that take more than a text and a picture: another video, a pose, a mask."""
+OTHER_INPUTS = {
+    "control": "a control video or image",
+    "video_to_video": "a video",
+    "videotovideo": "a video",
+    "inpaint": "a video and a mask",
+    "upsample": "a video's latents",
+    "edit": "something to edit",
+    "vace": "a video, a mask or pictures to refer to",
+    "transfer": "control videos",
+    "modular": "blocks, and has no call of its own",
+}
+"""Parts of names of pipelines that take more than a text and a picture, and what that is."""
+KINDS = "Model|Encoder|Transformer|UNet|VAE|Adapter|Tokenizer|Processor|Generation|Vocoder"
+PART = re.compile(rf"\b(?:[A-Z]\w*(?:{KINDS})\w*|Autoencoder\w+|LTX2TextConnectors)\b")
+"""A network or tokenizer in the annotations of a pipeline's constructor."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,40 @@ def video_pipelines() -> list[VideoPipeline]:
     return [found for name, target in _pipelines() if (found := _described(name, target)) is not None]
 
 
-def _pipelines() -> Iterator[tuple[str, Any]]:
+def left_out() -> dict[str, str]:
+    """Class → why it is none of these, of those that are called for a number of frames or have video in their name."""
+    found, ours = {}, {pipeline.name for pipeline in video_pipelines()}
+    for name, target in _pipelines(all_of_them=True):
+        parameters = inspect.signature(target.__call__).parameters
+        if name not in ours and ({*NAMES["num_frames"], "frames"} & parameters.keys() or "video" in name.lower()):
+            word = next((word for word in OTHER_INPUTS if word in name.lower()), None)
+            found[name] = f"takes {OTHER_INPUTS[word]}" if word else f"needs {', '.join(_needed(parameters))}"
+    return found
+
+
+def parts(name: str) -> set[str]:
+    """Networks, tokenizers and processors that a pipeline's class is made of, by its annotations."""
+    import diffusers
+
+    given = inspect.signature(getattr(diffusers, name).__init__).parameters.values()
+    return {part.rpartition(".")[2] for p in given for part in PART.findall(str(p.annotation))}
+
+
+def _needed(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    """Arguments that must be given and that we have none for."""
+    return [
+        n
+        for n, p in parameters.items()
+        if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and n not in GIVEN
+    ]
+
+
+def _pipelines(*, all_of_them: bool = False) -> Iterator[tuple[str, Any]]:
+    """``all_of_them``: those of other inputs too."""
     import diffusers
 
     for name in sorted(set(dir(diffusers))):
-        if name.endswith("Pipeline") and not any(word in name.lower() for word in OTHER_INPUTS):
+        if name.endswith("Pipeline") and (all_of_them or not any(word in name.lower() for word in OTHER_INPUTS)):
             try:
                 target = getattr(diffusers, name)
                 target.__call__  # noqa: B018 one that needs an absent package fails here
@@ -62,12 +95,7 @@ def _described(name: str, target: Any) -> VideoPipeline | None:
     except (TypeError, ValueError):
         return None
     frames = next((n for n in (*NAMES["num_frames"], "frames") if n in parameters), None)
-    needed = {
-        n
-        for n, p in parameters.items()
-        if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and n not in GIVEN
-    }
-    if frames is None or needed or not {"prompt", "image"} & parameters.keys():
+    if frames is None or _needed(parameters) or not {"prompt", "image"} & parameters.keys():
         return None
     must_have_image = "image" in parameters and parameters["image"].default is inspect.Parameter.empty
     starts = "image" if must_have_image or "ImageToVideo" in name else "text"
@@ -77,10 +105,21 @@ def _described(name: str, target: Any) -> VideoPipeline | None:
     return VideoPipeline(name, starts, frames, rate, callback, "overlap_history" in parameters)
 
 
-def table(run: Mapping[str, str]) -> str:
-    """Markdown. ``run``: class → what of it was run."""
+def table(run: Mapping[str, str], reasons: Mapping[str, str]) -> str:
+    """Markdown. ``run``: class → what of it was run; ``reasons``: class → why it was not, where not for its parts."""
+    built = {part for name in run for part in parts(name)}
     lines = ["| class | starts from | frames | rate | progress | run here |", "|---|---|---|---|---|---|"]
     for p in video_pipelines():
-        shown = run.get(p.name, "–")
+        shown = run.get(p.name) or f"no: {reasons.get(p.name) or unbuilt(p.name, built)}"
         lines.append(f"| `{p.name}` | {p.starts} | `{p.frames}` | {p.rate} | {p.progress} | {shown} |")
     return "\n".join(lines)
+
+
+def unbuilt(name: str, built: Collection[str]) -> str:
+    """Which parts of a class there is no tiny one of."""
+    return f"no tiny {', '.join(f'`{part}`' for part in sorted(parts(name) - set(built)))}"
+
+
+def table_of_left_out() -> str:
+    """Markdown."""
+    return "\n".join(["| class | why |", "|---|---|", *(f"| `{name}` | {why} |" for name, why in left_out().items())])

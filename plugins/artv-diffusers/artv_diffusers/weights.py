@@ -95,6 +95,11 @@ def load(
         raise UserError(f"dtype is {dtype!r}; {closest(dtype, DTYPES)}")
     if offload not in OFFLOADS:
         raise UserError(f"offload is {offload!r}; it must be true, false, model or sequential")
+    if offload == "sequential" and device == "cpu":
+        raise UserError(
+            "offload is 'sequential' and the device a CPU, where accelerate cannot take layers away (they come back "
+            "as plain tensors); leave it out, or take --device cuda"
+        )
     chosen = dtype or ("float16" if device.startswith("cuda") else "float32")
     if (reason := unavailable(source, revision)) is not None:
         raise UserError(reason)

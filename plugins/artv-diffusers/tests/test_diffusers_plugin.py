@@ -1,6 +1,7 @@
 """Each method on a tiny random pipeline saved in the real format and loaded by from_pretrained."""
 
 import dataclasses
+import inspect
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import table as table_
 import tiny
 import tiny_transformers
 from artv_diffusers import weights
-from artv_diffusers.classes import table, video_pipelines
+from artv_diffusers.classes import left_out, parts, table, table_of_left_out, unbuilt, video_pipelines
 from artv_diffusers.first_frame import stable_diffusion, stable_diffusion_xl
 from artv_diffusers.method import DiffusersVideo, enough_frames, fit, i2vgen_xl, modelscope
 
@@ -54,7 +55,7 @@ FROM_IMAGE = (
 ANY_NUMBER = ("animatediff", "latte")  # of frames
 
 
-@pytest.mark.parametrize("name", FROM_TEXT + FROM_IMAGE)
+@pytest.mark.parametrize("name", (*FROM_TEXT, *FROM_IMAGE, "animatediff_pag", "ltx_long"))
 def test_any_pipeline_holds_the_contract_of_methods(name, saved):
     """Three frames, which most of these cannot make: five are asked for, and the first three taken."""
     requests = testing.toy_requests(2, frames=3, size=32)
@@ -212,4 +213,28 @@ def test_all_video_pipelines_of_diffusers_are_found_and_can_be_called():
     assert table_.RUN.keys() <= found.keys()
     text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     if f"diffusers {diffusers.__version__}" in text:  # other versions ship others
-        assert table(table_.RUN) in text
+        assert table(table_.RUN, table_.REASONS) in text and table_of_left_out() in text
+
+
+def test_each_class_that_was_not_run_says_what_there_is_none_of():
+    built = {part for name in table_.RUN for part in parts(name)}
+    assert {"T5EncoderModel", "WanTransformer3DModel", "AutoencoderKLWan"} <= built
+    others = [p.name for p in video_pipelines() if p.name not in table_.RUN]
+    assert all(parts(name) - built or name in table_.REASONS for name in others)
+    if "MochiPipeline" in others:
+        assert unbuilt("MochiPipeline", built) == "no tiny `AutoencoderKLMochi`, `MochiTransformer3DModel`"
+
+
+def test_every_other_pipeline_of_videos_has_its_reason():
+    reasons = left_out()
+    assert reasons["WanVideoToVideoPipeline"] == "takes a video" and "mask" in reasons["WanVACEPipeline"]
+    ours = {p.name for p in video_pipelines()}
+    for name in dir(diffusers):
+        called = getattr(diffusers, name, None) if name.endswith("Pipeline") else None
+        if isinstance(called, type) and "num_frames" in inspect.signature(called.__call__).parameters:
+            assert (name in ours) != (name in reasons), name
+
+
+def test_layers_are_offloaded_from_a_gpu_alone(saved, requests):
+    with pytest.raises(UserError, match=r"offload is 'sequential' and the device a CPU"):
+        next(DiffusersVideo(saved("wan"), **SMALL, offload="sequential").generate(requests[:1]))

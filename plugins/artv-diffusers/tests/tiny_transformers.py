@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from diffusers import (
+    AnimateDiffPAGPipeline,
     AnimateDiffPipeline,
     AutoencoderKLCogVideoX,
     AutoencoderKLLTXVideo,
@@ -19,6 +20,7 @@ from diffusers import (
     LattePipeline,
     LatteTransformer3DModel,
     LTXConditionPipeline,
+    LTXI2VLongMultiPromptPipeline,
     LTXImageToVideoPipeline,
     LTXPipeline,
     LTXVideoTransformer3DModel,
@@ -200,17 +202,25 @@ def cogvideox(root: Path, kind: type[DiffusionPipeline] = CogVideoXPipeline, in_
     return saved(pipe, root / kind.__name__)
 
 
+def ltx_long(root: Path) -> Path:
+    return ltx(root, LTXI2VLongMultiPromptPipeline)
+
+
 def cogvideox_image(root: Path) -> Path:
     return cogvideox(root, CogVideoXImageToVideoPipeline, in_channels=8)
 
 
-def animatediff(root: Path) -> Path:
+def animatediff_pag(root: Path) -> Path:
+    return animatediff(root, AnimateDiffPAGPipeline)
+
+
+def animatediff(root: Path, kind: type[DiffusionPipeline] = AnimateDiffPipeline) -> Path:
     torch.manual_seed(0)
     adapter = MotionAdapter(
         block_out_channels=(4, 8), motion_layers_per_block=1, motion_norm_num_groups=2, motion_num_attention_heads=2
     )
-    pipe = AnimateDiffPipeline(
+    pipe = kind(
         vae=autoencoder(), text_encoder=text_encoder(), tokenizer=tokenizer(root / "words"), unet=unet_2d(),
         motion_adapter=adapter.eval(), scheduler=DDIMScheduler(beta_schedule="linear", clip_sample=False),
     )  # fmt: skip
-    return saved(pipe, root / "animatediff")
+    return saved(pipe, root / kind.__name__)
