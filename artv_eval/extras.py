@@ -136,6 +136,8 @@ class ProtocolExtras:
 class EvaluatorExtras:
     """Optional members of an evaluator."""
 
+    uses_feature: ClassVar[Callable[[str], bool] | None] = None
+    """The factory's: whether ``NAME:ARGUMENT`` takes an extractor at all, where only some arguments do; None: yes."""
     is_cost: bool = False
     """It says how clips were made, not what they are: no interval over clips, and no test."""
     quadratic: bool = False

@@ -117,7 +117,10 @@ def score_folders(
     statuses = {e.name: why for e in evaluators if (why := lacking(e, given)) is not None} | dict(absent or {})
     possible = [evaluator for evaluator in evaluators if evaluator.name not in statuses]
     if not possible:
-        why = "; ".join(f"{name}: {status.removeprefix('absent: ')}" for name, status in statuses.items())
+        metrics: dict[str, list[str]] = {}
+        for name, status in statuses.items():
+            metrics.setdefault(status.removeprefix("absent: "), []).append(name)
+        why = "; ".join(f"{', '.join(names)}: {status}" for status, names in metrics.items())
         raise UserError(f"no metric can be computed: {why}")
     needing = [evaluator for evaluator in possible if "reference" in evaluator.needs]
     sides = {name: Side.of(folder, possible, texts.get(name)) for name, folder in fakes.items()}

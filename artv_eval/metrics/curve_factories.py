@@ -8,6 +8,7 @@ from typing import Any
 
 from artv.errors import UserError, closest
 from artv.ranges import Count, Name, Several
+from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics.base import Evaluator
 from artv_eval.metrics.curves import CurveEvaluator, Quantity
 from artv_eval.metrics.factories import _of_pictures, still_background_drift
@@ -52,7 +53,7 @@ def curve(
     what: Name,
     ends: Count | None = None,
     chunks: Several | None = None,
-    feature: Any = "shapes-clip",
+    feature: TextImageExtractor | str = "shapes-clip",
     distance: Count | None = None,
     name: str | None = None,
     device: str = "cpu",
@@ -69,6 +70,9 @@ def curve(
     quantity, _, summary = what.partition("/")
     of_frames = quantity_of(quantity, feature, distance, device)
     return CurveEvaluator(of_frames, summary_of(summary or "level", ends, chunks), name=name)
+
+
+curve.uses_feature = lambda what: what.partition("/")[0] == "consistency"  # type: ignore[attr-defined]
 
 
 def drift(measure: str = STILL_BACKGROUND) -> Evaluator:

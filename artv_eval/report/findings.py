@@ -215,7 +215,10 @@ def _valueless(rows: Sequence[Row]) -> Iterator[str]:
     cells = [row for row in rows if not row.sanity]
     if not any(row.status == OK for row in cells):
         return
+    lacking: dict[str, list[str]] = {}
     for metric in dict.fromkeys(row.metric for row in cells):
         its = [row for row in cells if row.metric == metric]
         if all(row.status != OK for row in its):
-            yield f"No value of {metric}: {its[0].status}."
+            lacking.setdefault(its[0].status, []).append(metric)
+    for status, metrics in lacking.items():  # what several lack is said once
+        yield f"No value of {', '.join(metrics)}: {status}."

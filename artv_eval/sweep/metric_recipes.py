@@ -53,9 +53,9 @@ class Conventions:
             features=features,
         )
 
-    def settings(self, name: str, known: Mapping[str, Setting]) -> dict[str, Any]:
-        """Those of the metric ``name`` with these settings."""
-        kind = described_by(known["feature"].annotation) if "feature" in known else None
+    def settings(self, name: str, known: Mapping[str, Setting], *, uses_feature: bool = True) -> dict[str, Any]:
+        """Those of the metric ``name`` with these settings; ``uses_feature``: it has a use for one of them."""
+        kind = described_by(known["feature"].annotation) if uses_feature and "feature" in known else None
         shared = {key: value for key, value in self.by_extractor.get(kind or "", {}).items() if key in known}
         chosen = {"feature": self.features} if kind == "clips" and self.features is not None else {}
         return {**shared, **self.choices.get(name, {}), **self.by_name.get(name, {}), **chosen}
@@ -64,8 +64,14 @@ class Conventions:
 def metric_recipe(manager: PluginManager, name: str, fixed: Conventions, assignments: Assignments) -> Recipe:
     """A metric with what the protocol fixes and, over it, what ``--set`` says."""
     entry = manager.find("metrics", name)
-    known, _ = settings_of(manager.target(entry), KINDS["metrics"])
-    settings = {**fixed.settings(entry.component.name, known), **assignments.take(entry.component.name)}
+    target = manager.target(entry)
+    known, _ = settings_of(target, KINDS["metrics"])
+    asked = getattr(target, "uses_feature", None)  # of the factory: EvaluatorExtras
+    uses = asked is None or asked(name.partition(":")[2])
+    settings = {
+        **fixed.settings(entry.component.name, known, uses_feature=uses),
+        **assignments.take(entry.component.name),
+    }
     return recipe(manager, "metrics", name, with_components(manager, settings, known, assignments))
 
 

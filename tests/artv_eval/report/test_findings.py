@@ -148,3 +148,9 @@ def test_it_says_what_it_takes_to_know_more(pairs, wanted):
     rows = [row("mask=on", "fvd", 10), row("mask=off", "fvd", 11)]
     (finding,) = findings_of(results(rows, pairs))
     assert all(part in finding.more for part in wanted) and bool(finding.more) is bool(wanted)
+
+
+def test_what_several_metrics_lack_is_said_once():
+    lost = [r for name in ("kvd", "fvd_infinity") for r in two(name, None, None, status="absent: no weights")]
+    (said,) = text(two("fvd", 18.0, 28.0) + lost, [pair("fvd", -10.0, 1.0)])
+    assert said.endswith("No value of kvd, fvd_infinity: absent: no weights.") and said.count("no weights") == 1

@@ -102,3 +102,16 @@ def test_set_wins_and_is_seen_as_a_change(manager):
     other = metric_recipe(manager, "fvd", fixed, Assignments({"fvd": {"ddof": 1}}))
     assert changed_convention(manager, own, fixed) is None
     assert changed_convention(manager, other, fixed)["ddof"] == 1
+
+
+@pytest.mark.parametrize("card", ["vbench@946", "shapes@1", "ucf101@lavie"])
+@pytest.mark.parametrize("what", ["sharpness", "motion/slope", "exposure/delta"])
+def test_a_curve_that_no_network_describes_asks_for_none(manager, card, what):
+    """Before, a card's I3D was built for it, and without its weights the metric was absent."""
+    made = metric_recipe(manager, f"curve:{what}", Conventions.of(load(card)), Assignments({}))
+    assert dict(made.settings) == {"what": what}
+
+
+def test_consistency_takes_the_encoder_of_pictures(manager):
+    made = metric_recipe(manager, "curve:consistency/delta", Conventions.of(load("vbench@946")), Assignments({}))
+    assert made.to_dict()["settings"]["feature"]["name"] == "clip"
