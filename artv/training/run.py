@@ -11,7 +11,7 @@ RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from artv.data.latents import LatentCache
 from artv.data.shard_index import ShardIndex, claim_shards, read_index
 from artv.data.shards import LatentStream, MicroStreams, digest, write_shards
 from artv.errors import UserError
-from artv.files import read_text, write_text_atomically
+from artv.files import read_object, write_text_atomically
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.progress import progress_bar
@@ -77,8 +77,7 @@ def _claim(out: Path, config: TrainConfig) -> None:
     file = out / "config.json"
     settings = json.loads(config.model_dump_json(exclude={"reader"}))  # its frames are the same
     if file.exists():
-        stored = json.loads(read_text(file))
-        ours, theirs = _what_is_trained(settings), _what_is_trained(stored)
+        ours, theirs = _what_is_trained(settings), _what_is_trained(read_object(file))
         ours, theirs = _defaults() | ours, _defaults() | theirs  # a run may be older than a setting
         keys = dict.fromkeys((*theirs, *ours))
         differing = [f"{k} = {theirs.get(k)}, not {ours.get(k)}" for k in keys if theirs.get(k) != ours.get(k)]
@@ -106,10 +105,10 @@ def _what_is_trained(settings: Mapping[str, Any], prefix: str = "") -> dict[str,
 
 
 def _defaults() -> dict[str, Any]:
-    defaults = {name: field.default for name, field in TrainConfig.model_fields.items()}
-    for stage in STAGES:
-        defaults |= {f"{stage}.{field.name}": field.default for field in fields(LoopConfig)}
-    return defaults
+    whole = TrainConfig.model_fields.items()
+    defaults = {name: field.default for name, field in whole if not field.is_required()}
+    loop = {field.name: field.default for field in fields(LoopConfig) if field.default is not MISSING}
+    return defaults | {f"{stage}.{name}": default for stage in STAGES for name, default in loop.items()}
 
 
 def _pretrain(

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import artv_eval
 from artv.errors import UserError
-from artv.files import read_bytes, read_text, regular, write_text_atomically
+from artv.files import read_bytes, read_object, regular, write_text_atomically
 from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.clip import beyond
 from artv_eval.features.precision import inference
@@ -156,8 +156,8 @@ def load_weights(folder: Path, component: str) -> tuple[dict[str, Any], dict[str
             f"no weights of the shapes {component} in {folder} (model.safetensors, config.json); "
             f"make them with: {REMAKE.format(component=component, folder=folder)}"
         )
-    values = json.loads(read_text(config))
-    if values.get("component") != component:
+    values = read_object(config)
+    if values.get("component") != component or not isinstance(values.get("config"), dict):
         raise UserError(
             f"{folder} holds {values.get('component')!r} weights; this needs those of the shapes {component}"
         )

@@ -11,11 +11,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
-from artv.files import read_text, write_text_atomically
+from artv.files import read_object, read_text, write_text_atomically
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.results.rows import Row, plain_row
 from artv_eval.sweep.plan_file import PlannedCell, SweepPlan
@@ -48,9 +49,12 @@ class Watch:
         prepare(manager, still.model_copy(update={"steps": None}).options())
 
     def rows(self) -> list[dict[str, Any]]:
-        """What was found so far, in the order in which it was."""
-        lines = read_text(self.file).splitlines() if self.file.is_file() else []
-        return [json.loads(line) for line in lines]
+        """What was found so far, in the order in which it was; a line that a kill cut off is found again."""
+        found: list[dict[str, Any]] = []
+        for line in read_text(self.file, errors="replace").splitlines() if self.file.is_file() else []:
+            with suppress(ValueError):
+                found += [row] if isinstance(row := json.loads(line), dict) else []
+        return found
 
     def checkpoints(self, *, once: bool) -> Iterator[tuple[int, Path]]:
         """Step and pipeline of every checkpoint that was not scored yet, until the training is finished."""
@@ -71,8 +75,7 @@ class Watch:
         results = run_sweep(prepare(self.manager, plan.options()), ["artv-eval", "watch", str(self.run)], show)
         found = [_point(step, row) for row in results.rows] if results is not None else []
         earlier = self.rows()
-        with self.file.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(point) + "\n" for point in found)
+        write_text_atomically(self.file, "".join(json.dumps(point) + "\n" for point in [*earlier, *found]))
         self._keep_best(step, pipeline, found, earlier)
         shutil.rmtree(pipeline.parent, ignore_errors=True)
         return found
@@ -132,7 +135,10 @@ def _point(step: int, row: Row) -> dict[str, Any]:
 
 
 def _step_of(pipeline: Path) -> int:
-    return int(json.loads(read_text(pipeline / "step.json"))["step"])
+    step = read_object(pipeline / "step.json").get("step")
+    if not isinstance(step, int):
+        raise UserError(f"{pipeline / 'step.json'} says no step; is it a pipeline that artv train saved?")
+    return step
 
 
 def _link(source: str, target: str) -> None:

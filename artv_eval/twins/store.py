@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
-from artv.files import open_regular, read_text, write_atomically
+from artv.files import open_regular, read_object, write_atomically
 from artv_eval.plugins.recipe import plain
 from artv_eval.results.noted_runs import noted_runs
 from artv_eval.twins.training import Training
@@ -62,8 +62,8 @@ class TwinStore:
     def finished(self, training: str) -> dict[str, Any] | None:
         """What was noted at the end of a training, or None while there is none."""
         try:
-            return json.loads(read_text(self.folder(training) / "finished.json"))
-        except (OSError, ValueError):
+            return read_object(self.folder(training) / "finished.json")
+        except UserError:
             return None
 
     def begin(self, training: Training) -> Path:

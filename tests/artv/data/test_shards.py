@@ -251,3 +251,13 @@ def test_sets_of_older_versions_have_no_checksums_and_are_read(tmp_path):
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     (folder / "index.json").write_text(json.dumps({k: v for k, v in index.items() if k != "sha256"}), encoding="utf-8")
     assert drawn(folder, 2) == whole
+
+
+@pytest.mark.parametrize(("field", "value"), [("clips_a_shard", 0), ("clips", -1), ("size", "x"), ("fps", None)])
+def test_an_index_that_means_nothing_is_named(tmp_path, field, value):
+    toy_shards(tmp_path)
+    fields = json.loads((tmp_path / "index.json").read_text(encoding="utf-8")) | {field: value}
+    fields.pop("sha256", None)  # older versions wrote none
+    (tmp_path / "index.json").write_text(json.dumps(fields), encoding="utf-8")
+    with pytest.raises(UserError, match=r"index\.json"):
+        read_index(tmp_path)

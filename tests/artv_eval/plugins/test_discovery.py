@@ -265,3 +265,13 @@ def test_a_component_whose_own_import_fails_stops_the_sweep_before_any_work(cli,
     assert outcome.code == 2 and is_one_line(outcome.err) and made() == []
     assert "lazy/gone" in outcome.err and "pip install surely_not_installed" in outcome.err
     assert "no attribute 'Missing'" in sweep(cli, "lost").err
+
+
+def test_what_editors_and_links_leave_among_plugins_is_passed_over(cli, tmp_path):
+    (tmp_path / "plugins" / "folder.py").mkdir(parents=True)
+    for name in (".#mine.py", "gone.py"):
+        (tmp_path / "plugins" / name).symlink_to("nowhere")
+    (tmp_path / "plugins" / "mine.py").write_text("x = 1\n", encoding="utf-8")
+    listed = json.loads(cli("--plugins-dir", "plugins", "plugins", "list", "--json").out)["plugins"]
+    assert [plugin["name"] for plugin in listed if plugin["distribution"].endswith(".py")] == ["mine"]
+    assert cli("--plugins-dir", "plugins", "protocols", "list").code == 0

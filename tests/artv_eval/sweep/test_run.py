@@ -328,7 +328,10 @@ def test_report_says_how_many_clips_a_difference_takes(toy, cli):
     outcome = cli("report", run_folder(), "--power", f"brightness={spread / 4}")
     # (t of 127 degrees: 1.979 + 0.844)² · 4² = 127.5
     assert "between noise=little and noise=much takes 128 clips a cell" in " ".join(outcome.out.split())
-    for asked, message in (("brightness", "must be METRIC=SIZE"), ("bright=1", "did you mean brightness")):
+    for asked, message in (
+        ("brightness", "must be METRIC=SIZE"), ("bright=1", "did you mean brightness"), ("brightness=nan", "nan"),
+        ("brightness=1e-300", "1e-300"), ("brightness=0", "brightness=0"), ("brightness=-1", "brightness=-1"),
+    ):  # fmt: skip
         wrong = cli("report", run_folder(), "--power", asked)
         assert wrong.code == 2 and message in wrong.err
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from artv.cli import app as training
 from artv.errors import UserError
 from artv_eval.plugins.manager import PluginManager, PluginOptions
-from artv_eval.sweep.watch import Watch, draw
+from artv_eval.sweep.watch import Watch, _step_of, draw
 
 SETTINGS = {"preset": "shapes", "num_videos": 2, "metrics": ["drift"], "frames": 3, "steps": 2}
 
@@ -65,3 +65,18 @@ def test_what_was_asked_for_is_checked_before_a_checkpoint_is_there(tmp_path, wr
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=words):
         Watch(PluginManager(PluginOptions()), tmp_path, SETTINGS | wrong)
+
+
+def test_points_that_a_kill_cut_off_are_found_again(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    watch = Watch(PluginManager(PluginOptions()), tmp_path, SETTINGS)
+    watch.folder.mkdir()
+    watch.file.write_text('{"step": 1}\n[]\n{"step": 2, "me', encoding="utf-8")
+    assert watch.rows() == [{"step": 1}]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"step": null}'])
+def test_a_checkpoint_that_says_no_step_is_named(tmp_path, text):
+    (tmp_path / "step.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"step\.json"):
+        _step_of(tmp_path)

@@ -25,8 +25,9 @@ def test_a_twin_is_finished_when_its_note_is_there_and_whole(tmp_path):
     assert store.finished("abc") is None
     store.finish("abc", {"seconds": 1.5, "device": "cpu"})
     assert store.finished("abc") == {"seconds": 1.5, "device": "cpu", "digest": folder_digest(folder)}
-    (store.folder("abc") / "finished.json").write_text('{"seconds": 1')
-    assert store.finished("abc") is None
+    for damaged in ('{"seconds": 1', "", "[]", "3"):
+        (store.folder("abc") / "finished.json").write_text(damaged)
+        assert store.finished("abc") is None
 
 
 def test_a_digest_is_of_names_and_bytes_wherever_the_folder_is(tmp_path):
