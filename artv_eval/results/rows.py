@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from artv.ending import printable
-from artv.errors import UserError, WorkFailed, in_one_line
+from artv.errors import UserError, WorkFailed
+from artv_eval.api import FailedTask
 from artv_eval.results.csv_text import csv_text
 from artv_eval.results.documents import in_form
 
@@ -220,11 +221,23 @@ def _printable(value: Any) -> Any:
     return value
 
 
+class Failure(str):
+    """The status ``failed: …`` of what was raised; ``trace`` says where, for a file in the run folder."""
+
+    trace: str
+
+    @classmethod
+    def of(cls, error: Exception | FailedTask) -> "Failure":
+        """Of an exception, or of a task that ended with one."""
+        task = error if isinstance(error, FailedTask) else FailedTask.of(error)
+        found = cls(f"failed: {task.error}")
+        found.trace = task.trace
+        return found
+
+
 def reason(error: Exception) -> str:
     """A row's status for what a metric raised: a UserError says why it is absent, anything else is its failure."""
-    if isinstance(error, UserError):
-        return f"absent: {' '.join(str(error).split())}"
-    return f"failed: {in_one_line(error)}"
+    return f"absent: {' '.join(str(error).split())}" if isinstance(error, UserError) else Failure.of(error)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
     clips/<cell id>/                a link into the store (:mod:`artv_eval.results.shared_store`), or a folder
     clips/<cell id>/<index>.npz     frames uint8, exact; mask float32 if the method has one; of which clip (clips.py)
     faults/<id>.txt                 what stopped a cell or a training: one line, then where it was raised
+    faults/metrics/<metric>.<id>.txt  likewise of a metric of a cell, at the last scoring
     faults/<cell id>/<index>.txt    why there is no such clip; in older folders clips/<cell id>/<index>.failed
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    likewise linked: one row a clip, with the fingerprint of the clip it describes
@@ -20,6 +21,7 @@ Shape legend: T frames, H W pixels, h w mask cells, n clips, d numbers a row.
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -43,12 +45,13 @@ from artv_eval.results.clip_index import ClipIndex, Known
 from artv_eval.results.clips import STEPS, ClipWriter, read_clip, read_through, write_clip
 from artv_eval.results.documents import read_json, write_json
 from artv_eval.results.row_cache import RowCache
+from artv_eval.results.rows import Failure
 from artv_eval.results.shared_store import INDEX, SharedStore
 
 SCHEMA = 1
 ID = "run.id"
 SHOWN = 64  # requests whose clips the report can show
-FAULTS = "faults"
+FAULTS, METRICS = "faults", "metrics"
 SENT = ("clips", FAULTS, "made")
 FOLDERS = ("clips", "features", "cells", "results", FAULTS)
 TABLES = ("results.csv", "comparisons.csv", "per_clip.csv")
@@ -198,6 +201,14 @@ class RunStore:
         path = self.root / FAULTS / f"{name}.txt"
         return _first_line(path) if path.is_file() else None
 
+    def save_metric_fault(self, metric: str, cell: str, status: Failure) -> None:
+        """Keeps what a metric raised of a cell, until it is scored again."""
+        self.save_fault(f"{METRICS}/{metric.replace('/', '-')}.{cell}", status, status.trace)
+
+    def forget_metric_faults(self) -> None:
+        """Before a scoring, which asks every metric again."""
+        shutil.rmtree(self.root / FAULTS / METRICS, ignore_errors=True)
+
     def forget_faults(self, names: Iterable[str]) -> None:
         """Lets everything that failed under these ids be tried again."""
         for name in names:
@@ -328,6 +339,7 @@ def _first_line(path: Path) -> str:
     return (read_bytes(path).decode(errors="replace").splitlines() or [""])[0]
 
 
-def has_faults(run: Path) -> bool:
-    """Whether something failed there that ``--retry-failed`` would try again."""
-    return any((run / FAULTS).glob("**/*.txt"))
+def has_faults(run: Path) -> tuple[bool, bool]:
+    """Whether something failed there, and whether it is something that only ``--retry-failed`` tries again."""
+    files = [*(run / FAULTS).glob("**/*.txt")]
+    return bool(files), any(path.parent.name != METRICS for path in files)

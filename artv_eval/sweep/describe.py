@@ -23,7 +23,7 @@ from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.protocols.sources import Lazy
 from artv_eval.results.row_cache import SAVE_SECONDS
-from artv_eval.results.rows import reason
+from artv_eval.results.rows import Failure, reason
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.work import SweepWork
 
@@ -69,6 +69,8 @@ class ScoringWork(SweepWork):
             return self._set_value(**task.method)
         clips = self._clips(task)
         return {number: self._rows(number, clips) for number in task.method["metrics"]}
+
+    again = __call__  # of a task that another worker is slow with: nothing is written here
 
     def _clips(self, task: Task) -> ClipSet:
         if task.method["reference"]:
@@ -145,7 +147,7 @@ class Rows:
     def take(self, task: Task, result: Any) -> None:
         """Keeps what a task gave."""
         if isinstance(result, FailedTask):
-            result = dict.fromkeys(task.method["metrics"], f"failed: {result.error}")
+            result = dict.fromkeys(task.method["metrics"], Failure.of(result))
         for number, rows in result.items():
             file = self.files[number]
             if isinstance(rows, str):

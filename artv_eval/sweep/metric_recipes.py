@@ -14,7 +14,7 @@ from artv_eval.metrics.base import check_evaluator, extractor_of
 from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import ComponentFailed, Recipe, Setting, build, recipe, settings_of
-from artv_eval.results.rows import reason
+from artv_eval.results.rows import Failure, reason
 from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.plan import with_components
 from artv_eval.sweep.score_cells import Metric
@@ -105,7 +105,7 @@ def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any], car
             return Metric(name=item.name, status=f"absent: {why}")
         return Metric(name=item.name, evaluator=evaluator)
     except ComponentFailed as error:
-        return Metric(name=item.name, status=f"failed: {error}")
+        return Metric(name=item.name, status=Failure.of(error))
     except UserError as error:
         return Metric(name=item.name, status=f"absent: {error}")
     except Exception as error:

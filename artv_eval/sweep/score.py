@@ -12,7 +12,7 @@ from artv_eval.metrics.doubts import caption_doubts, doubts
 from artv_eval.metrics.statistics import SetValue, per_clip
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import Recipe
-from artv_eval.results.rows import OK, Results, caveat_lines, features_lines, prompts_lines
+from artv_eval.results.rows import OK, Failure, Results, caveat_lines, features_lines, prompts_lines
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.describe import Description, Group, Rows, ScoringWork
 from artv_eval.sweep.metric_recipes import Conventions, changed_convention
@@ -55,6 +55,7 @@ class Scoring:
     def results(self) -> Results:
         """Describes and measures, on the executor of the sweep."""
         work = self._work()
+        self.store.forget_metric_faults()
         self._describe(work)
         self._measure(work)
         results, valued = self._of(self._in_order())
@@ -174,6 +175,9 @@ class Scoring:
         keys = {m.evaluator.name if m.evaluator is not None else m.name: _key(prepared, r) for m, r in made}
         label = prepared.protocol.label
         rows = [row_of(group, label, keys[group.first.evaluator.name]) for group in groups]
+        for group, row in zip(groups, rows, strict=True):
+            if isinstance(row.status, Failure):
+                self.store.save_metric_fault(row.metric, group.first.cell.id, row.status)
         good = [group for group, row in zip(groups, rows, strict=True) if row.status == OK]
         comparisons, untested = comparisons_of(good)
         curves = curves_of(good, untested)
