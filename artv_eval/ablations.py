@@ -139,7 +139,13 @@ def cells(*, cells: Sequence[Mapping[str, Any]]) -> Ablation:
     """
 
     def listed(context: AblationContext) -> list[CellSpec]:
-        return [*(_listed(cell, context.checkpoint) for cell in cells), *SANITY]
+        own = [_listed(cell, context.checkpoint) for cell in cells]
+        for cell in own:
+            if cell.name in [row.name for row in SANITY] and cell not in SANITY:
+                raise UserError(
+                    f"a cell of the plan is named {cell.name!r}, as a row that every table has; give it another name"
+                )
+        return [*own, *(row for row in SANITY if row not in own)]
 
     return listed
 

@@ -45,12 +45,17 @@ def train_command(
         raise UserError(f"nothing to resume in {out}; leave --resume out to start a run there")
     if preset == "paper" and init is None:
         raise UserError("the paper preset starts from pretrained weights; give --init SD-2.1-base (folder or hub id)")
+    begun = out.exists()
     check_writable(out / "config.json")
     sources = {"components": components, "init": init, "variant": variant}
     if dry_run:
         from artv.training.launch import plan_training
 
-        plan_training(config, out, **sources, device=device)
+        try:
+            plan_training(config, out, **sources, device=device)
+        finally:
+            if not begun:  # it was made to be tried
+                out.rmdir()
         return
     from artv.training.launch import launch_training
 

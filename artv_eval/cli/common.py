@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from artv_eval.plugins.manager import PluginManager
 from artv_eval.results.rows import Results
 
 MOST_FPS, MOST_SECONDS = 1_000.0, 1e7
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check all of it, show what would be done, and stop.")]
 
 
 def complete(kind: str) -> Callable[[typer.Context, str], list[str]]:

@@ -12,7 +12,7 @@ from artv.ending import echo
 from artv.errors import UserError
 from artv.files import write_text_atomically
 from artv.requests import MOST_PIXELS
-from artv_eval.cli.common import check_above_zero, check_least, complete, read_settings
+from artv_eval.cli.common import DryRun, check_above_zero, check_least, complete, read_settings
 
 
 def efficiency(
@@ -42,6 +42,7 @@ def efficiency(
     ] = [],  # noqa: B006 typer wants a list here and copies it
     format: Annotated[str, typer.Option(help="table, json, csv, markdown or latex.")] = "table",
     out: Annotated[Path | None, typer.Option(help="Also keep the rows in this JSON file, as they come.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Measures parameters, FLOPs, throughput and memory beside the paper's Table 2. Needs no weights.
 
@@ -51,7 +52,7 @@ def efficiency(
     check_above_zero(1_000.0, fps=fps)
     if streaming:
         _streaming(context, method, size=size, frames=frames, fps=fps, batch=batch, device=device, given=set_,
-                   format=format, keep=_file(out))  # fmt: skip
+                   format=format, keep=_file(out), dry_run=dry_run)  # fmt: skip
         return
     resolutions = parse_resolutions(res)
     check_least(2, 10_000, frames=frames)
@@ -72,6 +73,9 @@ def efficiency(
         train_batch=train_batch,
     )
     chosen = cases.find_cases([name.strip() for name in method.split(",") if name.strip()], _manager(context))
+    if dry_run:
+        _would([case.name for case in chosen], [f"{size} pixels" for size in resolutions], plan.device)
+        return
     done = []
     for row in rows.measure(chosen, plan):
         print(f"{row['method']} at {row['resolution']}: {row['status']}", file=sys.stderr)
@@ -92,25 +96,34 @@ def _streaming(
     given: list[str],
     format: str,
     keep: Callable[[str], object],
+    dry_run: bool,
 ) -> None:
     check_least(2, 10_000, frames=frames)
     width, height = parse_size(size)
 
     from artv.devices import chosen_device
     from artv_eval.efficiency import card
-    from artv_eval.efficiency.streaming import rows_of
+    from artv_eval.efficiency.streaming import recipes_of, rows_of
 
     card.check_format(format)
     names = [name.strip() for name in methods.split(",") if name.strip()]
-    done = []
+    done, manager, device = [], _manager(context), chosen_device(device or "cpu")
+    recipes = recipes_of(manager, names, read_settings(None, given))
+    if dry_run:
+        _would(list(recipes), [f"{batch} × {frames} frames of {width}×{height}"], device)
+        return
     for row in rows_of(
-        _manager(context), names, read_settings(None, given), width=width, height=height, frames=frames, fps=fps,
-        batch=batch, device=chosen_device(device or "cpu"),
-    ):  # fmt: skip
+        manager, recipes, width=width, height=height, frames=frames, fps=fps, batch=batch, device=device
+    ):
         print(f"{row['method']}: {row['status']}", file=sys.stderr)
         done.append(row)
         keep(card.render(done, "json"))
     echo(card.render(done, format))
+
+
+def _would(methods: list[str], sizes: list[str], device: str) -> None:
+    """What ``--dry-run`` says."""
+    print(f"would measure {', '.join(methods)} at {', '.join(sizes)} on {device}", file=sys.stderr)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from artv.ending import echo
-from artv_eval.cli.common import quiet_stdout
+from artv_eval.cli.common import DryRun, quiet_stdout
 
 
 def collect(
@@ -17,6 +17,7 @@ def collect(
     ] = [],  # noqa: B006
     twins: Annotated[Path, typer.Option(help="Folder of trained models.")] = Path("runs/twins"),
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Lists clips, rows and twins that no run folder refers to; with --yes removes them."""
     with quiet_stdout():
@@ -33,6 +34,7 @@ def collect(
         lines = [f"{store}: {len(there)} run folders refer to it; {len(gone)} that did are gone"]
         lines += [f"  {item.path}: {item.files} files, {item.bytes / 1e6:.1f} MB" for item in (*clips, *unused)]
         total = sum(item.bytes for item in (*clips, *unused))
+        yes = yes and not dry_run
         if yes:
             found.remove(clips)
             for item in unused:

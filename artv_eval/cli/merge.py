@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from artv.ending import echo
-from artv_eval.cli.common import complete, quiet_stdout, reporter, say
+from artv_eval.cli.common import DryRun, complete, quiet_stdout, reporter, say
 from artv_eval.plugins.manager import PluginManager
 
 
@@ -24,6 +24,7 @@ def merge(
         str,
         typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
     ] = "table",
+    dry_run: DryRun = False,
 ) -> None:
     """Puts the clips of shards together and scores them; shards in one run folder need no merge."""
     manager = PluginManager(context.obj)
@@ -33,9 +34,9 @@ def merge(
         from artv_eval.cli.sweep import failures_of
         from artv_eval.results.shared_store import SharedStore
         from artv_eval.results.store import RunStore
-        from artv_eval.sweep.kept_in import refer
+        from artv_eval.sweep.kept_in import looked_at, refer
+        from artv_eval.sweep.merge import check_whole, shared_plan
         from artv_eval.sweep.merge import merge as brought
-        from artv_eval.sweep.merge import shared_plan
         from artv_eval.sweep.plan_file import SweepPlan
         from artv_eval.sweep.prepare import prepare
         from artv_eval.sweep.run import run_sweep
@@ -44,6 +45,10 @@ def merge(
             raise UserError(f"--out is {str(out)!r}, one of the shards; give another folder")
         own = {"out": str(out), "store": store, "twins": twins, "device": device}
         prepared = prepare(manager, SweepPlan.model_validate({**shared_plan(runs), **own}).options())
+        check_whole(prepared, looked_at(prepared), runs)
+        if dry_run:
+            say(f"every clip of {len(prepared.cells)} cells is in these {len(runs)} shards; {out} would hold them")
+            return
         whole = RunStore(prepared.run, shared=SharedStore(prepared.store))
         refer(prepared, whole)
         say(f"{brought(prepared, whole, runs)} clips of {len(runs)} shards are in {out}")

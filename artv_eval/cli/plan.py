@@ -52,7 +52,8 @@ def show(
         from artv_eval.sweep.overview import document, text
         from artv_eval.sweep.prepare import prepare
 
-        prepared = prepare(PluginManager(context.obj), asked.read(context).options())
+        manager = PluginManager(context.obj)
+        prepared = prepare(manager, asked.read(context, manager).options())
         costs = None if no_probe else _costs(prepared, probe)
         shown = json.dumps(document(prepared, costs), indent=2) if as_json else text(prepared, costs)
     echo(shown)

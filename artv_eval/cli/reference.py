@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from artv.ending import echo
-from artv_eval.cli.common import complete, quiet_stdout, read_settings, say, words
+from artv_eval.cli.common import DryRun, complete, quiet_stdout, read_settings, say, words
 from artv_eval.plugins.manager import PluginManager
 
 app = typer.Typer(help="Rows of real clips in a file, to score against without the clips.", no_args_is_help=True)
@@ -30,6 +30,7 @@ def save(
     set_: Annotated[list[str], typer.Option("--set", metavar="COMPONENT.FIELD=VALUE", help="A setting.")] = [],  # noqa: B006
     device: Annotated[str, typer.Option(help="cpu, cuda …")] = "cpu",
     workers: Annotated[int | None, typer.Option(help="Decoding processes; 0: in this one.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Describes real clips under metrics and keeps the rows; `score --real FILE.npz` then needs no clips."""
     from artv_eval.cli.score import reference_parts
@@ -37,12 +38,16 @@ def save(
     manager = PluginManager(context.obj)
     changes: dict[str, Any] = {"frames": frames, "fps": fps, "stride": stride, "size": size, "features": features}
     with quiet_stdout():
-        from artv_eval.files.describe import WORKERS
+        from artv_eval.files.describe import WORKERS, video_files
         from artv_eval.files.saved_reference import SavedReference
 
         evaluators, excerpt, label = reference_parts(
             manager, protocol, words(metrics) or (), changes, read_settings(None, set_), device, workers
         )
+        if dry_run:
+            names = ", ".join(evaluator.name for evaluator in evaluators)
+            say(f"would describe {len(video_files(real))} files of {real} under {names} and write {out}")
+            return
         saved = SavedReference.of(real, evaluators, excerpt, label, WORKERS if workers is None else workers)
         saved.save(out)
     say(f"wrote {out}: {saved.card['clips']} clips, digest {saved.digest}")

@@ -1,5 +1,7 @@
 """``artv-eval score``: metrics of folders of video files, of any model."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +10,7 @@ import typer
 from artv.ending import echo
 from artv_eval.cli.common import (
     MOST_FPS,
+    DryRun,
     check_above_zero,
     check_least,
     check_share,
@@ -83,6 +86,7 @@ def score(
         str,
         typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
     ] = "table",
+    dry_run: DryRun = False,
 ) -> None:
     """Scores video files of any model: value, interval, n and protocol. A file that cannot be read is named."""
     manager = PluginManager(context.obj)
@@ -92,10 +96,14 @@ def score(
     changes["bad_files"] = bad_files
     try:
         with quiet_stdout():
-            results, excerpt = _score(
+            said, excerpt, run = _prepared(
                 manager, real, fakes, words(metrics) or (), captions, protocol, changes,
                 read_settings(settings, set_), device, video_reader(manager, reader), workers, timeout, cache,
             )  # fmt: skip
+            if dry_run:
+                say(said)
+                return
+            results = run()
     except KeyboardInterrupt:
         raise Interrupted("interrupted; rows described so far are kept, the same command continues") from None
     echo(_json(results) if format_ == "json" else render(results), nl=False)
@@ -151,7 +159,7 @@ def _json(results: "Results") -> str:
     return json.dumps(shown, indent=2, allow_nan=False) + "\n"
 
 
-def _score(
+def _prepared(
     manager: PluginManager,
     real: str | None,
     fakes: dict[str, Path],
@@ -165,7 +173,8 @@ def _score(
     workers: int | None,
     timeout: float,
     cache: bool,
-) -> tuple["Results", "Excerpt"]:
+) -> tuple[str, "Excerpt", Callable[[], "Results"]]:
+    """What would be done, how clips are cut, and what does it."""
     from dataclasses import replace
 
     from artv.data.captions import read_captions
@@ -184,8 +193,8 @@ def _score(
     _check_excerpt(changes, workers)
     check_above_zero(timeout=timeout)
     check_share(bad_files=changes["bad_files"])
-    for folder in (*fakes.values(), *([Path(real)] if real is not None and not is_saved(real) else [])):
-        video_files(folder)
+    folders = (*fakes.values(), *([Path(real)] if real is not None and not is_saved(real) else []))
+    counts = {folder: len(video_files(folder)) for folder in folders}
     tables = {name: Path(captions) if captions else folder / "captions.csv" for name, folder in fakes.items()}
     texts = {name: read_captions(table) for name, table in tables.items() if captions or table.is_file()}
     assignments = Assignments(settings)
@@ -196,8 +205,8 @@ def _score(
     own = optional(card, ProtocolExtras, "bad_files")
     fields = optional(card, ProtocolExtras, "card")
     excerpt = _excerpt(card, changes, reader)
-    results = score_folders(
-        real, fakes, [metric.evaluator for metric in made if metric.status == OK], excerpt,
+    run = partial(
+        score_folders, real, fakes, [metric.evaluator for metric in made if metric.status == OK], excerpt,
         absent={metric.name: metric.status for metric in made if metric.status != OK}, captions=texts,
         bad_files=own if changes["bad_files"] is None else changes["bad_files"], protocol=label,
         protocol_hash=key, hashes=keys,
@@ -206,8 +215,14 @@ def _score(
         cache=default_cache() if cache else None, workers=WORKERS if workers is None else workers, timeout=timeout,
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
-    said = optional(card, ProtocolExtras, "conventions")()
-    return replace(results, notes=[*([said] if said else []), *results.notes]), excerpt
+    conventions = optional(card, ProtocolExtras, "conventions")()
+
+    def noted() -> "Results":
+        results = run()
+        return replace(results, notes=[*([conventions] if conventions else []), *results.notes])
+
+    by = ", ".join(f"{metric.name} ({metric.status})" if metric.status != OK else metric.name for metric in made)
+    return f"would score {sum(counts.values())} files in {len(counts)} folders by {by}, {label}", excerpt, noted
 
 
 def _check_excerpt(changes: dict[str, Any], workers: int | None) -> None:

@@ -9,6 +9,7 @@ import typer
 from artv.ending import echo
 from artv_eval.cli.common import (
     MOST_FPS,
+    DryRun,
     check_above_zero,
     check_least,
     check_share,
@@ -50,6 +51,7 @@ def sensitivity(
     workers: Annotated[int | None, typer.Option(help="Decoding processes. Default: one a core, at most 16.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one file may take to decode.")] = 60.0,
     format_: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
+    dry_run: DryRun = False,
 ) -> None:
     """FVD of the same clips under resize filter × stride × covariance × number of clips."""
     from artv.errors import UserError, closest
@@ -70,7 +72,7 @@ def sensitivity(
     with quiet_stdout():
         from artv.devices import chosen_device
         from artv_eval.files.decoding import Excerpt
-        from artv_eval.files.describe import WORKERS, default_cache
+        from artv_eval.files.describe import WORKERS, default_cache, video_files
         from artv_eval.files.sensitivity import sensitivity as run
         from artv_eval.plugins.recipe import build, recipe
         from artv_eval.results.csv_text import csv_text
@@ -83,6 +85,10 @@ def sensitivity(
         evaluator = build(manager, recipe(manager, "metrics", "fvd", {"feature": features}), {"device": device})
         if why := another_world(evaluator, build(manager, protocol_recipe(manager, protocol, {}))):
             raise UserError(f"--features {features}: {why}; give --features i3d, or their card with --protocol")
+        if dry_run:
+            files = [len(video_files(folder)) for folder in (real, fake)]
+            say(f"would describe {files[0]} real and {files[1]} generated files under every convention by {features}")
+            return
         rows = run(
             real, fake, evaluator, excerpt, size=size, strides=every, numbers=sizes,
             cache=default_cache(), workers=WORKERS if workers is None else workers, timeout=timeout,

@@ -11,7 +11,7 @@ import typer
 
 from artv.ending import echo
 from artv.errors import WorkFailed
-from artv_eval.cli.common import complete, quiet_stdout, reporter, say
+from artv_eval.cli.common import DryRun, complete, quiet_stdout, reporter, say
 from artv_eval.cli.sweep_options import SweepArguments, with_sweep_options
 from artv_eval.errors import Interrupted
 from artv_eval.plugins.manager import PluginManager
@@ -40,7 +40,7 @@ def sweep(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed before; without it, it stays a failed row.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    dry_run: DryRun = False,
     format_: Annotated[
         str,
         typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
@@ -68,7 +68,7 @@ def sweep(
             from artv_eval.sweep.run import run_sweep
 
             more = ({"shard": shard} if shard else {}) | ({"retry_failed": True} if retry_failed else {})
-            plan = asked.read(context, **more)
+            plan = asked.read(context, manager, **more)
             prepared = prepare(manager, plan.options())
             run = prepared.run
             if not dry_run:
@@ -109,8 +109,9 @@ def failures_of(results: "Results", run: Path) -> None:
     if not failed and not any(row.status == "ok" for row in results.rows):
         failed = [f"no metric has a value: {'; '.join(absences(results.rows))}"]
     if failed:
-        again = "; what was raised is in its faults/, --retry-failed tries again" if has_faults(run) else ""
-        raise WorkFailed(f"{'; '.join(failed)}; the rest is in {run}{again}")
+        kept, stays = has_faults(run)
+        told = "; what was raised is in its faults/" * kept + ", --retry-failed tries again" * stays
+        raise WorkFailed(f"{'; '.join(failed)}; the rest is in {run}{told}")
 
 
 def part_of(run: Path, *, since: float) -> "Results | None":

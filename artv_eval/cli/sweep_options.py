@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from artv_eval.cli.common import check_least, complete, words
+from artv_eval.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
     from artv_eval.sweep.plan_file import SweepPlan
@@ -89,7 +90,7 @@ class SweepArguments:
         None
     )
 
-    def read(self, context: typer.Context, **more: Any) -> "SweepPlan":
+    def read(self, context: typer.Context, manager: PluginManager, **more: Any) -> "SweepPlan":
         """The plan of the file and, over it, of what was typed.
 
         Args:
@@ -118,7 +119,7 @@ class SweepArguments:
             typed["train"] = trained(self.train_seeds, self.train_steps)
         if self.settings is not None:
             typed["settings"] = _settings_file(self.settings)
-        return read_plan(self.plan, typed)
+        return read_plan(manager, self.plan, typed)
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -9,7 +9,7 @@ import typer
 
 from artv.ending import echo
 from artv.errors import WorkFailed
-from artv_eval.cli.common import check_least, quiet_stdout
+from artv_eval.cli.common import DryRun, check_least, quiet_stdout, say
 from artv_eval.plugins.manager import PluginManager
 
 
@@ -19,6 +19,7 @@ def verify(
     sample: Annotated[int, typer.Option(help="Clips to make again, spread over the cells.")] = 8,
     device: Annotated[str | None, typer.Option(help="Where. Default: the run's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Computes digests again, reads all clips and makes some again: says what is the same, and why something is not."""
     check_least(0, 100_000, sample=sample)
@@ -30,6 +31,10 @@ def verify(
 
         load_run(run)
         prepared = again(PluginManager(context.obj), run, device)
+        if dry_run:
+            clips = len(prepared.indices) * len(prepared.cells)
+            say(f"would read {clips} clips of {len(prepared.cells)} cells and make {min(sample, clips)} of them again")
+            return
         with progress_bar("clips read", total=len(prepared.indices) * len(prepared.cells)) as bar:
             read = iter(range(1, 1 << 60))
             found = list(checks(prepared, sample, lambda: bar.update(next(read))))

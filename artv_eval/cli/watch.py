@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from artv_eval.cli.common import complete, quiet_stdout, say, words
+from artv_eval.cli.common import DryRun, complete, quiet_stdout, say, words
 from artv_eval.plugins.manager import PluginManager
 
 
@@ -23,6 +23,7 @@ def watch(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1: best another GPU than the training's.")] = "cpu",
     once: Annotated[bool, typer.Option("--once", help="Score the checkpoint that is there, and end.")] = False,
+    dry_run: DryRun = False,
 ) -> None:  # fmt: skip
     """Scores each new checkpoint of a training, until that is finished: one curve a metric, with intervals."""
     manager = PluginManager(context.obj)
@@ -35,6 +36,10 @@ def watch(
         settings = {"preset": preset, "num_videos": num_videos, "device": device, "protocol": protocol,
                     "metrics": None if chosen is None else list(chosen)}  # fmt: skip
         watched = Watch(manager, run, settings)
+        if dry_run:
+            done = len({row["step"] for row in watched.rows()})
+            say(f"would score each new checkpoint of {run} on {num_videos} clips; {done} are scored")
+            return
         for step, pipeline in watched.checkpoints(once=once):
             for row in watched.score(step, pipeline, lambda results: None):
                 value = row["status"] if row["value"] is None else f"{row['value']:.4g}"

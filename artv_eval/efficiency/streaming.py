@@ -32,7 +32,7 @@ from artv.files import read_text
 from artv_eval.api import ClipRequest, FailedClip, NextFrames
 from artv_eval.efficiency.cuda import GIB, energy_mj, release
 from artv_eval.extras import MethodExtras, optional
-from artv_eval.plugins.recipe import build, recipe
+from artv_eval.plugins.recipe import Recipe, build, recipe
 from artv_eval.results.rows import reason
 
 ALIKE = 0.02  # by which the first frame and the gaps may miss the whole …
@@ -247,19 +247,8 @@ def timed(owner: Any, name: str) -> Iterator[list[float]]:
             object.__setattr__(owner, name, before)
 
 
-def rows_of(
-    manager: Any,
-    names: Sequence[str],
-    given: Mapping[str, Mapping[str, Any]],
-    *,
-    width: int,
-    height: int,
-    frames: int,
-    fps: float,
-    batch: int,
-    device: str,
-) -> Iterator[dict[str, Any]]:
-    """A row a method, as soon as it is there; what cannot be measured is a status.
+def recipes_of(manager: Any, names: Sequence[str], given: Mapping[str, Mapping[str, Any]]) -> dict[str, Recipe]:
+    """The methods of these names, by them.
 
     Args:
         manager: an ``artv_eval.plugins.manager.PluginManager``.
@@ -268,17 +257,33 @@ def rows_of(
     Raises:
         UserError: an unknown method or setting.
     """
-    recipes = []
+    recipes = {}
     for name in names:
         entry = manager.find("methods", name)
-        recipes.append(recipe(manager, "methods", name, given.get(entry.component.name, {})))
-    unknown = sorted(given.keys() - {made.name for made in recipes})
+        recipes[name] = recipe(manager, "methods", name, given.get(entry.component.name, {}))
+    known = [made.name for made in recipes.values()]
+    unknown = sorted(given.keys() - set(known))
     if unknown:
-        raise UserError(f"--set names {unknown[0]!r}, and the methods are {', '.join(made.name for made in recipes)}")
+        raise UserError(f"--set names {unknown[0]!r}, and the methods are {', '.join(known)}")
+    return recipes
+
+
+def rows_of(
+    manager: Any,
+    recipes: Mapping[str, Recipe],
+    *,
+    width: int,
+    height: int,
+    frames: int,
+    fps: float,
+    batch: int,
+    device: str,
+) -> Iterator[dict[str, Any]]:
+    """A row a method, as soon as it is there; what cannot be measured is a status."""
     requests = [_request(b, width, height, frames, fps) for b in range(batch)]
     gpu = device.startswith("cuda")
     hardware = torch.cuda.get_device_name(device) if gpu else cpu_name()
-    for name, made in zip(names, recipes, strict=True):
+    for name, made in recipes.items():
         row = {"method": name, "hardware": hardware, "width": width, "height": height, "frames": frames, "fps": fps}
         try:
             method = build(manager, made, {"device": device})

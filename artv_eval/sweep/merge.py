@@ -47,12 +47,24 @@ def _claims(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str,
     ]
 
 
-def merge(prepared: Prepared, store: RunStore, runs: Sequence[Path]) -> int:
-    """Brings the clips, faults and twins' notes of ``runs`` into ``store``; returns how many clips were copied.
+def check_whole(prepared: Prepared, store: RunStore, runs: Sequence[Path]) -> None:
+    """Raises UserError where clips of a cell are in none of these folders, nor failed there."""
+    there = [store, *(RunStore(run, to_read=True) for run in runs)]
+    for cell in prepared.cells:
+        left = prepared.indices
+        for source in there:
+            missing = source.missing(cell.id, left)
+            failed = source.failures(cell.id, missing)
+            left = [index for index in missing if index not in failed]
+        if left and cell.method is not None and not any(source.fault(cell.id) for source in there):
+            raise UserError(
+                f"{len(left)} clips of {cell.title} are in none of these folders (the first is {min(left)}); give the "
+                "other shards too"
+            )
 
-    Raises:
-        UserError: clips of a cell are in none of them.
-    """
+
+def merge(prepared: Prepared, store: RunStore, runs: Sequence[Path]) -> int:
+    """Brings the clips, faults and twins' notes of ``runs`` into ``store``; returns how many clips were copied."""
     copied = 0
     for run in runs:
         source = RunStore(run, to_read=True)
@@ -71,19 +83,6 @@ def merge(prepared: Prepared, store: RunStore, runs: Sequence[Path]) -> int:
             if (fault := source.fault(cell.id)) is not None:
                 store.save_fault(cell.id, fault)
             _twin(run, store.root, cell.id)
-    lost = {
-        cell.title: left
-        for cell in prepared.cells
-        if cell.method is not None and store.fault(cell.id) is None
-        for left in [set(store.missing(cell.id, prepared.indices)) - store.failures(cell.id, prepared.indices).keys()]
-        if left
-    }
-    if lost:
-        name, left = next(iter(lost.items()))
-        raise UserError(
-            f"{len(left)} clips of {name} are in none of these folders (the first is {min(left)}); give the other "
-            "shards too"
-        )
     return copied
 
 

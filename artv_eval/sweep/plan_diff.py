@@ -34,7 +34,7 @@ def side(manager: PluginManager, place: str) -> Side:
         }
         protocol = f"{found['protocol']['name']} ({found['protocol']['key']})"
     else:
-        found = document(prepare(manager, read_plan(place, {}).options()))
+        found = document(prepare(manager, read_plan(manager, place, {}).options()))
         trainings = {item["id"]: f"{' = '.join(item['cells'])}, seed {item['seed']}" for item in found["trainings"]}
         protocol = f"{found['protocol']} ({found['protocol_hash']})"
     cells = {cell["id"]: f"{cell['ablation']} · {cell.get('title') or _title(cell)}" for cell in found["cells"]}

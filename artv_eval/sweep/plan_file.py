@@ -12,7 +12,7 @@
 What the command line says comes on top of the file. A run's ``manifest.json`` holds the whole as ``plan``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from artv.requests import MOST_FRAMES, MOST_STEPS
 from artv.yaml_files import read_numbered_yaml
 from artv.yaml_models import YamlModel
 from artv_eval.errors import explain
-from artv_eval.plugins.recipe import Typed, parse_assignments
+from artv_eval.plugins.components import ROLES
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.plugins.recipe import Typed, named_component, parse_assignments
 from artv_eval.sweep.grid import parse_grid
 from artv_eval.sweep.plan import SweepRequest
 from artv_eval.sweep.prepare import SweepOptions
@@ -146,11 +148,11 @@ class SweepPlan(YamlModel):
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
-def read_plan(path: str | None, given: Mapping[str, Any]) -> SweepPlan:
+def read_plan(manager: PluginManager, path: str | None, given: Mapping[str, Any]) -> SweepPlan:
     """The plan of a file with what was ``given`` beside it on top; mappings and ``set`` are added to.
 
     Raises:
-        UserError: there is no such file, or a field of it does not exist or does not fit, with its line.
+        UserError: there is no such file, or a field or a component of it does not exist or does not fit, with its line.
     """
     if path is None:
         return SweepPlan.model_construct(**given)
@@ -159,10 +161,27 @@ def read_plan(path: str | None, given: Mapping[str, Any]) -> SweepPlan:
         plan = SweepPlan.model_validate(values)
     except ValidationError as error:
         raise UserError(f"plan {path}: {explain(error, SweepPlan, lines)}") from None
+    for place, kind, reference in _components(plan):
+        try:
+            manager.find(kind, reference)
+        except UserError as error:
+            line = lines.get(place) or lines[place[:-1]]  # a cell without a method has the usual one
+            raise UserError(f"plan {path}: line {line}: {error}") from None
     if not (plan.ablations or plan.cells or plan.grid or given.get("ablations") or given.get("grid")):
         raise UserError(f"plan {path} has no cells: give it ablations, cells or a grid")
     added = {name: getattr(plan, name) for name in ("settings", "grid", "set") if name in given}
     return plan.model_copy(update={**given, **{name: _added(value, given[name]) for name, value in added.items()}})
+
+
+def _components(plan: SweepPlan) -> Iterator[tuple[tuple[Any, ...], str, str]]:
+    """Place in the file, kind and name of each component that a plan names."""
+    yield from ((("ablations", i), "ablations", name) for i, name in enumerate(plan.ablations))
+    yield from ((("metrics", i), "metrics", name) for i, name in enumerate(plan.metrics or ()))
+    for i, cell in enumerate(plan.cells):
+        yield ("cells", i, "method"), "methods", cell.method
+        for role, value in cell.settings.items():
+            if role in ROLES and (chosen := named_component(value)) is not None:
+                yield ("cells", i, "settings", role), ROLES[role].name, chosen[0]
 
 
 def _added(value: Any, more: Any) -> Any:

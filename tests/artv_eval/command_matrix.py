@@ -77,12 +77,25 @@ class Option(NamedTuple):
 
 def options() -> Iterator[Option]:
     """All but the flags, which take no value."""
+    for name, command in commands():
+        for parameter in command.params:
+            if parameter.name != "help" and not getattr(parameter, "is_flag", False):
+                flag = parameter.opts[-1] if parameter.param_type_name == "option" else None
+                yield Option(name, flag, _kind(parameter))
+
+
+def flags() -> dict[str, set[str]]:
+    """Command → the options of it that take no value."""
+    return {
+        name: {text for p in command.params if getattr(p, "is_flag", False) for text in p.opts}
+        for name, command in commands()
+    }
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """All commands of both programs."""
     for program, app in (("artv", artv), ("artv-eval", artv_eval)):
-        for name, command in _commands(typer.main.get_command(app), program):
-            for parameter in command.params:
-                if parameter.name != "help" and not getattr(parameter, "is_flag", False):
-                    flag = parameter.opts[-1] if parameter.param_type_name == "option" else None
-                    yield Option(name, flag, _kind(parameter))
+        yield from _commands(typer.main.get_command(app), program)
 
 
 def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -9,14 +9,16 @@ from pydantic import BaseModel
 
 from artv.errors import UserError
 from artv_eval.methods.command import Command, CommandFile
+from artv_eval.plugins.manager import PluginManager, PluginOptions
 from artv_eval.protocols.cards import CARDS, Card, from_yaml
 from artv_eval.sweep.plan_file import SweepPlan, read_plan
 
+MANAGER = PluginManager(PluginOptions())
 CARD = yaml.safe_load((CARDS / "shapes@1.yaml").read_text(encoding="utf-8"))
 FILES = {
     "card": (Card, CARD | {"clip": {"extractor": "clip"}}, from_yaml),
     "command": (CommandFile, {"program": ["true"]}, Command),
-    "plan": (SweepPlan, {"ablations": ["mask"]}, lambda file: read_plan(file, {})),
+    "plan": (SweepPlan, {"ablations": ["mask"]}, lambda file: read_plan(MANAGER, file, {})),
 }
 LATER = {"plan.seed", "plan.num_videos", "plan.batch_size", "plan.seeds_per_prompt"}
 """Whose upper limit is the option's, told when it is prepared (``test_matrix.py``)."""

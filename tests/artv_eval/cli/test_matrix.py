@@ -4,13 +4,22 @@ import importlib
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 import pytest
-from command_matrix import BASES, NUMBERS, TOY, WORK, options, values
+from command_matrix import BASES, NUMBERS, TOY, WORK, flags, options, values
 
 OPTIONS = list(options())
 # numbers for which a thousand million is a number like others
 LARGE = {"--seed", "--minutes", "--lr", "--difference"}
+DRY = [command for command, names in flags().items() if "--dry-run" in names]
+# what only looks and tells, or writes at once the one thing that it is asked for
+QUICK = {
+    "artv sample", "artv data shapes", "artv data latents", "artv-eval plan show", "artv-eval plan diff",
+    "artv-eval reference list", "artv-eval report", "artv-eval card", "artv-eval compare", "artv-eval serve",
+    "artv-eval power", "artv-eval doctor", "artv-eval protocols list", "artv-eval protocols show",
+    "artv-eval plugins list", "artv-eval plugins show", "artv-eval plugins new",
+}  # fmt: skip
 
 
 class Reached(BaseException):
@@ -94,6 +103,24 @@ def may_be_accepted(option, kind):
     if kind in ("empty", "blank"):
         return False
     return option.kind not in NUMBERS or kind == "zero" or (kind == "huge" and option.name in LARGE)
+
+
+def test_every_command_that_computes_has_a_dry_run():
+    assert set(DRY) | QUICK == set(flags()) and not QUICK & set(DRY)
+
+
+@pytest.mark.parametrize("command", DRY)
+def test_a_dry_run_says_what_would_be_done_and_makes_nothing(command, places, attempt, monkeypatch, tmp_path):
+    folders, _ = places
+    monkeypatch.chdir(tmp_path)
+
+    def there():
+        roots = (tmp_path, *map(Path, folders.values()))
+        return {path: path.is_dir() or path.stat().st_mtime_ns for root in roots for path in root.rglob("*")}
+
+    before = there()
+    end, line = attempt([*command.split(), *BASES[command].format(**folders).split(), "--dry-run"])
+    assert end == 0 and there() == before, line
 
 
 def test_every_command_is_here():

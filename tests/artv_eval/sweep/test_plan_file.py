@@ -71,8 +71,14 @@ def test_a_sweep_of_a_plan_has_a_table_of_each_ablation(plan):
         ("ablations: [noise]\ngrid:\n  noisy.steps: []", "noisy.steps has no value"),
         ("ablations: [noise]\ngrid: {}", "line 2: field 'grid' is {}"),
         ("grid:\n  noisy.steps: &loop [*loop]", "what begins in line 2 holds itself"),
-        ("cells: [{name: a, method: noysy}, {name: b}]\nprotocol: toy@1", "unknown method 'noysy'; did you mean noisy"),
-        ("ablations: [nois]", "unknown ablation 'nois'; did you mean"),
+        ("cells:\n- {name: a}\n- {name: b, method: noysy}", "line 3: unknown method 'noysy'; did you mean noisy"),
+        ("ablations: [noise,\n nois]", "line 2: unknown ablation 'nois'; did you mean"),
+        ("ablations: [noise]\nmetrics: [fdv]", "line 2: unknown metric 'fdv'; did you mean"),
+        (
+            "cells:\n- name: a\n  settings:\n    sampler: {name: dpmp}\n- {name: b}",
+            "line 4: unknown sampler 'dpmp'; did you mean",
+        ),
+        ("cells: [{name: real}, {name: b}]", "named 'real', as a row that every table has; give it another name"),
         ("num_videos: 6", "has no cells: give it ablations, cells or a grid"),
     ],
 )
