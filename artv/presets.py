@@ -7,6 +7,7 @@ The packaged twins share one autoencoder and one text encoder:
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,13 @@ def defaults_for(model: Any) -> SamplingDefaults:
 
 def packaged() -> list[str]:
     """Names of the weights in this installation: ``shapes``, ``shapes:no-mask``, …"""
+    return list(_packaged(ASSETS, ASSETS.stat().st_mtime_ns))
+
+
+@lru_cache  # a large plan asks for each of its cells
+def _packaged(assets: Path, changed: int) -> list[str]:
     found = sorted(
-        p.name.removeprefix("model").lstrip("_") for p in ASSETS.glob("model*") if (p / "config.json").is_file()
+        p.name.removeprefix("model").lstrip("_") for p in assets.glob("model*") if (p / "config.json").is_file()
     )
     return [f"{FIRST}:{name.replace('_', '-')}" if name else FIRST for name in found]
 

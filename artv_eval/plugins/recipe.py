@@ -7,6 +7,7 @@ mapping ``{"name": …, its settings}``. The harness finds and builds it, so plu
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import inspect
 from collections.abc import Hashable, Mapping, Sequence
@@ -183,14 +184,19 @@ class Typed(str):
 
     def read(self) -> Any:
         """The value as YAML reads it."""
-        import yaml
+        return copy.deepcopy(_read_yaml(str(self)))
 
-        from artv.yaml_files import parse_yaml
 
-        try:
-            return parse_yaml(str(self))
-        except (yaml.YAMLError, ValueError):
-            return str(self)
+@functools.lru_cache(maxsize=1024)
+def _read_yaml(text: str) -> Any:
+    import yaml
+
+    from artv.yaml_files import parse_yaml
+
+    try:
+        return parse_yaml(text)
+    except (yaml.YAMLError, ValueError):
+        return text
 
 
 def convert(value: Any, annotation: Any, where: str) -> Any:

@@ -34,6 +34,8 @@ class Assignments:
         self._held: dict[tuple[str, str], str] = {}
         self._unchosen: set[str] = set()
         self._chosen: set[str] = set()
+        self.swept: set[tuple[str, str]] = set()
+        """What was taken of a point's values."""
 
     def _of(self, component: str) -> list[tuple[str, Any]]:
         return list(self._values[component].items())
@@ -41,6 +43,7 @@ class Assignments:
     def at(self, point: Mapping[str, Any]) -> "Assignments":
         """These with the values of a grid's ``point`` over them; what is taken of them is taken of these."""
         found = copy(self)
+        found.swept = set()
         found._values = {component: dict(fields) for component, fields in self._values.items()}
         for path, value in point.items():
             component, _, name = path.rpartition(".")
@@ -64,6 +67,7 @@ class Assignments:
             elif known is None or name in known:
                 taken[name] = value
                 self._unused.pop((component, name), None)
+                self.swept |= self._grid & {(component, name)}
         return taken
 
     def claim(self, component: str, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,8 +57,9 @@ def named_by_points(planned: Sequence[tuple[Point, "Cell"]]) -> list["Cell"]:
         groups.setdefault((cell.name, cell.seed), []).append((point, cell))
     found = []
     for (name, _), made in groups.items():
-        if len({cell.id for _, cell in made}) == 1:
-            found.append(made[0][1])
+        first = made[0][1]
+        if all(cell is first or cell.id == first.id for _, cell in made):
+            found.append(first)
         else:
             found += [replace(cell, name=f"{name} {_text(point)}") for point, cell in made]
     return sorted(found, key=lambda cell: cell.sanity)

@@ -19,7 +19,7 @@ from artv_eval.plugins.discovery import PluginFault
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, Setting, bare, build, named_component, recipe, settings_of
 from artv_eval.sweep.assignments import STEPS, Assignments
-from artv_eval.sweep.grid import named_by_points, points
+from artv_eval.sweep.grid import Point, named_by_points, points
 from artv_eval.sweep.ran import settings_ran
 from artv_eval.sweep.swept import Path, Swept
 from artv_eval.twins.training import Training
@@ -137,15 +137,23 @@ def plan_cells(
     )
     cells: list[Cell] = []
     for name in dict.fromkeys(request.ablations):
-        planned = []
+        planned: list[tuple[Point, Cell]] = []
+        before: Sequence[CellSpec] = ()
         for point in points(request.grid):
             here = assignments.at(point)
             specs, swept = _specs(manager, name, context, here)
-            planned += [
-                (point, _cell(manager, name, spec, request.preset, protocol, here, swept))
-                for spec in specs
-                if request.sanity or not spec.sanity
-            ]
+            if specs != before:
+                before, kept = specs, dict[tuple[str, int | None], Cell]()  # those that no point changes
+            for spec in specs:
+                if spec.sanity and not request.sanity:
+                    continue
+                here.swept.clear()
+                cell = kept.get((spec.name, spec.seed)) or _cell(
+                    manager, name, spec, request.preset, protocol, here, swept
+                )
+                if not here.swept:
+                    kept[spec.name, spec.seed] = cell
+                planned.append((point, cell))
         cells += named_by_points(planned)
     return cells
 

@@ -14,6 +14,8 @@ from artv_eval.results.store import RunStore
 if TYPE_CHECKING:
     from artv_eval.sweep.plan import Cell
 
+SHOWN = 40  # cells whose settings a line says
+
 
 def settings_ran(manager: PluginManager, made: Recipe, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """setting → value, and role → the component's name with ``role.setting`` → value for its own.
@@ -90,14 +92,15 @@ def lines(cells: Sequence["Cell"]) -> list[str]:
 
 
 def _line(ablation: str, method: str, cells: Sequence["Cell"]) -> str:
-    first, *others = ((cell.name, texts(cell.ran)) for cell in cells)
+    first, *others = ((cell.name, texts(cell.ran)) for cell in cells[:SHOWN])
     parts = [f"{ablation} ran {method}: {first[0]} with {', '.join(first[1].values()) or 'no settings'}"]
     for name, its in others:
         own = [
             its.get(key, f"no {key}") for key in dict.fromkeys([*first[1], *its]) if its.get(key) != first[1].get(key)
         ]
         parts += [f"{name} with {', '.join(own)}"] if own != [name] else []
-    return "; ".join(parts) + (f"; the rest as {first[0]}" if others else "")
+    left = f"; and {len(cells) - SHOWN} cells more" if len(cells) > SHOWN else ""
+    return "; ".join(parts) + left + (f"; the rest as {first[0]}" if others else "")
 
 
 def same_clips(store: RunStore, cells: Sequence["Cell"], indices: Sequence[int]) -> list[str]:
