@@ -1,7 +1,8 @@
 """Tasks on the machines of a Ray cluster, or on the cores of this one.
 
 One actor for each share of the cluster keeps the work, and so the model, and takes task after task. One that is lost
-costs the task it had, which another gets; machines may join and leave.
+costs the task it had, which another gets; machines may join and leave. When nothing is left to begin, what takes far
+longer than the rest did is given to another worker too, and the first answer counts.
 """
 
 import logging
@@ -12,7 +13,10 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from artv.errors import UserError, WorkFailed
@@ -21,6 +25,7 @@ from artv_eval.api import FailedTask, Task
 
 START_SECONDS = 120.0  # until the first worker has started
 LOSSES = 3  # workers that a task may take down
+LATE, LATE_SECONDS = 3.0, 15.0  # times the usual time of a task, and at least so long: then its worker is a straggler
 
 
 class RayExecutor:
@@ -62,7 +67,8 @@ class RayExecutor:
         if started:
             self._connect()
         try:
-            yield from _Pool(self._ray, self._actor(), self._ray.put(work), tasks, self._room).run()
+            repeats = hasattr(work, "again")
+            yield from _Pool(self._ray, self._actor(), self._ray.put(work), tasks, self._room, repeats=repeats).run()
         finally:
             if started:
                 self._ray.shutdown()
@@ -109,37 +115,86 @@ class _Worker:
     def do(self, task: Task) -> Any:
         return self.work(task)
 
+    def again(self, task: Task) -> Any:
+        return self.work.again(task)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What an answer is awaited of: a worker, and the task that it has since ``begun``."""
+
+    worker: Any
+    task: Task | None
+    begun: float
+
 
 class _Pool:
-    """Workers and the queue of tasks. ``running``: the answer awaited → its worker, with the task it has."""
+    """Workers and the queue of tasks.
 
-    def __init__(self, ray: Any, actor: Any, work: Any, tasks: Sequence[Task], room: Callable[[], int]) -> None:
-        self.ray, self.actor, self.work, self.room = ray, actor, work, room
-        self.queue = deque(tasks)
+    ``running``: by the answer that is awaited; ``left``: ids of tasks without a result; ``copied``: of those that a
+    second worker has, or will have. ``repeats``: whether the work can do a task that another worker has.
+    """
+
+    def __init__(
+        self, ray: Any, actor: Any, work: Any, tasks: Sequence[Task], room: Callable[[], int], *, repeats: bool
+    ) -> None:
+        self.ray, self.actor, self.work, self.room, self.repeats = ray, actor, work, room, repeats
+        self.queue, self.left = deque(tasks), {id(task) for task in tasks}
         self.losses: dict[int, int] = {}
-        self.running: dict[Any, tuple[Any, Task | None]] = {}
+        self.running: dict[Any, _Running] = {}
+        self.took: list[float] = []
+        self.copied: set[int] = set()
         self.started, self.ended = False, time.monotonic() + START_SECONDS
 
     def run(self) -> Iterator[tuple[Task, Any]]:
-        while self.queue or any(task is not None for _, task in self.running.values()):
+        try:
+            yield from self._run()
+        finally:
+            for item in self.running.values():  # stragglers, or all when the sweep stops
+                with suppress(self.ray.exceptions.RayError):
+                    self.ray.kill(item.worker)
+
+    def _run(self) -> Iterator[tuple[Task, Any]]:
+        while self.left:
             self._hire()
-            ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=5)
+            ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=1 if self.took else 5)
             if not ready and not self.started and time.monotonic() > self.ended:
                 raise WorkFailed(
                     f"no Ray worker has started within {START_SECONDS:.0f} s: others use the cluster, or its machines "
                     "are gone; what was made is kept: run the same command again"
                 )
             for answer in ready:
-                yield from self._take(answer, *self.running.pop(answer))
+                yield from self._take(answer, self.running.pop(answer))
+            self._copy_stragglers()
 
     def _hire(self) -> None:
         """Starts workers while there is room, and tasks for them."""
         for _ in range(min(self.room(), len(self.running) + len(self.queue)) - len(self.running)):
             worker = self.actor.remote(self.work)
-            self.running[worker.ready.remote()] = worker, None
+            self.running[worker.ready.remote()] = _Running(worker, None, time.monotonic())
 
-    def _take(self, answer: Any, worker: Any, task: Task | None) -> Iterator[tuple[Task, Any]]:
+    def _copy_stragglers(self) -> None:
+        """Puts what takes too long into the queue once more, when that is empty."""
+        if self.queue or not self.took or not self.repeats:
+            return
+        late = time.monotonic() - max(LATE_SECONDS, LATE * median(self.took))
+        for item in self.running.values():
+            if item.task is not None and item.begun < late and id(item.task) not in self.copied:
+                self.copied.add(id(item.task))
+                self.queue.append(item.task)
+
+    def _give(self, worker: Any) -> None:
+        """The next task that has no result yet."""
+        while self.queue:
+            task = self.queue.popleft()
+            if id(task) in self.left:
+                do = worker.again if id(task) in self.copied else worker.do
+                self.running[do.remote(task)] = _Running(worker, task, time.monotonic())
+                return
+
+    def _take(self, answer: Any, item: _Running) -> Iterator[tuple[Task, Any]]:
         """Gives what a worker answered, and the worker its next task; a lost worker's task goes back into the queue."""
+        task = item.task
         try:
             result = self.ray.get(answer)
         except self.ray.exceptions.RayTaskError as error:
@@ -150,14 +205,15 @@ class _Pool:
             self.losses[id(task)] = self.losses.get(id(task), 0) + 1
             if task is not None and self.losses[id(task)] < LOSSES:
                 self.queue.appendleft(task)
-            elif task is not None:
+            elif task is not None and id(task) in self.left:
+                self.left.remove(id(task))
                 yield task, FailedTask(error=f"{LOSSES} workers were lost with it: {_last_line(error)}")
             return
         self.started = True
-        if self.queue:
-            following = self.queue.popleft()
-            self.running[worker.do.remote(following)] = worker, following
-        if task is not None:
+        self._give(item.worker)
+        if task is not None and id(task) in self.left:
+            self.left.remove(id(task))
+            self.took.append(time.monotonic() - item.begun)
             yield task, result
 
 

@@ -97,15 +97,24 @@ class GenerationWork(SweepWork):
 
         Where the run folder cannot be seen, the clips come with the answer.
         """
+        return self._answer(task, claimed=False)
+
+    def again(self, task: Task) -> "Done | FailedTask | Sent":
+        """The same of a task that another worker is slow with: its claims do not count, and the first to end does."""
+        return self._answer(task, claimed=True)
+
+    def _answer(self, task: Task, *, claimed: bool) -> "Done | FailedTask | Sent":
         if not self.apart:
-            return self._done(task)
+            return self._done(task, claimed=claimed)
         with TemporaryDirectory(prefix="artv-") as folder:
             self.store = RunStore(Path(folder))
-            return Sent(result=self._done(task), files=self.store.packed())
+            return Sent(result=self._done(task, claimed=claimed), files=self.store.packed())
 
-    def _done(self, task: Task) -> Done | FailedTask:
+    def _done(self, task: Task, *, claimed: bool) -> Done | FailedTask:
+        """``claimed``: clips that another process has claimed are made too."""
         place = {self.requests[position].index: position for position in task.indices}
         with self.store.claimed(task.cell, place) as ours:
+            ours = list(place) if claimed else ours
             left = self.store.missing(task.cell, ours)  # others may have ended since this was planned
             self._count(task, len(ours) - len(left))
             if left:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -19,9 +20,13 @@ ray = pytest.importorskip("ray")
 
 @pytest.fixture(scope="module")
 def cluster():
-    ray.init(address="local", num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
-    yield
+    from ray.cluster_utils import Cluster
+
+    machines = Cluster(True, head_node_args={"num_cpus": 2, "num_gpus": 0, "include_dashboard": False})
+    ray.init(address=machines.address, log_to_driver=False)
+    yield machines
     ray.shutdown()
+    machines.shutdown()
 
 
 def executor(**settings):
@@ -59,6 +64,54 @@ def test_a_lost_worker_costs_its_task_only_and_the_work_is_loaded_once_a_worker(
     assert len(worked) <= loads <= 2 + 1 + 3
 
 
+class Waits:
+    """At home, all tasks but the first wait for somebody who came later. Returns where it was."""
+
+    def __init__(self, home, mark):
+        self.home, self.mark = home, mark
+
+    def __call__(self, task):
+        here, until = ray.get_runtime_context().get_node_id(), time.monotonic() + 60
+        if here != self.home:
+            self.mark.touch()
+        while task.cell != "first" and not self.mark.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        return here
+
+
+def test_machines_join_and_leave_while_it_runs(cluster, tmp_path):
+    home, came, left = ray.get_runtime_context().get_node_id(), None, False
+    tasks = [Task(cell=name, method={}, indices=()) for name in ("first", *"abcdefgh")]
+    found = {}
+    for task, where in executor().run(Waits(home, tmp_path / "mark"), tasks):
+        found[task.cell] = where
+        if came is None:
+            came = cluster.add_node(num_cpus=1)
+        elif where == came.node_id and not left:
+            cluster.remove_node(came, allow_graceful=False)
+            left = True
+    assert left and set(found) == {task.cell for task in tasks} and {home, came.node_id} == set(found.values())
+
+
+class Slow:
+    """Has one worker that takes two minutes for what it took up first."""
+
+    def __call__(self, task):
+        time.sleep(120 if task.cell == "slow" else 0)
+        return "once"
+
+    def again(self, task):
+        return "again"
+
+
+def test_the_end_does_not_wait_for_a_straggler(cluster, monkeypatch):
+    monkeypatch.setattr("artv_eval.executors.ray.LATE_SECONDS", 1.0)
+    tasks = [Task(cell=name, method={}, indices=()) for name in ("slow", "a", "b", "c")]
+    started = time.monotonic()
+    found = {task.cell: result for task, result in executor().run(Slow(), tasks)}
+    assert found == {"slow": "again", "a": "once", "b": "once", "c": "once"} and time.monotonic() - started < 60
+
+
 def test_it_holds_the_contract(cluster):
     testing.check_executor(executor)
 
@@ -78,8 +131,10 @@ def test_a_sweep_makes_the_clips_that_it_makes_in_one_process(cluster, toy, cpus
         "--set",
         f"executor.cpus={cpus}",
     )
-    several = json.loads(toy("--ablation", "noise", *several, "--format", "json").out)
-    assert several["rows"] == serial["rows"]
+    outcome = toy("--ablation", "noise", *several, "--format", "json")
+    assert json.loads(outcome.out)["rows"] == serial["rows"]
+    shown = re.findall(r"^(clips|described): (\d+)/(\d+)", outcome.err, re.MULTILINE)  # of all workers together
+    assert ("clips", "30", "30") in shown and shown[-1][0] == "described" and shown[-1][1] == shown[-1][2]
     for path in Path("serial").glob("clips/*/*.npz"):
         assert (np.load(path)["frames"] == np.load("several" / path.relative_to("serial"))["frames"]).all()
 
@@ -101,6 +156,23 @@ def test_a_share_that_the_cluster_has_not_is_told_at_once(cluster):
 def test_a_share_is_a_number(settings, words):
     with pytest.raises(UserError, match=words):
         executor(**settings)
+
+
+def test_a_cluster_of_another_python_is_one_line():
+    from types import SimpleNamespace
+
+    from ray._private.utils import check_version_info
+
+    def init(**_):  # what a driver's does first
+        check_version_info({"ray_version": "1.2.3", "python_version": "3.8.1"}, "here")
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        made = executor(address=f"127.0.0.1:{listening.getsockname()[1]}")
+        made._ray = SimpleNamespace(init=init)
+        with pytest.raises(UserError, match=r"another Python or Ray than this machine; .*Ray: 1\.2\.3 Python: 3\.8\.1"):
+            made._connect()
 
 
 def test_an_address_where_nobody_listens_is_told_at_once(tmp_path, monkeypatch):
