@@ -2,8 +2,10 @@
 
     uv run python benchmarks/sweeps.py plan store kills processes disk overhead ray
 
-Each name is a scenario; its figures go into ``results/sweeps.json``, and all that are there into ``results/sweeps.md``.
-Clips are of the packaged shapes model, short (4 frames, 2 steps), or of a method that waits instead of computing.
+Each name is a scenario of at most three minutes; its figures go into ``results/sweeps.json``, and all that are there
+into ``results/sweeps.md``. Clips are of the packaged shapes model, short (4 frames, 2 or 3 steps), or of a method that
+waits instead of computing. Where processes are killed, the model waits too (``WAIT`` seconds a clip, no part of a
+cell's id), so that kills find it at work however fast the machine is.
 """
 
 import argparse
@@ -24,10 +26,14 @@ from typing import Any
 
 import numpy as np
 
+from tests import warm
+
 RESULTS = Path(__file__).parent / "results"
 EVAL = [sys.executable, "-m", "artv_eval"]
 SHORT = ["--frames", "4", "--metrics", "drift", "--no-sanity", "--format", "json"]
+WAIT = "SWEEPS_WAIT"
 PLUGIN = """
+import os
 import time
 
 from artv_eval import CellSpec, Component, GeneratedClip, hookimpl
@@ -35,7 +41,10 @@ from artv_eval import CellSpec, Component, GeneratedClip, hookimpl
 
 @hookimpl
 def register_methods():
-    return [Component("waits", f"{__name__}:Waits", "gives the real clip after a while")]
+    return [
+        Component("waits", f"{__name__}:Waits", "gives the real clip after a while"),
+        Component("slow", f"{__name__}:Slow", "artv, slower where the environment says so"),
+    ]
 
 
 @hookimpl
@@ -57,31 +66,50 @@ def waiting(*, seconds: float = 0.05):
     return lambda context: [
         CellSpec(name=f"number={n}", method="waits", settings={"number": n, "seconds": seconds}) for n in (1, 2)
     ]
+
+
+def __getattr__(name):
+    if name != "Slow":
+        raise AttributeError(name)
+    from artv_eval.methods.artv import ArtV  # which takes too long where plugins are found
+
+    class Slow(ArtV):
+        def generate(self, requests):
+            time.sleep(float(os.environ.get("SWEEPS_WAIT", 0)) * len(requests))
+            return super().generate(requests)
+
+    return Slow
 """
 
 
-def sweep(folder: Path, *arguments: str, videos: int, out: str = "run", ablation: str = "mask") -> list[str]:
-    """The command of a sweep in ``folder``."""
-    base = ["sweep", "--ablation", ablation, "--num-videos", str(videos), "--out", out, *SHORT]
+def sweep(folder: Path, *arguments: str, videos: int, out: str = "run", waiting: bool = False) -> list[str]:
+    """The command of a sweep of two cells in ``folder``: of the model, or of the method that waits."""
+    plan = ["--ablation", "waiting"] if waiting else ["slow.yaml"]
+    base = ["sweep", *plan, "--num-videos", str(videos), "--out", out, *SHORT]
     batches = [] if "--batch-size" in arguments else ["--batch-size", "4"]
-    steps = ["--steps", "2"] if ablation == "mask" else []
-    return [*EVAL, "--plugins-dir", str(folder / "plugins"), *base, *batches, *steps, *arguments]
+    return [*EVAL, "--plugins-dir", str(folder / "plugins"), *base, *batches, *arguments]
+
+
+def start(command: list[str], folder: Path, wait: float = 0.0) -> warm.Process:
+    """A process of its own without the seconds of imports. ``wait``: seconds a clip, of the model."""
+    return warm.start(*command[2:], cwd=folder, **{WAIT: str(wait)})
 
 
 def finish(command: list[str], folder: Path) -> float:
     """Runs it to its end; seconds."""
     started = time.monotonic()
-    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
+    done = start(command, folder).wait()
     assert done.returncode == 0, done.stderr[-2000:]
     return time.monotonic() - started
 
 
 @contextmanager
-def begun(command: list[str], folder: Path) -> Iterator[subprocess.Popen]:
-    """A process group of its own, which is killed at the end."""
+def begun(command: list[str], folder: Path, wait: float) -> Iterator[subprocess.Popen]:
+    """A process group of its own, which is killed at the end. ``wait``: seconds a clip."""
     process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env={**os.environ, WAIT: str(wait)},
+    )  # fmt: skip
     try:
         yield process
     finally:
@@ -111,17 +139,29 @@ def compared(one: Path, other: Path) -> dict[str, Any]:
 
 
 def plan(folder: Path) -> dict[str, Any]:
-    """10,000 cells of 2,048 clips: planned and listed."""
-    values = ",".join(f"{k / 100}" for k in range(1, 101))
-    grid = ["--grid", f"three_term.text={values}", "--grid", f"three_term.ref={values}"]
-    command = [*EVAL, "plan", "show", *grid, "--no-probe", "--num-videos", "2048", "--metrics", "drift"]
-    started = time.monotonic()
-    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=True)
-    seconds, used = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    lines = [line for line in done.stdout.splitlines() if "2048 clips to make" in line and "(artv)" in line]
+    """10,000 cells of 2,048 clips: planned and listed, where Python has compiled its modules before."""
+
+    def planned(count: int) -> tuple[str, float, float]:
+        """What it printed, seconds on the clock and of the processor."""
+        values = ",".join(f"{k / 100}" for k in range(1, count + 1))
+        grid = ["--grid", f"three_term.text={values}", "--grid", f"three_term.ref={values}"]
+        command = [*EVAL, "plan", "show", *grid, "--no-probe", "--num-videos", "2048", "--metrics", "drift"]
+        started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=True)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return (
+            done.stdout, time.monotonic() - started,
+            used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime,
+        )  # fmt: skip
+
+    planned(2)  # which compiles
+    _, _, least = planned(2)
+    printed, seconds, used = planned(100)
+    lines = [line for line in printed.splitlines() if "2048 clips to make" in line and "(artv)" in line]
     return {
         "cells": len(lines), "clips": 2048 * len(lines), "seconds": round(seconds, 1),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1), "peak_mb": round(used.ru_maxrss / 1024),
+        "cpu_seconds": round(used, 1), "cpu_seconds_of_4_cells": round(least, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
     }  # fmt: skip
 
 
@@ -162,22 +202,32 @@ def store(folder: Path) -> dict[str, Any]:
 
 
 def kills(folder: Path) -> dict[str, Any]:
-    """kill −9 of a serial sweep at 20 random instants."""
-    (folder / "b").mkdir()
-    took = finish(sweep(folder, videos=40, out="a/run"), folder)
-    draw, hit = random.Random(0), 0
-    for _ in range(20):
-        with begun(sweep(folder, videos=40, out="b/run"), folder) as process:
-            time.sleep(draw.uniform(0.3, 1.0) * took)
-            hit += process.poll() is None
-    finish(sweep(folder, videos=40, out="b/run"), folder)
-    return {"kills": 20, "while_running": hit, **compared(folder / "a/run", folder / "b/run")}
+    """kill −9 of a serial sweep at 20 random instants, in a new run folder whenever one is finished."""
+    started = time.monotonic()
+    took = finish(sweep(folder, videos=8, out="a/run"), folder)
+    draw, hit, runs = random.Random(0), 0, ["b0"]
+    while hit < 20:
+        victim = start(sweep(folder, videos=8, out=f"{runs[-1]}/run"), folder, wait=0.05)
+        time.sleep(draw.uniform(0.0, min(took, 8.0)))
+        os.kill(victim.pid, signal.SIGKILL)
+        if victim.wait().returncode == -signal.SIGKILL:
+            hit += 1
+        else:
+            runs.append(f"b{len(runs)}")
+    for run in runs:
+        finish(sweep(folder, videos=8, out=f"{run}/run"), folder)
+    found = [compared(folder / "a/run", folder / f"{run}/run") for run in runs]
+    return {
+        "kills": hit, "run_folders": len(runs), "seconds": round(time.monotonic() - started),
+        "same_as_undisturbed": all(item.pop("same_as_undisturbed") for item in found),
+        **{key: sum(item[key] for item in found) for key in found[0]},
+    }  # fmt: skip
 
 
 def processes(folder: Path) -> dict[str, Any]:
     """4 processes on one store for a minute, two on each of two run folders."""
-    command = sweep(folder, "--set", "waiting.seconds=0.1", videos=400, out="a/run", ablation="waiting")
-    others = sweep(folder, "--set", "waiting.seconds=0.1", videos=400, out="a/other", ablation="waiting")
+    command = sweep(folder, "--set", "waiting.seconds=0.1", videos=400, out="a/run", waiting=True)
+    others = sweep(folder, "--set", "waiting.seconds=0.1", videos=400, out="a/other", waiting=True)
     started = time.monotonic()
     running = [
         subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
@@ -186,7 +236,7 @@ def processes(folder: Path) -> dict[str, Any]:
     outputs = [process.communicate(timeout=600) for process in running]
     rows = [json.loads(out)["rows"] for out, _ in outputs]
     seconds = time.monotonic() - started
-    finish(sweep(folder, "--set", "waiting.seconds=0", videos=400, out="b/run", ablation="waiting"), folder)
+    finish(sweep(folder, "--set", "waiting.seconds=0", videos=400, out="b/run", waiting=True), folder)
     notes = [json.loads(line) for file in (folder / "a/store/made").glob("*") for line in file.open(encoding="utf-8")]
     made = sum(len(note["indices"]) for note in notes)
     plain = {key.partition("/")[2]: frames for key, frames in clips(folder / "b/run").items()}
@@ -201,16 +251,14 @@ def disk(folder: Path) -> dict[str, Any]:
     """The disk becomes full in mid-sweep; then there is space."""
     small = folder / "small"
     small.mkdir()
-    finish(sweep(folder, videos=40, out="a/run"), folder)
+    finish(sweep(folder, videos=16, out="a/run"), folder)
     needed = sum(path.stat().st_size for path in (folder / "a/store/clips").rglob("*.npz"))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={needed // 2 + 400_000}", "tmpfs", str(small)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={needed // 2 + 150_000}", "tmpfs", str(small)], check=True)
     try:
-        done = subprocess.run(
-            sweep(folder, videos=40, out="small/run"), cwd=folder, capture_output=True, encoding="utf-8"
-        )
+        done = start(sweep(folder, videos=16, out="small/run"), folder).wait()
         before = len(clips(small / "run"))
         subprocess.run(["mount", "-o", "remount,size=200m", str(small)], check=True)
-        finish(sweep(folder, videos=40, out="small/run"), folder)
+        finish(sweep(folder, videos=16, out="small/run"), folder)
         return {
             "exit_code": done.returncode, "said": done.stderr.strip().splitlines()[-1].replace(str(folder), "…"),
             "clips_before": before, **compared(folder / "a/run", small / "run"),
@@ -226,7 +274,7 @@ def overhead(folder: Path) -> dict[str, Any]:
     for k in range(2):
         for name, more in (("serial", []), ("ray", ["--executor", "ray", "--set", "executor.cpus=2"])):
             out = f"{name}-{k}/run"
-            finish(sweep(folder, *wait, *more, videos=150, out=out, ablation="waiting"), folder)
+            finish(sweep(folder, *wait, *more, videos=150, out=out, waiting=True), folder)
             notes = sorted((folder / f"{name}-{k}/store/clips").rglob("*.npz"), key=lambda path: path.stat().st_mtime)
             found[name].append(notes[-1].stat().st_mtime - notes[0].stat().st_mtime)
     best = {name: min(values) for name, values in found.items()}
@@ -238,26 +286,23 @@ def overhead(folder: Path) -> dict[str, Any]:
 
 def ray(folder: Path) -> dict[str, Any]:
     """A cluster of 2 workers: one killed every 10 s for a minute, then the driver, which is started again."""
-    finish(sweep(folder, videos=VIDEOS, out="a/run"), folder)
-    command = sweep(folder, "--executor", "ray", videos=VIDEOS, out="b/run")
+    videos = 100
+    finish(sweep(folder, videos=videos, out="a/run"), folder)
+    command = sweep(folder, "--executor", "ray", videos=videos, out="b/run")
     killed, until = 0, time.monotonic() + 60
-    with begun(command, folder) as driver:
+    with begun(command, folder, wait=1.0) as driver:
         while time.monotonic() < until and driver.poll() is None:
             time.sleep(10)
-            workers = _workers(driver.pid)
-            if workers:
+            if workers := _workers(driver.pid):
                 os.kill(random.Random(killed).choice(workers), signal.SIGKILL)
                 killed += 1
         ended = driver.poll() is not None
-    made = len(clips(folder / "b/run"))
+        made = len(clips(folder / "b/run"))
     finish(command, folder)
     return {
-        "workers_killed": killed, "driver_killed_at_clips": None if ended else made,
+        "workers_killed": killed, "driver_killed_at_clips": "it had ended" if ended else made,
         **compared(folder / "a/run", folder / "b/run"),
     }  # fmt: skip
-
-
-VIDEOS = 300
 
 
 def _workers(session: int) -> list[int]:
@@ -275,6 +320,12 @@ def _driver_of(pid: int, session: int) -> bool:
         pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
     return False
 
+
+PLAN = """
+cells:
+  - {name: two, method: slow, settings: {steps: 2}}
+  - {name: three, method: slow, settings: {steps: 3}}
+"""
 
 SCENARIOS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
     made.__name__: made for made in (plan, store, kills, processes, disk, overhead, ray)
@@ -303,10 +354,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     file = arguments.out / "sweeps.json"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(tempfile.gettempdir()) / "sweeps-compiled"))
     for name in arguments.scenarios:
         folder = Path(tempfile.mkdtemp(prefix="sweeps-"))
         (folder / "plugins").mkdir()
         (folder / "plugins" / "waits.py").write_text(PLUGIN, encoding="utf-8")
+        (folder / "slow.yaml").write_text(PLAN, encoding="utf-8")
         try:
             figures = SCENARIOS[name](folder)
         finally:

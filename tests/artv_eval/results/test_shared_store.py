@@ -1,8 +1,10 @@
 """One store for many sweeps: nothing twice, nothing of other code, an index that may be lost, no loss by gc."""
 
 import json
+import os
 import shutil
 import sqlite3
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -43,6 +45,31 @@ def test_run_and_store_can_move_together_and_a_run_finds_another_store(toy, made
     assert toy(*NOISE, "--out", "there/run").code == 0 and made() == before
     Path("there/run").rename("run")  # without its store
     assert toy(*NOISE, "--out", "run", "--store", "there/store").code == 0 and made() == before
+
+
+@pytest.fixture
+def other_disk(tmp_path):
+    """A folder on another file system."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no other file system here")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+def test_a_run_folder_on_another_file_system_than_its_store(toy, cli, made, other_disk):
+    run, plugins = other_disk / "run", ("--plugins-dir", Path(__file__).parents[1] / "toy")
+    rows = json.loads(toy(*NOISE, "--out", run, "--store", "store").out)["rows"]
+    clips = list(run.glob("clips/*/*.npz"))
+    assert len(clips) == 30 and all(Path("store").resolve() in path.resolve().parents for path in clips)
+    before = clips_made(made)
+    assert json.loads(toy(*NOISE, "--out", run, "--store", "store").out)["rows"] == rows
+    merged = cli(*plugins, "merge", run, "--out", "merged", "--store", other_disk / "store", "--format", "json")
+    assert json.loads(merged.out)["rows"] == rows and clips_made(made) == before
+    for path in clips:  # copies, for no link leads from one disk to another's file
+        copy = Path("merged", *path.relative_to(run).parts)
+        assert copy.stat().st_dev == other_disk.stat().st_dev != path.stat().st_dev
+        assert copy.read_bytes() == path.read_bytes()
 
 
 def test_a_folder_of_before_the_store_goes_on_as_it_is(toy, made):

@@ -278,14 +278,23 @@ def test_plan_is_shown_before_the_work(toy):
     assert "paired differences" in toy("--ablation", "noise", "--format", "long").out
 
 
-def test_a_metric_that_raises_is_a_status_and_exit_1(toy):
-    outcome = toy("--ablation", "noise", "--metrics", "raises,brightness", "--format", "json")
+def test_a_metric_that_raises_is_a_status_a_file_and_exit_1(toy):
+    outcome = toy("--ablation", "noise", "--metrics", "raises,brightness", "--format", "json", "--out", "run")
     rows = json.loads(outcome.out)["rows"]
     assert outcome.code == 1 and "Traceback" not in outcome.err
     assert {row["status"] for row in rows if row["metric"] == "raises"} == {
         "failed: ZeroDivisionError: division by zero"
     }
     assert {row["status"] for row in rows if row["metric"] == "brightness"} == {"ok"}
+    # the same command asks a metric again
+    assert outcome.err.splitlines()[-1].endswith("the rest is in run; what was raised is in its faults/")
+    faults = sorted(Path("run/faults/metrics").iterdir())
+    cells = {path.stem for path in Path("run/cells").glob("*.json")}
+    assert {path.name for path in faults} == {f"raises.{cell}.txt" for cell in cells}
+    line, trace = faults[0].read_text(encoding="utf-8").split("\n\n", 1)
+    assert line == "failed: ZeroDivisionError: division by zero" and 'raise ZeroDivisionError("division' in trace
+    assert toy("--ablation", "noise", "--metrics", "brightness", "--out", "run").code == 0
+    assert not list(Path("run/faults").rglob("*.txt"))
 
 
 def test_the_work_of_a_sweep_runs_in_another_process(toy, tmp_path):
@@ -342,11 +351,17 @@ def test_doctor_says_which_protocols_need_a_folder(cli):
     assert not found["ucf101@lavie"]["works"] and "protocol.root=FOLDER" in found["ucf101@lavie"]["reason"]
 
 
-def test_out_of_memory_makes_batches_smaller_and_the_clips_the_same(toy):
-    outcome = toy("--ablation", "eating", "--out", "run", "--format", "json")
+@pytest.mark.parametrize("library", ["numpy", "torch", "gpu"])
+def test_out_of_memory_makes_batches_smaller_and_the_clips_the_same(toy, made, library):
+    outcome = toy("--ablation", "eating", "--out", "run", "--format", "json", "--set", f"hungry.library={library}")
     rows = {row["cell"]: row["value"] for row in json.loads(outcome.out)["rows"] if row["metric"] == "brightness"}
     assert outcome.code == 0 and rows["hungry"] == rows["modest"]
     assert "out of memory with 6 clips at once; 3 from now on" in outcome.err and "; 1 from now on" in outcome.err
+    more = ("--num-videos", 16, "--batch-size", 4, "--metrics", "brightness", "--set", f"hungry.library={library}")
+    before = made().count("batch 1")
+    assert toy("--ablation", "eating", "--out", "run", *more).code == 0
+    # of the 10 that are left: 4, 2, and then one by one, in later tasks too
+    assert [made().count(f"batch {n}") for n in (6, 3, 4, 2, 1)] == [1, 1, 1, 1, before + 10]
 
 
 def test_sweeps_on_one_folder_share_the_work(toy, made, tmp_path):

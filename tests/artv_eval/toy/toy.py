@@ -205,13 +205,20 @@ class Loses(Noisy):
 
 
 class Hungry(Noisy):
-    """Noisy; asks for 16 MB for one clip and for 256 TB and more for several."""
+    """Noisy; asks ``library`` for 16 MB for one clip and for 256 TB and more for several, or says what a GPU would."""
 
-    def __init__(self):
+    def __init__(self, *, library: str = "numpy"):
         super().__init__(strength=2.0)
+        self.library = library
 
     def generate(self, requests):
-        np.empty(2 ** min(24 * len(requests), 60), np.uint8)
+        import torch
+
+        log(f"batch {len(requests)}")
+        if self.library == "gpu" and len(requests) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 256.00 TiB")
+        make = torch.empty if self.library == "torch" else np.empty
+        make(2 ** min(24 * len(requests), 60), dtype=torch.uint8 if self.library == "torch" else np.uint8)
         return super().generate(requests)
 
 
