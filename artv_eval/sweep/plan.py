@@ -137,25 +137,36 @@ def plan_cells(
     )
     cells: list[Cell] = []
     for name in dict.fromkeys(request.ablations):
-        planned: list[tuple[Point, Cell]] = []
-        before: Sequence[CellSpec] = ()
-        for point in points(request.grid):
-            here = assignments.at(point)
-            specs, swept = _specs(manager, name, context, here)
-            if specs != before:
-                before, kept = specs, dict[tuple[str, int | None], Cell]()  # those that no point changes
-            for spec in specs:
-                if spec.sanity and not request.sanity:
-                    continue
-                here.swept.clear()
-                cell = kept.get((spec.name, spec.seed)) or _cell(
-                    manager, name, spec, request.preset, protocol, here, swept
-                )
-                if not here.swept:
-                    kept[spec.name, spec.seed] = cell
-                planned.append((point, cell))
-        cells += named_by_points(planned)
+        cells += named_by_points(_at_points(manager, name, context, request, protocol, assignments))
     return cells
+
+
+def _at_points(
+    manager: PluginManager,
+    ablation: str,
+    context: AblationContext,
+    request: SweepRequest,
+    protocol: ProtocolRef,
+    assignments: Assignments,
+) -> list[tuple[Point, Cell]]:
+    """The cells of an ablation at every point of the grid; one that no point changes is made once."""
+    found: list[tuple[Point, Cell]] = []
+    before: Sequence[CellSpec] = ()
+    for point in points(request.grid):
+        here = assignments.at(point)
+        specs, swept = _specs(manager, ablation, context, here)
+        if specs != before:
+            before, kept = specs, dict[tuple[str, int | None], Cell]()
+        for spec in specs:
+            if spec.sanity and not request.sanity:
+                continue
+            here.swept.clear()
+            cell = kept.get((spec.name, spec.seed))
+            cell = cell or _cell(manager, ablation, spec, request.preset, protocol, here, swept)
+            if not here.swept:
+                kept[spec.name, spec.seed] = cell
+            found.append((point, cell))
+    return found
 
 
 def usable(manager: PluginManager, kind: str) -> list[str]:

@@ -161,9 +161,9 @@ def read_plan(manager: PluginManager, path: str | None, given: Mapping[str, Any]
         plan = SweepPlan.model_validate(values)
     except ValidationError as error:
         raise UserError(f"plan {path}: {explain(error, SweepPlan, lines)}") from None
-    for place, kind, reference in _components(plan):
+    for place, kind, name in _components(plan):
         try:
-            manager.find(kind, reference)
+            manager.find(kind, name)
         except UserError as error:
             line = lines.get(place) or lines[place[:-1]]  # a cell without a method has the usual one
             raise UserError(f"plan {path}: line {line}: {error}") from None
