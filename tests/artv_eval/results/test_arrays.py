@@ -1,0 +1,89 @@
+"""Arrays on disk: exact, whole, of what they should be, whatever happens to the file."""
+
+import io
+import random
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from artv_eval.results.arrays import Damaged, checksums, cleared, opened, read_array, read_arrays, write_arrays
+
+ARRAYS = {"rows": np.arange(12, dtype=np.float32).reshape(3, 4), "names": np.array(["a", "ü", ""])}
+
+
+@pytest.fixture
+def file(tmp_path):
+    write_arrays(tmp_path / "kept.npz", "cell/3", ARRAYS)
+    return tmp_path / "kept.npz"
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_what_was_written_is_read_and_is_an_npz_that_numpy_reads(tmp_path, compress):
+    path = tmp_path / "kept.npz"
+    write_arrays(path, "cell/3", ARRAYS, compress=compress)
+    found = read_arrays(path, "cell/3")
+    assert found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert np.array_equal(found[name], array) and found[name].dtype == array.dtype
+        with np.load(path) as by_numpy:
+            assert np.array_equal(by_numpy[name], array) and str(by_numpy["of"]) == "cell/3"
+
+
+def test_a_file_in_a_wrong_place_is_told_and_one_of_older_versions_is_taken(file):
+    with pytest.raises(Damaged, match="it holds 'cell/3'"):
+        read_arrays(file, "cell/4")
+    np.savez(file, **ARRAYS)  # which does not say what it is of
+    assert np.array_equal(read_arrays(file, "cell/4")["rows"], ARRAYS["rows"])
+
+
+def test_no_flipped_bit_gives_other_values(file):
+    whole, draw = file.read_bytes(), random.Random(0)
+    for _ in range(300):
+        broken = bytearray(whole)
+        broken[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        file.write_bytes(broken)
+        try:
+            found = read_arrays(file, "cell/3")
+        except Damaged as error:
+            assert str(error) and "\n" not in str(error)
+        else:  # bits that mean nothing, such as those of a time
+            assert found.keys() == ARRAYS.keys() and all(np.array_equal(found[k], v) for k, v in ARRAYS.items())
+
+
+@pytest.mark.parametrize("left", [0, 11, 60, -1])
+def test_a_file_that_ends_too_early_is_damaged_and_has_no_checksums(file, left):
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(Damaged):
+        read_arrays(file, "cell/3")
+    assert checksums(file) is None
+
+
+def test_a_directory_that_hides_an_array_is_damage(file):
+    whole = bytearray(file.read_bytes())
+    end = whole.rindex(b"PK\5\6")
+    whole[end + 8 : end + 12] = (2).to_bytes(2, "little") * 2  # entries of the three that it has
+    file.write_bytes(whole)
+    with pytest.raises(Damaged), opened(file) as archive:
+        read_array(archive, "rows.npy")
+
+
+def test_checksums_are_those_of_the_arrays_bytes(file):
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, ARRAYS["rows"])
+    expected = f"rows.npy:{zlib.crc32(buffer.getvalue()):08x}:{len(buffer.getvalue())}"
+    assert checksums(file, leaving_out=("of", "names")) == expected
+    with zipfile.ZipFile(file) as archive:
+        assert f"of.npy:{archive.getinfo('of.npy').CRC:08x}" in str(checksums(file))
+
+
+def test_nothing_is_no_damage_and_a_folder_makes_way(tmp_path):
+    place = tmp_path / "kept.npz"
+    with pytest.raises(FileNotFoundError):
+        read_arrays(place, "cell/3")
+    assert checksums(place) is None
+    (place / "inside").mkdir(parents=True)
+    write_arrays(place, "cell/3", ARRAYS)
+    assert (tmp_path / "kept.damaged" / "inside").is_dir() and len(read_arrays(place, "cell/3")) == 2
+    assert cleared(place) == place
