@@ -56,10 +56,12 @@ class Timed:
             self.ends.append((time.monotonic(), len(task.indices)))
             yield task, result
 
-    def rate(self, processes: int) -> float:
-        """Clips a second after the second task of each process."""
+    def rate(self, processes: int) -> float | None:
+        """Clips a second after the second task of each process; None of too few tasks."""
         ends = [end for end in self.ends if end[1]][2 * processes - 1 :]
-        return sum(clips for _, clips in ends[1:]) / (ends[-1][0] - ends[0][0])
+        if len(ends) < 2:
+            return None
+        return round(sum(clips for _, clips in ends[1:]) / (ends[-1][0] - ends[0][0]), 2)
 
 
 def planned(manager: PluginManager, folder: Path, arguments: argparse.Namespace) -> Prepared:
@@ -88,7 +90,7 @@ def measured(manager: PluginManager, folder: Path, count: int, arguments: argpar
     (cell,) = prepared.cells
     return {
         "processes": count, "clips": len(prepared.requests),
-        "made_per_s": round(making.rate(count), 2), "described_per_s": round(describing.rate(count), 2),
+        "made_per_s": making.rate(count), "described_per_s": describing.rate(count),
         "making_s": round(made - started, 1), "scoring_s": round(time.monotonic() - made, 1),
         "each": by_process(store.root / "notes.jsonl"),
         "values": {row.metric: row.value for row in results.rows},
@@ -116,9 +118,12 @@ def compared(one: Mapping[str, Any], several: Mapping[str, Any]) -> dict[str, An
     a, b = one["fingerprints"], several["fingerprints"]
     off = max(abs(several["values"][name] / value - 1) for name, value in one["values"].items() if value)
     rates = [item["per_s"] for item in several["each"].values()]
+
+    def ratio(name: str) -> float | None:
+        return round(several[name] / one[name], 2) if several[name] and one[name] else None
+
     return {
-        "making_ratio": round(several["made_per_s"] / one["made_per_s"], 2),
-        "describing_ratio": round(several["described_per_s"] / one["described_per_s"], 2),
+        "making_ratio": ratio("made_per_s"), "describing_ratio": ratio("described_per_s"),
         "spread_percent": round(100 * (max(rates) / min(rates) - 1), 1),
         "same_clips": sum(x == y for x, y in zip(a, b, strict=True)), "largest_relative_difference": off,
     }  # fmt: skip

@@ -274,12 +274,12 @@ def overhead(folder: Path) -> dict[str, Any]:
     for k in range(2):
         for name, more in (("serial", []), ("ray", ["--executor", "ray", "--set", "executor.cpus=2"])):
             out = f"{name}-{k}/run"
-            finish(sweep(folder, *wait, *more, videos=150, out=out, waiting=True), folder)
+            finish(sweep(folder, *wait, *more, videos=100, out=out, waiting=True), folder)
             notes = sorted((folder / f"{name}-{k}/store/clips").rglob("*.npz"), key=lambda path: path.stat().st_mtime)
             found[name].append(notes[-1].stat().st_mtime - notes[0].stat().st_mtime)
     best = {name: min(values) for name, values in found.items()}
     return {
-        "clips": 300, "serial_seconds": round(best["serial"], 2), "ray_seconds": round(best["ray"], 2),
+        "clips": 200, "serial_seconds": round(best["serial"], 2), "ray_seconds": round(best["ray"], 2),
         "overhead_percent": round(100 * (best["ray"] / best["serial"] - 1), 2),
     }  # fmt: skip
 
