@@ -128,6 +128,11 @@ def load_state(folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.
 def _load_optimizer(optimizer: torch.optim.Optimizer, stored: dict[str, Any]) -> None:
     rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict(stored)
+    for parameter, held in optimizer.state.items():
+        for key, value in held.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                # files hold rows; the fused AdamW refuses moments in another layout than the weights'
+                held[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         # a captured step reads this very tensor, on the device; a stored one would be read once, when it is captured
         group["lr"] = rate.fill_(float(group["lr"])) if isinstance(rate, Tensor) else float(group["lr"])

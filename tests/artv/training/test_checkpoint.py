@@ -138,3 +138,22 @@ def test_a_rate_that_a_captured_step_reads_stays_the_same_tensor(tmp_path):
     rate.fill_(0.1)
     load_state(tmp_path / "state", model, Ema(model), optimizer)
     assert optimizer.param_groups[0]["lr"] is rate and rate == 0.5
+
+
+def test_moments_come_back_in_the_layout_of_their_weights(tmp_path):
+    """The fused AdamW of a GPU, here a CPU's, refuses another one; networks train channels last."""
+    model = torch.nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
+    ema, optimizer = Ema(model, 0.9), torch.optim.AdamW(model.parameters(), fused=True)
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.ones(1, 4, 5, 5)).square().sum().backward()
+        optimizer.step()
+    before = {p: {k: v.clone() for k, v in held.items()} for p, held in optimizer.state.items()}
+    save_state(tmp_path / "state", model, ema, optimizer, 2)
+    optimizer.load_state_dict({"state": {}, "param_groups": optimizer.state_dict()["param_groups"]})
+    assert load_state(tmp_path / "state", model, ema, optimizer) == 2
+    for parameter, held in optimizer.state.items():
+        assert held["exp_avg"].stride() == held["exp_avg_sq"].stride() == parameter.stride()
+        assert all(torch.equal(value, before[parameter][key]) for key, value in held.items())
+    assert not model.weight.is_contiguous()
+    optimizer.step()
