@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -37,7 +38,9 @@ class GpuExecutor:
             return
         try:
             yield from self._run(work, list(tasks))
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                _interrupt_workers()
             for pool in self._pools:
                 pool.shutdown(cancel_futures=True)
             self._pools.clear()
@@ -86,7 +89,15 @@ def _next(left: Sequence[Task], cell: str | None, start: int = 0) -> int:
     return next(same, other)
 
 
-_work: Any = None  # of a worker process
+def _interrupt_workers() -> None:
+    """Ctrl-C may have reached this process alone, and a training of theirs may take hours yet."""
+    for child in multiprocessing.active_children():
+        child.terminate()
+
+
+# of a worker process
+_work: Any = None
+_busy = False
 
 
 def _pool(gpu: str | None, threads: int) -> ProcessPoolExecutor:
@@ -95,6 +106,10 @@ def _pool(gpu: str | None, threads: int) -> ProcessPoolExecutor:
 
 
 def _begin(gpu: str | None, threads: int, parent: int) -> None:
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal sends it to all; the process that waits for us passes it on
+    signal.signal(signal.SIGTERM, _interrupt)
     if gpu is not None:
         os.environ[VISIBLE] = gpu
     # as many threads as cores in each process: with 8 of them on 64 cores a clip took 20 times as long to describe
@@ -113,7 +128,17 @@ def _take(work: Callable[[Task], Any]) -> None:
 
 
 def _call(task: Task) -> Any:
-    return _work(task)
+    global _busy
+    _busy = True
+    try:
+        return _work(task)
+    finally:
+        _busy = False
+
+
+def _interrupt(number: int, frame: object) -> None:
+    if _busy:
+        raise KeyboardInterrupt
 
 
 def _result(future: Future) -> Any:

@@ -30,6 +30,7 @@ from artv_eval.twins.costs import cost_of
 from artv_eval.twins.sources import data_digest, start_digest
 
 CLIPS = {"cpu": 2_048, "cuda": 65_536}
+SAVING = 120.0  # seconds for the step under way and its checkpoint
 KEPT = ("pipeline", "twin.json", "train.log", "lock", "config.json", "outcome.json", "model")
 
 
@@ -87,11 +88,14 @@ class ArtVTrainer:
         command += ["--components", self.components] if self.components else []
         command += ["--init", self.init] if self.init else []
         watched = [sys.executable, "-m", "artv_eval.twins.child", str(os.getpid()), "train"]
-        with (folder / "train.log").open("a", encoding="utf-8") as log:
-            # with the lock of the folder open, so that nobody else trains there while it lives
-            code = subprocess.call(
-                [*watched, *command, "--device", self.device], stdout=log, stderr=log, close_fds=False
-            )
+        command = [*watched, *command, "--device", self.device]
+        # with the lock of the folder open, so that nobody else trains there while it lives, and in a group of its own:
+        # of two signals, a terminal's and ours, the second would keep it from saving
+        with (
+            (folder / "train.log").open("a", encoding="utf-8") as log,
+            subprocess.Popen(command, stdout=log, stderr=log, close_fds=False, process_group=0) as process,
+        ):
+            code = _ended(process)
         if code in (130, -signal.SIGINT):
             raise KeyboardInterrupt
         if code:
@@ -122,6 +126,19 @@ class ArtVTrainer:
         for path in (folder / "model").iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _ended(process: subprocess.Popen) -> int:
+    """Waits; hands Ctrl-C on and waits until what was trained is saved."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SAVING)
+        raise
+    finally:
+        process.kill()  # does nothing to one that has ended
 
 
 def _config(settings: Mapping[str, Any]) -> TrainConfig:

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +79,28 @@ def test_no_tasks_start_no_process_and_no_processes_are_a_mistake():
     assert list(GpuExecutor().run(lambda task: pytest.fail("called"), [])) == []
     with pytest.raises(UserError, match=r"gpus\.processes is 0; it must be at least 1"):
         GpuExecutor(processes=0)
+
+
+def nap(task):
+    begun = Path(task.method["begun"])
+    try:
+        begun.touch()
+        time.sleep(100)
+    except KeyboardInterrupt:
+        begun.with_name("stopped").touch()
+        raise
+
+
+def interrupt_when(there):
+    while not there.exists():
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_to_the_main_process_alone_stops_what_the_others_do(tmp_path):
+    begun = tmp_path / "begun"
+    threading.Thread(target=interrupt_when, args=(begun,), daemon=True).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(GpuExecutor(processes=1).run(nap, [Task(cell="a", method={"begun": str(begun)}, indices=())]))
+    assert time.monotonic() - started < 60 and (tmp_path / "stopped").exists()

@@ -1,6 +1,10 @@
 """The name of a twin: every setting is part of it, or declared to be technical and handed on beside it."""
 
 import json
+import os
+import signal
+import threading
+import time
 from dataclasses import fields
 from pathlib import Path
 from typing import get_args
@@ -70,3 +74,31 @@ def test_ids_are_those_of_the_twins_in_the_package():
         settings = ArtVTrainer(device="cuda").settings(mine, seed=row["seed"], steps=3500)
         training = Training(trainer=made, changes=mine, settings=settings, seed=row["seed"], steps=3500)
         assert training.id == row["id"]
+
+
+def test_stopped_it_saves_the_step_that_it_is_at_and_says_how_to_go_on(tmp_path):
+    """A real ``artv train`` of networks of a few weights; the signal reaches this process alone."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sizes = load_config("shapes").sizes().to_dict()
+    for network in ("dynamic", "mask"):
+        sizes[network] |= {"channels": [8, 8], "heads": [1, 1], "attention": [False, True], "norm_groups": 4}
+    trainer = ArtVTrainer()
+    changes = {"networks": sizes, "clips": 4, "num_frames": 3, "validate_every": 0, "model": {"batch_size": 2}}
+    settings, state = trainer.settings(changes, seed=1, steps=100_000), tmp_path / "model" / "state"
+    try:
+        threading.Thread(target=interrupt_when, args=(tmp_path / "model" / "log.jsonl",), daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train(settings, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    said = (tmp_path / "train.log").read_text(encoding="utf-8").splitlines()[-1]
+    step = json.loads((state / "step.json").read_text(encoding="utf-8"))["step"]
+    assert step > 0 and said.endswith(
+        f"stopped and saved at step {step} of 100000; run the same command again to continue"
+    )
+
+
+def interrupt_when(log):
+    while not (log.exists() and log.stat().st_size):
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
