@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.extras import ExtractorExtras, ProtocolExtras, optional
+from artv_eval.extras import EvaluatorExtras, ExtractorExtras, ProtocolExtras, optional
 from artv_eval.features.base import described_by
 from artv_eval.features.weights import find as find_weights
 from artv_eval.metrics.base import check_evaluator, extractor_of
@@ -66,7 +66,7 @@ def metric_recipe(manager: PluginManager, name: str, fixed: Conventions, assignm
     entry = manager.find("metrics", name)
     target = manager.target(entry)
     known, _ = settings_of(target, KINDS["metrics"])
-    asked = getattr(target, "uses_feature", None)  # of the factory: EvaluatorExtras
+    asked = optional(target, EvaluatorExtras, "uses_feature")
     uses = asked is None or asked(name.partition(":")[2])
     settings = {
         **fixed.settings(entry.component.name, known, uses_feature=uses),

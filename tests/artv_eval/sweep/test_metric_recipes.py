@@ -109,7 +109,7 @@ def test_set_wins_and_is_seen_as_a_change(manager):
 def test_a_curve_that_no_network_describes_asks_for_none(manager, card, what):
     """Before, a card's I3D was built for it, and without its weights the metric was absent."""
     made = metric_recipe(manager, f"curve:{what}", Conventions.of(load(card)), Assignments({}))
-    assert dict(made.settings) == {"what": what}
+    assert made.settings["what"] == what and extractor(made.to_dict()["settings"]) == "shapes-clip"  # it is packaged
 
 
 def test_consistency_takes_the_encoder_of_pictures(manager):
