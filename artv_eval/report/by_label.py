@@ -35,7 +35,10 @@ def read_csv(path: Path) -> Labels:
         return {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return {int(line.pop("index")): line for line in csv.DictReader(file)}
+            found = {int(line.pop("index")): line for line in csv.DictReader(file)}
+        if any(value is None for line in found.values() for value in line.values()):
+            raise ValueError("a line is cut off")
+        return found
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run the sweep again") from None
 

@@ -35,7 +35,7 @@ def read_csv(path: Path) -> list[ClipValues]:
                 values[int(line["index"])] = float(line["value"])
                 if prompt := line.get("prompt"):  # files of older versions have none
                     prompts[int(line["index"])] = int(prompt)
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:  # a line may be cut off anywhere
         raise UserError(f"{path} is damaged ({error}); delete it and run the sweep again") from None
     return [
         ClipValues(ablation=a or None, cell=c, metric=m, values=values, prompts=prompts)

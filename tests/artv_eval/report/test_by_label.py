@@ -53,3 +53,11 @@ def test_labels_of_the_long_world_read_back(tmp_path):
 def test_an_unknown_label_is_named(labels, reason):
     with pytest.raises(UserError, match=reason):
         split_by(results(), labels, "pan")
+
+
+@pytest.mark.parametrize("text", ["pans\nyes\n", "index,pans\nx,yes\n", "index,pans,post\n3,yes\n", "index,pans\n3"])
+def test_a_damaged_file_of_labels_is_one_line(tmp_path, text):
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"labels.csv is damaged .*; delete it and run the sweep again"):
+        read_csv(tmp_path / "labels.csv")
+    assert read_csv(tmp_path / "none.csv") == {}
