@@ -1,10 +1,172 @@
-"""A training's folder and its settings: what cannot be read is one line that names the file."""
+"""A run's folder: what may change from one start to the next, what is asked of the stages, whose latents are whose."""
+
+import json
 
 import pytest
+import torch
 
+from artv.data.shard_index import INDEX, read_index
 from artv.errors import UserError
-from artv.training.config import load_config
-from artv.training.run import _claim
+from artv.presets import load_components
+from artv.training.clips import Clips
+from artv.training.config import load_config, technical, with_changes, with_loop
+from artv.training.run import _claim, _pretrain, make_latents
+
+CPU = torch.device("cpu")
+
+
+def claimed(folder, config):
+    _claim(folder, config)
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
+HOW = [
+    {"model": {"minutes": 3}},
+    {"model": {"save_minutes": 7.5, "graph": False}},
+    {"recompute": True, "overlap": False, "fused": False},
+    {"reader": "pyav"},
+    {"validate_every": 3, "validation_clips": 8, "sample_every": 0, "best_by": "loss@100", "trackers": ["none"]},
+]
+
+
+@pytest.mark.parametrize("changes", HOW, ids=str)
+def test_what_does_not_change_the_training_may_change(tmp_path, changes):
+    config = load_config("shapes")
+    claimed(tmp_path, config)
+    again = with_changes(config, changes, "test")
+    assert claimed(tmp_path, again)["model"]["save_minutes"] == again.model.save_minutes
+
+
+WHAT = [
+    ("seed", 1),
+    ("mask", False),
+    ("drop_text", 0.2),
+    ("size", 32),
+    ("fps", 4.0),
+    ("crop", "random"),
+    ("workers", 3),
+    ("model.lr", 1e-4),
+    ("model.steps", 7),
+    ("model.precision", "fp32"),
+    ("model.optimizer", "adamw8bit"),
+    ("autoencoder.batch_size", 3),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WHAT)
+def test_what_changes_the_training_is_refused_by_its_name(tmp_path, name, value):
+    config = load_config("shapes")
+    before = claimed(tmp_path, config)
+    *stage, key = name.split(".")
+    changes = {stage[0]: {key: value}} if stage else {key: value}
+    with pytest.raises(UserError) as caught:
+        _claim(tmp_path, with_changes(config, changes, "test"))
+    theirs = (before[stage[0]] if stage else before)[key]
+    assert f"{tmp_path} was trained with {name} = {theirs}, not {value}; use the same settings" in str(caught.value)
+    assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8")) == before
+
+
+def test_a_run_of_before_a_setting_was_there_had_its_default(tmp_path):
+    config = load_config("shapes")
+    stored = claimed(tmp_path, config)
+    for key in ("crop", "world", "horizon", "start_share"):
+        stored.pop(key)
+    stored["model"].pop("optimizer")
+    (tmp_path / "config.json").write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(UserError, match=r"start_share = 0\.0, not 0\.3"):  # the preset's is not the default
+        _claim(tmp_path, config)
+    _claim(tmp_path, config.model_copy(update={"start_share": 0.0}))
+
+
+def test_five_differences_are_enough(tmp_path):
+    config = load_config("shapes")
+    _claim(tmp_path, config)
+    changes = {"seed": 2, "mask": False, "anchor": False, "fps": 4.0, "drop_ref": 0.2, "drop_text": 0.3}
+    with pytest.raises(UserError) as caught:
+        _claim(tmp_path, with_changes(config, changes, "test"))
+    assert str(caught.value).count(", not ") == 5
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match=r"cannot write to .*; choose another --out"):
+        _claim(tmp_path / "file" / "run", load_config("shapes"))
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "text_encoder"])
+def test_the_papers_components_come_pretrained(tmp_path, stage):
+    with pytest.raises(UserError, match=f"the paper preset takes its {stage} from a pretrained pipeline"):
+        _pretrain(stage, load_config("paper"), tmp_path, None, None)
+
+
+@pytest.fixture(scope="module")
+def components():
+    return load_components("shapes")
+
+
+def latents(config, folder, components):
+    make_latents(config, folder, Clips(config, CPU), components["autoencoder"], components["text_encoder"])
+    return read_index(folder)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load_config("shapes", clips=3, num_frames=2, size=16, seed=5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny, components):
+    folder = tmp_path_factory.mktemp("latents")
+    latents(tiny, folder, components)
+    return folder
+
+
+def test_shards_say_what_they_are_of(folder):
+    index = read_index(folder)
+    assert (index.clips, index.num_frames, index.size, index.fps, index.data) == (3, 2, 16, 8.0, "builtin")
+    assert index.source == "shapes@1, train, seed 5"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 6}, "source = shapes@1, train, seed 5"),
+        ({"fps": 4.0}, "fps = 8.0, not 4.0"),
+        ({"clips": 4}, "clips = 3"),
+    ],
+)
+def test_shards_of_another_run_are_not_taken(folder, tiny, components, changes, words):
+    with pytest.raises(UserError, match=words):
+        latents(tiny.model_copy(update=changes), folder, components)
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "source"),
+    [
+        ({"crop": "random"}, "builtin crops 5", "shapes@1, train, seed 5"),
+        ({"world": 2, "horizon": 9}, "builtin 2 to 9", "shapes@2, train, seed 5"),
+    ],
+)
+def test_what_changes_pixels_is_in_the_name(tmp_path, tiny, components, changes, data, source):
+    index = latents(tiny.model_copy(update=changes), tmp_path, components)
+    assert (index.data, index.source) == (data, source)
+
+
+def test_shards_that_were_given_are_taken_under_their_own_name(folder, tiny, components):
+    given = tiny.model_copy(update={"data": str(folder)})
+    assert latents(given, folder, components).data == "builtin"
+    with pytest.raises(UserError, match="size = 16, not 32"):
+        latents(given.model_copy(update={"size": 32}), folder, components)
+    other = type(components["autoencoder"]).from_config(components["autoencoder"].config)
+    with pytest.raises(UserError, match="encoders = "):
+        make_latents(given, folder, Clips(given, CPU), other, components["text_encoder"])
+    assert (folder / INDEX).is_file()
+
+
+def test_how_a_run_goes_is_what_its_identity_leaves_out():
+    config = with_loop(load_config("shapes", recompute=True, drop_text=0.3), "model", graph=False, lr=1.0)
+    assert technical(config) == {"recompute": True, "model": {"graph": False}}
+    assert technical(load_config("paper")) == {}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", '{"model": ', "[" * 100_000, "\x00"])

@@ -1,0 +1,107 @@
+"""Trackers: what they are told is in their files, and what they raise ends them, not the training."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from artv.errors import UserError
+from artv.training.trackers import Trackers, chosen_trackers
+
+pytest.importorskip("tensorboard")
+
+
+def events(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder / "trackers"))
+    found.Reload()
+    return found
+
+
+def test_numbers_are_in_tensorboards_files_by_step_and_name(tmp_path):
+    trackers = Trackers(["tensorboard"], tmp_path, {"lr": 0.1, "networks": None})
+    for step in (1, 5, 9):
+        trackers.log(step, {"loss": 1 / step, "validation/loss@100": 2.0 * step})
+    trackers.finish()
+    found = events(tmp_path)
+    assert {e.step: e.value for e in found.Scalars("loss")} == pytest.approx({1: 1, 5: 0.2, 9: 1 / 9})
+    assert [e.value for e in found.Scalars("validation/loss@100")] == [2, 10, 18]
+    assert trackers.where == [f"tensorboard: tensorboard --logdir {tmp_path / 'trackers'}"]
+
+
+def test_a_picture_comes_back(tmp_path):
+    import io
+
+    from PIL import Image
+
+    picture = np.random.default_rng(0).integers(0, 256, (6, 10, 3), np.uint8)
+    trackers = Trackers(["tensorboard"], tmp_path, {})
+    trackers.picture(7, "samples", picture)
+    trackers.finish()
+    (name,) = events(tmp_path).Tags()["images"]
+    (event,) = events(tmp_path).Images(name)
+    assert event.step == 7 and np.array_equal(np.asarray(Image.open(io.BytesIO(event.encoded_image_string))), picture)
+
+
+def test_one_that_cannot_start_is_told_and_left_out(tmp_path, capsys):
+    (tmp_path / "trackers").write_bytes(b"")  # where its folder should be
+    trackers = Trackers(["tensorboard"], tmp_path, {})
+    trackers.log(1, {"loss": 1.0})
+    trackers.finish()
+    said = capsys.readouterr().err
+    assert said.startswith("artv: tracker tensorboard ended: ") and said.count("\n") == 1
+    assert "training goes on without" in said and trackers.where == []
+
+
+def test_one_that_breaks_is_told_once_and_the_others_go_on(tmp_path, capsys):
+    trackers = Trackers(["tensorboard"], tmp_path, {})
+
+    class Broken:
+        def log(self, values, step):
+            raise OSError("the line is cut\nby somebody")
+
+    trackers._open["wandb"] = Broken()
+    for step in (1, 2):
+        trackers.log(step, {"loss": 1.0})
+    trackers.finish()
+    assert capsys.readouterr().err == "artv: tracker wandb ended: the line is cut; training goes on without\n"
+    assert [e.step for e in events(tmp_path).Scalars("loss")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (None, ("tensorboard",)),
+        ([], ()),
+        (["none"], ()),
+        (["tensorboard", "tensorboard"], ("tensorboard",)),
+        (["none", "tensorboard"], ("tensorboard",)),
+    ],
+)
+def test_which_ones(names, chosen):
+    assert chosen_trackers(names) == chosen
+
+
+def test_without_tensorboard_there_is_none_unless_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.setattr("artv.training.trackers.find_spec", lambda name: None)
+    assert chosen_trackers(None) == ()
+    with pytest.raises(UserError, match="tracker wandb is not installed; pip install wandb, or leave it out"):
+        chosen_trackers(["wandb"])
+
+
+def test_rows_of_the_log_are_what_trackers_are_told(tmp_path):
+    import io
+
+    import torch
+
+    from artv.training.record import Record
+
+    trackers, log = Trackers(["tensorboard"], tmp_path, {}), io.StringIO()
+    record = Record("model", 4, torch.device("cpu"), log, lambda step, note: None, trackers)
+    record.row(step=3, loss=0.5, best=True, validation={"loss": 0.25, "deep": {"x": 1}}, note="text")
+    trackers.finish()
+    assert json.loads(log.getvalue())["note"] == "text"
+    assert set(events(tmp_path).Tags()["scalars"]) == {"loss", "validation/loss", "validation/deep/x"}
