@@ -69,7 +69,9 @@ def write_stream(path: str | Path, frames: Iterable[np.ndarray], fps: float = 8.
             check_frames(frame[None])
             H, W = frame.shape[:2]
             if made == 1:
-                stream.width, stream.height = W + W % 2, H + H % 2
+                first, stream.width, stream.height = (H, W), W + W % 2, H + H % 2
+            if first != (H, W):  # FFmpeg would scale it
+                raise UserError(f"frame {made} has {H} × {W} pixels, the first one {first[0]} × {first[1]}")
             padded = np.pad(frame, ((0, H % 2), (0, W % 2), (0, 0)), mode="edge")
             container.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
         if made == 0:
