@@ -149,3 +149,23 @@ def test_the_glossary_has_the_words_that_need_one():
     needed = {"cell", "card", "row", "evaluator", "recipe", "digest", "reference set", "reference frames", "twin"}
     assert needed | {"crop", "patches", "clip excerpt", "sliding window", "component"} <= set(words)
     assert len(set(words)) == len(words), "one meaning a word"
+
+
+def test_every_test_of_the_table_of_faults_is_there():
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs" / "faults.md").read_text("utf-8"))
+    there = {
+        file: {node.name for node in ast.walk(ast.parse((ROOT / "tests" / file).read_text("utf-8"))) if is_test(node)}
+        for file in {file for file, _ in named}
+    }
+    assert len(named) > 150 and not [(file, test) for file, test in named if test not in there[file]]
+
+
+def is_test(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+
+
+def test_every_line_of_the_table_of_faults_has_a_test_or_a_reason():
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    shown = [row.split(" | ")[-1].strip(" |") for row in rows if not row.startswith("| |")]
+    assert len(shown) > 80 and all(shown)
+    assert sum("::test_" not in text for text in shown) <= 2, "sources and the changelog are read by people"
