@@ -1,25 +1,29 @@
 """Faults with new seeds: damaged run folders, and every option of every command with what nobody should give.
 
     python benchmarks/faults.py damage --faults 200 --seed 7     # a run folder, damaged and read by the commands
-    python benchmarks/faults.py options                          # each command line in a process of its own: hours
+    python benchmarks/faults.py options                          # each command line in a process of its own
     python benchmarks/faults.py options --tries 100 --seed 7     # some of them
+    python benchmarks/faults.py options --part 3/10              # every tenth of all, from the third on
 
-The tests do a part of it with fixed seeds. Prints what went wrong, then one JSON line.
+Processes are forked from one that has imported everything, so that a try takes what its command does. The tests do a
+part of it with fixed seeds. Prints what went wrong, then one JSON line.
 """
 
 import argparse
 import json
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-TESTS = Path(__file__).parents[1] / "tests" / "artv_eval"
-sys.path.insert(0, str(TESTS))
+ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests" / "artv_eval"
+sys.path[:0] = [str(ROOT), str(TESTS)]
 
 SWEEP = ["artv-eval", "sweep", "--plugins-dir", str(TESTS / "toy"), "--protocol", "toy@1", "--num-videos", "6"]
 SWEEP += ["--ablation", "noise", "--out", "run", "--format", "json"]
@@ -27,14 +31,10 @@ SWEEP += ["--ablation", "noise", "--out", "run", "--format", "json"]
 
 def run(words: list[str], folder: Path, seconds: float = 60) -> tuple[object, str, str]:
     """Exit code (or ``late``), stdout and stderr of a command of ours."""
-    module = words[0].replace("-", "_")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", module, *words[1:]], cwd=folder, capture_output=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return "late", "", ""
-    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    from tests.warm import start
+
+    done = start(words[0].replace("-", "_"), *words[1:], cwd=folder).wait(seconds)
+    return "late" if done.returncode == -signal.SIGKILL else done.returncode, done.stdout, done.stderr
 
 
 def damage(faults: int, seed: int) -> Counter:
@@ -59,8 +59,8 @@ def damage(faults: int, seed: int) -> Counter:
     return found
 
 
-def options(tries: int | None, seed: int) -> Counter:
-    """Every option of every command, or ``tries`` of them; what is accepted does its work, for at most ten seconds."""
+def options(tries: int | None, seed: int, part: str) -> Counter:
+    """Every option of every command, or some of them; what is accepted does its work, for at most ten seconds."""
     from command_matrix import BASES, options, values
 
     found: Counter = Counter()
@@ -72,7 +72,9 @@ def options(tries: int | None, seed: int) -> Counter:
         places = {"other": str(folder / "other"), "run": str(folder / "run"), "clips": str(folder / "clips")}
         tried = values(folder)
         every = [(option, kind) for option in options() for kind in tried]
-        chosen = np.random.default_rng(seed).permutation(len(every))[:tries]
+        first, step = map(int, part.split("/"))
+        chosen = np.random.default_rng(seed).permutation(len(every))[:tries] if tries else range(len(every))
+        chosen = chosen[first - 1 :: step]
         for option, kind in (every[i] for i in chosen):
             base = BASES[option.command].format(**places).split()
             words = [*option.command.split(), *option.tried(tried[kind], base)]
@@ -97,7 +99,11 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["damage", "options"])
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--tries", type=int, help="of options; all by default")
+    parser.add_argument("--part", default="1/1", help="of options: K/N, every Nth from the Kth on")
     parser.add_argument("--seed", type=int, default=int(np.random.default_rng().integers(2**31)))
     given = parser.parse_args()
-    ends = damage(given.faults, given.seed) if given.what == "damage" else options(given.tries, given.seed)
-    print(json.dumps({"what": given.what, "seed": given.seed, **ends}))
+    begun = time.monotonic()
+    damaging = given.what == "damage"
+    ends = damage(given.faults, given.seed) if damaging else options(given.tries, given.seed, given.part)
+    seconds = round(time.monotonic() - begun)
+    print(json.dumps({"what": given.what, "seed": given.seed, "part": given.part, "seconds": seconds, **ends}))

@@ -30,14 +30,15 @@ class Process:
 
     def __init__(self, server: "Server", command: tuple[object, ...], cwd: object, environment: dict[str, str]) -> None:
         self.args, self.server = [str(word) for word in command], server
-        self.streams = [tempfile.NamedTemporaryFile("w+", encoding="utf-8") for _ in range(2)]  # noqa: SIM115
+        kept = {"encoding": "utf-8", "errors": "replace"}
+        self.streams = [tempfile.NamedTemporaryFile("w+", **kept) for _ in range(2)]  # noqa: SIM115
         names = [stream.name for stream in self.streams]
         env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
         self.pid = server.ask(argv=self.args, cwd=str(cwd or Path.cwd()), env=env, streams=names)
 
-    def wait(self) -> "subprocess.CompletedProcess[str]":
+    def wait(self, seconds: float = SECONDS) -> "subprocess.CompletedProcess[str]":
         """Its exit code and what it wrote; killed when it takes too long."""
-        timer = threading.Timer(SECONDS, os.kill, (self.pid, signal.SIGKILL))
+        timer = threading.Timer(seconds, os.kill, (self.pid, signal.SIGKILL))
         timer.start()
         code = self.server.ask(wait=self.pid)
         timer.cancel()

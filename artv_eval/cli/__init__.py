@@ -89,6 +89,9 @@ def plugin_options(arguments: Sequence[str]) -> tuple[PluginOptions, list[str]]:
         known, rest = parser.parse_known_args(list(arguments))
     except argparse.ArgumentError as error:
         raise UserError(f"{error}; see artv-eval --help") from None
+    for option, given in (("-p", known.p), ("--plugins-dir", known.plugins_dir)):
+        if empty := [value for value in given if not value.strip()]:
+            raise UserError(f"{option} is {empty[0]!r}; give what it is for, or leave it out")
     options = PluginOptions(
         select=tuple(known.p),
         folders=tuple(known.plugins_dir),

@@ -76,7 +76,9 @@ class Option(NamedTuple):
 
 
 def options() -> Iterator[Option]:
-    """All but the flags, which take no value."""
+    """All but the flags, which take no value; those about plugins, which stand before any command, with two."""
+    for command in ("artv-eval protocols list", "artv-eval plugins list"):
+        yield from (Option(command, name, str) for name in ("-p", "--plugins-dir"))
     for name, command in commands():
         for parameter in command.params:
             if parameter.name != "help" and not getattr(parameter, "is_flag", False):

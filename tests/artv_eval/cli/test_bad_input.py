@@ -67,6 +67,10 @@ def test_an_option_that_does_not_exist_names_the_closest(toy):
 def test_an_option_about_plugins_without_its_value_is_one_line(cli):
     outcome = cli("sweep", "-p")
     assert outcome.code == 2 and is_one_line(outcome) and "expected one argument" in outcome.err
+    for option, value in (("-p", ""), ("-p", " \t"), ("--plugins-dir", "")):
+        outcome = cli("plugins", "list", option, value)
+        assert outcome.code == 2 and is_one_line(outcome)
+        assert f"{option} is {value!r}; give what it is for" in outcome.err
 
 
 @pytest.mark.parametrize("text", ["noisy: 3", "- noisy", "noisy: {steps: ["])
