@@ -111,6 +111,7 @@ def _with_model(cell: Cell, training: Training, options: TrainOptions, *, severa
     method = replace(cell.method, settings={**cell.method.settings, "checkpoint": checkpoint})
     name = f"{cell.name} @{training.steps}" if several else cell.name
     changes = ", ".join(f"{key}={value}" for key, value in (cell.wanted or {}).items())
+    trained = f"trained with {changes}" if changes else "trained as the preset says"
     return replace(
         cell,
         name=name,
@@ -118,7 +119,7 @@ def _with_model(cell: Cell, training: Training, options: TrainOptions, *, severa
         training=training,
         seed=training.seed,
         length=training.steps,
-        ran={**cell.ran, "checkpoint": f"trained with {changes}" if changes else "trained as the preset says"},
+        ran={**cell.ran, "checkpoint": trained + (f" for {training.steps} steps" if several else "")},
     )
 
 

@@ -216,6 +216,9 @@ def test_lengths_are_cells_of_their_own_compared_at_the_same_length(toy):
         ("data=clean @3", "data=noisy @3"),
         ("data=clean @6", "data=noisy @6"),
     ]
+    (ran,) = [note for note in document["notes"] if " ran " in note]
+    assert "data=clean @6 with checkpoint=trained as the preset says for 6 steps" in ran
+    assert "data=noisy @3 with checkpoint=trained with" in ran and "with ;" not in ran
 
 
 def test_trainings_and_clips_spread_over_processes(toy):
