@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class ReuseGuidance:
     """All guidance branches at every ``every``-th evaluation; between those only the full one.
 
-    What guidance adds to the full prediction changes slowly, so it is taken from the evaluation before. ``every=1``
-    reuses nothing.
+    What guidance adds to the full prediction changes slowly, so it is taken from the evaluation before; where guidance
+    changes its branches, it is computed anew. ``every=1`` reuses nothing.
     """
 
     every: int = 2
@@ -31,14 +31,15 @@ class ReuseGuidance:
         check_whole("acceleration reuse-guidance: every", self.every)
 
     def __call__(self, denoiser: Denoiser) -> Denoise:
-        calls, added_BCHW = 0, None
+        calls, added_BCHW, kept = 0, None, None
 
         def denoise(x_BCHW: Tensor, sigma: Tensor) -> Tensor:
-            nonlocal calls, added_BCHW
+            nonlocal calls, added_BCHW, kept
             _, level = denoiser.quantise(sigma)
-            if added_BCHW is None or calls % self.every == 0:
-                noises = denoiser.noises(x_BCHW, sigma, denoiser.guidance.branches(level))
-                added_BCHW = denoiser.guidance.combine(noises, level) - noises[0]
+            branches = denoiser.guidance.branches(level)
+            if branches != kept or calls % self.every == 0:
+                noises = denoiser.noises(x_BCHW, sigma, branches)
+                added_BCHW, kept = denoiser.guidance.combine(noises, level) - noises[0], branches
             else:
                 noises = denoiser.noises(x_BCHW, sigma, (frozenset(),))
             calls += 1

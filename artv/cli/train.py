@@ -10,8 +10,8 @@ def train(
     preset: Annotated[str, typer.Option(help="shapes or paper")],
     out: Annotated[Path, typer.Option(help="run folder; holds state, log and the finished pipeline")],
     data: Annotated[
-        str, typer.Option(help="folder with captions.csv and clips, or builtin (the shapes world)")
-    ] = "builtin",
+        str | None, typer.Option(help="folder with captions.csv and clips, or builtin (default): the shapes world")
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(help="steps of the networks; earlier stages take no more than that")
     ] = None,

@@ -9,7 +9,7 @@ from artv.accelerations import ReuseEvaluations, ReuseFeatures, ReuseGuidance, a
 from artv.anchors import anchor_strategy
 from artv.denoiser import Denoiser
 from artv.errors import UserError
-from artv.guidance import ThreeTerm
+from artv.guidance import Interval, ThreeTerm
 from artv.networks import ArtVModel, Conditions, InferenceModel
 from artv.rollout import Sampling, rollout
 from artv.samplers import sample_dpmpp_2s_ancestral
@@ -76,6 +76,44 @@ def test_how_much_is_saved(model, chosen, evaluations, rows):
     )
     sample_dpmpp_2s_ancestral(chosen(denoiser) if chosen else denoiser, x, model.schedule.sigmas(5))
     assert (denoiser.evaluations, denoiser.rows) == (evaluations, rows)
+
+
+class Known:
+    """Stands for a denoiser of which the noise of each branch is known: its own number times the clip."""
+
+    SHARES = {frozenset(): 0.5, frozenset(["text"]): 0.3, frozenset(["ref"]): 0.4, frozenset(["anchor"]): 0.1}
+
+    def __init__(self, guidance):
+        self.guidance, self.asked = guidance, []
+
+    def quantise(self, sigma):
+        return 0, float(sigma)
+
+    def noises(self, x, sigma, branches):
+        self.asked.append((float(sigma), len(branches)))
+        return [self.SHARES[branch] * float(sigma) * x for branch in branches]
+
+
+def test_what_guidance_added_is_that_of_the_evaluation_before():
+    """Equation 1: 0.25 · (0.5 − 0.4) + 0.25 · (0.5 − 0.1) + 6.5 · (0.5 − 0.3) of the level at which it was computed."""
+    added = 0.25 * 0.1 + 0.25 * 0.4 + 6.5 * 0.2
+    denoiser, x = Known(ThreeTerm()), torch.ones(1, 1, 1, 1)
+    denoise = ReuseGuidance(every=3)(denoiser)
+    for level, source in ((8.0, 8.0), (7.0, 8.0), (6.0, 8.0), (5.0, 5.0), (4.0, 5.0)):
+        found = denoise(x, torch.tensor(level)).item()
+        assert found == pytest.approx(1 - level * (0.5 * level + added * source))
+    assert denoiser.asked == [(8, 4), (7, 1), (6, 1), (5, 4), (4, 1)]
+
+
+@pytest.mark.parametrize("every", [2, 3, 10])
+def test_outside_of_its_interval_nothing_is_added(every):
+    """Guidance in (3, 6]: whatever is reused, it begins and ends there."""
+    guidance = Interval(inner=ThreeTerm(), low=3.0, high=6.0)
+    denoise = ReuseGuidance(every=every)(Known(guidance))
+    for level in (8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0):
+        found = denoise(torch.ones(1, 1, 1, 1), torch.tensor(level)).item()
+        plain = 1 - level * 0.5 * level
+        assert (found == pytest.approx(plain)) == (not 3 < level <= 6), level
 
 
 @pytest.fixture(scope="module")
