@@ -3,6 +3,7 @@
 STORE/<id>/twin.json      what the id is the hash of
 STORE/<id>/pipeline/      the checkpoint
 STORE/<id>/finished.json  seconds, device, digest of the checkpoint: the training is done
+STORE/<id>/spent.json     seconds so far, of a training that was interrupted or failed
 STORE/<id>/train.log      what the training said
 STORE/<id>/runs/          a note for each run folder with clips of it
 STORE/<id>/lock           held by the process that trains
@@ -17,7 +18,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,19 @@ class TwinStore:
         write_atomically(folder / "twin.json", (json.dumps(note, indent=1, sort_keys=True) + "\n").encode())
         return folder
 
+    def spend(self, training: str, seconds: float) -> float:
+        """Adds to the seconds that a training took before and gives their sum; of a part that was killed none count."""
+        note = self.folder(training) / "spent.json"
+        with suppress(UserError, KeyError, TypeError, ValueError):
+            seconds += float(read_object(note)["seconds"])
+        write_atomically(note, (json.dumps({"seconds": seconds}) + "\n").encode())
+        return seconds
+
     def finish(self, training: str, facts: dict[str, Any]) -> None:
         """Notes that the checkpoint is whole."""
         facts = {**facts, "digest": folder_digest(self.checkpoint(training))}
         write_atomically(self.folder(training) / "finished.json", (json.dumps(facts, indent=1) + "\n").encode())
+        (self.folder(training) / "spent.json").unlink(missing_ok=True)
 
     @contextmanager
     def locked(self, training: str) -> Iterator[None]:

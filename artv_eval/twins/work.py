@@ -49,8 +49,10 @@ class TrainingWork:
                 raise
             except Exception as error:
                 return FailedTask.of(error)
-            seconds = round(time.monotonic() - started, 1)
-            store.finish(task.cell, {"seconds": seconds, "device": device_name(self.runtime.get("device", "cpu"))})
+            finally:  # an interrupted training goes on later, and costs both parts
+                seconds = store.spend(task.cell, time.monotonic() - started)
+            device = device_name(self.runtime.get("device", "cpu"))
+            store.finish(task.cell, {"seconds": round(seconds, 1), "device": device})
         return None
 
 
