@@ -113,8 +113,8 @@ def _made_again(
     for k, cell in enumerate(cells):
         assert cell.method is not None
         count = sample // len(cells) + (k < sample % len(cells))
-        failed = store.failures(cell.id, indices)
-        chosen = [i for i, index in enumerate(indices) if index not in failed]
+        lost = {*store.failures(cell.id, indices), *store.missing(cell.id, indices)}  # damaged ones were set aside
+        chosen = [i for i, index in enumerate(indices) if index not in lost]
         chosen = chosen[:: max(len(chosen) // max(count, 1), 1)][:count]
         if not chosen:
             continue

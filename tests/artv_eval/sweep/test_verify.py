@@ -44,13 +44,15 @@ def test_a_run_that_is_what_it_says(toy, verified):
     assert {"protocol", "prompts, seeds and sizes", "metric brightness", "6 stored clips of noise=much"} <= set(checks)
 
 
-def test_a_damaged_clip_is_found(toy, verified):
+@pytest.mark.parametrize(("index", "sample"), [(3, 0), (0, 10)])
+def test_a_damaged_clip_is_found_and_the_other_checks_are_made(toy, verified, index, sample):
     toy(*RUN)
-    path = next(Path("run/clips").glob("*/000003.npz"))
+    path = next(Path("run/clips").glob(f"*/{index:06d}.npz"))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    outcome, checks = verified("--sample", 0)
+    outcome, checks = verified("--sample", sample)
+    assert len([what for what in checks if what.endswith("made again")]) == sample  # of a damaged one another
     (wrong,) = [check for check in checks.values() if not check["same"]]
     assert outcome.code == 1 and "6 stored clips" in wrong["what"] and "1 are damaged or gone" in wrong["why"]
     assert "Traceback" not in outcome.err
