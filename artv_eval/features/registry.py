@@ -17,6 +17,7 @@ FEATURES = {
     "dinov3": "artv_eval.features.dinov3:dinov3",
     "dinov2-frames": "artv_eval.features.of_frames:dinov2_frames",
     "dinov3-frames": "artv_eval.features.of_frames:dinov3_frames",
+    "dreamsim": "artv_eval.features.dreamsim:dreamsim",
     "c3d": "artv_eval.features.c3d:c3d",
 }
 

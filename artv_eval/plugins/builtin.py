@@ -200,6 +200,7 @@ def register_features() -> list[Component]:
         Component("dinov2-frames", "artv_eval.features.of_frames:dinov2_frames", "clips: mean of frames by DINOv2"),
         Component("dinov3-frames", "artv_eval.features.of_frames:dinov3_frames", "clips: mean of frames by DINOv3"),
         Component("dinov2", "artv_eval.features.dinov2:dinov2", "DINOv2, pictures by what is in them"),
+        Component("dreamsim", "artv_eval.features.dreamsim:dreamsim", "DreamSim, pictures, where it is installed"),
         Component("c3d", "artv_eval.features.c3d:c3d", "C3D on UCF-101, for the Inception Score"),
     ]
 
