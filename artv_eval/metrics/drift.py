@@ -9,7 +9,6 @@ Shape suffixes: B clips, T frames, C channels, H W pixels, n clips.
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from artv_eval.api import ClipSet
@@ -33,8 +32,9 @@ def change_from_first(frames_BTCHW: Tensor, first_B1CHW: Tensor | None = None) -
 def sharpness(frames_BTCHW: Tensor) -> Tensor:
     """(B, T): variance over pixels of the Laplacian of the luma (Pech-Pacheco et al. 2000), grey levels squared."""
     luma = _luma(frames_BTCHW)
-    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=luma.device)[None, None]
-    return F.conv2d(luma.flatten(0, 1)[:, None], kernel).flatten(1).var(1).unflatten(0, luma.shape[:2])
+    inner = luma[..., 1:-1, 1:-1]
+    around = luma[..., :-2, 1:-1] + luma[..., 2:, 1:-1] + luma[..., 1:-1, :-2] + luma[..., 1:-1, 2:]
+    return (around - 4 * inner).flatten(2).var(2)
 
 
 def contrast(frames_BTCHW: Tensor) -> Tensor:
