@@ -1,11 +1,15 @@
 """Does memory grow with a clip's length? Peak of each command in a process of its own, by frames.
 
     python benchmarks/memory_long.py                              # half an hour on one core
+    python benchmarks/memory_long.py --tasks sweep --cases --large 1x1000 64x1000 --out set.md     # a set and one of it
+    python benchmarks/memory_long.py --tasks i3d --cases --large 1x100 1x1000 --out i3d.md
     python benchmarks/memory_long.py --cases 2x100 2x300 --size 64x64 --out /tmp/memory.md
 
 ``write``: frames as a model gives them, into an mp4 (artv sample). ``sweep``: makes, stores, describes and shows clips
 of a method that streams (``plugins/textured.py``) under metrics of frames, masks too, previews in the report.
-``score``: the same metrics of mp4 files. A case is CLIPSxFRAMES. 20 frames say what the libraries take.
+``score``: the same metrics of mp4 files. ``i3d``: features of I3D with random weights, the network's own memory with
+them. A case is CLIPSxFRAMES. 20 frames say what the libraries take. The peak is of the largest process: a sweep of many
+frames has one a core.
 """
 
 import argparse
@@ -58,11 +62,35 @@ def write(folder: Path, clips: int, count: int, height: int, width: int) -> None
         write_stream(folder / f"{i}.mp4", Frames(count, height, width), 16.0)
 
 
+def describe_by_i3d(folder: Path, clips: int, count: int, height: int, width: int) -> None:
+    """FVD's rows of clips that are made where they are read, by this process."""
+    import torch
+    from textured import frame
+
+    from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+    from artv_eval.features.i3d import I3dFeatures, InceptionI3d
+    from artv_eval.metrics.fvd import FvdEvaluator
+    from artv_eval.results.clips import StoredArray
+
+    def read(start: int, shape: tuple[int, ...]) -> np.ndarray:
+        return np.stack([frame(start + i, height, width) for i in range(shape[0])])
+
+    torch.manual_seed(0)
+    request = ClipRequest(index=0, prompt="", seed=0, num_frames=count, height=height, width=width, fps=16.0)
+    made = StoredArray(read, range(count), (count, height, width, 3), np.uint8)
+    metric = FvdEvaluator(I3dFeatures(InceptionI3d(), "random"))
+    metric.describe(ClipSet([request] * clips, lambda i: GeneratedClip(made)))
+
+
+HERE_DONE = {"write": write, "i3d": describe_by_i3d}
+
+
 def command(what: str, folder: Path, clips: int, count: int, size: str) -> list[str]:
     """The command line of a task; what it needs is made in ``folder``."""
     width, height = (int(side) for side in size.split("x"))
-    if what == "write":
-        return [sys.executable, __file__, "--work", str(folder), "--cases", f"{clips}x{count}", "--size", size]
+    if what in HERE_DONE:
+        here = ["--tasks", what, "--work", str(folder), "--cases", f"{clips}x{count}", "--size", size]
+        return [sys.executable, __file__, *here]
     evaluate = [sys.executable, "-m", "artv_eval", "--plugins-dir", str(HERE / "plugins")]
     if what == "score":
         subprocess.run(command("write", folder, clips, count, size), check=True)
@@ -92,7 +120,7 @@ def measured(what: str, clips: int, count: int, size: str) -> tuple[float, float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", nargs="+", default=["2x100", "2x500", "2x1000", "2x2000", "64x100"])
+    parser.add_argument("--cases", nargs="*", default=["2x100", "2x500", "2x1000", "2x2000", "64x100"])
     parser.add_argument("--size", default="416x240")
     parser.add_argument("--large", nargs="*", default=["2x1000"], help="cases at 832x480")
     parser.add_argument("--tasks", nargs="+", default=["write", "sweep", "score"])
@@ -102,11 +130,12 @@ def main() -> None:
     if args.work:
         clips, count = (int(number) for number in args.cases[0].split("x"))
         width, height = (int(side) for side in args.size.split("x"))
-        write(Path(args.work), clips, count, height, width)
+        HERE_DONE[args.tasks[0]](Path(args.work), clips, count, height, width)
         return
     lines, rows = ["| task | size | clips | frames | peak, MB | seconds |", "|---|---|---|---|---|---|"], []
     for what in args.tasks:
-        for size, cases in ((args.size, ["2x20", *args.cases]), ("832x480", args.large)):
+        small = ["2x20", *args.cases] if args.cases else []
+        for size, cases in ((args.size, small), ("832x480", args.large)):
             for case in cases:
                 clips, count = (int(number) for number in case.split("x"))
                 peak, seconds = measured(what, clips, count, size)
@@ -114,7 +143,8 @@ def main() -> None:
                 lines.append(f"| {what} | {size} | {clips} | {count} | {peak:.0f} | {seconds:.0f} |")
                 print(lines[-1], flush=True)
     machine = f"{platform.processor() or platform.machine()} CPU"
-    title = f"# Memory by the length of a clip\n\n`python benchmarks/memory_long.py`, {machine}, "
+    given = " ".join(["python", "benchmarks/memory_long.py", *sys.argv[1:]]).split(" --out")[0]
+    title = f"# Memory by the length of a clip\n\n`{given}`, {machine}, {os.cpu_count()} cores, "
     title += f"{time.strftime('%Y-%m-%d')}.\n"
     title += f"Metrics: {METRICS.replace(',', ', ')}.\n\n"
     args.out.write_text(title + "\n".join(lines) + "\n", encoding="utf-8")
