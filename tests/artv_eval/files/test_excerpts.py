@@ -118,3 +118,25 @@ def test_lengths_that_do_not_fit_are_one_line():
     for metric in (windows, DriftEvaluator("change"), DriftEvaluator("contrast")):
         with pytest.raises(UserError, match=r"^clips of one set (have 10 to 12 frames|differ in size)"):
             metric.describe(clips(10, 12))
+
+
+def test_score_names_a_file_that_breaks_off_and_says_how_much_came(breaks_off, tmp_path):
+    """Above the share of bad files that is allowed the metric is withheld, below it the other files count."""
+    for i in range(3):
+        write(tmp_path / f"{i}.mkv", "libx264", g="30", bf="0")
+    (tmp_path / "broken.mkv").write_bytes(breaks_off.read_bytes())
+    excerpt, metrics = Excerpt(frames=110), [DriftEvaluator("change")]
+    said = "broken.mkv breaks off"
+    strict = score_folders(None, tmp_path, metrics, excerpt, workers=0, resamples=20)
+    assert strict.rows[0].value is None and strict.rows[0].status.startswith(
+        "withheld: 1 of 4 fake files cannot be read"
+    )
+    lenient = score_folders(None, tmp_path, metrics, excerpt, workers=0, resamples=20, bad_files=0.25)
+    assert (lenient.rows[0].status, lenient.rows[0].n) == ("ok", 3)
+    for found in (strict, lenient):
+        (bad,) = found.bad_files
+        assert bad.file.endswith("broken.mkv") and said in bad.reason
+        assert bad.reason.endswith("101 of the 110 frames asked for were read")
+        assert any(note.startswith("1 fake files were left out") and said in note for note in found.notes)
+    shorter = score_folders(None, tmp_path, metrics, Excerpt(frames=80), workers=0, resamples=20)
+    assert (shorter.rows[0].n, shorter.bad_files) == (4, ())  # what breaks off later is of no account

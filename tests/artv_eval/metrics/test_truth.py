@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from artv.data.shapes import COLOURS
 from artv.data.shapes_long import LongShapesWorld
 from artv.data.shapes_render import PALETTE
-from artv.data.shapes_truth import ShapesTruth
+from artv.data.shapes_truth import ShapesTruth, TruthWindow
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.metrics.curves import CurveEvaluator
-from artv_eval.metrics.truth import TRUTHS
+from artv_eval.metrics.truth import TRUTHS, background_region
 from artv_eval.protocols.cards import load
 
 T = 20
@@ -151,3 +152,108 @@ def test_long_clips_are_measured_piece_by_piece_with_the_same_numbers():
     assert region.mean() > 0.2
     expected = np.abs(changed.astype(float) - known.background)[:, region].mean((1, 2))
     np.testing.assert_allclose(curve, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 63, 64, 65, 130])
+def test_the_region_is_what_no_object_ever_covers(frames):
+    """Piece by piece the same as of all frames at once; with more frames it can only shrink."""
+    known = ShapesTruth(LongShapesWorld("test"), 5)
+    masks = known.window(0, frames).masks
+    region = background_region(known, frames)
+    assert np.array_equal(region, ~(masks > 0).any((0, 1)))
+    assert not (background_region(known, frames + 20) & ~region).any()
+
+
+class Known:
+    """A truth that is written down: a red disc that stands, and a blue one that goes behind it, on grey."""
+
+    def __init__(self, frames, size=64):
+        y, x = np.mgrid[:size, :size]
+        red = np.broadcast_to((x - 20) ** 2 + (y - 32) ** 2 <= 64, (frames, size, size))
+        blue = np.stack([(x - (44 - 3 * t)) ** 2 + (y - 32) ** 2 <= 64 for t in range(frames)]) & ~red
+        self.masks = np.stack([red, blue]).astype(np.float32)
+        self.background = np.full((frames, size, size, 3), 128, np.uint8)
+        self.frames = np.where(red[..., None], RED, np.where(blue[..., None], BLUE, self.background))
+
+    def window(self, start, stop):
+        masks, nothing = self.masks[:, start:stop], np.zeros(0)
+        return TruthWindow(
+            frames=self.frames[start:stop], background=self.background[start:stop], masks=masks, motion=nothing,
+            centre=nothing, radius=nothing, in_view=nothing, seen=masks.sum((2, 3)) / masks[0, 0].sum(), camera=nothing,
+        )  # fmt: skip
+
+
+RED_NAME, BLUE_NAME = COLOURS.index("red"), COLOURS.index("blue")
+RED, BLUE = ((np.array(PALETTE[name]) * 255).astype(np.uint8) for name in (RED_NAME, BLUE_NAME))
+
+
+@pytest.fixture
+def two_discs():
+    """The truth, and a request of it."""
+    known = Known(9)
+    labels = {"truth": known, "pans": False, "colour": np.array([RED_NAME, BLUE_NAME]), "shape": np.array([0, 0])}
+    return known, ClipRequest(index=0, prompt="", seed=0, num_frames=9, height=64, width=64, fps=8.0, labels=labels)
+
+
+def curves(request, frames):
+    """Name → (T,) of one clip."""
+    rows = CurveEvaluator(TRUTHS["background_error"]).describe(ClipSet([request], lambda i: GeneratedClip(frames)))
+    return {name: CurveEvaluator(quantity).curve(rows) for name, quantity in TRUTHS.items()}
+
+
+def test_of_two_objects_the_values_are_their_mean(two_discs):
+    known, request = two_discs
+    without_red = np.where(known.masks[0][..., None] > 0, np.uint8(128), known.frames)
+    assert (curves(request, known.frames)["object_survival"] == 1).all()
+    blue = known.window(0, 9).seen[1]
+    assert blue[0] == 1 and blue[-1] < 0.5  # it ends behind the red one, and is then not asked for
+    found = curves(request, without_red)["object_survival"]
+    np.testing.assert_array_equal(found, np.where(blue >= 0.5, 0.5, 0.0))
+
+
+def test_the_error_of_the_background_by_hand(two_discs):
+    """Frame t is 2 t too bright in every tenth column: a tenth of it on average, and the root of that squared."""
+    known, request = two_discs
+    region = ~(known.masks > 0).any((0, 1))
+    frames = known.frames.copy()
+    for t in range(9):
+        frames[t, :, ::10] += np.uint8(2 * t)
+    share = region[:, ::10].sum() / region.sum()
+    found = curves(request, frames)
+    np.testing.assert_allclose(found["background_error"], 2 * np.arange(9) * share, rtol=1e-5)
+    assert found["background_psnr"][0] == 100
+    expected = 10 * np.log10(255**2 / (4 * np.arange(1, 9) ** 2 * share))
+    np.testing.assert_allclose(found["background_psnr"][1:], expected, rtol=1e-5)
+
+
+def test_where_objects_cover_everything_there_is_no_background(two_discs):
+    known, request = two_discs
+    known.masks[1] = 1 - known.masks[0]
+    found = curves(request, known.frames)
+    assert np.isnan(found["background_error"]).all() and np.isnan(found["background_psnr"]).all()
+    assert (found["object_survival"][:1] == 1).all()
+
+
+@pytest.mark.parametrize("dx", [0, 1, 2, -3])
+def test_a_disc_that_is_off_by_whole_pixels(two_discs, dx):
+    known, request = two_discs
+    known.masks, request.labels["colour"] = known.masks * np.float32([1, 0])[:, None, None, None], [RED_NAME, -1]
+    known.frames = np.where(known.masks[0][..., None] > 0, RED, np.uint8(128)).astype(np.uint8)
+    found = curves(request, np.roll(known.frames, dx, axis=2))
+    np.testing.assert_allclose(found["position_error"], abs(dx), atol=1e-5)
+    np.testing.assert_allclose(found["size_error"], 0, atol=1e-6)
+    assert (found["object_survival"] == 1).all() and (found["object_colour"] == 1).all()
+
+
+def test_a_disc_of_another_radius(two_discs):
+    """The error of its size is that of the diameter: the root of the ratio of areas."""
+    known, request = two_discs
+    request.labels["colour"] = [RED_NAME, -1]
+    y, x = np.mgrid[:64, :64]
+    known.masks[1] = 0
+    known.masks[0] = (x - 30) ** 2 + (y - 32) ** 2 <= 64
+    known.frames[:] = np.where(known.masks[0, :, ..., None] > 0, RED, np.uint8(128))
+    smaller = (x - 30) ** 2 + (y - 32) ** 2 <= 25
+    frames = np.broadcast_to(np.where(smaller[..., None], RED, np.uint8(128)).astype(np.uint8), known.frames.shape)
+    expected = 1 - np.sqrt(smaller.sum() / known.masks[0, 0].sum())
+    np.testing.assert_allclose(curves(request, frames)["size_error"], expected, rtol=1e-5)

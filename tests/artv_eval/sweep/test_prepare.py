@@ -1,10 +1,14 @@
 """Asking for the length that a card has is asking for the card; run folders go on with the card they began with."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from artv_eval.api import ClipRequest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.results.documents import write_json
-from artv_eval.sweep.plan import SweepRequest
+from artv_eval.sweep import prepare as module
+from artv_eval.sweep.plan import READY, Cell, ProtocolRef, SweepRequest
 from artv_eval.sweep.prepare import SweepOptions, prepare
 
 
@@ -33,3 +37,25 @@ def test_where_none_is_asked_for_a_folder_goes_on_with_the_card_it_began_with(tm
     write_json(tmp_path / "manifest.json", {"schema": 1, "protocol": {"name": begun_with}})
     request = SweepRequest(ablations=("mask",))
     assert prepare(PluginManager(), SweepOptions(request=request, num_videos=2, out=tmp_path)).protocol.name == name
+
+
+class Short:
+    """A method that makes clips of one length."""
+
+    def unsuited(self, request):
+        return None if request.num_frames == 16 else f"it makes 16 frames and {request.num_frames} are asked for"
+
+    def generate(self, requests):
+        raise AssertionError("it is not asked for what it cannot make")
+
+
+@pytest.mark.parametrize(
+    ("frames", "status"), [(16, "ready"), (240, "not available: it makes 16 frames and 240 are asked for")]
+)
+def test_a_length_that_a_method_cannot_make_is_said_before_any_work(monkeypatch, frames, status):
+    monkeypatch.setattr(module, "build", lambda *_: Short())
+    request = ClipRequest(index=0, prompt="", seed=0, num_frames=frames, height=8, width=8, fps=8.0)
+    ref = ProtocolRef(name="a", hash="b", frames=frames, seed=0)
+    cell = Cell(ablation="a", name="short", label="short", protocol=ref, method=SimpleNamespace())
+    found = module._checked(PluginManager(), cell, {}, "shapes", request)
+    assert found.status == (READY if status == "ready" else status) and (found.method is None) == (frames != 16)
