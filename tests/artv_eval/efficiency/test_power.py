@@ -1,6 +1,10 @@
 """Power by counters that stand in files, as Linux has them: joules over seconds, and nothing where none can be read."""
 
+import os
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from artv_eval.efficiency import power
 from artv_eval.efficiency.power import PowerMeter, gpu_watts
@@ -76,3 +80,15 @@ def test_a_gpus_power_is_the_mean_of_its_readings(monkeypatch):
     with PowerMeter("cuda:1") as meter:
         meter._thread.join(10)  # ends when nothing more can be read
     assert meter.watts == 200.0 and done == ["cuda:1"]
+
+
+@pytest.mark.parametrize(("text", "watts"), [("321.50", 321.5), ("[N/A]", None), ("", None)])
+def test_the_drivers_program_is_asked_for_that_very_card(tmp_path, monkeypatch, text, watts):
+    """A program of its name stands in for it."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/calls\necho "{text}"\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=f"id-{index}"))
+    assert gpu_watts("cuda:1") == watts
+    assert "--id=GPU-id-1 --query-gpu=power.draw" in (tmp_path / "calls").read_text(encoding="utf-8")

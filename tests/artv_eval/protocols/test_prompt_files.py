@@ -236,6 +236,26 @@ def test_lists_in_the_forms_of_vbench_moviegen_and_t2v_compbench(tmp_path):
     assert len(requests) == 1400 and (requests[200].prompt, requests[-1].prompt) == ("1 0", "6 199")
 
 
+def test_evalcrafters_folder_and_compbenchs_meta_data(tmp_path):
+    """A numbered file a prompt; a JSON list a category, whose objects say more of each prompt."""
+    folder, meta = tmp_path / "prompts", tmp_path / "meta_data"
+    folder.mkdir()
+    for i in range(700):
+        (folder / f"{i:04d}.txt").write_text(f"prompt {i}", encoding="utf-8")
+    requests = load("evalcrafter@700", prompts=str(folder)).requests()
+    assert [request.prompt for request in requests] == [f"prompt {i}" for i in range(700)]
+    (folder / "0699.txt").unlink()
+    with pytest.raises(UserError, match="has 699 prompts and the list of protocol evalcrafter@700 as published 700"):
+        load("evalcrafter@700", prompts=str(folder)).requests()
+    meta.mkdir()
+    for name in ("action_binding", "consistent_attribute_binding", "dynamic_attribute_binding", "generative_numeracy",
+                 "motion_binding", "object_interactions", "spatial_relationships"):  # fmt: skip
+        items = [{"prompt": f"{name} {j}", "objects": "car, bird", "numbers": "1, 2"} for j in range(200)]
+        (meta / f"{name}.json").write_text(json.dumps(items), encoding="utf-8")
+    requests = load("t2v-compbench@1400", prompts=str(meta)).requests()
+    assert len(requests) == 1400 and requests[600].prompt == "generative_numeracy 0"
+
+
 def test_a_card_pins_the_texts_of_its_prompts(tmp_path):
     file = write(tmp_path, "txt")
     found = load(card(tmp_path), prompts=str(file))._prompts.digest()
