@@ -90,7 +90,7 @@ def store(tmp_path):
 
 def ready(name="on", **changes):
     """A cell with a method, which is only named here."""
-    method = type("Recipe", (), {"reference": lambda self: {"name": "toy"}, "to_dict": lambda self: {"name": name}})()
+    method = type("Recipe", (), {"named": lambda self: {"name": "toy"}, "to_dict": lambda self: {"name": name}})()
     return replace(scored(name, None).cell, method=method, **changes)
 
 
