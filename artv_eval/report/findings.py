@@ -96,7 +96,8 @@ def _more(pairs: Sequence[Comparison], alike: Collection[str]) -> str:
         return ""
     seeds, clips = pairs[0].seeds, max(pair.n for pair in pairs)
     if seeds is not None and seeds > 1:
-        return "To know more: artv-eval power RUN says how many trainings and clips it takes." if alike else ""
+        command = "artv-eval power RUN --difference D --train-minutes M"
+        return f"To know more: {command} says how many trainings and clips show a difference of D." if alike else ""
     wanted = []
     if pairs[0].about == "checkpoints":
         wanted.append("several trainings a side (sweep --train), for these are one each")

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from artv.errors import UserError, WorkFailed
 from artv_eval.report import tables
-from artv_eval.report.findings import findings_of
+from artv_eval.report.findings import findings_of, told_apart
 from artv_eval.report.latex import latex
 from artv_eval.report.lengths import lengths_of, value_against_training
 from artv_eval.report.pareto import trades
@@ -99,7 +99,7 @@ def _groups(results: Results) -> list[dict[str, Any]]:
             {
                 "id": f"values-{i}", "name": name, "wide": table, "heads": heads, "protocols": tables.protocols(rows),
                 "forest": _drawn(forest(rows, pairs)) if pairs else None,
-                "pairs": [(pair, tables.cells_of_pair(pair)) for pair in pairs],
+                "pairs": [(told_apart(pair), tables.cells_of_pair(pair)) for pair in pairs],
             }
         )  # fmt: skip
     return groups

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from artv_eval.report.findings import findings_of
+from artv_eval.report.findings import findings_of, told_apart
 from artv_eval.report.tables import (
     ARROWS,
     HEAD,
@@ -130,7 +130,7 @@ def _long(name: str, rows: Sequence[Row]) -> Table:
 def _differences(name: str, pairs: Sequence[Comparison]) -> Table:
     drawn = _table(f"{name}: paired differences, same prompts and seeds", PAIR_HEAD)
     for pair in pairs:
-        drawn.add_row(*map(escape, cells_of_pair(pair)), style="bold" if pair.p_holm < 0.05 else None)
+        drawn.add_row(*map(escape, cells_of_pair(pair)), style="bold" if told_apart(pair) else None)
     return drawn
 
 

@@ -44,6 +44,14 @@ def test_the_training_time_ablation_of_the_guide_runs_from_nothing(cli, tmp_path
     assert (pair["a"], pair["b"], pair["about"]) == ("text-dropout=0.1", "text-dropout=0.5", "checkpoints")
     twins = [json.loads(path.read_text())["settings"]["config"] for path in Path("runs/twins").glob("*/twin.json")]
     assert sorted(twin["drop_text"] for twin in twins) == [0.1, 0.5] and {twin["seed"] for twin in twins} == {1}
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    section = page[page.index('<h2 id="losses">') :]
+    for note in Path("run/cells").glob("*.twin.json"):  # the picture of the losses is of what the trainings logged
+        shown = json.loads(note.read_text())
+        log = Path(f"runs/twins/{shown['training']}/log.jsonl").read_text().splitlines()
+        logged = [(line["step"], line["loss"]) for line in map(json.loads, log) if "loss" in line]
+        assert logged and [tuple(point) for point in shown["curves"]["loss"]] == logged
+    assert ">training step<" in section and ">text-dropout=0.5<" in section
 
 
 def test_the_guide_names_every_public_name():

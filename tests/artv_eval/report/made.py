@@ -23,3 +23,16 @@ def pair(metric, difference, spread, *, p=None, ablation="mask", a="mask=on", b=
 
 def results(rows, pairs=()):
     return Results(run=None, rows=rows, comparisons=pairs)
+
+
+def painted(drawing):
+    """The axes of a drawing, (down, across), on a figure that can be measured in pixels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(drawing.width, drawing.height), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(drawing.down, drawing.across, squeeze=False)
+    drawing.paint(grid)
+    figure.canvas.draw()
+    return grid

@@ -1,6 +1,14 @@
-"""The page of a run in a real browser: text stays text, clips run in step, tables sort, nothing is fetched."""
+"""The page of a run in a real browser: text stays text, clips run in step, tables sort, nothing is fetched.
 
+Then as a document, and what is said of a folder that is no finished run.
+"""
+
+import base64
+import hashlib
+import html.parser
 import http.server
+import json
+import re
 import shutil
 import threading
 import time
@@ -10,12 +18,13 @@ import numpy as np
 import pytest
 from made import pair, results, row
 
+from artv.errors import UserError, WorkFailed
 from artv_eval.api import GeneratedClip
 from artv_eval.report.html import load_run, page
 from artv_eval.report.previews import beside
 from artv_eval.results.documents import write_json
 from artv_eval.results.per_clip import as_csv, read_csv
-from artv_eval.results.rows import ClipValues
+from artv_eval.results.rows import ClipValues, Results
 from artv_eval.results.store import RunStore
 
 HOSTILE = "<img src=x onerror=alert(1)> & </script><script>alert(2)</script>"
@@ -262,3 +271,126 @@ def test_values_of_clips_come_back_as_they_were_written(tmp_path):
     (read,) = read_csv(tmp_path / "v.csv")
     assert (read.ablation, read.cell, read.metric) == (None, 'a, "b"', "m")
     assert read.values[0] == 0.1 and read.values[9] == 1e-17 and np.isnan(read.values[7])
+
+
+class Parts(html.parser.HTMLParser):
+    """Elements with attributes, and the text of each script and table cell."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.inside, self.texts = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.inside.append(tag)
+
+    def handle_endtag(self, tag):
+        while self.inside and self.inside.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        self.texts.append((self.inside[-1] if self.inside else "", data))
+
+
+@pytest.fixture(scope="module")
+def found():
+    rows = [
+        row("on", "fvd", 18.6, spread=2.0),
+        row("off", "fvd", 26.4, spread=2.0),
+        row("real", "fvd", 1.0, sanity=True),
+    ]
+    values = ClipValues(ablation="mask", cell="on", metric="fvd", values={0: 1.0})
+    return Results(run=None, rows=rows, comparisons=[pair("fvd", -7.8, 3.2, p=0.03, a="on", b="off"),
+                                                     pair("fvd", -0.1, 0.6, p=0.03, a="on", b="else")],
+                   per_clip=[values], notes=["mind <this>"])  # fmt: skip
+
+
+def test_the_policy_lets_the_pages_own_script_run_and_nothing_else(found):
+    parts = Parts(page(found))
+    (policy,) = [a["content"] for tag, a in parts.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    data, script = [text for tag, text in parts.texts if tag == "script"]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy and policy.startswith("default-src 'none'")
+    assert set(json.loads(data)) == {"shown", "values", "directions", "latex"}
+
+
+def test_it_asks_for_nothing_from_elsewhere_and_every_link_leads_somewhere(found):
+    parts = Parts(page(found))
+    assert not [a for _, a in parts.elements if {"src", "action", "formaction"} & set(a)]
+    names = {a["id"] for _, a in parts.elements if "id" in a}
+    links = {a["href"] for _, a in parts.elements if "href" in a}
+    assert links and all(link[0] == "#" and link[1:] in names for link in links if link)
+    labels = {a["aria-labelledby"] for _, a in parts.elements if "aria-labelledby" in a}
+    assert labels <= names and len(names) == len([a for _, a in parts.elements if "id" in a])
+
+
+def test_what_was_found_comes_before_any_table(found):
+    text = page(found)
+    assert text.index("fvd tells apart off (+7.8 [4.6, 11.0] (worse), 20 clips, p = 0.030).") < text.index("<table")
+    assert "mind &lt;this&gt;" in text
+
+
+def test_only_what_is_told_apart_is_printed_bold_among_the_differences(found):
+    """A small p whose interval holds zero is no finding: not in the sentence, not in the picture, not in the table."""
+    rows = re.findall(r'<tr class="(found)?">\s*<td>fvd</td><td>(.*?)</td>', page(found))
+    assert rows == [("found", "on − off"), ("", "on − else")]
+
+
+@pytest.fixture
+def finished(toy, tmp_path):
+    assert toy("--ablation", "noise", "--out", "run", "--num-videos", 2).code == 0
+    return tmp_path / "run"
+
+
+def test_a_run_is_read_back_whole_and_says_where_it_is_from(finished):
+    found, store = load_run(finished)
+    kept = json.loads((finished / "results.json").read_text(encoding="utf-8"))
+    assert [r.value for r in found.rows] == [r["value"] for r in kept["rows"]] and found.per_clip
+    text = page(found, store, beside(finished))
+    for cell in json.loads((finished / "manifest.json").read_text(encoding="utf-8"))["cells"]:
+        assert f'id="cell-{cell["id"]}"' in text and f'href="#cell-{cell["id"]}"' in text
+    assert "<dt>clips a cell</dt><dd>2</dd>" in text
+
+
+def test_a_run_that_goes_on_is_shown_with_what_it_is_of(finished):
+    path = finished / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest.pop("sha256", None)
+    path.write_text(json.dumps({**manifest, "state": "running"}), encoding="utf-8")
+    found, _ = load_run(finished)
+    assert found.notes[-1].endswith(
+        "is not finished (running): these results are of an earlier end of it; run its command again"
+    )
+
+
+def spoil(run, file, text):
+    """Takes the file away or puts another text into it; without a name the folder itself."""
+    path = run / file
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+
+
+SPOILT = [
+    ("results.json", None, WorkFailed, "is not finished; run its command again"),
+    ("results.json", '{"rows": [', UserError, "results.json"),
+    ("results.json", '{"rows": [{"cell": 3}]}', UserError, "results.json is not what this version writes"),
+    ("", None, UserError, "does not exist; give the folder that a sweep printed"),
+    ("", "no folder", UserError, "is a file; give the folder that a sweep printed"),
+]
+
+
+def test_what_is_no_finished_run_is_one_line(finished):
+    for k, (file, text, error, says) in enumerate(SPOILT):
+        copy = finished.with_name(f"copy-{k}")
+        shutil.copytree(finished, copy)
+        spoil(copy, file, text)
+        with pytest.raises(error, match=re.escape(says)) as raised:
+            load_run(copy)
+        assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_scoring_without_a_run_has_a_page_without_clips():
+    text = page(results([row("a", "fvd", 1.0, ablation=None)]))
+    assert 'id="grid"' not in text and 'id="made"' not in text and "<title>artv-eval: scores</title>" in text

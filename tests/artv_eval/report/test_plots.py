@@ -1,10 +1,12 @@
 """What pictures of results draw: the numbers themselves, read back from the axes."""
 
+import io
+from itertools import combinations
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from made import pair, row
+from made import painted, pair, row
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -175,3 +177,67 @@ def test_pictures_are_files_of_their_kind(kind, magic, tmp_path):
 )
 def test_names_leave_room_for_the_picture(text, wanted):
     assert short(text) == wanted
+
+
+# Okabe and Ito (2008), https://jfly.uni-koeln.de/color/
+OKABE_ITO = {"#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"}
+# Linear RGB as people without red or green cones see it: Machado, Oliveira and Fernandes (2009), severity 1
+BLIND = {
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+}
+
+
+def test_a_metric_without_a_direction_is_told_apart_without_praise():
+    rows = [row(cell, "motion", 1.0, better=None) for cell in "ab"]
+    ((axes,),) = painted(forest(rows, [pair("motion", 1.0, 0.1, a="a", b="b")]))
+    point = axes.lines[-1]
+    assert to_hex(point.get_color()) == COLOURS[7] and point.get_markerfacecolor() != "none"
+    assert axes.get_title(loc="left") == "motion"
+
+
+def crowded(count):
+    """Cells with names as long as those of sweeps, many of them at nearly one place."""
+    rng = np.random.default_rng(0)
+    names = [f"guidance text={i}, steps=8" for i in range(count)]
+    cost = [row(name, "seconds", 1 + 0.02 * x) for name, x in zip(names, rng.random(count), strict=True)]
+    quality = [row(name, "fvd", 5 + 0.3 * y) for name, y in zip(names, rng.random(count), strict=True)]
+    return Trade(ablation="x", metric="fvd", cost=cost, quality=quality, front=[names[0]])
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_names_of_cells_at_one_place_do_not_overprint_and_are_not_cut(count):
+    ((axes,),) = painted(quality_against_cost(crowded(count)))
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == count
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+    whole = axes.figure.bbox
+    assert all(whole.x0 <= box.x0 and box.x1 <= whole.x1 and box.y1 <= whole.y1 for box in boxes)
+
+
+def linear(colour):
+    part = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb):
+    """CIE L*a*b* under D65 of linear sRGB (IEC 61966-2-1)."""
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ rgb.clip(0, 1)
+    f = np.cbrt(xyz / [0.9505, 1.0, 1.089])  # none of our colours is dark enough for the linear part
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("sight", BLIND)
+def test_lines_of_up_to_six_cells_are_told_apart_without_red_or_green(sight):
+    assert set(COLOURS[:6]) <= OKABE_ITO
+    seen = {colour: lab(np.array(BLIND[sight]) @ linear(colour)) for colour in COLOURS[:6]}
+    distances = {(a, b): np.linalg.norm(seen[a] - seen[b]) for a, b in combinations(seen, 2)}
+    assert min(distances.values()) > 10, distances  # 2.3 is a difference just noticed
+
+
+def test_a_paper_gets_clear_grounds_and_fonts_that_printers_take():
+    drawing = curves_over_frames([Curve(ablation="x", cell="a", metric="drift", values=(1.0, 2.0))])
+    image = Image.open(io.BytesIO(picture(drawing, "png")))
+    assert image.mode == "RGBA" and image.getpixel((1, 1))[3] == 0
+    pdf = picture(drawing, "pdf")
+    assert b"/Type3" not in pdf and (b"/CIDFontType2" in pdf or b"/TrueType" in pdf)  # publishers refuse Type 3
