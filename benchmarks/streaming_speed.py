@@ -48,7 +48,7 @@ from artv import ArtVModel, ArtVPipeline, OpenClipTextEncoder
 from artv.autoencoder import paper_autoencoder
 from artv.progress import quiet_loading
 from artv_eval.api import ClipRequest, GeneratedClip, NextFrames
-from artv_eval.efficiency import card
+from artv_eval.efficiency.card import CARD
 from artv_eval.efficiency.rows import versions
 from artv_eval.efficiency.streaming import cpu_name, measure
 
@@ -333,7 +333,7 @@ def main() -> None:
         print(f"{name}: {rows[-1]['status']}; {time.monotonic() - started:.1f} s with its making", flush=True)
         if args.out:
             save(args.out, rows, "tiny" if args.tiny else "cuda")
-    print(card.render(rows, "table"))
+    print(CARD.render(rows, "table"))
 
 
 def save(folder: Path, rows: Sequence[Mapping[str, Any]], device: str) -> None:
@@ -343,7 +343,7 @@ def save(folder: Path, rows: Sequence[Mapping[str, Any]], device: str) -> None:
     record = {"command": "python benchmarks/streaming_speed.py", **known, "rows": list(rows)}
     (folder / "streaming_speed.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     text = (
-        f"# Speed card\n\n{card.render(rows, 'markdown')}\n\ntorch {known['torch']}, diffusers {known['diffusers']}.\n"
+        f"# Speed card\n\n{CARD.render(rows, 'markdown')}\n\ntorch {known['torch']}, diffusers {known['diffusers']}.\n"
     )
     (folder / "streaming_speed.md").write_text(text, encoding="utf-8")
 

@@ -9,15 +9,13 @@ that test; what Satterthwaite's degrees of freedom would give; how often the tes
 another question.
 """
 
-import argparse
-import json
-import os
-import platform
-import time
-from pathlib import Path
+import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtr
+from simulated import Row, begun, simulate, table
 
 from artv_eval.metrics.training_seeds import Measured, over_seeds
 
@@ -59,54 +57,25 @@ def run(S: int, n: int, ratio: float, shared: float, repetitions: int) -> dict[s
     }
 
 
-def main() -> None:
-    """The command line above."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--out", type=Path, help="folder for training_seeds.md and .json")
-    args = parser.parse_args()
-    started = time.monotonic()
-    rows = []
-    for S in SEEDS:
-        for n in CLIPS:
-            for ratio in RATIOS:
-                for shared in SHARED:
-                    rows.append(run(S, n, ratio, shared, args.repetitions))
-                    print(" ".join(f"{v:g}" for v in rows[-1].values()), flush=True)
-    record = {
-        "theme": "intervals and tests over training seeds and clips",
-        "command": f"python benchmarks/training_seeds.py --repetitions {args.repetitions}",
-        "monte_carlo_error": round(float(np.sqrt(0.05 * 0.95 / args.repetitions)), 4),
-        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-        "numpy": np.__version__,
-        "seconds": round(time.monotonic() - started),
-        "results": rows,
-    }
-    if args.out:
-        text = json.dumps(record, indent=1) + "\n"
-        (args.out / "training_seeds.json").write_text(text, encoding="utf-8")
-        (args.out / "training_seeds.md").write_text(report(record), encoding="utf-8")
-    print(json.dumps({key: value for key, value in record.items() if key != "results"}))
+def rows(repetitions: int) -> Iterator[Row]:
+    """Every number of seeds and clips, every ratio and share."""
+    for at in itertools.product(SEEDS, CLIPS, RATIOS, SHARED):
+        yield run(*at, repetitions)
 
 
-def report(record: dict) -> str:
+def report(record: dict[str, Any]) -> str:
     """Per number of seeds: the range of sizes, and one line a ratio."""
-    rows = record["results"]
-    lines = ["# Statements about methods, simulated", "", f"`{record['command']}`, {record['hardware']}, "]
-    lines[-1] += f"numpy {record['numpy']}, {record['seconds']} s. One Monte-Carlo standard error at 0.05: "
-    lines[-1] += f"{record['monte_carlo_error']}. What the columns mean: the head of the script."
+    found = record["results"]
+    lines = begun(record, "Statements about methods, simulated")
     lines += ["", "Sizes of 5 % tests of equal methods, lowest to highest over clips, ratios and shares:", ""]
     lines += ["| seeds | test of the method | with Satterthwaite's degrees of freedom | test of the checkpoints |"]
     lines += ["|---|---|---|---|"]
     for S in SEEDS:
         columns = ("size", "size_satterthwaite", "rejects_checkpoints")
-        ranges = [[row[name] for row in rows if row["seeds"] == S] for name in columns]
+        ranges = [[row[name] for row in found if row["seeds"] == S] for name in columns]
         lines.append(f"| {S} | " + " | ".join(f"{min(r):.3f}–{max(r):.3f}" for r in ranges) + " |")
-    head = list(rows[0])
-    lines += ["", "| " + " | ".join(name.replace("_", " ") for name in head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(f"{row[name]:g}" for name in head) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *table(found)]) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    simulate(__file__, __doc__, "intervals and tests over training seeds and clips", rows, report, 2000)

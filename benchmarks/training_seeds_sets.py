@@ -10,14 +10,12 @@ metric between trainings over its standard error over clips, as estimated; ``siz
 value holds the mean value over all experiments, which are other trainings.
 """
 
-import argparse
-import json
-import os
-import platform
-import time
-from pathlib import Path
+import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from simulated import Row, begun, simulate, table
 
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
@@ -68,44 +66,18 @@ def run(name: str, S: int, spread: float, repetitions: int) -> dict[str, float |
     }
 
 
-def main() -> None:
-    """The command line above."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repetitions", type=int, default=300)
-    parser.add_argument("--out", type=Path, help="folder for training_seeds_sets.md and .json")
-    args = parser.parse_args()
-    started = time.monotonic()
-    rows = []
-    for name in METRICS:
-        for S in SEEDS:
-            for spread in SPREADS:
-                rows.append(run(name, S, spread, args.repetitions))
-                print(" ".join(str(value) for value in rows[-1].values()), flush=True)
-    record = {
-        "theme": "tests and intervals of set metrics over training seeds",
-        "command": f"python benchmarks/training_seeds_sets.py --repetitions {args.repetitions}",
-        "monte_carlo_error": round(float(np.sqrt(0.05 * 0.95 / args.repetitions)), 4),
-        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-        "numpy": np.__version__,
-        "seconds": round(time.monotonic() - started),
-        "results": rows,
-    }
-    if args.out:
-        text = json.dumps(record, indent=1) + "\n"
-        (args.out / "training_seeds_sets.json").write_text(text, encoding="utf-8")
-        (args.out / "training_seeds_sets.md").write_text(report(record), encoding="utf-8")
+def rows(repetitions: int) -> Iterator[Row]:
+    """Every metric, number of seeds and spread of trainings."""
+    for at in itertools.product(METRICS, SEEDS, SPREADS):
+        yield run(*at, repetitions)
 
 
-def report(record: dict) -> str:
+def report(record: dict[str, Any]) -> str:
     """One line a row."""
-    rows = record["results"]
-    lines = ["# FVD and KVD over training seeds, simulated", "", f"`{record['command']}`, {record['hardware']}, numpy"]
-    lines[-1] += f" {record['numpy']}, {record['seconds']} s. One Monte-Carlo standard error at 0.05: "
-    lines[-1] += f"{record['monte_carlo_error']}. What the columns mean: the head of the script."
-    lines += ["", "| " + " | ".join(name.replace("_", " ") for name in rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(f"{v:g}" if not isinstance(v, str) else v for v in row.values()) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return (
+        "\n".join([*begun(record, "FVD and KVD over training seeds, simulated"), "", *table(record["results"])]) + "\n"
+    )
 
 
 if __name__ == "__main__":
-    main()
+    simulate(__file__, __doc__, "tests and intervals of set metrics over training seeds", rows, report, 300)

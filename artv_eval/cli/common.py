@@ -26,16 +26,23 @@ def complete(kind: str) -> Callable[[typer.Context, str], list[str]]:
     return names
 
 
+Format = Annotated[
+    str, typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters"))
+]
+"""The option of every command that shows results."""
+
+
 def words(text: str | None) -> tuple[str, ...] | None:
     """Comma-separated words; None if nothing was given."""
     return None if text is None else tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def reporter(manager: PluginManager, name: str) -> Callable[[Results], str]:
-    """The ``reporters`` component that ``--format`` names, found before any work is done."""
+def plugins_and_reporter(context: typer.Context, name: str) -> tuple[PluginManager, Callable[[Results], str]]:
+    """The plugins, and of them the ``reporters`` component that ``--format`` names, found before any work is done."""
     from artv_eval.plugins.recipe import build, recipe
 
-    return build(manager, recipe(manager, "reporters", name))
+    manager = PluginManager(context.obj)
+    return manager, build(manager, recipe(manager, "reporters", name))
 
 
 def video_reader(manager: PluginManager, name: str) -> str:

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from artv.ending import echo
-from artv_eval.cli.common import complete, quiet_stdout, reporter
-from artv_eval.plugins.manager import PluginManager
+from artv_eval.cli.common import Format, plugins_and_reporter, quiet_stdout
 
 
 def compare(
@@ -15,14 +14,10 @@ def compare(
     runs: Annotated[
         list[str], typer.Argument(help="Run folders of one protocol; the first is compared with the others.")
     ],
-    format_: Annotated[
-        str,
-        typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
-    ] = "table",
+    format_: Format = "table",
 ) -> None:
     """Compares runs in pairs of clips: the first cell of the first run with every cell of the others."""
-    manager = PluginManager(context.obj)
-    render = reporter(manager, format_)
+    manager, render = plugins_and_reporter(context, format_)
     with quiet_stdout():
         from artv.errors import UserError
         from artv_eval.report.html import load_run

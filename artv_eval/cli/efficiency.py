@@ -59,9 +59,11 @@ def efficiency(
     check_least(20, 100_000, repeats=repeats)
     check_least(0, 100_000, train_batch=train_batch)
 
-    from artv_eval.efficiency import cases, report, rows, settings
+    from artv_eval.efficiency import cases, rows, settings
+    from artv_eval.efficiency.formats import check_format
+    from artv_eval.efficiency.report import TABLE
 
-    report.check_format(format)
+    check_format(format)
     keep = _file(out)
     plan = rows.Plan(
         resolutions=resolutions,
@@ -80,8 +82,8 @@ def efficiency(
     for row in rows.measure(chosen, plan):
         print(f"{row['method']} at {row['resolution']}: {row['status']}", file=sys.stderr)
         done.append(row)
-        keep(report.render(done, "json"))
-    echo(report.render(done, format))
+        keep(TABLE.render(done, "json"))
+    echo(TABLE.render(done, format))
 
 
 def _streaming(
@@ -102,10 +104,11 @@ def _streaming(
     width, height = parse_size(size)
 
     from artv.devices import chosen_device
-    from artv_eval.efficiency import card
+    from artv_eval.efficiency.card import CARD
+    from artv_eval.efficiency.formats import check_format
     from artv_eval.efficiency.streaming import recipes_of, rows_of
 
-    card.check_format(format)
+    check_format(format)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     done, manager, device = [], _manager(context), chosen_device(device or "cpu")
     recipes = recipes_of(manager, names, read_settings(None, given))
@@ -117,8 +120,8 @@ def _streaming(
     ):
         print(f"{row['method']}: {row['status']}", file=sys.stderr)
         done.append(row)
-        keep(card.render(done, "json"))
-    echo(card.render(done, format))
+        keep(CARD.render(done, "json"))
+    echo(CARD.render(done, format))
 
 
 def _would(methods: list[str], sizes: list[str], device: str) -> None:

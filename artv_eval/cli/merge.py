@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from artv.ending import echo
-from artv_eval.cli.common import DryRun, complete, quiet_stdout, reporter, say
-from artv_eval.plugins.manager import PluginManager
+from artv_eval.cli.common import DryRun, Format, plugins_and_reporter, quiet_stdout, say
 
 
 def merge(
@@ -20,15 +19,11 @@ def merge(
     ] = None,
     twins: Annotated[str, typer.Option(help="Folder of trained models.")] = "runs/twins",
     device: Annotated[str, typer.Option(help="For scoring: cpu, cuda …")] = "cpu",
-    format_: Annotated[
-        str,
-        typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
-    ] = "table",
+    format_: Format = "table",
     dry_run: DryRun = False,
 ) -> None:
     """Puts the clips of shards together and scores them; shards in one run folder need no merge."""
-    manager = PluginManager(context.obj)
-    render = reporter(manager, format_)
+    manager, render = plugins_and_reporter(context, format_)
     with quiet_stdout():
         from artv.errors import UserError
         from artv_eval.cli.sweep import failures_of

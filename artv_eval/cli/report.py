@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from artv.ending import echo
-from artv_eval.cli.common import complete, quiet_stdout, reporter, say
-from artv_eval.plugins.manager import PluginManager
+from artv_eval.cli.common import Format, plugins_and_reporter, quiet_stdout, say
 
 if TYPE_CHECKING:
     from artv_eval.results.rows import Results
@@ -43,13 +42,10 @@ def report(
             help="Also send values, curves and clips to tensorboard[:FOLDER], wandb[:PROJECT] or mlflow[:URI].",
         ),
     ] = [],  # noqa: B006
-    format_: Annotated[
-        str,
-        typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
-    ] = "table",
+    format_: Format = "table",
 ) -> None:
     """Shows the results of runs. Refuses to put two protocols in one column."""
-    render = reporter(PluginManager(context.obj), format_)
+    _, render = plugins_and_reporter(context, format_)
     if plots is not None:
         from artv.requests import check_writable
 

@@ -11,13 +11,14 @@ from artv.ending import echo
 from artv_eval.cli.common import (
     MOST_FPS,
     DryRun,
+    Format,
     check_above_zero,
     check_least,
     check_share,
     complete,
+    plugins_and_reporter,
     quiet_stdout,
     read_settings,
-    reporter,
     say,
     video_reader,
     words,
@@ -82,15 +83,11 @@ def score(
     html: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the page to this file, with the first clips side by side.")
     ] = None,
-    format_: Annotated[
-        str,
-        typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
-    ] = "table",
+    format_: Format = "table",
     dry_run: DryRun = False,
 ) -> None:
     """Scores video files of any model: value, interval, n and protocol. A file that cannot be read is named."""
-    manager = PluginManager(context.obj)
-    render = reporter(manager, format_)
+    manager, render = plugins_and_reporter(context, format_)
     fakes = _named(fake)
     changes = {"frames": frames, "fps": fps, "stride": stride, "size": size, "features": features}
     changes["bad_files"] = bad_files

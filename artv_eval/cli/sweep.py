@@ -11,10 +11,9 @@ import typer
 
 from artv.ending import echo
 from artv.errors import WorkFailed
-from artv_eval.cli.common import DryRun, complete, quiet_stdout, reporter, say
+from artv_eval.cli.common import DryRun, Format, plugins_and_reporter, quiet_stdout, say
 from artv_eval.cli.sweep_options import SweepArguments, with_sweep_options
 from artv_eval.errors import Interrupted
-from artv_eval.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
     from artv_eval.results.rows import Results
@@ -40,15 +39,11 @@ def sweep(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed before; without it, it stays a failed row.")
     ] = False,
+    format_: Format = "table",
     dry_run: DryRun = False,
-    format_: Annotated[
-        str,
-        typer.Option("--format", help="table, long, json, csv, markdown, latex.", autocompletion=complete("reporters")),
-    ] = "table",
 ) -> None:
     """Runs ablations: makes the clips, scores them, compares the cells in pairs. The same command continues a run."""
-    manager = PluginManager(context.obj)
-    render = reporter(manager, format_)
+    manager, render = plugins_and_reporter(context, format_)
     command = ["artv-eval", *sys.argv[1:]]
     run: Path | None = None
     started = time.time()

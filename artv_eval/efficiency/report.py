@@ -1,17 +1,10 @@
 """The efficiency rows as people read them, measured, paper and ratio side by side, in the tables of all reports."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from artv.errors import UserError, closest
 from artv_eval.efficiency.cuda import in_gb
-from artv_eval.report import latex, markdown, terminal
-from artv_eval.results.csv_text import csv_text
-
-Row = Mapping[str, Any]
-
-TITLE, LEFT = "efficiency, beside the paper's Table 2", 3
+from artv_eval.efficiency.formats import Look, Row
 
 
 def _cell(value: Any, digits: int) -> str:
@@ -78,52 +71,4 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _table(rows: Sequence[Row]) -> str:
-    head, *body = grid(rows)
-    return terminal.texts(head, body, notes(rows), title=TITLE, left=LEFT).rstrip("\n")
-
-
-def _markdown(rows: Sequence[Row]) -> str:
-    head, *body = grid(rows)
-    return "\n".join([*markdown.table(head, body), "", *(f"- {note}" for note in notes(rows))])
-
-
-def _latex(rows: Sequence[Row]) -> str:
-    head, *body = grid(rows)
-    lines = [latex.joined([latex.tex(cell) for cell in line]) for line in body]
-    comments = [latex.comment(note) for note in notes(rows)]
-    return "\n".join([latex.PACKAGES, *comments, *latex.tabular([latex.tex(cell) for cell in head], lines, LEFT)])
-
-
-def _csv(rows: Sequence[Row]) -> str:
-    flat = [_flat(row) for row in rows]
-    columns = list(dict.fromkeys(key for row in flat for key in row))
-    return csv_text(columns, [[row.get(column) for column in columns] for row in flat]).rstrip("\n")
-
-
-def _flat(row: Row) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in row.items():
-        result |= {f"{key}_{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
-    return result
-
-
-FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
-    "table": _table,
-    "json": lambda rows: json.dumps(list(rows), indent=2, allow_nan=False),
-    "csv": _csv,
-    "markdown": _markdown,
-    "latex": _latex,
-}
-
-
-def render(rows: Sequence[Row], format: str) -> str:
-    """The rows as text in one of :data:`FORMATS`."""
-    check_format(format)
-    return FORMATS[format](rows)
-
-
-def check_format(format: str) -> None:
-    """UserError for a format that does not exist."""
-    if format not in FORMATS:
-        raise UserError(f"format is {format!r}; {closest(format, FORMATS)}")
+TABLE = Look(title="efficiency, beside the paper's Table 2", left=3, grid=grid, notes=notes)

@@ -4,6 +4,7 @@
 card or ``--features`` says of clips, one of pictures what the card says of pictures; a classifier is the metric's own.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ValidationError
@@ -33,34 +34,26 @@ Ddof = Literal[0, 1]
 TransformSettings = Annotated[dict[str, Any], AfterValidator(_checked)]
 
 
-def _of_clips(given: Any, device: str) -> Any:
-    """The extractor, which must take clips."""
-    found = find(given, device)
-    if not callable(found):
-        raise UserError(
-            f"feature {_name(found)!r} describes pictures, not clips; take one such as shapes, i3d, videomae"
-        )
+# what an extractor must do, what one that does not is, and which do
+_CLIPS = (callable, "pictures, not clips", "shapes, i3d, videomae")
+_PICTURES = (lambda found: hasattr(found, "images"), "clips, not pictures", "shapes-clip, clip, dinov2")
+_SENTENCES = (lambda found: hasattr(found, "texts"), "pictures, no sentences", "shapes-clip, clip")
+
+
+def _extractor(*must: tuple[Callable[[Any], bool], str, str]) -> Callable[[Any, str], Any]:
+    """What finds an extractor, and raises UserError for one that cannot do what a metric needs."""
+
+    def found(given: Any, device: str) -> Any:
+        extractor = find(given, device)
+        for does, it_describes, these_do in must:
+            if not does(extractor):
+                raise UserError(f"feature {_name(extractor)!r} describes {it_describes}; take one such as {these_do}")
+        return extractor
+
     return found
 
 
-def _of_pictures(given: Any, device: str) -> Any:
-    """The extractor, which must take pictures."""
-    found = find(given, device)
-    if not hasattr(found, "images"):
-        raise UserError(
-            f"feature {_name(found)!r} describes clips, not pictures; take one such as shapes-clip, clip, dinov2"
-        )
-    return found
-
-
-def _of_captions(given: Any, device: str) -> Any:
-    """The extractor, which must take pictures and sentences."""
-    found = _of_pictures(given, device)
-    if not hasattr(found, "texts"):
-        raise UserError(
-            f"feature {_name(found)!r} describes pictures, no sentences; take one such as shapes-clip, clip"
-        )
-    return found
+_of_clips, _of_pictures, _of_captions = _extractor(_CLIPS), _extractor(_PICTURES), _extractor(_PICTURES, _SENTENCES)
 
 
 def _name(found: Any) -> str:

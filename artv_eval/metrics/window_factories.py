@@ -17,22 +17,22 @@ from artv_eval.metrics.factories import Ddof, TransformSettings, _check, _of_cli
 Place = Literal["same", "anywhere"]
 
 
+def _windows(length: Count = 8, stride: Count = 4, place: Place = "same", drift: bool = False) -> None:
+    """The settings that all of them have beside their own."""
+
+
 def _fvd(
     feature: FeatureExtractor | str = "shapes",
-    length: Count = 8,
-    stride: Count = 4,
     ddof: Ddof = 1,
-    place: Place = "same",
-    drift: bool = False,
     transform: TransformSettings | None = None,
     name: str = "",
     device: str = "cpu",
+    **windows: Any,
 ) -> Evaluator:
     """FVD on sliding windows."""
     from artv_eval.metrics.windows import WindowFvdEvaluator
 
     _check(ddof)
-    windows: dict[str, Any] = {"length": length, "stride": stride, "place": place, "drift": drift}
     return WindowFvdEvaluator(
         _of_clips(feature, device), name=name, ddof=ddof, transform=_transform(transform), **windows
     )
@@ -40,36 +40,28 @@ def _fvd(
 
 def _kvd(
     feature: FeatureExtractor | str = "shapes",
-    length: Count = 8,
-    stride: Count = 4,
-    place: Place = "same",
-    drift: bool = False,
     transform: TransformSettings | None = None,
     name: str = "",
     device: str = "cpu",
+    **windows: Any,
 ) -> Evaluator:
     """KVD on sliding windows."""
     from artv_eval.metrics.windows import WindowKvdEvaluator
 
-    windows: dict[str, Any] = {"length": length, "stride": stride, "place": place, "drift": drift}
     return WindowKvdEvaluator(_of_clips(feature, device), name=name, transform=_transform(transform), **windows)
 
 
 def _frame_fid(
     feature: TextImageExtractor | str = "shapes-clip",
-    length: Count = 8,
-    stride: Count = 4,
     ddof: Ddof = 1,
-    place: Place = "same",
-    drift: bool = False,
     name: str = "",
     device: str = "cpu",
+    **windows: Any,
 ) -> Evaluator:
     """FID of the frames of sliding windows."""
     from artv_eval.metrics.windows import WindowFidEvaluator
 
     _check(ddof)
-    windows: dict[str, Any] = {"length": length, "stride": stride, "place": place, "drift": drift}
     return WindowFidEvaluator(_of_pictures(feature, device), name=name, ddof=ddof, **windows)
 
 
@@ -80,9 +72,12 @@ def _named(factory: Callable[..., Evaluator], name: str, **given: Any) -> Callab
     def made(**settings: Any) -> Evaluator:
         return factory(name=name, **given, **settings)
 
-    known = inspect.signature(factory)
-    left = [parameter for parameter in known.parameters.values() if parameter.name not in {"name", *given}]
-    made.__signature__ = known.replace(parameters=left)  # type: ignore[attr-defined]
+    parameters = [*inspect.signature(factory).parameters.values(), *inspect.signature(_windows).parameters.values()]
+    hidden = {"name", "windows", *given}
+    made.__annotations__ = factory.__annotations__ | _windows.__annotations__ | {"return": Evaluator}
+    made.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter for parameter in parameters if parameter.name not in hidden], return_annotation=Evaluator
+    )
     return made
 
 

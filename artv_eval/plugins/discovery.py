@@ -223,14 +223,15 @@ def _check_hooks(module: Any) -> None:
     for name, function in inspect.getmembers(module, inspect.isroutine):
         mark = getattr(function, f"{hookspecs.PROJECT}_impl", None)
         hook = (mark or {}).get("specname") or name
-        near = get_close_matches(hook, HOOKS, n=1, cutoff=0.8)
+        if mark is not None and hook in HOOKS:
+            implemented += 1
+            continue
+        near = get_close_matches(hook, HOOKS, n=1, cutoff=0.8) if mark or name.startswith("register") else []
         if mark is None:
-            if near and name.startswith("register"):
+            if near:
                 raise PluginFault(
                     f"{name}() is not decorated: put @artv_eval.hookimpl above it (and name it {near[0]})"
                 )
-        elif hook in HOOKS:
-            implemented += 1
         elif not mark.get("optionalhook"):
             guess = f"; did you mean {near[0]}?" if near else f"; the hooks are {', '.join(HOOKS)}"
             raise PluginFault(f"{hook} is no hook of this artv_eval{guess}")

@@ -17,8 +17,9 @@ from artv_eval.cli.efficiency import choose_device, efficiency, parse_resolution
 from artv_eval.efficiency import cuda
 from artv_eval.efficiency import rows as efficiency_rows
 from artv_eval.efficiency.cases import CASES, AsPublished, Case, Companions, find_cases, like
+from artv_eval.efficiency.formats import FORMATS
 from artv_eval.efficiency.paper import Published
-from artv_eval.efficiency.report import FORMATS, grid, render
+from artv_eval.efficiency.report import TABLE, grid
 from artv_eval.efficiency.rows import Plan, measure
 from artv_eval.efficiency.settings import Run, check_setting, prepare, weights_of
 
@@ -70,7 +71,7 @@ def test_other_frames_have_no_published_value():
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_formats_hold_the_values(rows, format):
-    text = render(rows, format)
+    text = TABLE.render(rows, format)
     assert "artv" in text and "modelscope" in text
     if format == "json":
         assert json.loads(text) == rows
@@ -260,7 +261,7 @@ def test_what_does_not_fit_is_a_row_and_the_smaller_ones_still_run(pretend_gpu):
     assert large["status"] == "out of memory: batch, evaluation" and large["clip_s"] is None
     assert large["flops_g"] == 4 * small["flops_g"]
     for format in FORMATS:
-        assert "out of memory" in render([small, large], format)
+        assert "out of memory" in TABLE.render([small, large], format)
 
 
 class Toy:

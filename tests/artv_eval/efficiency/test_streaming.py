@@ -12,7 +12,6 @@ import yaml
 from artv.errors import UserError
 from artv_eval import testing
 from artv_eval.api import GeneratedClip, NextFrames
-from artv_eval.efficiency import card
 from artv_eval.efficiency.streaming import Arrivals, Conditions, figures, measure, status_of, timed, watched
 from artv_eval.methods.command import Command
 
@@ -163,11 +162,3 @@ def test_the_command_makes_a_card(slow, cli, tmp_path):
     assert "says nothing without its precision and steps" in unsaid.out
     assert cli("efficiency", "--streaming", "--size", "wide").code == 2
     assert cli("efficiency", "--streaming", "--method", f"command:{path}", "--set", "artv.steps=2").code == 2
-
-
-def test_every_format_renders():
-    row = {"method": "m", "hardware": "H", "width": 8, "height": 4, "frames": 2, "fps": 8.0, "status": "not available"}
-    for name in card.FORMATS:
-        assert "not available" in card.render([row], name)
-    with pytest.raises(UserError, match="format is 'cards'"):
-        card.check_format("cards")

@@ -117,13 +117,6 @@ def test_window_fid_is_the_fid_of_the_windows_frames(place):
     assert evaluator.covariance_samples(rows) == (20, "frames", 3)
 
 
-def test_names_of_window_metrics_say_what_they_are(mean_features):
-    made = window_factories.window_kvd_anywhere_drift(feature=mean_features, length=3)
-    assert (made.name, made.place, made.drift, made.length) == ("window_kvd_anywhere_drift", "anywhere", True, 3)
-    with pytest.raises(TypeError, match="place"):
-        window_factories.window_kvd(feature=mean_features, place="anywhere")
-
-
 def test_window_fvd_sees_late_damage_late(world, clip_set, mean_features):
     frames = torch.from_numpy(world[0]).permute(0, 1, 4, 2, 3)
     damaged = corrupt(frames, "texture_drift", 1.0).permute(0, 1, 3, 4, 2).numpy()
