@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -44,11 +44,8 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str, 
     Raises:
         KeyboardInterrupt: Ctrl-C, of which typer leaves an exit code and no word.
     """
-    command: Any = typer.main.get_command(app)
-    for parameter in _parameters(command):
-        parameter.process_value = partial(_not_blank, parameter, parameter.process_value)
     try:
-        code = command(arguments, prog_name=name, standalone_mode=False, **extra)
+        code = _command(app)(arguments, prog_name=name, standalone_mode=False, **extra)
     except CLICK_EXCEPTION as error:
         print(_in_one_line(error, name), file=sys.stderr)
         sys.exit(error.exit_code)
@@ -59,6 +56,14 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str, 
     if code == 130:
         raise KeyboardInterrupt
     sys.exit(code)
+
+
+@cache  # a process that calls commands many times would spend its time on this
+def _command(app: typer.Typer) -> Any:
+    command = typer.main.get_command(app)
+    for parameter in _parameters(command):
+        parameter.process_value = partial(_not_blank, parameter, parameter.process_value)
+    return command
 
 
 def _parameters(command: Any) -> Iterator[Any]:
