@@ -1,6 +1,7 @@
 """``artv-eval protocols``: the cards, every choice that a number depends on."""
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -86,9 +87,25 @@ def _check_metrics(manager: PluginManager, protocol: Any) -> None:
     from artv_eval.sweep.metric_recipes import Conventions, metric_recipe
 
     fixed = Conventions.of(protocol)
-    # of those not asked for, FVD and CLIPSIM stand for the metrics that take the card's extractors
-    for name in dict.fromkeys([*optional(protocol, ProtocolExtras, "metrics"), *fixed.by_name, "fvd", "clipsim"]):
+    asked = [*optional(protocol, ProtocolExtras, "metrics"), *fixed.by_name, *_examples(manager, fixed.by_extractor)]
+    for name in dict.fromkeys(asked):
         metric_recipe(manager, name, fixed, Assignments({}))
+
+
+def _examples(manager: PluginManager, kinds: Iterable[str]) -> Iterator[str]:
+    """For each kind of extractor a metric that takes it, the first there is: one stands for all of them."""
+    from artv_eval.features.base import described_by
+    from artv_eval.plugins.components import KINDS
+    from artv_eval.plugins.recipe import settings_of
+
+    left = set(kinds)
+    for name in manager.names("metrics") if left else ():
+        known, _ = settings_of(manager.target(manager.find("metrics", name)), KINDS["metrics"])
+        if "feature" in known and (kind := described_by(known["feature"].annotation)) in left:
+            left.remove(kind)
+            yield name
+        if not left:
+            return
 
 
 def _comments(card: Any, hash: str, reference_digest: str | None) -> list[str]:

@@ -61,7 +61,7 @@ def _parts(network: InferenceNetwork) -> tuple[list[Any], list[Any]]:
             refs = level if j == len(resnets) - 1 else None
             downs.append((resnet, next(biases), next(sites) if attending else None, refs))
         downs += [(conv, None, None, None) for conv in downsample]
-    for i, _ in enumerate(network.middle):
+    for i, _ in enumerate(network.middle):  # not asked for, but counted: two residual blocks, a site between them
         next(biases)
         if i:
             next(sites)
