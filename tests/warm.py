@@ -7,6 +7,7 @@ They have their own streams, folder, environment, signals and end. Not their own
 variables that a library reads when it is imported: where these are the point, tests start Python.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -35,6 +36,16 @@ class Process:
         names = [stream.name for stream in self.streams]
         env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
         self.pid = server.ask(argv=self.args, cwd=str(cwd or Path.cwd()), env=env, streams=names)
+
+    def ended(self) -> bool:
+        """Whether it has, waited for or not."""
+        file = Path(f"/proc/{self.pid}/stat")
+        return not file.exists() or file.read_text().rpartition(")")[2].split()[0] == "Z"
+
+    def kill(self) -> None:
+        """Ends it at once, whatever it does, and waits for that."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait()
 
     def wait(self, seconds: float = SECONDS) -> "subprocess.CompletedProcess[str]":
         """Its exit code and what it wrote; killed when it takes too long."""
@@ -139,6 +150,8 @@ def _main(packages: list[str]) -> None:
     for package in packages:
         import_module(package)
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "threads do not survive a fork"
+    gc.collect()
+    gc.freeze()  # a collection in a forked process would copy the memory that it shares with this one
     if request := _serve():
         _become(**request)
 

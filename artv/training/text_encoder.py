@@ -7,11 +7,11 @@ Shape suffixes: B clips, T frames, H W pixels, L tokens.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from open_clip import CLIP
 from torch import Tensor, nn
 
 from artv.autoencoder import to_unit
@@ -21,11 +21,16 @@ from artv.training import processes
 from artv.training.loop import LoopConfig, Outcome, optimise
 from artv.training.step import Prepare
 
+if TYPE_CHECKING:
+    from open_clip import CLIP  # takes seconds to import, which a training of the model alone does without
+
 WIDTH, LAYERS, HEADS, CONTEXT = 96, 4, 4, 32
 
 
-def small_clip(vocabulary: list[int], size: int) -> CLIP:
+def small_clip(vocabulary: list[int], size: int) -> "CLIP":
     """open_clip's CLIP at small size, over contact sheets of ``2 · size`` pixels."""
+    from open_clip import CLIP
+
     vision = {"image_size": 2 * size, "patch_size": 16, "width": 128, "layers": 4, "head_width": 32}
     text = {
         "context_length": CONTEXT,

@@ -75,7 +75,7 @@ def test_data_train_resume_sample(tmp_path):
     assert other.returncode == 2 and "mask = True, not False" in other.stderr and "Traceback" not in other.stderr
     clip, masks = tmp_path / "clip.mp4", tmp_path / "masks.png"
     sample = ["artv", "sample", "--checkpoint", tmp_path / "run" / "pipeline", "--frames", 3, "--steps", 2]
-    done = python(*sample, "--prompt", "a red circle moves left", "--out", clip, "--save-masks", masks)
+    done = run(*sample, "--prompt", "a red circle moves left", "--out", clip, "--save-masks", masks)
     assert done.returncode == 0, done.stderr
     assert len(open_video(clip)) == 3 and Image.open(masks).width > 200
 

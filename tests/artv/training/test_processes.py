@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -67,10 +65,7 @@ def test_leaving_ends_every_thread_of_the_exchange(tmp_path):
 def test_train_and_resume_in_two_processes(tmp_path):
     train = ["artv", "train", "--preset", "shapes", "--out", "run", "--clips", 8, "--steps", 3, "--batch-size", 2]
     train += ["--components", "shapes", "--stages", "model", "--device", "cpu"]
-    stopped = subprocess.run(
-        [sys.executable, "-m", *map(str, (*ACCELERATE, "-m", *train, "--minutes", 0.0001))], cwd=tmp_path,
-        capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    stopped = run(*ACCELERATE, "-m", *train, "--minutes", 0.0001, cwd=tmp_path)  # which starts Python twice
     assert stopped.returncode == 0, stopped.stderr
     assert "1 steps" in stopped.stderr and "run the same command to continue" in stopped.stderr
     resumed = ranks(*train, "--resume", cwd=tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from artv_eval.plugins.manager import PluginManager
-from tests.warm import run
+from tests.warm import run, start
 
 ROOT = Path(__file__).parents[3]
 TOY = Path(__file__).parents[1] / "toy"
@@ -63,9 +63,8 @@ def test_the_shell_completes_component_names(words, expected, shell):
     assert expected in done.stdout.split(), done
 
 
-def heeds_interrupts():
-    """In the child: a test run started in the background would hand down that SIGINT is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+HEEDS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+"""A test run started in the background would hand down that SIGINT is ignored."""
 
 
 def test_an_interrupt_ends_in_one_line_and_130_and_the_same_command_continues(tmp_path):
@@ -80,22 +79,21 @@ def test_an_interrupt_ends_in_one_line_and_130_and_the_same_command_continues(tm
         "            yield GeneratedClip(request.real)\n            time.sleep(0.2)\n\n"
         "def slowly():\n    return lambda context: [CellSpec(name='a', method='slow')]\n"
     )
-    command = [*PROGRAM, "sweep", "--plugins-dir", str(TOY), "--plugins-dir", str(slow), "--protocol", "toy@1",
+    command = ["sweep", "--plugins-dir", str(TOY), "--plugins-dir", str(slow), "--protocol", "toy@1",
                "--ablation", "slowly", "--num-videos", "8", "--out", "run", "--format", "json"]  # fmt: skip
-    running = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts
-    )
+    running = start("-c", HEEDS + PROGRAM[-1], *command, cwd=tmp_path)
     clips = tmp_path / "run" / "clips"
     deadline = time.monotonic() + 60
     while not list(clips.glob("*/*.npz")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    os.kill(running.pid, signal.SIGINT)
+    ended = running.wait()
+    out, err = ended.stdout, ended.stderr
     kept = {path: path.stat().st_mtime_ns for path in clips.glob("*/*.npz")}
-    assert running.returncode == 130 and out == "" and "Traceback" not in err, err
+    assert ended.returncode == 130 and out == "" and "Traceback" not in err, err
     assert "the same command continues" in err.strip().splitlines()[-1]
     assert 0 < len(kept) < 8
-    again = run("artv_eval", *command[len(PROGRAM) :], cwd=tmp_path)
+    again = run("artv_eval", *command, cwd=tmp_path)
     assert again.returncode == 0 and len(list(clips.glob("*/*.npz"))) == 8
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 

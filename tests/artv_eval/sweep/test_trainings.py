@@ -12,6 +12,7 @@ from scipy import stats
 
 from artv_eval.report.figures import figures
 from artv_eval.report.html import load_run
+from tests.warm import start
 
 TOY = Path(__file__).parents[1] / "toy"
 ROOT = Path(__file__).parents[3]
@@ -60,7 +61,7 @@ def test_killed_in_every_phase_it_ends_with_the_same_table(toy, made, monkeypatc
     Path("run").rename("before")
     Path("made.log").unlink()
     monkeypatch.setenv("TOY_SECONDS", "0.1")
-    command = [sys.executable, "-m", "artv_eval", "sweep", "--plugins-dir", TOY, "--protocol", "toy@1", *TRAIN]
+    command = ["artv_eval", "sweep", "--plugins-dir", TOY, "--protocol", "toy@1", *TRAIN]
     command += ["--train-seeds", "2", "--format", "json", "--out", "run", "--twins", "again", "--store", "apart"]
 
     def done():
@@ -78,13 +79,12 @@ def test_killed_in_every_phase_it_ends_with_the_same_table(toy, made, monkeypatc
         lambda: done()["describe"] >= 1,
     )
     for reached in phases:
-        killed = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        killed = start(*command)
         begun = time.monotonic()
-        while not reached() and killed.poll() is None and time.monotonic() - begun < 60:
+        while not reached() and not killed.ended() and time.monotonic() - begun < 60:
             time.sleep(0.01)
-        assert killed.poll() is None  # it was at work
+        assert not killed.ended()  # it was at work
         killed.kill()
-        killed.wait()
     monkeypatch.delenv("TOY_SECONDS")
     resumed = toy(
         *TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "again", "--store", "apart"
@@ -237,14 +237,11 @@ def test_two_shards_train_every_twin_once(toy, made, monkeypatch):
     Path("run").rename("before")
     Path("made.log").unlink()
     monkeypatch.setenv("TOY_SECONDS", "0.1")
-    command = [sys.executable, "-m", "artv_eval", "sweep", "--plugins-dir", TOY, "--protocol", "toy@1", *TRAIN]
+    command = ["artv_eval", "sweep", "--plugins-dir", TOY, "--protocol", "toy@1", *TRAIN]
     command += ["--train-seeds", 2, "--out", "run", "--twins", "shared", "--shard"]
-    both = [
-        subprocess.Popen([str(word) for word in [*command, f"{i}/2"]], stderr=subprocess.PIPE, text=True)
-        for i in (1, 2)
-    ]
-    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in both]
-    assert [code for _, code in ends] == [0, 0], ends
+    both = [start(*command, f"{i}/2") for i in (1, 2)]
+    ends = [process.wait() for process in both]
+    assert [end.returncode for end in ends] == [0, 0], ends
     assert sorted(trained(made)) == sorted(
         f"train {mean} {seed} {step}" for mean in (10, 30) for seed in (1, 2) for step in range(3)
     )
