@@ -99,6 +99,17 @@ def test_few_files_outside_the_rooms():
     assert len(list((ROOT / "artv_eval").glob("*.py"))) <= 10
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_tests_lie_where_what_they_test_does(package):
+    """Folder for folder; a file that tests one module has its name, others are named by their subject."""
+    tests = ROOT / "tests" / package
+    folders = {file.parent.relative_to(tests) for file in tests.rglob("test_*.py")}
+    assert not {str(folder) for folder in folders if not (ROOT / package / folder).is_dir()}
+    modules = {file.relative_to(ROOT / package) for file in (ROOT / package).rglob("*.py")}
+    named = [file for file in tests.rglob("test_*.py") if file.parent.relative_to(tests) / file.name[5:] in modules]
+    assert len(named) > len(list(tests.rglob("test_*.py"))) / 2
+
+
 def test_no_file_is_long():
     long = {
         str(file.relative_to(ROOT)): lines

@@ -7,7 +7,7 @@ from itertools import groupby
 from artv_eval.results.rows import OK, Results, Row
 
 FRAME_COST = "frame_seconds"
-"""Of a speed card (``speed_cards.py``)."""
+"""Seconds a frame, as a speed card has them (``speed_cards.py``)."""
 COSTS = {"seconds": "seconds a clip", FRAME_COST: "seconds a frame"}
 """Metric → what it is called beside a quality."""
 

@@ -52,7 +52,7 @@ class VBenchEvaluator:
 
 
 def digest(dimensions: Any, device: str, fetch: bool) -> str:
-    """Of the files that these dimensions read, of the packages that compute, and of the kind of device."""
+    """Digest of the files that these dimensions read, of the packages that compute, and of the kind of device."""
     weights = [f"{name} {weights_digest(name, fetch=fetch)}" for name in dimensions]
     return digest_of([RULE, *weights, *environment(), device.partition(":")[0]])
 

@@ -164,7 +164,7 @@ def imported() -> Any:
 
 
 def version() -> str:
-    """Of VBench."""
+    """Version of VBench."""
     try:
         return importlib.metadata.version("vbench")
     except importlib.metadata.PackageNotFoundError:

@@ -14,7 +14,7 @@ from artv.errors import UserError
 from artv_eval.features.base import digest_of
 
 KNOWN = "7b86de3b6fb0"
-"""Of the list of vbench 0.1.5, as :func:`list_digest` gives it."""
+"""Digest of the list of vbench 0.1.5, as :func:`list_digest` gives it."""
 
 
 @dataclass(frozen=True)

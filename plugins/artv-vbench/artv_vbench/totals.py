@@ -30,7 +30,7 @@ ENDS = {
 }
 """Lowest and highest value of a dimension; 0 and 1 where nothing is said."""
 WEIGHTS = {"dynamic_degree": 0.5}
-"""Of a dimension among its like; 1 where nothing is said."""
+"""Weight of a dimension among its like; 1 where nothing is said."""
 QUALITY_WEIGHT, SEMANTIC_WEIGHT = 4, 1
 
 

@@ -25,7 +25,7 @@ from artv_eval.metrics.seconds import SecondsEvaluator
 
 
 class MeanColour:
-    """Of pictures, and of clips with no other way than to hold them."""
+    """Mean colours of pictures, and of clips with no other way than to hold them."""
 
     name, digest, dim, device = "mean-colour", "1", 3, "cpu"
 

@@ -4,9 +4,11 @@ import inspect
 
 import pytest
 
+from artv.errors import UserError
 from artv_eval.metrics import window_factories
 from artv_eval.plugins.components import KINDS
-from artv_eval.plugins.recipe import settings_of
+from artv_eval.plugins.manager import PluginManager
+from artv_eval.plugins.recipe import recipe, settings_of
 
 NAMES = [name for name in vars(window_factories) if name.startswith("window_")]
 
@@ -30,7 +32,9 @@ def test_what_a_signature_says_is_what_the_metric_does(name, mean_features):
     windows = {key: setting.default for key, setting in known.items() if key in ("length", "stride", "place", "drift")}
     assert not open_ended and {"feature", "device", "length", "stride"} <= set(known) and "windows" not in known
     assert {key: getattr(evaluator, key) for key in windows} == windows
-    assert known["length"].annotation is int and evaluator.name == name
+    assert evaluator.name == name
+    with pytest.raises(UserError, match="length is 0"):  # so its type is known too
+        recipe(PluginManager(), "metrics", name, {"length": 0})
 
 
 def test_names_say_what_they_are(mean_features):
