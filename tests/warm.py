@@ -7,7 +7,6 @@ They have their own streams, folder, environment, signals and end. Not their own
 variables that a library reads when it is imported: where these are the point, tests start Python.
 """
 
-import gc
 import json
 import os
 import runpy
@@ -22,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch._dynamo", "artv.training.launch", "artv.pipeline", "accelerate", "artv_eval.sweep.run")
+PACKAGES = ("torch._dynamo", "artv.training.launch", "artv.pipeline", "accelerate", "open_clip", "artv_eval.sweep.run")
 SECONDS = 120
 
 
@@ -150,8 +149,6 @@ def _main(packages: list[str]) -> None:
     for package in packages:
         import_module(package)
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "threads do not survive a fork"
-    gc.collect()
-    gc.freeze()  # a collection in a forked process would copy the memory that it shares with this one
     if request := _serve():
         _become(**request)
 
