@@ -55,7 +55,6 @@ WORK = {
     "artv-eval sensitivity": "artv_eval.files.sensitivity.sensitivity",
     "artv-eval reference save": "artv_eval.files.saved_reference.describe_files",
     "artv-eval watch": "artv_eval.sweep.watch.run_sweep",
-    "artv-eval power": "artv_eval.metrics.planning.cheapest",
     "artv-eval serve": "http.server.ThreadingHTTPServer.serve_forever",
     "artv-eval efficiency": "artv_eval.efficiency.rows.measure",
 }
