@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from artv.data import loading
 from artv.data.captions import captioned_clips, read_captions
-from artv.data.clips import ClipFiles, WholeClips, write_shapes
+from artv.data.clips import ClipFiles, WholeClips, collate, fit_square, write_shapes
 from artv.errors import UserError, WorkFailed
 from artv.training.clips import Clips
 from artv.training.config import load_config
@@ -161,3 +162,68 @@ def test_batches_ahead_take_half_of_the_shared_memory_at_most(monkeypatch, capsy
     assert loading._batches_ahead(4, 200 * 2**20) == 0
     assert "room for 1024 MiB, too little for 4 worker processes" in (said := capsys.readouterr().err)
     assert "give it 1600 MiB" in said
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(48, 80, 16), (30, 20, 40), (33, 33, 10), (16, 24, 16)])
+def test_a_square_is_pillows_crop_and_bicubic_resize(height, width, size):
+    """Of smooth pictures, to a level: both weigh the same pixels, Pillow in integers."""
+    y, x = np.mgrid[:height, :width]
+    frames = (
+        np.stack([np.stack([4 * y + t, 200 - 2 * x, 2 * x + 2 * y]) for t in range(3)]).clip(0, 255).astype(np.uint8)
+    )
+    found = fit_square(torch.from_numpy(frames), size)
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    for frame, ours in zip(frames, found, strict=True):
+        picture = Image.fromarray(frame.transpose(1, 2, 0)).crop((left, top, left + side, top + side))
+        theirs = np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+        assert np.abs(ours.numpy().astype(int) - theirs).max() <= 1
+    assert found.dtype == torch.uint8 and found.shape == (3, 3, size, size)
+
+
+@pytest.mark.parametrize(
+    ("place", "corner"), [((0.0, 0.0), (0, 0)), ((0.5, 0.5), (0, 4)), ((0.999, 0.999), (0, 7)), ((1, 1), (0, 8))]
+)
+def test_where_the_square_is(place, corner):
+    frames = torch.arange(8 * 16).view(1, 1, 8, 16).expand(1, 3, 8, 16).to(torch.uint8)
+    top, left = corner
+    assert torch.equal(fit_square(frames, 8, place), frames[..., top : top + 8, left : left + 8])
+
+
+def test_resizing_overshoots_nowhere():
+    """A hard edge makes bicubic weights leave 0 … 255; bytes do not wrap around."""
+    frames = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    frames[..., 16:] = 255
+    small = fit_square(frames, 12).float()
+    assert small[..., :4].max() < 30 and small[..., -4:].min() > 225
+
+
+def test_batches_stack_frames_and_list_the_rest():
+    samples = [(torch.full((2, 3, 4, 4), i, dtype=torch.uint8), f"clip {i}", {i: "x"}) for i in range(3)]
+    frames, captions, faults = collate(samples)
+    assert (
+        frames.shape == (3, 2, 3, 4, 4)
+        and captions == ["clip 0", "clip 1", "clip 2"]
+        and faults == [{0: "x"}, {1: "x"}, {2: "x"}]
+    )
+    assert frames[:, 0, 0, 0, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("length", "seen"), [(2, [0, 1]), (4, [0, 1, 2, 3]), (6, [0, 1, 2, 3, 3, 3])])
+def test_a_shorter_file_repeats_its_last_frame(folder, length, seen):
+    whole = ClipFiles(folder, num_frames=4)[0][0]
+    assert torch.equal(ClipFiles(folder, num_frames=length)[0][0], whole[seen])
+
+
+@pytest.mark.parametrize(("faults", "allowed"), [(0, True), (1, True), (2, False)])
+def test_one_of_24_clips_may_be_left_out(folder, faults, allowed):
+    """At most 5 %."""
+    files = ClipFiles(folder)
+    before = [row.name for row in files.rows]
+    broken = {3 * k: f"clip {3 * k} is broken" for k in range(faults)}
+    if allowed:
+        files.leave_out(broken)
+        assert [row.name for row in files.rows] == [name for i, name in enumerate(before) if i not in broken]
+    else:
+        with pytest.raises(UserError, match=r"2 of 24 clips in .* cannot be read, more than the 5% .*clip 0 is broken"):
+            files.leave_out(broken)

@@ -10,7 +10,7 @@ import torch
 from artv.data.captions import captioned_clips
 from artv.data.clips import ClipFiles, read_motion, write_shapes
 from artv.data.readers import READERS, open_video, read_video, resample_indices
-from artv.data.shapes import COLOURS, MOTIONS, ShapesWorld
+from artv.data.shapes import COLOURS, MOTIONS, ShapesWorld, uniform
 from artv.data.shapes_render import PALETTE
 from artv.data.shapes_words import is_held_out
 from artv.errors import UserError
@@ -174,3 +174,87 @@ def test_bad_worlds():
         ShapesWorld("validation")
     with pytest.raises(UserError, match="num_frames 0"):
         ShapesWorld(num_frames=0)
+
+
+MASK = 2**64 - 1
+
+
+def mixed(x):
+    """splitmix64's finaliser (Steele et al. 2014; Vigna's constants), in Python's own integers."""
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+@pytest.mark.parametrize(
+    ("split", "seed", "index", "stream"), [("train", 0, 0, 0), ("test", 7, 12345, 0), ("test", 2**32 - 1, 2**40, 3)]
+)
+def test_numbers_are_splitmix64s_counted_from_split_seed_and_clip(split, seed, index, stream):
+    gamma = 0x9E3779B97F4A7C15
+    start = mixed((seed * 2 + (split == "test") + 1) * gamma & MASK) + stream * 0xBF58476D1CE4E5B9
+    row = mixed((index * 0xD1342543DE82EF95 + start) & MASK)
+    expected = [(mixed((row + n * gamma) & MASK) >> 40) / 2**24 for n in range(1, 6)]
+    found = uniform(split, seed, np.array([index], np.uint64), draws=5, stream=stream)
+    assert found.dtype == np.float32 and found[0].tolist() == expected
+
+
+def test_numbers_are_uniform_and_clips_independent():
+    u = uniform("train", 0, np.arange(4000, dtype=np.uint64), draws=8).astype(float)
+    counts = np.histogram(u, 16, (0, 1))[0]
+    assert ((counts - 2000) ** 2 / 2000).sum() < 37.7  # chi-squared with 15 degrees, p = 0.001
+    together = np.corrcoef(np.concatenate([u[:-1], u[1:]], axis=1).T) - np.eye(16)
+    assert np.abs(together).max() < 4.5 / 4000**0.5
+    assert u.min() >= 0 and u.max() < 1
+
+
+def test_what_a_plan_promises():
+    """Two clips of five have two objects, of other colours and, where one of eight places allows it, apart."""
+    batch = ShapesWorld("test").plan(np.arange(2000, dtype=np.uint64))
+    two = batch["colour"][:, 1] >= 0
+    assert two.mean() == pytest.approx(0.4, abs=0.035)
+    assert (batch["colour"][two, 0] != batch["colour"][two, 1]).all()
+    assert (np.linalg.norm(batch["start"][two, 0] - batch["start"][two, 1], axis=-1) > 21).mean() > 0.97
+    assert batch["start"].min() >= 10 and batch["start"].max() <= 54
+    assert batch["radius"].min() >= 8.5 and batch["radius"].max() <= 12
+    for name in ("shape", "motion_label", "speed"):
+        assert (batch[name][~two, 1] == -1).all() and (batch[name][two] >= 0).all()
+    spins = batch["motion_label"] == MOTIONS.index("spins")
+    assert (batch["shape"][spins] >= 2).all(), "a turning circle or ring looks still"
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_word_is_drawn(split):
+    plan = ShapesWorld(split).plan(np.arange(3000, dtype=np.uint64))
+    for name, count in (("colour", 8), ("shape", 6), ("motion_label", 9), ("speed", 2), ("tint", 5)):
+        assert set(plan[name].flatten().tolist()) - {-1} == set(range(count))
+
+
+@pytest.mark.parametrize(("horizon", "last"), [(None, 0), (8, 0), (9, 1), (40, 32)])
+def test_windows_begin_at_every_place_that_leaves_room(horizon, last):
+    starts = ShapesWorld(num_frames=8).starts(np.arange(3000, dtype=np.uint64), horizon)
+    assert set(starts.tolist()) == set(range(last + 1))
+
+
+@pytest.mark.parametrize("start", [0, 3, [3, 0]])
+def test_a_window_is_what_the_clip_shows_there(start):
+    window = ShapesWorld("test", num_frames=4, size=16).batch([5, 9], start=start)
+    whole = ShapesWorld("test", num_frames=8, size=16).batch([5, 9])
+    for row, first in enumerate(np.broadcast_to(start, 2)):
+        assert torch.equal(window.frames[row], whole.frames[row, first : first + 4])
+        torch.testing.assert_close(window.centre[row], whole.centre[row, :, first : first + 4])
+
+
+@pytest.mark.parametrize("size", [16, 128])
+def test_another_size_is_the_same_scene(size):
+    """Mean colours of 4 × 4 cells of the first frame, off by what thin rims and resampling are."""
+    small = ShapesWorld("test", num_frames=1, size=64).batch(range(8))
+    other = ShapesWorld("test", num_frames=1, size=size).batch(range(8))
+    cells = [torch.nn.functional.adaptive_avg_pool2d(b.frames[:, 0].float(), 4) for b in (small, other)]
+    assert (cells[0] - cells[1]).abs().mean() < 6 and torch.equal(small.tint, other.tint)
+    torch.testing.assert_close(small.centre, other.centre)
+
+
+def test_twice_the_rate_shows_the_frames_between():
+    slow = ShapesWorld("test", num_frames=4, size=16, fps=8).batch([3])
+    fast = ShapesWorld("test", num_frames=7, size=16, fps=16).batch([3])
+    assert torch.equal(fast.frames[:, ::2], slow.frames)

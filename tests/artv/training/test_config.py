@@ -9,7 +9,7 @@ import yaml
 
 from artv.config import ModelConfig, NetworkConfig
 from artv.errors import UserError
-from artv.training.config import LoopConfig, TrainConfig, load_config, with_loop
+from artv.training.config import PRESETS, LoopConfig, TrainConfig, for_cpu, load_config, with_changes, with_loop
 
 LOOP = {f"model.{name}": kind for name, kind in typing.get_type_hints(LoopConfig).items()}
 RUN = {name: kind for name, kind in typing.get_type_hints(TrainConfig).items() if name in TrainConfig.model_fields}
@@ -104,3 +104,98 @@ def test_a_global_batch_is_whole_batches_of_every_process():
     assert [loop.micro_batches(world) for world in (1, 2, 4, 8)] == [8, 4, 2, 1] and loop.samples(4) == 480
     with pytest.raises(UserError, match="global batch is 480; it must be a multiple of 3 × 60, what is held at once"):
         loop.micro_batches(3)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_cpu_gets_small_batches_and_no_autocast_unless_others_were_asked_for(preset):
+    usual, config = load_config(preset), for_cpu(load_config(preset))
+    for stage, most in (("autoencoder", 64), ("text_encoder", 64), ("model", 32)):
+        assert getattr(config, stage).batch_size == min(most, getattr(usual, stage).batch_size)
+        assert (
+            getattr(config, stage).precision == "fp32" and getattr(config, stage).steps == getattr(usual, stage).steps
+        )
+    asked = for_cpu(with_loop(usual, "model", batch_size=48))
+    assert asked.model.batch_size == 48 and asked.autoencoder.batch_size == config.autoencoder.batch_size
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "length"),
+    [
+        ({}, {}, (16, None)),
+        ({"world": 2}, {}, (48, 144)),
+        ({}, {"world": 2}, (48, 144)),
+        ({"world": 2, "num_frames": 5}, {}, (5, 144)),
+        ({"num_frames": 5, "horizon": 9}, {"world": 2}, (5, 9)),
+        ({"world": 2}, {"num_frames": 6}, (6, 144)),
+        ({"horizon": 9}, {}, (16, 9)),
+    ],
+)
+def test_lengths_of_the_second_world_are_its_own_unless_they_are_said(tmp_path, file, changes, length):
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(file), encoding="utf-8")
+    config = load_config("shapes", tmp_path / "x.yaml", **changes)
+    assert (config.num_frames, config.horizon) == length
+
+
+def test_a_change_comes_before_the_file_and_the_file_before_the_preset(tmp_path):
+    (tmp_path / "x.yaml").write_text("{drop_text: 0.3, seed: 5, model: {lr: 0.5}}", encoding="utf-8")
+    config = load_config("shapes", tmp_path / "x.yaml", seed=6, drop_ref=None)
+    preset = load_config("shapes")
+    assert (config.drop_text, config.seed, config.drop_ref) == (0.3, 6, preset.drop_ref)
+    assert config.model == dataclasses.replace(preset.model, lr=0.5), "beside it the preset's"
+
+
+def test_nested_changes_leave_the_original_alone():
+    config = load_config("shapes")
+    other = with_changes(config, {"mask": False, "model": {"lr": 0.5}}, "test")
+    assert (other.mask, other.model.lr) == (False, 0.5)
+    assert other.sizes().mask is None and config == load_config("shapes") and config.sizes().mask is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"modle": {}}, "config test: unknown setting 'modle'; did you mean model"),
+        ({"model": {"lrr": 1}}, "unknown setting 'lrr'; did you mean lr"),
+        ({"model": 3}, "model is 3; it must be a mapping"),
+        ({"model": {"lr": "fast"}}, "setting model.lr = 'fast'"),
+        ({3: 1}, "unknown setting '3'"),
+    ],
+)
+def test_nested_changes_that_cannot_be(changes, words):
+    with pytest.raises(UserError) as caught:
+        with_changes(load_config("shapes"), changes, "test")
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "unit"),
+    [
+        ("shapes", 64, 16),
+        ("shapes", 48, 16),
+        ("shapes", 40, 16),
+        ("paper", 320, 64),
+        ("paper", 448, 64),
+        ("paper", 328, 64),
+    ],
+)
+def test_sizes_are_whole_cells_of_the_deepest_level(preset, size, unit):
+    """The autoencoder's factor, 8 or 4, times 2 for each level below the first."""
+    if size % unit:
+        with pytest.raises(UserError, match=f"size {size} must be a multiple of {unit}"):
+            load_config(preset, size=size)
+    else:
+        assert load_config(preset, size=size).size == size
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 10])
+def test_a_rate_rises_over_its_warm_up(warmup):
+    loop = with_loop(load_config("paper"), "model", warmup=warmup, lr=1.0).model
+    assert [loop.lr_at(step) for step in range(12)] == pytest.approx(
+        [min(1, (s + 1) / max(warmup, 1)) for s in range(12)]
+    )
+
+
+def test_samples_of_a_step():
+    loop = with_loop(load_config("paper"), "model", batch_size=30).model
+    assert [loop.samples(world) for world in (1, 4)] == [30, 120] and loop.micro_batches(4) == 1
+    assert with_loop(load_config("paper"), "model", batch_size=30, global_batch=480).model.samples(4) == 480
