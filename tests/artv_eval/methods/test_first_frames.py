@@ -52,3 +52,25 @@ def test_no_folder_and_no_pictures_are_said(tmp_path):
         FolderOfPictures(str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"holds no pictures \(\.png"):
         FolderOfPictures(str(tmp_path))
+
+
+def test_a_table_names_pictures_of_its_folder_only(folder):
+    inner = folder / "inner"
+    inner.mkdir()
+    Image.new("RGB", (12, 8), COLOURS["c"]).save(inner / "a.png")
+    (inner / "captions.csv").write_text("file,caption\n../a.png,a cat\n", encoding="utf-8")
+    assert shown(FolderOfPictures(str(inner))(["a cat"], 4, 4, [0])) == "c"
+
+
+def test_the_digest_goes_with_the_pictures_and_not_with_what_lies_beside_them(folder, tmp_path_factory):
+    moved = tmp_path_factory.mktemp("moved")
+    for file in folder.iterdir():
+        (moved / file.name).write_bytes(file.read_bytes())
+    (moved / "notes.txt").write_text("no picture", encoding="utf-8")
+    assert FolderOfPictures(str(moved)).digest() == FolderOfPictures(str(folder)).digest()
+
+
+def test_a_picture_that_cannot_be_read_is_named(folder):
+    (folder / "b.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"b\.png"):
+        FolderOfPictures(str(folder))(["x"], 4, 4, [1])
