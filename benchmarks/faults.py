@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def run(words: list[str], folder: Path, seconds: float = 60) -> tuple[object, st
     return "late" if done.returncode == -signal.SIGKILL else done.returncode, done.stdout, done.stderr
 
 
-def damage(faults: int, seed: int) -> Counter:
+def damage(faults: int, seed: int, until: float) -> Counter:
     """After each fault the same command and ``report`` give the same rows, or one line."""
     from damage import damaged
 
@@ -46,7 +47,7 @@ def damage(faults: int, seed: int) -> Counter:
         folder = Path(place)
         rows = json.loads(run(SWEEP, folder)[1])["rows"]
         shutil.copytree(folder / "run", folder / "whole")
-        for k in range(faults):
+        for k in takewhile(lambda _: time.monotonic() < until, range(faults)):
             shutil.rmtree(folder / "run")
             shutil.copytree(folder / "whole", folder / "run")
             with damaged(folder / "run", np.random.default_rng([seed, k])) as (fault, path):
@@ -59,7 +60,7 @@ def damage(faults: int, seed: int) -> Counter:
     return found
 
 
-def options(tries: int | None, seed: int, part: str) -> Counter:
+def options(tries: int | None, seed: int, part: str, until: float) -> Counter:
     """Every option of every command, or some of them; what is accepted does its work, for at most ten seconds."""
     from command_matrix import BASES, options, values
 
@@ -75,7 +76,7 @@ def options(tries: int | None, seed: int, part: str) -> Counter:
         first, step = map(int, part.split("/"))
         chosen = np.random.default_rng(seed).permutation(len(every))[:tries] if tries else range(len(every))
         chosen = chosen[first - 1 :: step]
-        for option, kind in (every[i] for i in chosen):
+        for option, kind in (every[i] for i in takewhile(lambda _: time.monotonic() < until, chosen)):
             base = BASES[option.command].format(**places).split()
             words = [*option.command.split(), *option.tried(tried[kind], base)]
             code, _, err = run(words, folder, 10)
@@ -101,9 +102,13 @@ if __name__ == "__main__":
     parser.add_argument("--tries", type=int, help="of options; all by default")
     parser.add_argument("--part", default="1/1", help="of options: K/N, every Nth from the Kth on")
     parser.add_argument("--seed", type=int, default=int(np.random.default_rng().integers(2**31)))
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin nothing new after so many")
     given = parser.parse_args()
     begun = time.monotonic()
-    damaging = given.what == "damage"
-    ends = damage(given.faults, given.seed) if damaging else options(given.tries, given.seed, given.part)
+    until = begun + given.seconds
+    if given.what == "damage":
+        ends = damage(given.faults, given.seed, until)
+    else:
+        ends = options(given.tries, given.seed, given.part, until)
     seconds = round(time.monotonic() - begun)
     print(json.dumps({"what": given.what, "seed": given.seed, "part": given.part, "seconds": seconds, **ends}))
