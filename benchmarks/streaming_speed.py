@@ -280,12 +280,14 @@ def plan(tiny: bool) -> Iterator[tuple[str, Make, tuple[int, int, int, float]]]:
     yield "ModelScope", lambda b: modelscope(b, fast), size(256, 256, 16, 8.0)
     yield "LTX-Video 2B", lambda b: ltx(b, fast), size(704, 480, 161, 24.0)
     yield "ART-V", lambda b: ArtV(b, fast), art
+    yield "ART-V, reuse-features", lambda b: ArtV(b, fast, acceleration="reuse-features"), art
     yield "ART-V, dpmpp_2m", lambda b: ArtV(b, max(fast // 2, 1), sampler="dpmpp_2m"), art
     yield "Wan-2.1-1.3B", lambda b: wan(b, slow), size(832, 480, 81, 16.0)
     yield "CogVideoX-2B", lambda b: cogvideox(b, slow), size(720, 480, 49, 8.0)
     yield "SkyReels-V2-DF-1.3B", lambda b: skyreels(b, slow), size(832, 480, 177, 24.0)
     yield "I2VGen-XL", lambda b: i2vgen_xl(b, slow), size(1280, 704, 16, 16.0)
-    yield "ART-V, reuse-features", lambda b: ArtV(b, fast, acceleration="reuse-features"), art
+    for name in ("reuse-guidance", "reuse-evaluations", "skip-copied"):
+        yield f"ART-V, {name}", lambda b, name=name: ArtV(b, fast, acceleration=name), art
 
 
 def request(width: int, height: int, frames: int, fps: float) -> ClipRequest:

@@ -1,4 +1,5 @@
-"""Pipelines that make a long clip window by window, as chunks: SkyReels-V2's diffusion forcing.
+"""Pipelines that make a long clip window by window, as chunks: SkyReels-V2's diffusion forcing, whose windows overlap,
+and AnyFlow-FAR, which goes on from a cache.
 
 The pipeline's own loop runs in a thread and gives the latents of each window through its step callback, then waits
 until they have been taken. They are decoded with the causal autoencoder's memory kept from chunk to chunk, so that the
@@ -9,7 +10,7 @@ Shape legend: B clips, t frames, H W pixels, C latent channels.
 
 import inspect
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from queue import Queue
 from typing import Any
 
@@ -17,11 +18,14 @@ import numpy as np
 import torch
 
 END = "end"
+PARTITION = "chunk_partition"  # AnyFlow-FAR's argument: latent frames of each chunk
 
 
 def makes_windows(pipe: Any, arguments: Mapping[str, Any]) -> bool:
     """Whether the call makes more than one window."""
     parameters = inspect.signature(pipe.__call__).parameters
+    if PARTITION in parameters:
+        return len(partition(pipe, arguments)) > 1
     if "overlap_history" not in parameters or arguments.get("overlap_history") is None:
         return False
     base = arguments.get("base_num_frames", parameters["base_num_frames"].default)
@@ -30,21 +34,30 @@ def makes_windows(pipe: Any, arguments: Mapping[str, Any]) -> bool:
 
 def windows(pipe: Any, arguments: Mapping[str, Any]) -> Iterator[np.ndarray]:
     """(t, H, W, 3) in 0..1: the new frames of each window. Raises what the pipeline raises."""
-    overlap = (arguments["overlap_history"] - 1) // pipe.vae_scale_factor_temporal + 1
+    shared = arguments.get("overlap_history")
+    overlap = 0 if shared is None else (shared - 1) // pipe.vae_scale_factor_temporal + 1
     decode, first = CausalDecoder(pipe), True
     for latents_BCthw in _latents(pipe, arguments):
         yield decode(latents_BCthw if first else latents_BCthw[:, :, overlap:])
         first = False
 
 
+def partition(pipe: Any, arguments: Mapping[str, Any]) -> Sequence[int]:
+    """Latent frames of each chunk of AnyFlow-FAR."""
+    return arguments.get(PARTITION) or pipe.transformer.config.chunk_partition
+
+
 def _latents(pipe: Any, arguments: Mapping[str, Any]) -> Iterator[Any]:
-    """The latents of each window, when its last step is done."""
+    """The latents of each window (B, C, t, h, w), when its last step is done."""
     made: Queue[Any] = Queue()
     taken = threading.Event()
+    far = PARTITION in inspect.signature(pipe.__call__).parameters
+    counted = len(partition(pipe, arguments)) if far else 1  # windows whose steps the pipeline counts together
 
     def on_step(its: Any, step: int, t: Any, given: dict[str, Any]) -> dict[str, Any]:
-        if step == its._num_timesteps - 1:
-            made.put(given["latents"].clone())
+        if step == its._num_timesteps // counted - 1:
+            latents = given["latents"].clone()
+            made.put(latents.transpose(1, 2) if far else latents)
             taken.wait()
             taken.clear()
         return {}

@@ -13,7 +13,7 @@ RUN = dict.fromkeys(
 ) | dict.fromkeys(
     ("SkyReelsV2DiffusionForcingImageToVideoPipeline", "SkyReelsV2DiffusionForcingPipeline"),
     "yes; with `overlap_history` in chunks",
-)  # fmt: skip
+) | {"AnyFlowFARPipeline": "yes; in chunks, of as many frames as `chunk_partition` makes"}  # fmt: skip
 
 REASONS = {
     "PIAPipeline": "no tiny UNet of nine input channels",

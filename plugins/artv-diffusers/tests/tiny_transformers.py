@@ -20,7 +20,6 @@ from diffusers import (
     LattePipeline,
     LatteTransformer3DModel,
     LTXConditionPipeline,
-    LTXI2VLongMultiPromptPipeline,
     LTXImageToVideoPipeline,
     LTXPipeline,
     LTXVideoTransformer3DModel,
@@ -84,6 +83,21 @@ def wan(root: Path) -> Path:
         transformer=WanTransformer3DModel(in_channels=16, **WAN_SIZES).eval(),
     )  # fmt: skip
     return saved(pipe, root / "wan")
+
+
+def anyflow_far(root: Path) -> Path:
+    from diffusers import AnyFlowFARPipeline, AnyFlowFARTransformer3DModel, FlowMapEulerDiscreteScheduler
+
+    torch.manual_seed(0)
+    transformer = AnyFlowFARTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=12, text_dim=WIDTH, freq_dim=32, ffn_dim=32, num_layers=2,
+        rope_max_seq_len=32, chunk_partition=(1, 2, 2),
+    )  # fmt: skip
+    pipe = AnyFlowFARPipeline(
+        tokenizer=letters(), text_encoder=UMT5EncoderModel(UMT5Config(**T5_SIZES)).eval(), vae=wan_autoencoder(),
+        scheduler=FlowMapEulerDiscreteScheduler(), transformer=transformer.eval(),
+    )  # fmt: skip
+    return saved(pipe, root / "anyflow-far")
 
 
 def wan_image(root: Path) -> Path:
@@ -203,6 +217,8 @@ def cogvideox(root: Path, kind: type[DiffusionPipeline] = CogVideoXPipeline, in_
 
 
 def ltx_long(root: Path) -> Path:
+    from diffusers import LTXI2VLongMultiPromptPipeline
+
     return ltx(root, LTXI2VLongMultiPromptPipeline)
 
 
