@@ -96,11 +96,11 @@ def watched(
         now = time.perf_counter() - began
         if some.failed:
             raise UserError(f"a clip failed: {next(iter(some.failed.values()))}")
-        if came + some.frames.shape[1] > given:
-            seconds.append(now)
-            counts.append(some.frames.shape[1])
-            gib.append(torch.cuda.max_memory_allocated() / GIB if gpu else 0.0)
         came += some.frames.shape[1]
+        if came > given:
+            seconds.append(now)
+            counts.append(min(some.frames.shape[1], came - given))  # a chunk may begin with given ones
+            gib.append(torch.cuda.max_memory_allocated() / GIB if gpu else 0.0)
     total = time.perf_counter() - began
     if came < requests[0].num_frames or not seconds:
         raise UserError(f"{came} frames came; {requests[0].num_frames} were asked for")

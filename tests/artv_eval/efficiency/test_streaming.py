@@ -116,6 +116,24 @@ def test_lost_frames_and_failures_are_refused():
         watched(lambda: iter([NextFrames(np.zeros(shape, np.uint8), failed={0: "dark"})]), requests)
 
 
+@pytest.mark.parametrize(
+    ("chunks", "given", "made"),
+    [
+        ([1, 4, 4], 1, [4, 4]),  # the picture comes by itself
+        ([5, 4], 1, [4, 4]),  # or with the first frames
+        ([9], 1, [8]),  # or with all of them
+        ([1, 1, 7], 3, [6]),
+        ([9], 0, [9]),
+    ],
+)
+def test_frames_that_were_given_are_not_counted_as_made(chunks, given, made):
+    requests = testing.toy_requests(1, frames=9)
+    parts = [NextFrames(np.zeros((1, count, 4, 4, 3), np.uint8)) for count in chunks]
+    found = watched(lambda: iter(parts), requests, given=given)
+    assert found.frames.tolist() == made and len(found.seconds) == len(made)
+    assert figures(found, fps=8.0)["frames_s"] == pytest.approx((9 - given) / found.total)
+
+
 def test_timed_calls_are_put_back():
     streamer = Streamer()
     with timed(streamer, "decode") as spent:

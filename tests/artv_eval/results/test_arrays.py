@@ -87,3 +87,13 @@ def test_nothing_is_no_damage_and_a_folder_makes_way(tmp_path):
     write_arrays(place, "cell/3", ARRAYS)
     assert (tmp_path / "kept.damaged" / "inside").is_dir() and len(read_arrays(place, "cell/3")) == 2
     assert cleared(place) == place
+
+
+def test_arrays_that_need_pickle_are_damage_and_nothing_runs(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return pytest.fail, ("what a file held was run",)
+
+    np.savez(tmp_path / "a.npz", rows=np.array([Evil()], dtype=object))
+    with pytest.raises(Damaged, match="allow_pickle"):
+        read_arrays(tmp_path / "a.npz", "x")
