@@ -228,7 +228,7 @@ class Failure(str):
 
     @classmethod
     def of(cls, error: Exception | FailedTask) -> "Failure":
-        """Of an exception, or of a task that ended with one."""
+        """Failure of an exception, or of a task that ended with one."""
         task = error if isinstance(error, FailedTask) else FailedTask.of(error)
         found = cls(f"failed: {task.error}")
         found.trace = task.trace

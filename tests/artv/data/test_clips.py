@@ -166,7 +166,7 @@ def test_batches_ahead_take_half_of_the_shared_memory_at_most(monkeypatch, capsy
 
 @pytest.mark.parametrize(("height", "width", "size"), [(48, 80, 16), (30, 20, 40), (33, 33, 10), (16, 24, 16)])
 def test_a_square_is_pillows_crop_and_bicubic_resize(height, width, size):
-    """Of smooth pictures, to a level: both weigh the same pixels, Pillow in integers."""
+    """Smooth pictures, to a level: both weigh the same pixels, Pillow in integers."""
     y, x = np.mgrid[:height, :width]
     frames = (
         np.stack([np.stack([4 * y + t, 200 - 2 * x, 2 * x + 2 * y]) for t in range(3)]).clip(0, 255).astype(np.uint8)

@@ -16,7 +16,7 @@ def results(n=20, value=2.5, cells=("on", "off"), metric="fvd", **other):
 
 
 def write(folder, made):
-    """As a sweep does."""
+    """What a sweep does."""
     keep_before(folder, made)
     write_json(folder / "results.json", made.to_dict())
     (folder / "per_clip.csv").write_text(f"of {made.rows[0].n}", encoding="utf-8")
