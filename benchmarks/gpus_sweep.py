@@ -78,7 +78,7 @@ def measured(manager: PluginManager, folder: Path, count: int, arguments: argpar
     refer(prepared, store)
     store.identify()
     work = Work(
-        manager=manager, protocol=prepared.card_recipe.reference(), num=len(prepared.requests),
+        manager=manager, protocol=prepared.card_recipe.named(), num=len(prepared.requests),
         frames=prepared.protocol.frames, seed=0, run=store.root, runtime=prepared.runtime,
     )  # fmt: skip
     processes = GpuExecutor(processes=count)

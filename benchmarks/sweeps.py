@@ -32,6 +32,7 @@ RESULTS = Path(__file__).parent / "results"
 EVAL = [sys.executable, "-m", "artv_eval"]
 SHORT = ["--frames", "4", "--metrics", "drift", "--no-sanity", "--format", "json"]
 WAIT = "SWEEPS_WAIT"
+IMPORTED = ("artv_eval.sweep.run", "artv.pipeline", "artv_eval.methods.artv")
 PLUGIN = """
 import os
 import time
@@ -92,7 +93,7 @@ def sweep(folder: Path, *arguments: str, videos: int, out: str = "run", waiting:
 
 def start(command: list[str], folder: Path, wait: float = 0.0) -> warm.Process:
     """A process of its own without the seconds of imports. ``wait``: seconds a clip, of the model."""
-    return warm.start(*command[2:], cwd=folder, **{WAIT: str(wait)})
+    return warm.Process(warm.server(IMPORTED), tuple(command[2:]), folder, {WAIT: str(wait)})
 
 
 def finish(command: list[str], folder: Path) -> float:
@@ -206,7 +207,7 @@ def kills(folder: Path) -> dict[str, Any]:
     started = time.monotonic()
     took = finish(sweep(folder, videos=8, out="a/run"), folder)
     draw, hit, runs = random.Random(0), 0, ["b0"]
-    while hit < 20:
+    while hit < 20 and time.monotonic() < started + 120:
         victim = start(sweep(folder, videos=8, out=f"{runs[-1]}/run"), folder, wait=0.05)
         time.sleep(draw.uniform(0.0, min(took, 8.0)))
         os.kill(victim.pid, signal.SIGKILL)
@@ -214,8 +215,7 @@ def kills(folder: Path) -> dict[str, Any]:
             hit += 1
         else:
             runs.append(f"b{len(runs)}")
-    for run in runs:
-        finish(sweep(folder, videos=8, out=f"{run}/run"), folder)
+    finish(sweep(folder, videos=8, out=f"{runs[-1]}/run"), folder)
     found = [compared(folder / "a/run", folder / f"{run}/run") for run in runs]
     return {
         "kills": hit, "run_folders": len(runs), "seconds": round(time.monotonic() - started),
@@ -286,9 +286,9 @@ def overhead(folder: Path) -> dict[str, Any]:
 
 def ray(folder: Path) -> dict[str, Any]:
     """A cluster of 2 workers: one killed every 10 s for a minute, then the driver, which is started again."""
-    videos = 100
-    finish(sweep(folder, videos=videos, out="a/run"), folder)
-    command = sweep(folder, "--executor", "ray", videos=videos, out="b/run")
+    small = ("--batch-size", "2")
+    finish(sweep(folder, *small, videos=40, out="a/run"), folder)
+    command = sweep(folder, *small, "--executor", "ray", videos=40, out="b/run")
     killed, until = 0, time.monotonic() + 60
     with begun(command, folder, wait=1.0) as driver:
         while time.monotonic() < until and driver.poll() is None:
