@@ -286,11 +286,11 @@ def overhead(folder: Path) -> dict[str, Any]:
 
 def ray(folder: Path) -> dict[str, Any]:
     """A cluster of 2 workers: one killed every 10 s for a minute, then the driver, which is started again."""
-    small = ("--batch-size", "2")
-    finish(sweep(folder, *small, videos=40, out="a/run"), folder)
-    command = sweep(folder, *small, "--executor", "ray", videos=40, out="b/run")
+    small = ("--batch-size", "1")
+    finish(sweep(folder, *small, videos=20, out="a/run"), folder)
+    command = sweep(folder, *small, "--executor", "ray", videos=20, out="b/run")
     killed, until = 0, time.monotonic() + 60
-    with begun(command, folder, wait=1.0) as driver:
+    with begun(command, folder, wait=2.5) as driver:
         while time.monotonic() < until and driver.poll() is None:
             time.sleep(10)
             if workers := _workers(driver.pid):
