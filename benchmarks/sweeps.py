@@ -101,6 +101,7 @@ def finish(command: list[str], folder: Path) -> float:
     started = time.monotonic()
     done = start(command, folder).wait()
     assert done.returncode == 0, done.stderr[-2000:]
+    print(f"ended in {time.monotonic() - started:.0f} s", file=sys.stderr)
     return time.monotonic() - started
 
 
@@ -296,6 +297,7 @@ def ray(folder: Path) -> dict[str, Any]:
             if workers := _workers(driver.pid):
                 os.kill(random.Random(killed).choice(workers), signal.SIGKILL)
                 killed += 1
+            print(f"{killed} workers killed, {len(clips(folder / 'b/run'))} clips", file=sys.stderr)
         ended = driver.poll() is not None
         made = len(clips(folder / "b/run"))
     finish(command, folder)
