@@ -1,12 +1,13 @@
 """Does memory grow with a clip's length? Peak of each command in a process of its own, by frames.
 
     python benchmarks/memory_long.py                              # half an hour on one core
-    python benchmarks/memory_long.py --tasks sweep --cases --large 1x1000 64x1000 --out set.md     # a set and one of it
+    python benchmarks/memory_long.py --tasks sweep --cases --large 2x1000 64x1000 --processes 16 --out set.md
     python benchmarks/memory_long.py --tasks i3d --cases --large 1x100 1x1000 --out i3d.md
     python benchmarks/memory_long.py --cases 2x100 2x300 --size 64x64 --out /tmp/memory.md
 
 ``write``: frames as a model gives them, into an mp4 (artv sample). ``sweep``: makes, stores, describes and shows clips
 of a method that streams (``plugins/textured.py``) under metrics of frames, masks too, previews in the report.
+``--processes`` of a set share its clips.
 ``score``: the same metrics of mp4 files. ``i3d``: features of I3D with random weights, the network's own memory with
 them. A case is CLIPSxFRAMES. 20 frames say what the libraries take. The peak is of the largest process: a sweep of many
 frames has one a core.
@@ -85,7 +86,7 @@ def describe_by_i3d(folder: Path, clips: int, count: int, height: int, width: in
 HERE_DONE = {"write": write, "i3d": describe_by_i3d}
 
 
-def command(what: str, folder: Path, clips: int, count: int, size: str) -> list[str]:
+def command(what: str, folder: Path, clips: int, count: int, size: str, processes: int = 1) -> list[str]:
     """The command line of a task; what it needs is made in ``folder``."""
     width, height = (int(side) for side in size.split("x"))
     if what in HERE_DONE:
@@ -100,15 +101,17 @@ def command(what: str, folder: Path, clips: int, count: int, size: str) -> list[
     (folder / "card.yaml").write_text(CARD.format(height=height, width=width), encoding="utf-8")
     (folder / "prompts.txt").write_text("\n".join(f"clip {i}" for i in range(clips)), encoding="utf-8")
     what_of = ["--protocol", str(folder / "card.yaml"), "--prompts", str(folder / "prompts.txt")]
-    how_many = ["--num-videos", str(clips), "--frames", str(count), "--metrics", METRICS]
+    how_many = ["--num-videos", str(clips), "--frames", str(count), "--metrics", METRICS, "--batch-size", "4"]
+    if min(processes, clips) > 1:
+        how_many += ["--executor", "gpus", "--set", f"executor.processes={min(processes, clips)}"]
     return [*evaluate, "sweep", "--ablation", "textured", *what_of, *how_many, "--out", str(folder / "run")]
 
 
-def measured(what: str, clips: int, count: int, size: str) -> tuple[float, float]:
+def measured(what: str, clips: int, count: int, size: str, processes: int) -> tuple[float, float]:
     """Peak memory in MB, of the largest of its processes, and seconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        line, started = command(what, folder, clips, count, size), time.monotonic()
+        line, started = command(what, folder, clips, count, size, processes), time.monotonic()
         with (folder / "log").open("wb") as log:
             env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
             process = subprocess.Popen(line, stdout=log, stderr=log, env=env)
@@ -124,6 +127,7 @@ def main() -> None:
     parser.add_argument("--size", default="416x240")
     parser.add_argument("--large", nargs="*", default=["2x1000"], help="cases at 832x480")
     parser.add_argument("--tasks", nargs="+", default=["write", "sweep", "score"])
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "memory_long.md")
     args = parser.parse_args()
@@ -138,7 +142,7 @@ def main() -> None:
         for size, cases in ((args.size, small), ("832x480", args.large)):
             for case in cases:
                 clips, count = (int(number) for number in case.split("x"))
-                peak, seconds = measured(what, clips, count, size)
+                peak, seconds = measured(what, clips, count, size, args.processes)
                 rows.append({"task": what, "size": size, "clips": clips, "frames": count, "peak_mb": round(peak, 1)})
                 lines.append(f"| {what} | {size} | {clips} | {count} | {peak:.0f} | {seconds:.0f} |")
                 print(lines[-1], flush=True)

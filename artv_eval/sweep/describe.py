@@ -27,7 +27,7 @@ from artv_eval.results.rows import Failure, reason
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.work import SweepWork
 
-CLIPS = 2 * BATCH  # of a task
+CLIPS, FRAMES = 2 * BATCH, 2048  # of a task at most, so that a few long clips are work for several processes
 HELD = 2**28  # bytes of frames that a task keeps in memory, so that all its metrics see them
 
 
@@ -104,10 +104,10 @@ class ScoringWork(SweepWork):
 
 def each_once(clips: ClipSet) -> ClipSet:
     """The same few clips and requests, each made once however often it is asked for; clips while memory has room."""
-    frames = clips.requests[0]
-    size = 3 * frames.num_frames * frames.height * frames.width
     request = lru_cache(maxsize=None)(clips.requests.__getitem__)
-    load = lru_cache(maxsize=len(clips) if len(clips) * size < HELD else 1)(lambda i: clips[i][1])
+    frames = request(0)
+    size = 3 * frames.num_frames * frames.height * frames.width
+    load = lru_cache(maxsize=len(clips) if len(clips) * size < HELD else 1)(clips._load)  # clips[i] asks for a request
     return ClipSet(Lazy(len(clips), request), load, clips.origin)
 
 
@@ -126,8 +126,9 @@ class Rows:
         self.changed: set[str] = set()
         self.place = {position: key for position, key in zip(group.positions, group.keys, strict=True)}
 
-    def tasks(self, *, reference: bool) -> list[Task]:
-        """Tasks for the clips that lack rows; one metric for each digest describes them."""
+    def tasks(self, *, reference: bool, frames: int) -> list[Task]:
+        """Tasks for the clips of so many ``frames`` that lack rows; one metric for each digest describes them."""
+        count = max(1, min(CLIPS, FRAMES // frames))
         number_of = {file: number for number, file in reversed(self.files.items())}
         wanted: dict[tuple[int, ...], list[int]] = {}
         for position, key in self.place.items():
@@ -138,10 +139,10 @@ class Rows:
             Task(
                 cell=self.group.name,
                 method={"metrics": numbers, "reference": reference},
-                indices=tuple(positions[start : start + CLIPS]),
+                indices=tuple(positions[start : start + count]),
             )
             for numbers, positions in wanted.items()
-            for start in range(0, len(positions), CLIPS)
+            for start in range(0, len(positions), count)
         ]
 
     def take(self, task: Task, result: Any) -> None:
@@ -180,7 +181,8 @@ class Description:
     def __init__(self, work: ScoringWork, groups: Sequence[Group], real: str) -> None:
         self.work = work
         self.rows = {group.name: Rows(work.store, group, work.evaluators) for group in groups}
-        self.tasks = {name: rows.tasks(reference=name == real) for name, rows in self.rows.items()}
+        frames = work.requests[0].num_frames
+        self.tasks = {name: rows.tasks(reference=name == real, frames=frames) for name, rows in self.rows.items()}
 
     @property
     def clips(self) -> int:
