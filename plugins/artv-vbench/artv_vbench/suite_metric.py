@@ -78,8 +78,12 @@ class SuiteEvaluator:
         return self._value(rows)
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
-        """(R,): the value of such samples of the clips; NaN of one without a clip of some dimension."""
-        return np.array([self._value(rows[index]) for index in index_Rn])
+        """(R,): the value of such samples of the clips. Raises UserError where one lacks a dimension altogether."""
+        found = np.array([self._value(rows[index]) for index in index_Rn])
+        if np.isnan(found).any():
+            fewest = ALL[int((~np.isnan(rows)).sum(0).argmin())]
+            raise UserError(f"too few clips for an interval: half of them can be without {fewest}; take the whole list")
+        return found
 
     def _value(self, rows: np.ndarray) -> float:
         means = mean_where_defined(rows * SCALES)

@@ -86,6 +86,16 @@ def test_the_interval_of_a_total_is_that_of_a_sum_of_means(own):
     assert found.low < found.value < found.high and found.value == pytest.approx(total.evaluate(rows))
 
 
+def test_too_few_clips_for_an_interval_are_said_and_no_number_is_made_up(own):
+    rows = np.full((32, 16), np.nan)
+    rows[np.arange(32), np.arange(32) % 16] = 0.5  # two clips a dimension: a half can lack one
+    assert np.isfinite(own("total").evaluate(rows))
+    with pytest.raises(
+        UserError, match="too few clips for an interval: half of them can be without subject_consistency"
+    ):
+        bootstrap_interval(own("total"), rows, resamples=40)
+
+
 def test_another_list_is_refused_unless_it_is_meant(tmp_path):
     file = tmp_path / "list.json"
     items = [{"prompt_en": "a  ball", "dimension": ["color"], "auxiliary_info": {"color": {"color": "red"}}},
