@@ -62,7 +62,7 @@ def damage(faults: int, seed: int, until: float) -> Counter:
 
 def options(tries: int | None, seed: int, part: str, until: float) -> Counter:
     """Every option of every command, or some of them; what is accepted does its work, for at most ten seconds."""
-    from command_matrix import BASES, options, values
+    from command_matrix import BASES, options, saved_reference, training, values
 
     found: Counter = Counter()
     with tempfile.TemporaryDirectory() as place:
@@ -70,7 +70,8 @@ def options(tries: int | None, seed: int, part: str, until: float) -> Counter:
         assert run(SWEEP, folder)[0] == 0
         assert run(["artv", "data", "shapes", "--out", "clips", "--num", "4"], folder)[0] == 0
         shutil.copytree(folder / "run", folder / "other")
-        places = {"other": str(folder / "other"), "run": str(folder / "run"), "clips": str(folder / "clips")}
+        places = {"other": folder / "other", "run": folder / "run", "clips": folder / "clips"}
+        places |= {"training": training(folder), "reference": saved_reference(folder, folder / "clips")}
         tried = values(folder)
         every = [(option, kind) for option in options() for kind in tried]
         first, step = map(int, part.split("/"))

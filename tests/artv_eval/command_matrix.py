@@ -137,3 +137,24 @@ def values(folder: Path) -> dict[str, str]:
         "dollar": "$\\frac{1$",
         "formula": "=1+1",
     }
+
+
+def saved_reference(root: Path, clips: Path) -> Path:
+    """Rows of real clips in a file below ``root``."""
+    from artv_eval.files.excerpts import Excerpt
+    from artv_eval.files.saved_reference import SavedReference
+    from artv_eval.metrics.factories import flicker
+
+    SavedReference.of(clips, [flicker()], Excerpt(frames=2), "files", workers=0).save(root / "reference.npz")
+    return root / "reference.npz"
+
+
+def training(root: Path) -> Path:
+    """The folder of a training that has saved once: the small model that comes with the package."""
+    from artv import ArtVPipeline
+
+    folder = root / "training"
+    ArtVPipeline.from_pretrained("shapes").save_pretrained(folder / "pipeline")
+    (folder / "pipeline" / "step.json").write_text('{"step": 1}', encoding="utf-8")
+    (folder / "config.json").write_text('{"preset": "shapes"}', encoding="utf-8")
+    return folder

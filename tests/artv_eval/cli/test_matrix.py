@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_matrix import BASES, NUMBERS, TOY, WORK, flags, options, values
+from command_matrix import BASES, NUMBERS, TOY, WORK, flags, options, saved_reference, training, values
 
 OPTIONS = list(options())
 # numbers for which a thousand million is a number like others
@@ -44,26 +44,6 @@ def places(tmp_path_factory, sides):
     found = {"run": root / "run", "other": root / "other", "clips": sides[0]}
     found |= {"reference": saved_reference(root, sides[0]), "training": training(root)}
     return {name: str(path) for name, path in found.items()}, values(root)
-
-
-def saved_reference(root, clips):
-    from artv_eval.files.excerpts import Excerpt
-    from artv_eval.files.saved_reference import SavedReference
-    from artv_eval.metrics.factories import flicker
-
-    SavedReference.of(clips, [flicker()], Excerpt(frames=2), "files", workers=0).save(root / "reference.npz")
-    return root / "reference.npz"
-
-
-def training(root):
-    """The folder of a training that has saved once: the small model that comes with the package."""
-    from artv import ArtVPipeline
-
-    folder = root / "training"
-    ArtVPipeline.from_pretrained("shapes").save_pretrained(folder / "pipeline")
-    (folder / "pipeline" / "step.json").write_text('{"step": 1}', encoding="utf-8")
-    (folder / "config.json").write_text('{"preset": "shapes"}', encoding="utf-8")
-    return folder
 
 
 @pytest.fixture
