@@ -28,11 +28,12 @@ SMALLER = {
     "artv sample": "--frames 3 --steps 1",
     "artv-eval sweep": "--num-videos 2",
     "artv-eval plan show": "--no-probe --num-videos 2",
+    "artv-eval power": "--metric flicker",
     "artv-eval verify": "--sample 1",
     "artv-eval serve": "--port 0",
 }  # fmt: skip
 TRAINED = shlex.split("--train-seeds 1 --train-steps 2 --set training.clips=4 --set training.model.batch_size=2")
-FIRST = "artv-eval sweep --ablation mask --num-videos 2 --steps 2 --frames 16 --metrics fvd,drift --store runs/store"
+FIRST = "artv-eval sweep --ablation mask --num-videos 2 --steps 2 --frames 2 --metrics flicker --store runs/store"
 
 ENVIRONMENT = {"WANDB_MODE": "offline", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "8"}
 
@@ -58,7 +59,6 @@ ELSEWHERE = {
     "python -m pytest my-idea": "tests/artv_eval/plugins/test_scaffold.py runs a new plugin's tests",
     "ray up": "takes several machines",
     "ray job": "takes several machines",
-    "#SBATCH": "takes a Slurm cluster",
     "srun": "takes a Slurm cluster",
 }  # fmt: skip
 
@@ -132,17 +132,16 @@ def run(words):
 
 def small(command: Command) -> list[str]:
     """The words of a command that takes as little time as it can."""
-    words = [os.path.expandvars(word) for word in command.words]
+    words = [os.path.expandvars(word).replace("fvd=", "flicker=") for word in command.words]
     name, _ = found([words[0], *(plugin_options(words[1:])[1] if words[0] == "artv-eval" else words[1:])])
     words += SMALLER.get(name, "").split()
     if name == "artv-eval sweep":
         own_steps = "--grid" in words or "study.yaml" in words
         words += [] if own_steps else ["--set", "artv.steps=2"] if "artv.steps" in command.line else ["--steps", "2"]
         words += TRAINED if "--train-seeds" in words else []
-        # what is looked at later is like FIRST; other clips need no reference
-        like_first = "--out" in words and "--protocol" not in words
-        words += ["--frames", "16"] if like_first else [] if "fvd" in command.line else ["--frames", "2"]
-        words += [] if "--metrics" in words else ["--metrics", "fvd,drift" if like_first else "flicker"]
+        like_first = "--out" in words and "--protocol" not in words  # what other commands compare
+        words += [] if "fvd" in command.line else ["--frames", "2"]
+        words += [] if "--metrics" in words and not like_first else ["--metrics", "flicker"]
     return words
 
 
