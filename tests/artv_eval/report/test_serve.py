@@ -1,6 +1,8 @@
 """Reports over loopback: only reports and previews are given out, and mistakes are one line."""
 
 import json
+import re
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -61,6 +63,34 @@ def test_only_reports_and_previews_are_given_out(asked, run):
         "//etc/passwd",
     ):
         assert asked(path)[0] == 404, path
+
+
+def test_a_growing_run_is_shown_with_its_clips_and_nothing_is_written(run, asked):
+    one = run / "one"
+    manifest = json.loads((one / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["sha256"]
+    (one / "manifest.json").write_text(json.dumps({**manifest, "state": "running"}), encoding="utf-8")
+    for name in ("report.html", "results.json"):
+        (one / name).unlink()
+    before = sorted(one.rglob("*"))
+    status, body = asked("/one/report.html")
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', body.decode())
+    shown = json.loads(data)["shown"]["previews"]
+    assert status == 200 and shown and all(set(of_cell) == {"0", "1"} for of_cell in shown.values())
+    assert sorted(one.rglob("*")) == before
+    assert 'href="one/report.html"' in asked("/")[1].decode()
+
+
+def test_two_runs_are_chosen_to_stand_side_by_side(run, asked):
+    shutil.copytree(run / "one", run / "<b>")
+    assert 'href="side"' in asked("/")[1].decode()
+    text = asked("/side?run=one&run=%3Cb%3E&run=/etc")[1].decode()
+    assert re.findall(r'<iframe src="(.*?)" title="(.*?)"', text) == [
+        ("/one/report.html", "one"), ("/%3Cb%3E/report.html", "&lt;b&gt;")
+    ]  # fmt: skip
+    assert re.findall(r"<option selected>(.*?)</option>", text) == ["one", "&lt;b&gt;"]
+    assert "growing" not in text and "etc" not in text  # nothing to show, and no run
+    assert asked("/%3Cb%3E/report.html")[0] == 200 and "<iframe" not in asked("/side")[1].decode()
 
 
 def test_a_taken_port_and_a_folder_without_runs_are_one_line(run, tmp_path, cli):
