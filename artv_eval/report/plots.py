@@ -102,7 +102,8 @@ def curves_over_frames(curves: Sequence[Curve]) -> Drawing:
             line = {"color": COLOURS[k % len(COLOURS)], "linestyle": STYLES[k // len(COLOURS) % len(STYLES)]}
             frames = range(1, len(curve.values) + 1)
             values, low, high = (np.array(part, float) for part in (curve.values, curve.low, curve.high))
-            axes.plot(frames, values, label=short(curve.cell), linewidth=1.4, **line)
+            alone = "o" if np.isfinite(values).sum() < 2 else None  # no line shows a single value
+            axes.plot(frames, values, label=short(curve.cell), linewidth=1.4, marker=alone, markersize=4, **line)
             if len(low) == len(high) == len(values):
                 axes.fill_between(frames, low, high, color=line["color"], alpha=0.15, linewidth=0)
         axes.set_xlabel("frame")

@@ -92,6 +92,12 @@ def test_curves_begin_at_frame_one_and_bands_are_their_intervals():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["on", "off"]
 
 
+def test_a_curve_of_one_value_shows_it():
+    curves = [Curve(ablation="a", cell=c, metric="m", values=v) for c, v in (("one", (None, 2.0)), ("two", (1.0, 2.0)))]
+    (axes,) = axes_of(curves_over_frames(curves))
+    assert [line.get_marker() for line in axes.lines] == ["o", "None"]
+
+
 def test_cells_beyond_the_colours_have_another_stroke():
     curves = [Curve(ablation="a", cell=f"c{k}", metric="m", values=(k, k)) for k in range(20)]
     (axes,) = axes_of(curves_over_frames(curves))
