@@ -34,7 +34,7 @@ BASES = {
     "artv-eval card": "{run}",
     "artv-eval compare": "{run} {other}",
     "artv-eval serve": "{run} --port 0",
-    "artv-eval power": "--difference 1 --sd-trainings 1 --se-clips 1 --train-minutes 1 --clip-seconds 1",
+    "artv-eval power": "--difference 10 --sd-trainings 1 --se-clips 1 --train-minutes 1 --clip-seconds 1",
     "artv-eval efficiency": "--method artv --res 320 --device meta",
     "artv-eval doctor": "",
     "artv-eval protocols list": "",

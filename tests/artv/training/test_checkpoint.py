@@ -31,12 +31,12 @@ def test_killed_at_random_instants_it_ends_with_the_same_weights(tmp_path):
     assert run(KILLED, tmp_path / "whole", STEPS).returncode == 0
     draw, whole = random.Random(0), time.monotonic() - started  # on a busy machine everything takes longer
     killed = 0
-    for _ in range(20):
+    for _ in range(14):
         process = start(KILLED, tmp_path / "killed", STEPS)
         time.sleep(draw.random() * 0.2 * whole)
         os.kill(process.pid, signal.SIGKILL)
         killed += process.wait().returncode == -signal.SIGKILL  # the others had ended before
-    assert killed >= 8 and (tmp_path / "killed" / "state").exists()
+    assert killed >= 6 and (tmp_path / "killed" / "state").exists()
     assert run(KILLED, tmp_path / "killed", STEPS).returncode == 0
     expected, actual = result(tmp_path / "whole"), result(tmp_path / "killed")
     assert all(torch.equal(actual[name], value) for name, value in expected.items()) and len(expected) == 8
