@@ -3,13 +3,15 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from artv.ending import printable
 from artv_eval.plugins.manager import PluginManager
-from artv_eval.results.rows import Results
+
+if TYPE_CHECKING:
+    from artv_eval.results.rows import Results  # --help has half a second
 
 MOST_FPS, MOST_SECONDS = 1_000.0, 1e7
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check all of it, show what would be done, and stop.")]
@@ -37,7 +39,7 @@ def words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def plugins_and_reporter(context: typer.Context, name: str) -> tuple[PluginManager, Callable[[Results], str]]:
+def plugins_and_reporter(context: typer.Context, name: str) -> "tuple[PluginManager, Callable[[Results], str]]":
     """The plugins, and of them the ``reporters`` component that ``--format`` names, found before any work is done."""
     from artv_eval.plugins.recipe import build, recipe
 
