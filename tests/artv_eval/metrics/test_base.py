@@ -8,7 +8,6 @@ from artv.errors import UserError
 from artv_eval.api import GeneratedClip
 from artv_eval.metrics.base import (
     MeanEvaluator,
-    batched,
     check_evaluator,
     curve_of,
     curve_values,
@@ -68,12 +67,6 @@ def test_a_curve_against_the_reference_comes_before_one_without(reference, wante
     evaluator = Plain(curve=lambda rows: rows[0], curve_against=lambda rows, reference: np.array([9.0]))
     assert curve_of(evaluator, np.ones((3, 1)), reference) == wanted
     assert curve_of(Plain(), np.ones((3, 1)), reference) is None
-
-
-@pytest.mark.parametrize(("n", "size", "lengths"), [(7, 3, [3, 3, 1]), (6, 3, [3, 3]), (2, 5, [2]), (0, 4, [])])
-def test_batches_are_consecutive_and_whole(n, size, lengths):
-    found = list(batched(iter(range(n)), size))
-    assert [len(part) for part in found] == lengths and [item for part in found for item in part] == list(range(n))
 
 
 def test_clips_are_stacked_with_colours_before_rows():
