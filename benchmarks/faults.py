@@ -38,11 +38,10 @@ def run(words: list[str], folder: Path, seconds: float = 60) -> tuple[object, st
     return "late" if done.returncode == -signal.SIGKILL else done.returncode, done.stdout, done.stderr
 
 
-def damage(faults: int, seed: int, until: float) -> Counter:
+def damage(found: Counter, faults: int, seed: int, until: float) -> None:
     """After each fault the same command and ``report`` give the same rows, or one line."""
     from damage import damaged
 
-    found: Counter = Counter()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         rows = json.loads(run(SWEEP, folder)[1])["rows"]
@@ -57,14 +56,12 @@ def damage(faults: int, seed: int, until: float) -> Counter:
                     found[end] += 1
                     if end.isupper():
                         print(end, words[1], fault, path, err[-300:], file=sys.stderr)
-    return found
 
 
-def options(tries: int | None, seed: int, part: str, until: float) -> Counter:
+def options(found: Counter, tries: int | None, seed: int, part: str, until: float) -> None:
     """Every option of every command, or some of them; what is accepted does its work, for at most ten seconds."""
     from command_matrix import BASES, options, saved_reference, training, values
 
-    found: Counter = Counter()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         assert run(SWEEP, folder)[0] == 0
@@ -85,7 +82,6 @@ def options(tries: int | None, seed: int, part: str, until: float) -> Counter:
             found[end] += 1
             if end.isupper():
                 print(end, option.command, option.name, kind, err[-300:], file=sys.stderr)
-    return found
 
 
 def judged(code: object, err: str) -> str:
@@ -106,10 +102,13 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=1e9, help="begin nothing new after so many")
     given = parser.parse_args()
     begun = time.monotonic()
-    until = begun + given.seconds
-    if given.what == "damage":
-        ends = damage(given.faults, given.seed, until)
-    else:
-        ends = options(given.tries, given.seed, given.part, until)
-    seconds = round(time.monotonic() - begun)
-    print(json.dumps({"what": given.what, "seed": given.seed, "part": given.part, "seconds": seconds, **ends}))
+    until, ends = begun + given.seconds, Counter()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends it early sees what was found so far
+    try:
+        if given.what == "damage":
+            damage(ends, given.faults, given.seed, until)
+        else:
+            options(ends, given.tries, given.seed, given.part, until)
+    finally:
+        seconds = round(time.monotonic() - begun)
+        print(json.dumps({"what": given.what, "seed": given.seed, "part": given.part, "seconds": seconds, **ends}))
