@@ -21,6 +21,8 @@ from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.provenance import git_states, hardware, made_on, requests_digest
 from artv_eval.twins.store import TwinStore
 
+FRAMES, FEWEST = 8192, 6  # that the report shows of a cell, and clips however long
+
 
 def manifest(
     prepared: Prepared,
@@ -128,10 +130,11 @@ def _training(cell: Cell, prepared: Prepared) -> dict[str, Any] | None:
 
 
 def gallery(requests: Sequence[ClipRequest]) -> dict[str, Any]:
-    """The first requests, whose clips the report shows."""
+    """The first requests, whose clips the report shows; of long ones fewer: a frame takes 10 ms and 10 kB there."""
+    count = min(SHOWN, max(FEWEST, FRAMES // requests[0].num_frames)) if requests else 0
     items = [
         {"index": request.index, "prompt": request.prompt, "seed": request.seed, "fps": request.fps}
-        for request in requests[:SHOWN]
+        for request in requests[:count]
     ]
     return {"requests": items}
 

@@ -48,6 +48,13 @@ def test_the_gallery_holds_the_first_requests_and_no_pictures():
     json.dumps(found)
 
 
+@pytest.mark.parametrize(("frames", "shown"), [(48, SHOWN), (128, SHOWN), (240, 34), (1000, 8), (5000, 6)])
+def test_of_long_clips_the_page_shows_fewer(frames, shown):
+    request = ClipRequest(index=0, prompt="", seed=0, num_frames=frames, height=4, width=4, fps=8.0)
+    assert len(gallery([request] * 70)["requests"]) == shown
+    assert gallery([]) == {"requests": []}
+
+
 def test_results_are_read_back_with_their_findings_and_what_was_there_is_kept(store):
     write_part(store, results(8))
     part = store.root / "results.part.json"
