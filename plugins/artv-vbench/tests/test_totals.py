@@ -1,4 +1,4 @@
-"""Totals against a published row, and against the formula with VBench's table typed in again."""
+"""Totals against the formula with VBench's table typed in again."""
 
 import numpy as np
 import pytest
@@ -12,20 +12,6 @@ motion_smoothness .706 .9975 1 q, dynamic_degree 0 1 .5 q, aesthetic_quality 0 1
 object_class 0 1 1 s, multiple_objects 0 1 1 s, human_action 0 1 1 s, color 0 1 1 s, spatial_relationship 0 1 1 s,
 scene 0 .8222 1 s, appearance_style .0009 .2855 1 s, temporal_style 0 .364 1 s, overall_consistency 0 .364 1 s
 """
-# ModelScope on VBench's leaderboard, in %; there: quality 78.05, semantic 66.54, total 75.75
-MODELSCOPE = {
-    "subject_consistency": 89.87, "background_consistency": 95.29, "temporal_flickering": 98.28,
-    "motion_smoothness": 95.79, "dynamic_degree": 66.39, "aesthetic_quality": 52.06, "imaging_quality": 58.57,
-    "object_class": 82.25, "multiple_objects": 38.98, "human_action": 92.40, "color": 81.72,
-    "spatial_relationship": 33.68, "scene": 39.26, "appearance_style": 23.39, "temporal_style": 25.37,
-    "overall_consistency": 25.67,
-}  # fmt: skip
-
-
-def test_a_published_row_comes_out():
-    found = totals(np.array([MODELSCOPE[name] for name in ALL]) / 100)
-    published = {"quality": 0.7805, "semantic": 0.6654, "total": 0.7575}
-    assert found == pytest.approx(published, abs=1.5e-4)  # of values printed with two digits
 
 
 @pytest.mark.parametrize("seed", range(3))
