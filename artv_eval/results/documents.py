@@ -58,6 +58,17 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_atomically(path, f"{text}\n".encode())
 
 
+class _Run(TypedDict):
+    protocol: dict[str, Any]
+    cells: list[dict[str, Any]]
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """All of a run's ``manifest.json``. Raises UserError as :func:`read_json`, for another document there too."""
+    read_json(run / "manifest.json", _Run)
+    return read_json(run / "manifest.json")
+
+
 def read_json(path: Path, form: Any = dict[str, Any]) -> Any:
     """What :func:`write_json` wrote, as the type ``form``. Documents of older versions have no checksum.
 

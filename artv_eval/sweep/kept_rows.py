@@ -15,7 +15,7 @@ from artv.errors import UserError
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
-from artv_eval.results.documents import read_json
+from artv_eval.results.documents import read_manifest
 from artv_eval.results.rows import OK, Results, Row
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.over_seeds import Replicates, replicates
@@ -31,7 +31,7 @@ class KeptRows:
     """
 
     def __init__(self, manager: PluginManager, store: RunStore, metric: str) -> None:
-        self.store, self.manifest = store, read_json(store.root / "manifest.json")
+        self.store, self.manifest = store, read_manifest(store.root)
         self.evaluator = _evaluator(manager, self.manifest, metric)
         self.file = digest(self.evaluator.digest)[:16]
         needs = "reference" in self.evaluator.needs

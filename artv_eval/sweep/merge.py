@@ -9,7 +9,7 @@ from typing import Any
 
 from artv.errors import UserError
 from artv.files import writing
-from artv_eval.results.documents import read_json, write_json
+from artv_eval.results.documents import read_json, read_manifest, write_json
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.prepare import Prepared
 
@@ -23,7 +23,7 @@ def shared_plan(runs: Sequence[Path]) -> dict[str, Any]:
     Raises:
         UserError: one is no run folder, or is of another sweep, other code or other devices.
     """
-    found = [(run, read_json(run / "manifest.json")) for run in runs]
+    found = [(run, read_manifest(run)) for run in runs]
     first, one = found[0]
     for run, other in found:
         if not other.get("plan"):

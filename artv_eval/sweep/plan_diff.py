@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from artv_eval.plugins.manager import PluginManager
-from artv_eval.results.documents import read_json
+from artv_eval.results.documents import read_manifest
 from artv_eval.sweep.overview import document
 from artv_eval.sweep.plan_file import read_plan
 from artv_eval.sweep.prepare import prepare
@@ -26,7 +26,7 @@ class Side:
 def side(manager: PluginManager, place: str) -> Side:
     """The side of a plan file, or of the run folder of a sweep. Raises UserError for what is neither."""
     if Path(place).is_dir():
-        found = read_json(Path(place) / "manifest.json")
+        found = read_manifest(Path(place))
         trainings = {
             cell["training"]["id"]: f"{cell['cell']}, seed {cell['training']['seed']}"
             for cell in found["cells"]

@@ -13,7 +13,7 @@ from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build
 from artv_eval.results.clips import read_through
-from artv_eval.results.documents import read_json
+from artv_eval.results.documents import read_json, read_manifest
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.kept_in import makers
 from artv_eval.sweep.manifest import versions
@@ -55,7 +55,7 @@ def verify(prepared: Prepared, sample: int, on_clip: Callable[[], object] = lamb
         sample: clips to make again, spread over the cells.
         on_clip: called for each clip that was read.
     """
-    said, store = read_json(prepared.run / "manifest.json"), RunStore(prepared.run, to_read=True)
+    said, store = read_manifest(prepared.run), RunStore(prepared.run, to_read=True)
     read_json(prepared.run / "results.json")  # whose checksum is in it
     yield _equal("protocol", said["protocol"]["key"], prepared.protocol.key)
     yield _equal("prompts, seeds and sizes", said["protocol"].get("requests"), requests_digest(prepared.requests))

@@ -60,3 +60,10 @@ def test_a_run_folder_is_read_from_its_manifest(tmp_path):
 def test_what_is_neither_a_plan_nor_a_run_is_one_line(tmp_path, make):
     with pytest.raises(UserError, match=r"does not exist|is no"):
         side(PluginManager(), str(make(tmp_path)))
+
+
+@pytest.mark.parametrize("document", [{"items": []}, {"protocol": {}, "cells": 3}, {"protocol": [], "cells": []}])
+def test_another_document_in_a_manifests_place_is_named(tmp_path, document):
+    write_json(tmp_path / "manifest.json", document)  # with a checksum of its own, as another file of a run has
+    with pytest.raises(UserError, match=r"manifest\.json"):
+        side(PluginManager(), str(tmp_path))
