@@ -79,6 +79,7 @@ TRACKERS: dict[str, Callable[[Tracked, str | None], str]] = {
     "wandb": to_wandb,
     "mlflow": to_mlflow,
 }
+DATABASE = ("sqlalchemy", "alembic")  # what MLflow writes a database file with, and its small package lacks
 PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-skinny"}
 
 
@@ -92,6 +93,8 @@ def tracker(asked: str) -> Callable[[Tracked], str]:
     if name not in TRACKERS:
         raise UserError(f"--to is {asked!r}; {closest(name, TRACKERS)}, each with :WHERE if you like")
     _package(name, PACKAGES[name])
+    for package in DATABASE if name == "mlflow" and where.startswith("sqlite:") else ():
+        _package(package, package, asked)
 
     def send(run: Tracked) -> str:
         try:
@@ -103,12 +106,12 @@ def tracker(asked: str) -> Callable[[Tracked], str]:
     return send
 
 
-def _package(module: str, distribution: str) -> Any:
+def _package(module: str, distribution: str, asked: str | None = None) -> Any:
     try:
         return import_module(module)
     except ImportError:
         raise UserError(
-            f"--to {module.partition('.')[0]} needs the package {distribution!r}, which is not installed; "
+            f"--to {asked or module.partition('.')[0]} needs the package {distribution!r}, which is not installed; "
             f"pip install {distribution}"
         ) from None
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_tensorboard_reads_values_texts_and_clips_back(run, cli):
 
 
 def test_mlflow_keeps_values_and_clips(run, cli, tmp_path):
-    mlflow = pytest.importorskip("mlflow")
+    mlflow, *_ = (pytest.importorskip(name) for name in ("mlflow", "sqlalchemy", "alembic"))
     outcome = cli("report", run, "--to", f"mlflow:sqlite:///{tmp_path}/mlflow.db")
     assert outcome.code == 0, outcome.err
     (kept,) = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"])
@@ -68,6 +69,13 @@ def test_wandb_keeps_a_run_offline(run, cli, monkeypatch):
     outcome = cli("report", run, "--to", "wandb:mine")
     assert outcome.code == 0, outcome.err
     assert list(Path("wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_what_a_database_file_of_mlflow_takes_is_said_before_anything_is_sent(run, cli, monkeypatch):
+    pytest.importorskip("mlflow")
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)  # as where it is not installed
+    outcome = cli("report", run, "--to", "mlflow:sqlite:///mlflow.db")
+    assert outcome.code == 2 and "pip install sqlalchemy" in outcome.err and not Path("mlflow.db").exists()
 
 
 @pytest.mark.parametrize("asked", ["tensorbord", ":x"])
