@@ -19,6 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the commands have it, before torch is imported
+
 import torch
 
 from artv_eval.api import Task
