@@ -292,3 +292,9 @@ def _twin(checkpoint: str, switch: str) -> str:
         f"ablation {switch!r} compares two trained models, and the twin of {checkpoint!r} is not known; train "
         f"it with artv train --no-{switch} and give it with --set {switch}.twin=FOLDER, or train both with --train"
     )
+
+
+def in_short(value: Any) -> str:
+    """A setting's value in a name: a number as short as it can be without being another one."""
+    short = f"{value:g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)

@@ -9,6 +9,8 @@ def number(value: float | None, low: float | None = None, high: float | None = N
         return "–"
     width = abs(high - low) if low is not None and high is not None else abs(value)
     digits = 1 - math.floor(math.log10(width)) if width > 0 and math.isfinite(width) else 3
+    if digits > 6 and 0 < abs(value) < 1e-4:
+        return f"{value:.1e}"
     text = f"{value:.{min(max(digits, 0), 6)}f}"
     return text.removeprefix("-") if float(text) == 0 else text  # no negative zero
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from artv.errors import UserError
+from artv_eval.ablations import in_short
 from artv_eval.plugins.components import KINDS, ROLES
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
@@ -70,12 +71,8 @@ def texts(ran: Mapping[str, Any]) -> dict[str, str]:
             continue
         own = {key.partition(".")[2]: item for key, item in ran.items() if key.startswith(f"{name}.")}
         inner = ", ".join(texts(own).values())
-        found[name] = f"{name}={_shown(value)}" + (f" ({inner})" if inner else "")
+        found[name] = f"{name}={in_short(value)}" + (f" ({inner})" if inner else "")
     return found
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def lines(cells: Sequence["Cell"]) -> list[str]:

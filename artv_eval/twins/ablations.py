@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.ablations import SANITY
+from artv_eval.ablations import SANITY, in_short
 from artv_eval.api import Ablation, AblationContext, CellSpec
 
 
@@ -20,7 +20,7 @@ def drop_rates(*, rates: Sequence[float] = (0.0, 0.2)) -> Ablation:
     Args:
         rates: shares to compare with the preset's.
     """
-    others = {f"{rate:g}": {f"drop_{name}": rate for name in ("text", "ref", "anchor")} for rate in rates}
+    others = {in_short(rate): {f"drop_{name}": rate for name in ("text", "ref", "anchor")} for rate in rates}
     return _trained("drop", {"preset": {}, **others})
 
 
@@ -30,7 +30,7 @@ def start_share(*, shares: Sequence[float] = (0.0,)) -> Ablation:
     Args:
         shares: to compare with the preset's.
     """
-    return _trained("start-share", {"preset": {}, **{f"{share:g}": {"start_share": share} for share in shares}})
+    return _trained("start-share", {"preset": {}, **{in_short(share): {"start_share": share} for share in shares}})
 
 
 def weight_cap(*, caps: Sequence[float] = (1.0,)) -> Ablation:
@@ -39,7 +39,7 @@ def weight_cap(*, caps: Sequence[float] = (1.0,)) -> Ablation:
     Args:
         caps: to compare with the preset's; 1 is the paper's plain error.
     """
-    return _trained("weight-cap", {"preset": {}, **{f"{cap:g}": {"weight_cap": cap} for cap in caps}})
+    return _trained("weight-cap", {"preset": {}, **{in_short(cap): {"weight_cap": cap} for cap in caps}})
 
 
 def training_grid(*, fields: Mapping[str, Sequence[Any]]) -> Ablation:

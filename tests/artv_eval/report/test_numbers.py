@@ -15,7 +15,9 @@ from artv_eval.report.numbers import interval, number, probability
         (0.0123456, 0.012, 0.0125, "0.01235"),
         (31.2468, 0.0, 90.0, "31"),  # width 90: ones
         (312.468, 0.0, 900.0, "312"),  # hundreds are never rounded away
-        (1e-9, 0.0, 1e-9, "0.000000"),  # six digits at the most
+        (31.25, 31.25, 31.25 + 1e-9, "31.250000"),  # six digits after the point at the most …
+        (3.14e-8, 2e-8, 4e-8, "3.1e-08"),  # … and what they cannot show is not shown as nothing
+        (0.0, -1e-9, 1e-9, "0.000000"),
         (2.5, 2.5, 2.5, "2.500"),  # an interval without width says nothing about digits
         (31.2468, None, None, "31"),  # without an interval two digits of the value itself
         (0.0456, None, None, "0.046"),
