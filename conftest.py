@@ -1,7 +1,11 @@
 """For every test, plugins' included: as many processes as there are cores, one thread each."""
 
 import os
+import sys
 
+# many tests start processes: compiling all of torch and diffusers again costs each of them five seconds
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ.setdefault(
     "GOMP_SPINCOUNT", "20000"
 )  # idle OpenMP threads must not spin forever while processes share cores
