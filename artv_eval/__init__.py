@@ -9,7 +9,15 @@ from typing import Any
 from artv_eval.plugins.components import API_VERSION, Component
 from artv_eval.plugins.hookspecs import hookimpl
 
-_LAZY = ("AblationContext", "CellSpec", "ClipRequest", "ClipSet", "FailedClip", "GeneratedClip", "Method", "Task")
+_LAZY = {
+    **dict.fromkeys(
+        ("AblationContext", "CellSpec", "ClipRequest", "ClipSet", "FailedClip", "GeneratedClip", "Method", "Task"),
+        "artv_eval.api",
+    ),
+    "digest_of": "artv_eval.features.base",
+    "mean_where_defined": "artv_eval.metrics.base",
+    "sha256_of": "artv_eval.features.weights",
+}
 
 __all__ = [
     "API_VERSION",
@@ -22,11 +30,14 @@ __all__ = [
     "GeneratedClip",
     "Method",
     "Task",
+    "digest_of",
     "hookimpl",
+    "mean_where_defined",
+    "sha256_of",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module("artv_eval.api"), name)
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'artv_eval' has no attribute {name!r}")

@@ -67,7 +67,7 @@ def metric_recipe(manager: PluginManager, name: str, fixed: Conventions, assignm
     target = manager.target(entry)
     known, _ = settings_of(target, KINDS["metrics"])
     asked = optional(target, EvaluatorExtras, "uses_feature")
-    uses = asked is None or asked(name.partition(":")[2])
+    uses = bool(asked(name.partition(":")[2])) if callable(asked) else True
     settings = {
         **fixed.settings(entry.component.name, known, uses_feature=uses),
         **assignments.take(entry.component.name),

@@ -20,6 +20,7 @@ NO_PLUGINS_OBJECT = {
     "cli/sweep_options.py": "fields of our dataclass",
     "efficiency/streaming.py": "a function of a class, by name, to note when it is called",
     "errors.py": "pydantic models of ours",
+    "executors/ray.py": "our own work: can a task of it be done twice?",
     "plugins/code.py": "where a component's module lies",
     "results/clip_index.py": "an error of SQLite",
     "sweep/generate.py": "what a method gave in place of frames, for the message",

@@ -48,7 +48,7 @@ def test_the_training_time_ablation_of_the_guide_runs_from_nothing(cli, tmp_path
     section = page[page.index('<h2 id="losses">') :]
     for note in Path("run/cells").glob("*.twin.json"):  # the picture of the losses is of what the trainings logged
         shown = json.loads(note.read_text())
-        log = Path(f"runs/twins/{shown['training']}/log.jsonl").read_text().splitlines()
+        log = Path(f"runs/twins/{shown['training']}/model/log.jsonl").read_text(encoding="utf-8").splitlines()
         logged = [(line["step"], line["loss"]) for line in map(json.loads, log) if "loss" in line]
         assert logged and [tuple(point) for point in shown["curves"]["loss"]] == logged
     assert ">training step<" in section and ">text-dropout=0.5<" in section

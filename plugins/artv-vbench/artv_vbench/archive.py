@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from artv.errors import UserError
-from artv_eval.results.per_clip import finite, read_csv
-from artv_eval.results.rows import ClipValues
 from artv_vbench import ALL
 from artv_vbench.metric import SCALE
 
@@ -31,13 +30,11 @@ def archive(run: Path, cell: str, out: Path) -> dict[str, float]:
     Raises:
         UserError: the run is none, has no such cell, or has not scored all dimensions of it.
     """
-    values = read_csv(run / "per_clip.csv")
-    if not values:
-        raise UserError(f"{run} holds no per_clip.csv with values; give the folder of a finished sweep")
-    cells = sorted({item.cell for item in values})
+    table = _per_clip(run)
+    cells = sorted(set(table["cell"]))
     if cell not in cells:
         raise UserError(f"--cell is {cell!r}; {run} has {', '.join(cells)}")
-    its = {item.metric: item for item in values if item.cell == cell}
+    its = {str(metric): rows for metric, rows in table[table["cell"] == cell].groupby("metric")}
     if lacking := [name for name in ALL if f"vbench-suite:{name}" not in its]:
         raise UserError(f"{cell} of {run} lacks vbench-suite:{', '.join(lacking)}; score all 16 dimensions")
     found = {name: results(name, its[f"vbench-suite:{name}"]) for name in ALL}
@@ -48,14 +45,30 @@ def archive(run: Path, cell: str, out: Path) -> dict[str, float]:
     return {name: result[0] for name, result in found.items()}
 
 
-def results(dimension: str, item: ClipValues) -> tuple[float, Sequence[Mapping[str, Any]]]:
+def _per_clip(run: Path) -> pd.DataFrame:
+    """A row a value that is finite: cell, metric, index of the clip, value, number of its prompt."""
+    try:
+        table = pd.read_csv(run / "per_clip.csv", dtype={"cell": str, "metric": str})
+        table["cell"] = table["cell"].str.removeprefix("'")  # set before what a spreadsheet would compute
+        table = table[np.isfinite(table["value"])]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{run} holds no per_clip.csv that can be read ({error}); give the folder of a finished sweep"
+        ) from None
+    if table.empty:
+        raise UserError(f"{run} holds no per_clip.csv with values; give the folder of a finished sweep")
+    return table
+
+
+def results(dimension: str, rows: pd.DataFrame) -> tuple[float, Sequence[Mapping[str, Any]]]:
     """A dimension's mean and its clips, on VBench's scale of each, named by prompt and clip of it."""
-    values, scale = finite(item.values), SCALE.get(dimension, 1.0)
+    scale, rows = SCALE.get(dimension, 1.0), rows.sort_values("index")
+    prompts = rows["prompt"].fillna(rows["index"]).astype(int)
     videos = [
-        {"video_path": f"{item.prompts.get(index, index)}-{index}.mp4", "video_results": value / scale}
-        for index, value in sorted(values.items())
+        {"video_path": f"{prompt}-{index}.mp4", "video_results": value / scale}
+        for prompt, index, value in zip(prompts, rows["index"], rows["value"], strict=True)
     ]
-    return float(np.mean(list(values.values()))), videos
+    return float(rows["value"].mean()), videos
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
-from artv_eval import ClipSet
-from artv_eval.features.base import digest_of
+from artv_eval import ClipSet, digest_of
 from artv_vbench import DIMENSIONS, LISTED
 from artv_vbench.scoring import Scorer
 from artv_vbench.weights import environment, weights_digest

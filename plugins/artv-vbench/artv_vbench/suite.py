@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.features.base import digest_of
+from artv_eval import digest_of
 
 KNOWN = "7b86de3b6fb0"
 """Digest of the list of vbench 0.1.5, as :func:`list_digest` gives it."""

@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from artv.errors import UserError, closest
-from artv_eval import ClipSet
-from artv_eval.features.base import digest_of
-from artv_eval.metrics.base import mean_where_defined
+from artv_eval import ClipSet, digest_of, mean_where_defined
 from artv_vbench import ALL, TOTALS
 from artv_vbench.metric import SCALE, digest
 from artv_vbench.scoring import Scorer, full_info, imported

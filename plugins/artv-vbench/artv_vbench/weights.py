@@ -17,8 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.features.base import digest_of
-from artv_eval.features.weights import sha256_of
+from artv_eval import digest_of, sha256_of
 
 ENVIRONMENT = (
     "vbench", "torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless", "decord", "pillow", "timm",
