@@ -39,7 +39,8 @@ ENVIRONMENT = {"WANDB_MODE": "offline", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY
 
 # What the one line says where something is not there.
 LACKS = {
-    "gpu": "this machine has 0 GPUs|shard-1/manifest.json does not exist|runs/mine is no training run",
+    "gpu": "this machine has 0 GPUs|shard-1/manifest.json does not exist|runs/mine is no training run|"
+    "runs/both' does not exist",
     "weights": "are absent|SD21BASE|latents does not exist",
     "data": "does not exist|are absent",
 }
@@ -137,7 +138,9 @@ def small(command: Command) -> list[str]:
     words += SMALLER.get(name, "").split()
     if name == "artv-eval sweep":
         own_steps = "--grid" in words or "study.yaml" in words
-        words += [] if own_steps else ["--set", "artv.steps=2"] if "artv.steps" in command.line else ["--steps", "2"]
+        given = "artv.steps" in command.line
+        words = words if own_steps else [re.sub(r"^(artv\.steps)=.*", r"\1=2", word) for word in words]
+        words += [] if own_steps or given else ["--steps", "2"]
         words += TRAINED if "--train-seeds" in words else []
         like_first = "--out" in words and "--protocol" not in words  # what other commands compare
         words += [] if "fvd" in command.line else ["--frames", "2"]
