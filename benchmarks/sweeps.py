@@ -208,7 +208,7 @@ def kills(folder: Path) -> dict[str, Any]:
     started = time.monotonic()
     took = finish(sweep(folder, videos=8, out="a/run"), folder)
     draw, hit, runs = random.Random(0), 0, ["b0"]
-    while hit < 20 and time.monotonic() < started + 120:
+    while hit < 20 and time.monotonic() < started + 200:
         victim = start(sweep(folder, videos=8, out=f"{runs[-1]}/run"), folder, wait=0.05)
         time.sleep(draw.uniform(0.0, min(took, 8.0)))
         os.kill(victim.pid, signal.SIGKILL)
