@@ -170,3 +170,23 @@ def test_a_picture_must_be_encoded_before_it_is_an_anchor():
         UserImage(picture="a.png")(past)
     encoded = UserImage(picture="a.png").encoded(lambda picture: torch.full((1,), float(len(picture))))
     assert encoded(past).tolist() == [5]
+
+
+def test_a_frame_begins_as_noise_of_the_deviation_of_noised_data():
+    """Latents of unit variance with noise of the largest sigma have the variance 1 + sigma squared."""
+    begun = []
+
+    def nothing(denoise, x, sigmas, **rest):
+        begun.append((x, sigmas))
+        return x
+
+    model, shape = Notes(), (4, 16, 16)
+    sampling = Sampling(guidance=PLAIN, steps=10, sampler=nothing)
+    list(
+        rollout(
+            model, [torch.zeros(2, 1, 1)], torch.zeros(1, 1, 1), frames_per_prompt=1, seeds=SEEDS, shape=shape,
+            sampling=sampling, anchor=FirstFrame(),
+        )
+    )  # fmt: skip
+    ((x, sigmas),) = begun
+    assert sigmas[0] > 10 and float(x.std()) == pytest.approx((1 + float(sigmas[0]) ** 2) ** 0.5, rel=0.05)

@@ -1,6 +1,7 @@
 """Settings of a training: every field of every class refuses what means nothing, in one line, before any work."""
 
 import dataclasses
+import math
 import types
 import typing
 
@@ -193,6 +194,26 @@ def test_a_rate_rises_over_its_warm_up(warmup):
     assert [loop.lr_at(step) for step in range(12)] == pytest.approx(
         [min(1, (s + 1) / max(warmup, 1)) for s in range(12)]
     )
+
+
+def test_a_cosine_ends_at_nothing_and_is_half_in_the_middle():
+    loop = with_loop(load_config("shapes"), "model", steps=1000, warmup=1, lr=2.0).model
+    assert loop.schedule == "cosine" and load_config("paper").model.schedule == "constant"
+    expected = [2.0 * (1 + math.cos(math.pi * step / 1000)) / 2 for step in (0, 250, 500, 1000)]
+    assert [loop.lr_at(step) for step in (0, 250, 500, 1000)] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("mask", "anchor"), [(True, True), (True, False), (False, True), (False, False)])
+def test_the_switches_leave_parts_of_the_networks_out(mask, anchor):
+    sizes = load_config("shapes", mask=mask, anchor=anchor).sizes()
+    assert (sizes.mask is not None, sizes.anchor) == (mask, anchor)
+
+
+@pytest.mark.parametrize("world", [1, 4])
+def test_a_global_batch_that_is_no_multiple_says_what_is_held_at_once(world):
+    loop = with_loop(load_config("paper"), "model", batch_size=30, global_batch=100).model
+    with pytest.raises(UserError, match="multiple of 4 × 30" if world > 1 else "multiple of 30, what"):
+        loop.micro_batches(world)
 
 
 def test_samples_of_a_step():

@@ -110,6 +110,8 @@ def test_paired_fvd_of_different_and_of_equal_cells(fvd):
     near, far = shared + gaussian(150, 6, 12, 0, 0.3), shared + gaussian(150, 6, 13, 0.5, 0.3)
     result = paired_test(fvd, far, near, reference, resamples=200)
     assert result.difference > 0 and result.p_value < 0.001
+    assert 0 < result.low < result.difference < result.high
+    assert result.difference - result.low == pytest.approx(result.high - result.difference)
     again = shared + gaussian(150, 6, 14, 0, 0.3)
     assert paired_test(fvd, again, near, reference, resamples=200).p_value > 0.01
     assert paired_test(fvd, near, near, reference, resamples=200).p_value == 1
