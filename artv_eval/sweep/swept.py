@@ -56,7 +56,8 @@ class Swept:
         return any(value != values[0] for value in values)
 
     def _why(self, path: Path, spec: CellSpec) -> str:
-        cells = [(other.name, self._paths[other.name].get(path, OPEN)) for other in self._alike(path, spec)]
+        # a cell that is trained under several seeds is named once
+        cells = [(name, self._paths[name].get(path, OPEN)) for name in {o.name: 0 for o in self._alike(path, spec)}]
         shown = ", ".join(f"{name}: {value}" for name, value in cells[:4]) + (", …" if len(cells) > 4 else "")
         what = ".".join((bare(spec.method), *path) if len(path) == 1 else path[1:])
         choose = " or ".join(f"--set {bare(self.ablation)}.{name}=…" for name in self.choices)

@@ -79,3 +79,9 @@ def test_an_option_for_all_cells_leaves_alone_what_a_cell_sets(name, told):
     specs = [cell("a", steps=4), cell("b", steps=4)]
     why = Swept("x", specs).set_by(specs[0], name)
     assert (why is not None) == told and (not told or "sets artv.steps" in why)
+
+
+def test_a_cell_of_several_trainings_is_named_once():
+    specs = [cell(name, checkpoint=f"{name}-{seed}") for seed in (1, 2, 3) for name in ("on", "off")]
+    (said,) = Swept("mask", specs).held(specs[0]).values()
+    assert said.count("on: ") == said.count("off: ") == 1 and ", …" not in said
