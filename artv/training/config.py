@@ -39,7 +39,7 @@ class LoopConfig:
         precision: ``fp32`` or ``bf16`` (autocast).
         minutes: stop (and save) after this time even if steps remain; None = no limit.
         save_minutes: time between checkpoints.
-        graph: capture the step as a CUDA graph (one GPU only).
+        graph: capture the step as a CUDA graph (where a process makes it from one batch).
         optimizer: ``adamw``, or ``adamw8bit`` (bitsandbytes): a quarter of the memory for the moments, no graph.
     """
 

@@ -3,9 +3,12 @@
 Autocast converts each weight, and each gradient back, in a kernel of its own: some 2,500 of a step's 9,000. Values and
 gradients are the same, bit for bit, except that a weight that is used twice (an adapter's) has its two gradients summed
 in bfloat16. The weights that are trained stay float32.
+
+Neighbouring weights are converted in groups, and a group's gradients are there as soon as the backward pass has gone
+through it: several processes exchange them while it goes on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,21 +18,35 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 _KINDS = (nn.Linear, nn.Conv2d)  # what autocast runs in bfloat16
+_GROUP = 2**24  # numbers: few enough that the exchange of one hides behind the backward pass of the next
+_AT_ONCE = 2**63  # the engine runs what is ready in the order of these numbers, and an early operation's is low
 
 
 class HalfWeights:
-    """Holds the bfloat16 values of a model's matrices and convolution kernels, and their memory from step to step."""
+    """Holds the bfloat16 values of a model's matrices and convolution kernels, and their memory from step to step.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        group: how many numbers are converted at once, at least.
+    """
+
+    def __init__(self, model: nn.Module, group: int = _GROUP) -> None:
         modules = [module for module in model.modules() if isinstance(module, _KINDS)]
         self._modules = [module for module in modules if module.weight.dtype == torch.float32]
-        self._weights = list(dict.fromkeys(module.weight for module in self._modules))  # one may be in two places
-        self._held = [torch.empty_like(weight, dtype=torch.bfloat16) for weight in self._weights]
+        weights = dict.fromkeys(module.weight for module in self._modules)  # one may be in two places
+        self._groups = [
+            (weights, [torch.empty_like(weight, dtype=torch.bfloat16) for weight in weights])
+            for weights in _groups(weights, group)
+        ]
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Within it the modules have the converted weights, through which gradients reach the model's own."""
-        halves: dict[Tensor, Any] = dict(zip(self._weights, _Converted.apply(self._held, *self._weights), strict=True))
+        halves: dict[Tensor, Any] = {}
+        for weights, held in self._groups:
+            converted = _Converted.apply(held, *weights)
+            if converted[0].grad_fn is not None:  # of weights that are trained
+                converted[0].grad_fn._set_sequence_nr(_AT_ONCE)
+            halves |= zip(weights, converted, strict=True)
         own: list[Any] = [module.weight for module in self._modules]
         try:
             for module in self._modules:
@@ -38,6 +55,17 @@ class HalfWeights:
         finally:
             for module, weight in zip(self._modules, own, strict=True):
                 module._parameters["weight"] = weight
+
+
+def _groups(weights: Iterable[nn.Parameter], size: int) -> Iterator[list[nn.Parameter]]:
+    group: list[nn.Parameter] = []
+    for weight in weights:
+        group.append(weight)
+        if sum(each.numel() for each in group) >= size:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 class _Converted(Function):

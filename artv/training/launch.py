@@ -4,6 +4,7 @@ import math
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -133,9 +134,16 @@ def _own_device(device: str | None) -> tuple[torch.device, Prepare | None]:
         _check_gpus(device)
         from accelerate import Accelerator
 
-        accelerator = Accelerator(cpu=device == "cpu")
+        accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[exchange()])
         return accelerator.device, accelerator.prepare_model
     return torch.device(chosen_device(device)), None
+
+
+def exchange() -> Any:
+    """How processes exchange gradients: where these lie, in parts that are worth a message."""
+    from accelerate import DistributedDataParallelKwargs
+
+    return DistributedDataParallelKwargs(gradient_as_bucket_view=True, bucket_cap_mb=64)
 
 
 def _check_gpus(device: str | None) -> None:

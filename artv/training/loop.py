@@ -72,13 +72,15 @@ def optimise(
     """
     check_count("steps", config.steps)
     started, main = time.monotonic(), processes.is_main()
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        # capture needs gradients to have been accumulated on the capturing stream from the start, and what exchanges
+        # them between processes to have been made on it
+        torch.cuda.synchronize()
+        torch.cuda.set_stream(torch.cuda.Stream())
     one_step = Step(model, draw_loss, config, device, prepare, fetch)
     step = load_state(out / "state", model, one_step.ema, one_step.optimizer)
     saver = Saver(out / "state", model, one_step.ema, one_step.optimizer, on_save)
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
-        # capture needs gradients to have been accumulated on the capturing stream from the start
-        torch.cuda.set_stream(torch.cuda.Stream())
     out.mkdir(parents=True, exist_ok=True)
     log_file = out / "log.jsonl" if main else Path(os.devnull)
     with (

@@ -1,4 +1,4 @@
-"""One optimiser step: draw, forward, backward, clip, AdamW, average. On one GPU it is captured as a CUDA graph.
+"""One optimiser step: draw, forward, backward, clip, AdamW, average. On GPUs it is captured as a CUDA graph.
 
 A global batch that is larger than what the processes hold at once is gathered from several micro-batches: micro-batch
 k of a step draws the same clips, noise and timesteps whatever process it falls to, so one process that accumulates
@@ -66,28 +66,31 @@ class Step:
         self.ema = Ema(model, config.ema_decay)
         self.micro_batches = config.micro_batches(processes.world())
         self._fetch = fetch or _nothing
-        # several processes exchange gradients as they appear, one by one
-        self._halves = HalfWeights(model) if config.precision == "bf16" and prepare is None else None
-        alone = prepare is None and self.micro_batches == 1
-        self._captures = device.type == "cuda" and config.graph and alone and config.optimizer == "adamw"
+        self._halves = HalfWeights(model) if config.precision == "bf16" else None
+        whole = self.micro_batches == 1 and config.optimizer == "adamw"
+        self._captures = device.type == "cuda" and config.graph and whole
+        # optimiser state and library handles exist by then; DistributedDataParallel times its first ten
+        self._eagerly = 8 if prepare is None else 12
         self._graph: Callable[[], Tensor] | None = None
         self._done = 0
 
     def __call__(self, step: int) -> Tensor:
-        """Does step number ``step``, the first eight of a process always eagerly."""
+        """Does step number ``step``, the first few of a process always eagerly."""
         self._set_rate(step)
-        if self._captures and self._done == 8:  # optimiser state and library handles exist by now
-            self._graph = self._captured(step)
+        if self._captures and self._done == self._eagerly:
+            self._graph = self._captured()
         self._done += 1
-        if self._graph is not None:
-            self._fetch(step, processes.rank())
-        loss = self._graph() if self._graph is not None else self._run(step, self._fetch)
+        if self._graph is None:
+            loss = self._run(step)
+        else:
+            self._begin(step, processes.rank())
+            loss = self._graph()
         self.ema.update(self.ema.weight(step))  # not captured: its weight is a number
         return loss
 
-    def _captured(self, step: int) -> Callable[[], Tensor] | None:
+    def _captured(self) -> Callable[[], Tensor] | None:
         try:
-            return capture(lambda: self._run(step, _nothing), self.optimizer)
+            return capture(lambda: self._run(None), self.optimizer)
         except RuntimeError as error:  # out of memory, for one: the graph's is its own
             reason = str(error).splitlines()[0]
             print(f"artv: the step cannot be captured ({reason}); training goes on without, slower", file=sys.stderr)
@@ -101,27 +104,32 @@ class Step:
             else:
                 group["lr"] = self.config.lr_at(step)
 
-    def _run(self, step: int, fetch: Fetch) -> Tensor:
+    def _run(self, step: int | None) -> Tensor:
+        """A step; None while it is captured: what it begins with comes ahead of each replay."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._backward(step, fetch)
+        loss = self._backward(step)
         if self.config.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
         self.optimizer.step()
         return loss
 
-    def _backward(self, step: int, fetch: Fetch) -> Tensor:
+    def _backward(self, step: int | None) -> Tensor:
         count, losses = self.micro_batches, []
         for k in range(count):
-            place = k * processes.world() + processes.rank()
-            if self.config.global_batch is not None:
-                torch.manual_seed(_key(self.config.seed, step, place))
-            fetch(step, place)
+            if step is not None:
+                self._begin(step, k * processes.world() + processes.rank())
             with self._alone(k + 1 < count), self._weights():
                 with self._autocast():
                     loss = self.objective(None) / count
                 loss.backward()
             losses.append(loss.detach())
         return losses[0] if count == 1 else torch.stack(losses).sum()
+
+    def _begin(self, step: int, place: int) -> None:
+        """Chance and clips of one micro-batch."""
+        if self.config.global_batch is not None:
+            torch.manual_seed(_key(self.config.seed, step, place))
+        self._fetch(step, place)
 
     def _autocast(self) -> AbstractContextManager:
         if self.config.precision != "bf16":

@@ -3,6 +3,7 @@
 import copy
 from contextlib import nullcontext
 
+import pytest
 import torch
 from torch import nn
 
@@ -29,11 +30,12 @@ def step(model: nn.Module, halves: HalfWeights | None, x: torch.Tensor) -> torch
     return loss.detach()
 
 
-def test_loss_and_gradients_are_autocasts_own():
+@pytest.mark.parametrize("group", [1, 20, 2**24])
+def test_loss_and_gradients_are_autocasts_own(group):
     torch.manual_seed(0)
     ours = Small().to(memory_format=torch.channels_last)
     theirs, weights = copy.deepcopy(ours), dict(ours.named_parameters())
-    halves = HalfWeights(ours)
+    halves = HalfWeights(ours, group)
     for _ in range(2):  # the second adds to the gradients
         x = torch.randn(4, 3, 6, 6)
         assert torch.equal(step(ours, halves, x), step(theirs, None, x))
@@ -41,6 +43,28 @@ def test_loss_and_gradients_are_autocasts_own():
     for parameter, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert parameter.grad is expected.grad is None or torch.equal(parameter.grad, expected.grad)
         assert parameter.grad is None or parameter.grad.dtype == torch.float32
+
+
+def test_gradients_of_late_layers_are_there_before_the_backward_pass_reaches_early_ones():
+    """What several processes exchange meanwhile. In one group all would come at the end."""
+
+    def order(group):
+        seen, model = [], nn.Sequential(*(nn.Linear(4, 4) for _ in range(3)))
+        for number, layer in enumerate(model):
+            layer.register_full_backward_pre_hook(lambda *_, n=number: seen.append(f"backward {n}"))
+            layer.weight.register_post_accumulate_grad_hook(lambda *_, n=number: seen.append(f"gradient {n}"))
+        step(model, HalfWeights(model, group), torch.randn(2, 4))
+        return seen
+
+    assert order(1) == [f"{what} {layer}" for layer in (2, 1, 0) for what in ("backward", "gradient")]
+    assert order(2**24)[:3] == ["backward 2", "backward 1", "backward 0"]
+
+
+def test_frozen_weights_stay_without_gradients():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[0].requires_grad_(False)
+    step(model, HalfWeights(model, 1), torch.randn(2, 4))
+    assert model[0].weight.grad is None and model[1].weight.grad is not None
 
 
 def test_after_an_error_the_model_has_its_own_weights():
