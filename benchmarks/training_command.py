@@ -1,6 +1,7 @@
 """How fast ``artv train`` itself is at full size: latents from disk, checkpoints in the background.
 
     python benchmarks/training_command.py --out results --work /tmp/work          # one GPU, some 20 GB of host memory
+    python benchmarks/training_command.py --out results --work /tmp/work --gpus 4 # on the same data
     python benchmarks/training_command.py --preset shapes --batch 4 --device cpu  # a rehearsal: times mean nothing
 
 Makes a pipeline with random weights and shards of random latents, runs the command until a checkpoint is written and
@@ -70,23 +71,27 @@ def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     settings.write_text(
         json.dumps({"size": arguments.size, "model": {"save_minutes": arguments.save_minutes}}), encoding="utf-8"
     )
-    watched = [sys.executable, "-m", "artv_eval.twins.child", str(os.getpid())]
-    command = ["train", "--preset", arguments.preset, "--out", str(out / "run")]
+    run = out / f"run-{arguments.gpus}"
+    if arguments.gpus == 1:
+        # as a child that dies with this process: what is left on the card would slow down all that is measured after
+        start = ["-m", "artv_eval.twins.child", str(os.getpid())]
+    else:
+        start = ["-m", "torch.distributed.run", "--nproc-per-node", str(arguments.gpus), "-m", "artv"]
+    command = ["train", "--preset", arguments.preset, "--out", str(run)]
     command += ["--data", str(out / "latents"), "--config", str(settings), "--device", arguments.device]
     command += ["--init", str(arguments.init or out / "pipeline"), "--stages", "model"]
     command += ["--batch-size", str(arguments.batch)]
     started, after = time.monotonic(), 0
     with (arguments.out / "training_command.log").open("w", encoding="utf-8") as log:
-        # as a child that dies with this process: what is left on the card would slow down all that is measured after
-        process = subprocess.Popen([*watched, *command], stderr=log, stdout=log)
+        process = subprocess.Popen([sys.executable, *start, *command], stderr=log, stdout=log)
         while process.poll() is None and time.monotonic() - started < arguments.seconds and after < arguments.rows:
             time.sleep(1)
-            rows = read_log(out / "run")
-            saved = saved_step(out / "run")
+            rows = read_log(run)
+            saved = saved_step(run)
             after = sum(row["step"] > saved for row in rows) if saved is not None else 0
-        process.kill()
+        process.kill() if arguments.gpus == 1 else process.terminate()  # which torchrun passes on
         process.wait()
-    return summary(read_log(out / "run"), saved_step(out / "run"), arguments.batch)
+    return summary(read_log(run), saved_step(run), arguments.batch * arguments.gpus)
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
@@ -130,6 +135,7 @@ def main() -> None:
     parser.add_argument("--preset", default="paper", choices=("paper", "shapes"))
     parser.add_argument("--size", type=int)
     parser.add_argument("--batch", type=int, default=120)
+    parser.add_argument("--gpus", type=int, default=1)
     parser.add_argument("--clips", type=int, default=1024)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--save-minutes", type=float, default=0.5)
@@ -140,19 +146,22 @@ def main() -> None:
     for folder in (arguments.out, arguments.work):
         folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    pipeline = make_pipeline(arguments.init or arguments.work / "pipeline", arguments.preset, arguments.device)
-    make_shards(arguments.work / "latents", pipeline, arguments.preset, arguments.size, arguments.clips)
-    del pipeline
+    init = arguments.init or arguments.work / "pipeline"
+    if not (arguments.work / "latents").exists():
+        pipeline = make_pipeline(init, arguments.preset, arguments.device)
+        make_shards(arguments.work / "latents", pipeline, arguments.preset, arguments.size, arguments.clips)
+        del pipeline
     if arguments.device == "cuda":
         torch.cuda.empty_cache()
     made = time.monotonic() - started
     record = {
         "made_s": made,
+        "gpus": arguments.gpus,
         "batch": arguments.batch,
         "size": arguments.size,
         **run_command(arguments.work, arguments),
     }
-    file = arguments.out / "training_command.json"
+    file = arguments.out / f"training_command{'' if arguments.gpus == 1 else f'_{arguments.gpus}_gpus'}.json"
     file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({k: v for k, v in record.items() if k != "rows"}))
 

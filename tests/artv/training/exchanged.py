@@ -1,4 +1,4 @@
-"""Run by test_step_on_gpus, alone or by torchrun: fifty steps of the small networks; the main process writes the losses."""
+"""Run by test_step_on_gpus, alone or by torchrun: fifty steps of the small networks and their losses."""
 
 import sys
 from pathlib import Path
