@@ -57,8 +57,8 @@ class HalfWeights:
                 module._parameters["weight"] = weight
 
 
-def _groups(weights: Iterable[nn.Parameter], size: int) -> Iterator[list[nn.Parameter]]:
-    group: list[nn.Parameter] = []
+def _groups(weights: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+    group: list[Tensor] = []
     for weight in weights:
         group.append(weight)
         if sum(each.numel() for each in group) >= size:
