@@ -87,7 +87,7 @@ def rows_of(name: str, folder: Path, settings: dict[str, Any], device: str) -> I
         row: dict[str, Any] = {"pipeline": name, "offload": offload}
         try:
             with quiet_loading():
-                frames, mib, spent = made(folder, settings, offload, device)
+                frames, mib, spent = clip_of(folder, settings, offload, device)
             whole = frames if whole is None else whole
             apart = int(np.abs(frames.astype(int) - whole.astype(int)).max())
             row |= {"peak_mib": round(mib, 1), "seconds": round(spent, 2), "levels_apart": apart, "status": "ok"}
