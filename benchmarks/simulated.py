@@ -5,7 +5,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ def simulate(
     script: str,
     head: str,
     theme: str,
-    rows: Callable[[int], Iterator[Row]],
+    run: Callable[..., Row],
+    places: Iterable[tuple[Any, ...]],
     report: Callable[[dict[str, Any]], str],
     repetitions: int,
 ) -> None:
@@ -28,19 +30,22 @@ def simulate(
         script: its file, whose name the results have.
         head: its docstring.
         theme: what it asks, for the record.
-        rows: repetitions of an experiment → the rows, as they come.
+        run: what one row is of, and the repetitions of its experiment → the row.
+        places: what each row is of.
         report: record → page.
         repetitions: unless the user says how many.
     """
     name = Path(script).stem
     parser = argparse.ArgumentParser(description=head.split("\n")[0])
     parser.add_argument("--repetitions", type=int, default=repetitions)
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="rows at once")
     parser.add_argument("--out", type=Path, help=f"folder for {name}.md and .json")
     args = parser.parse_args()
     started, found = time.monotonic(), []
-    for row in rows(args.repetitions):
-        found.append(row)
-        print(" ".join(_short(value) for value in row.values()), flush=True)
+    with ProcessPoolExecutor(args.processes) as pool:
+        for future in [pool.submit(run, *place, args.repetitions) for place in places]:
+            found.append(future.result())
+            print(" ".join(_short(value) for value in found[-1].values()), flush=True)
     record = {
         "theme": theme,
         "command": f"python benchmarks/{name}.py --repetitions {args.repetitions}",

@@ -11,11 +11,10 @@ value holds the mean value over all experiments, which are other trainings.
 """
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from simulated import Row, begun, simulate, table
+from simulated import begun, simulate, table
 
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
@@ -31,6 +30,7 @@ class Features:
 
 
 METRICS = {"fvd": FvdEvaluator(Features(), name="fvd"), "kvd": KvdEvaluator(Features())}
+PLACES = itertools.product(METRICS, SEEDS, SPREADS)
 
 
 def models(S: int, spread: float, rng: np.random.Generator) -> list[np.ndarray]:
@@ -66,12 +66,6 @@ def run(name: str, S: int, spread: float, repetitions: int) -> dict[str, float |
     }
 
 
-def rows(repetitions: int) -> Iterator[Row]:
-    """Every metric, number of seeds and spread of trainings."""
-    for at in itertools.product(METRICS, SEEDS, SPREADS):
-        yield run(*at, repetitions)
-
-
 def report(record: dict[str, Any]) -> str:
     """One line a row."""
     return (
@@ -80,4 +74,4 @@ def report(record: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    simulate(__file__, __doc__, "tests and intervals of set metrics over training seeds", rows, report, 300)
+    simulate(__file__, __doc__, "tests and intervals of set metrics over training seeds", run, PLACES, report, 300)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import stdtrit
 
 from artv.errors import UserError
+from artv_eval.metrics.training_seeds import quantile
 
 DRAWS = 20_000
 MOST_SEEDS, MOST_CLIPS = 64, 100_000
@@ -84,10 +84,8 @@ def power_of(difference: float, chance: Chance, seeds: int, clips: int, *, level
     normal, seeds_part, clips_part = _draws(seeds, clips)
     mean = difference + normal * np.sqrt(between / seeds + shared)
     a, c = between * seeds_part / seeds, shared * clips_part
-    total = np.maximum(a + c, 1e-300)
-    tail = 0.5 + level / 2
-    quantile = (stdtrit(seeds - 1, tail) * a + stdtrit(clips - 1, tail) * c) / total
-    return float((np.abs(mean) > quantile * np.sqrt(total)).mean())
+    margin = quantile((1 - level) / 2, a, c, seeds, clips) * np.sqrt(a + c)
+    return float((np.abs(mean) > margin).mean())
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from artv.errors import UserError
-from artv_eval.metrics.training_seeds import Measured, measured, over_seeds
+from artv_eval.metrics.training_seeds import Measured, measured, over_seeds, quantile
 
 
 class Mean:
@@ -101,6 +101,18 @@ def test_clips_without_a_value_for_one_training_count_for_none():
 def test_one_seed_says_nothing_about_a_method():
     with pytest.raises(UserError, match="1 training seed: a statement about a method needs at least 2"):
         over_seeds(measured(Mean(), rows_of(0, S=1)))
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 4, 8])
+def test_sizes_by_numerical_integration_lie_within_3_and_7_percent(seeds):
+    """A mean with variance A/S + 1, and A known by a chi-squared of S - 1 degrees of freedom, whatever A."""
+    chi = stats.chi2.ppf((np.arange(2000) + 0.5) / 2000, seeds - 1) / (seeds - 1)
+    sizes = []
+    for A in (0.0, *np.geomspace(0.02, 1e4, 40)):
+        part = A * chi / seeds
+        margin = quantile(0.025, part, np.ones_like(part), seeds, 10**6) * np.sqrt(part + 1)
+        sizes.append(2 * stats.norm.sf(margin / np.sqrt(A / seeds + 1)).mean())
+    assert min(sizes) > 0.03 and max(sizes) < (0.07 if seeds == 2 else 0.051)
 
 
 @pytest.mark.parametrize("seeds", [2, 4])
