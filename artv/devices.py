@@ -1,6 +1,13 @@
 """Where a command runs. One check for all of them; torch is imported only to look for GPUs."""
 
+import os
+
 from artv.errors import UserError
+
+
+def cores() -> int:
+    """CPU cores that this process may use: of a node with 64, those that a scheduler gave it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def chosen_device(device: str | None, *, option: str = "--device", meta: bool = False) -> str:

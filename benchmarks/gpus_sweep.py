@@ -1,10 +1,11 @@
 """A sweep on one GPU against several of one machine: clips a second made and described, and that all is the same.
 
-    python benchmarks/gpus_sweep.py --gpus 1,4                                          # two minutes on four H200s
-    python benchmarks/gpus_sweep.py --gpus 1,2 --device cpu --num-videos 24 --batch-size 2 --frames 4 --metrics drift
+    python benchmarks/gpus_sweep.py --gpus 4,1 --each 3                                 # two minutes on four H200s
+    python benchmarks/gpus_sweep.py --gpus 2,1 --device cpu --num-videos 24 --described 24 --batch-size 2 --frames 4
 
-Clips are of the packaged shapes model by ``--executor gpus``. A rate is that of processes at work: from the end of
-their second tasks, for the first may compile, to the last end. Prints a table, then one JSON line; ``--out`` keeps it.
+Clips are of the packaged shapes model by ``--executor gpus``, so many for each GPU that all are as long at work. A rate
+is that of processes at work: from the end of their second tasks, for the first may compile, to the last end. On a CPU a
+"GPU" is a process. Prints a table, then one JSON line; ``--out`` keeps it, as it grows.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import platform
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the commands have it, bef
 import torch
 
 from artv_eval.api import Task
-from artv_eval.executors.gpus import GpuExecutor
+from artv_eval.executors.gpus import VISIBLE, GpuExecutor, visible
 from artv_eval.plugins.manager import PluginManager, PluginOptions
 from artv_eval.results.shared_store import SharedStore
 from artv_eval.results.store import RunStore
@@ -34,16 +36,16 @@ from artv_eval.sweep.plan_file import SweepPlan
 from artv_eval.sweep.prepare import Prepared, prepare
 from artv_eval.sweep.score import Scoring
 
+NOTES = "notes.txt"
+
 
 class Work(GenerationWork):
-    """Notes who made how many clips, and in which time."""
+    """Notes on which GPU a task's clips were made."""
 
     def __call__(self, task: Task) -> Any:
-        begun = time.monotonic()
         result = super().__call__(task)
-        who = os.environ.get("CUDA_VISIBLE_DEVICES") or f"process {os.getpid()}"
-        with (self.run / "notes.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"who": who, "clips": len(task.indices), "s": time.monotonic() - begun}) + "\n")
+        with (self.run / NOTES).open("a", encoding="utf-8") as file:
+            file.write(f"{os.environ.get(VISIBLE) or os.getpid()} {len(task.indices)}\n")
         return result
 
 
@@ -66,105 +68,117 @@ class Timed:
         return round(sum(clips for _, clips in ends[1:]) / (ends[-1][0] - ends[0][0]), 2)
 
 
-def planned(manager: PluginManager, folder: Path, arguments: argparse.Namespace) -> Prepared:
-    """A sweep of one cell."""
-    given = {name: getattr(arguments, name) for name in ("num_videos", "frames", "batch_size", "device")}
+def planned(manager: PluginManager, run: Path, number: int, arguments: argparse.Namespace) -> tuple[Prepared, RunStore]:
+    """A sweep of one cell and so many clips, and its run folder."""
+    given = {name: getattr(arguments, name) for name in ("frames", "batch_size", "device")}
     plan = {"cells": [{"name": "model"}], "sanity": False, "metrics": arguments.metrics.split(","), **given}
-    return prepare(manager, SweepPlan.model_validate({**plan, "out": str(folder / "run")}).options())
-
-
-def measured(manager: PluginManager, folder: Path, count: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Makes and describes all clips with so many processes."""
-    prepared, started = planned(manager, folder, arguments), time.monotonic()
+    prepared = prepare(manager, SweepPlan.model_validate({**plan, "num_videos": number, "out": str(run)}).options())
     store = RunStore(prepared.run, shared=SharedStore(prepared.store))
     refer(prepared, store)
     store.identify()
+    return prepared, store
+
+
+def measured(
+    manager: PluginManager, folder: Path, gpus: int, alike: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Makes and describes clips on so many GPUs; ``alike``: clips whose values are kept to be compared."""
+    processes, started = gpus * arguments.each, time.monotonic()
+    executor = GpuExecutor(processes=processes)
+    prepared, store = planned(manager, folder / "made", gpus * arguments.num_videos, arguments)
     work = Work(
         manager=manager, protocol=prepared.card_recipe.named(), num=len(prepared.requests),
         frames=prepared.protocol.frames, seed=0, run=store.root, runtime=prepared.runtime,
     )  # fmt: skip
-    processes = GpuExecutor(processes=count)
-    making, describing = Timed(processes), Timed(processes)
+    making, describing = Timed(executor), Timed(executor)
     faults = generate(making, work, pending(store, prepared.cells, prepared.indices, Shard(), arguments.batch_size))
     assert not faults, faults
     made = time.monotonic()
-    results = Scoring(replace(prepared, executor=describing), store, prepared.cells).results()
+    found = {
+        "gpus": gpus,
+        "processes": processes,
+        "clips": len(prepared.requests),
+        "made_per_s": making.rate(processes),
+    }
+    found |= {"making_s": round(made - started, 1), "clips_of": clips_of(store.root / NOTES)}
+    print(found, flush=True)
+    scored(manager, folder, gpus * arguments.described, describing, arguments)
+    found |= {"described_per_s": describing.rate(processes), "scoring_s": round(time.monotonic() - made, 1)}
+    found["values"] = scored(manager, folder, alike, executor, arguments)
     (cell,) = prepared.cells
-    return {
-        "processes": count, "clips": len(prepared.requests),
-        "made_per_s": making.rate(count), "described_per_s": describing.rate(count),
-        "making_s": round(made - started, 1), "scoring_s": round(time.monotonic() - made, 1),
-        "each": by_process(store.root / "notes.jsonl"),
-        "values": {row.metric: row.value for row in results.rows},
-        "fingerprints": [store.fingerprint(cell.id, index) for index in prepared.indices],
-    }  # fmt: skip
+    return found | {"fingerprints": [store.fingerprint(cell.id, index) for index in prepared.indices]}
 
 
-def by_process(notes: Path) -> dict[str, dict[str, float]]:
-    """GPU → clips that it made, and how many a second after its first batch."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def scored(
+    manager: PluginManager, folder: Path, number: int, executor: Any, arguments: argparse.Namespace
+) -> dict[str, float]:
+    """Metric → value of the first clips of those that were made, in a run folder of its own."""
+    prepared, store = planned(manager, folder / f"scored-{number}", number, arguments)
+    results = Scoring(replace(prepared, executor=executor), store, prepared.cells).results()
+    return {row.metric: row.value for row in results.rows if row.value is not None}
+
+
+def clips_of(notes: Path) -> dict[str, int]:
+    """GPU → clips that it made."""
+    found: Counter[str] = Counter()
     for line in notes.read_text(encoding="utf-8").splitlines():
-        note = json.loads(line)
-        found.setdefault(note["who"], []).append(note)
-    return {
-        who: {
-            "clips": sum(note["clips"] for note in its),
-            "per_s": round(sum(n["clips"] for n in its[1:]) / max(sum(n["s"] for n in its[1:]), 1e-9), 2),
-        }
-        for who, its in sorted(found.items())
-    }  # fmt: skip
+        who, clips = line.split()
+        found[who] += int(clips)
+    return dict(sorted(found.items()))
 
 
 def compared(one: Mapping[str, Any], several: Mapping[str, Any]) -> dict[str, Any]:
-    """How many times as fast, and whether all is the same."""
-    a, b = one["fingerprints"], several["fingerprints"]
+    """How many times as fast, and whether all that both have is the same."""
+    pairs = list(zip(one["fingerprints"], several["fingerprints"], strict=False))
     off = max(abs(several["values"][name] / value - 1) for name, value in one["values"].items() if value)
-    rates = [item["per_s"] for item in several["each"].values()]
 
     def ratio(name: str) -> float | None:
         return round(several[name] / one[name], 2) if several[name] and one[name] else None
 
     return {
+        "gpus": [several["gpus"], one["gpus"]],
         "making_ratio": ratio("made_per_s"), "describing_ratio": ratio("described_per_s"),
-        "spread_percent": round(100 * (max(rates) / min(rates) - 1), 1),
-        "same_clips": sum(x == y for x, y in zip(a, b, strict=True)), "largest_relative_difference": off,
+        "clips_of_both": len(pairs), "same_clips": sum(a == b for a, b in pairs), "largest_relative_difference": off,
     }  # fmt: skip
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A row a number of processes."""
-    names = ("processes", "clips", "made_per_s", "described_per_s", "making_s", "scoring_s")
+    """A row a number of GPUs."""
+    names = ("gpus", "processes", "clips", "made_per_s", "described_per_s", "making_s", "scoring_s")
     lines = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|---" * len(names) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows)])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--gpus", default="1,4", help="numbers of processes, the one that others are compared with first"
-    )
+    parser.add_argument("--gpus", default="4,1", help="numbers of GPUs; the others are compared with the least")
+    parser.add_argument("--each", type=int, default=1, help="processes a GPU")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--num-videos", type=int, default=1792)
+    parser.add_argument("--num-videos", type=int, default=896, help="clips made for each GPU; whole batches")
+    parser.add_argument("--described", type=int, default=256, help="of them described")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--frames", type=int)
     parser.add_argument("--metrics", default="fvd,clipsim,drift")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "gpus_sweep.json")
     arguments = parser.parse_args()
-    manager, rows = PluginManager(PluginOptions()), []
-    for count in map(int, arguments.gpus.split(",")):
+    manager, rows, names = PluginManager(PluginOptions()), list[dict[str, Any]](), visible()
+    counts = [int(count) for count in arguments.gpus.split(",")]
+    found: dict[str, Any] = {
+        "hardware": torch.cuda.get_device_name() if arguments.device == "cuda" else platform.machine(),
+        "torch": torch.__version__, "each": arguments.each, "batch_size": arguments.batch_size,
+    }  # fmt: skip
+    for count in counts:
+        if arguments.device == "cuda":
+            os.environ[VISIBLE] = ",".join(names[:count])  # for the processes that it starts
         folder = Path(tempfile.mkdtemp(prefix="gpus-sweep-"))
         try:
-            rows.append(measured(manager, folder, count, arguments))
+            rows.append(measured(manager, folder, count, min(counts) * arguments.described, arguments))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        print({key: value for key, value in rows[-1].items() if key != "fingerprints"}, flush=True)
-    name = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.processor()
-    found = {
-        "hardware": name, "torch": torch.__version__, "load": round(os.getloadavg()[0], 1),
-        "batch_size": arguments.batch_size, "compared": [compared(rows[0], row) for row in rows[1:]],
-        "rows": [{key: value for key, value in row.items() if key != "fingerprints"} for row in rows],
-    }  # fmt: skip
-    arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        least = min(rows, key=lambda row: row["gpus"])
+        found["rows"] = [{key: value for key, value in row.items() if key != "fingerprints"} for row in rows]
+        found["compared"] = [compared(least, row) for row in rows if row is not least]
+        arguments.out.write_text(json.dumps(found | {"load": round(os.getloadavg()[0], 1)}, indent=1) + "\n", "utf-8")
     print(table(rows))
     print(json.dumps(found))
 

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from artv.devices import cores
 from artv.errors import UserError, WorkFailed
 from artv.ranges import Count
 from artv_eval.api import Task
@@ -66,7 +67,7 @@ class GpuExecutor:
     def _started(self, tasks: int) -> list[ProcessPoolExecutor]:
         gpus = visible()
         count = min(self.processes or max(len(gpus), 1), tasks)
-        threads = max(1, (os.cpu_count() or 1) // count)
+        threads = _threads(count)
         while len(self._pools) < count:
             self._pools.append(_pool(gpus[len(self._pools) % len(gpus)] if gpus else None, threads))
         return self._pools[:count]
@@ -79,6 +80,13 @@ def visible() -> list[str]:
     import torch
 
     return [str(i) for i in range(torch.cuda.device_count())]
+
+
+def _threads(processes: int) -> int:
+    """Of each process: its share of the cores, and no more than ``OMP_NUM_THREADS`` asks for (a number a level)."""
+    share = max(1, cores() // processes)
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(share, int(asked)) if asked.isdecimal() and int(asked) else share
 
 
 def _next(left: Sequence[Task], cell: str | None, start: int = 0) -> int:

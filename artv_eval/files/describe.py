@@ -25,6 +25,7 @@ import numpy as np
 
 from artv.data.listing import VIDEO_SUFFIXES
 from artv.data.readers import VERSION
+from artv.devices import cores
 from artv.errors import UserError, WorkFailed, describe_os_error
 from artv.files import check_regular
 from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
@@ -42,7 +43,7 @@ SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
 BATCH = 16
 FACTS = "facts-3"
 READERS = ("", "decord", "pyav", "pillow")  # as facts name them by number; "" is a plugin's
-WORKERS = min(os.cpu_count() or 2, 16)  # decoding processes
+WORKERS = min(cores(), 16)  # decoding processes
 
 
 def video_files(folder: str | Path) -> list[Path]:

@@ -8,7 +8,6 @@ product this needs no invertible matrix, so it stays right with fewer clips than
 Shape suffixes: n clips, d dimensions, R resamples.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from artv.devices import cores
 from artv.errors import UserError
 
-CORES = min(os.cpu_count() or 1, 8)
+CORES = min(cores(), 8)
 GROUP = 2**21  # numbers that a group of resamples may hold: 16 MiB a core
 
 

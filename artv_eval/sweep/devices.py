@@ -1,6 +1,6 @@
 """How much is done at once, and by whom."""
 
-import os
+from artv.devices import cores
 
 BATCH_SIZE = {"cpu": 10, "cuda": 24}
 """Clips made at once, which are what an interruption costs; on a CPU 10 take 2 % longer a clip than 20 do."""
@@ -23,7 +23,6 @@ def default_executor(device: str, frames: int) -> tuple[str, dict[str, int]]:
 
     if device == "cuda" and torch.cuda.device_count() > 1:
         return "gpus", {}
-    cores = os.cpu_count() or 1
-    if device == "cpu" and frames >= MANY_FRAMES and cores > 1:
-        return "gpus", {"processes": min(cores, PROCESSES)}
+    if device == "cpu" and frames >= MANY_FRAMES and cores() > 1:
+        return "gpus", {"processes": min(cores(), PROCESSES)}
     return "serial", {}

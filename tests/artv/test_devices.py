@@ -1,10 +1,23 @@
 """One check of a device for every command."""
 
+import os
+
 import pytest
 import torch
 
-from artv.devices import chosen_device
+from artv.devices import chosen_device, cores
 from artv.errors import UserError
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to cores")
+def test_cores_are_those_that_the_process_is_bound_to():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, [min(allowed)])
+    try:
+        assert cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert cores() == len(allowed)
 
 
 @pytest.mark.parametrize("gpus", [0, 2])

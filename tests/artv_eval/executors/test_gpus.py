@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from artv.devices import cores
 from artv.errors import UserError, WorkFailed
 from artv_eval import testing
 from artv_eval.api import Task
+from artv_eval.executors import gpus
 from artv_eval.executors.gpus import GpuExecutor, _next, visible
 
 
@@ -47,9 +49,28 @@ def threads(task):
     return torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]
 
 
-def test_processes_share_the_cores():
+@pytest.mark.parametrize(
+    ("asked", "there", "processes", "each"),
+    [
+        (None, 64, 12, 5),
+        (None, 2, 4, 1),
+        ("1", 64, 1, 1),  # as job scripts ask for, and as whoever shares a machine does
+        ("8,2", 64, 2, 8),
+        ("64", 8, 2, 4),  # more than there are
+        ("0", 8, 2, 4),
+        ("many", 8, 2, 4),
+    ],
+)
+def test_threads_are_a_share_of_the_cores_and_no_more_than_was_asked_for(monkeypatch, asked, there, processes, each):
+    monkeypatch.setattr(gpus, "cores", lambda: there)
+    monkeypatch.delenv("OMP_NUM_THREADS") if asked is None else monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert gpus._threads(processes) == each
+
+
+def test_processes_share_the_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS")
     executor = GpuExecutor(processes=2)
-    alone = max(1, (os.cpu_count() or 1) // 2)
+    alone = max(1, cores() // 2)
     assert {found for _, found in executor.run(threads, tasks("a", "b"))} == {(alone, str(alone))}
 
 

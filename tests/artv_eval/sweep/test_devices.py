@@ -1,15 +1,14 @@
 """Who makes the clips where nobody is named."""
 
-import os
-
 import pytest
 import torch
 
+from artv_eval.sweep import devices
 from artv_eval.sweep.devices import MANY_FRAMES, PROCESSES, default_executor
 
 
 def on(monkeypatch, *, cores=1, gpus=0):
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(devices, "cores", lambda: cores)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
 
 
