@@ -1,5 +1,6 @@
 """``artv-eval report``: shows a finished run again."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,16 +55,17 @@ def report(
         from dataclasses import replace
 
         from artv_eval.report.html import load_run, page
+        from artv_eval.report.lengths import worth_of_rows
         from artv_eval.report.tracked import tracked
         from artv_eval.report.trackers import tracker
-        from artv_eval.results.rows import merged
+        from artv_eval.results.merged import merged
 
         targets = [tracker(asked) for asked in to]
         loaded = [load_run(Path(folder)) for folder in run]
-        results, store = merged([item for item, _ in loaded]), loaded[0][1] if len(loaded) == 1 else None
-        results = replace(
-            results, notes=[*results.notes, *(line for asked in power for line in _needed(results, asked))]
-        )
+        results, store = merged(_named(run, [item for item, _ in loaded])), loaded[0][1] if len(loaded) == 1 else None
+        more = [line for asked in power for line in _needed(results, asked)]
+        more += worth_of_rows(results) if len(loaded) > 1 else []
+        results = replace(results, notes=[*results.notes, *more])
         if speed is not None:
             from artv_eval.report.speed_cards import read_speed, with_speed
 
@@ -72,7 +74,7 @@ def report(
             from artv_eval.report.by_label import read_csv, split_by
 
             labels = {i: values for folder in run for i, values in read_csv(Path(folder) / "labels.csv").items()}
-            results = split_by(replace(results, per_clip=[c for r, _ in loaded for c in r.per_clip]), labels, by)
+            results = split_by(results, labels, by)
         text = render(results)
         if html is not None:
             _write(html, page(results, store))
@@ -85,6 +87,13 @@ def report(
             for path in write_figures(results, Path(plots), plot_format.split(","), store):
                 say(f"wrote {path}")
     echo(text, nl=False)
+
+
+def _named(run: Sequence[str], several: "Sequence[Results]") -> "dict[str, Results]":
+    """By the names of the folders and files, or by all of the path where two have the same."""
+    names = [Path(given).resolve().stem if Path(given).is_file() else Path(given).resolve().name for given in run]
+    same = len(set(names)) < len(names)
+    return dict(zip(run if same else names, several, strict=True))
 
 
 def _write(html: str, text: str) -> None:

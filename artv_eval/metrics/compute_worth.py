@@ -35,6 +35,15 @@ class Worth:
     level: float
     logarithm: bool
 
+    def text(self, a: str, b: str, metric: str) -> str:
+        """``b takes 2.9 [2.1, 4.4] times the training of a to the same fvd``, or why it has no interval."""
+        if self.low is None or self.high is None:
+            why = f"no interval: {self.seeds} seeds do not tell that training changes the value"
+            times = f"{self.times:.2g} times ({why})"
+        else:
+            times = f"{self.times:.2g} [{self.low:.2g}, {self.high:.2g}] times"
+        return f"{b} takes {times} the training of {a} to the same {metric}"
+
 
 def worth(found: Measured, lengths: Sequence[int], seeds: int, *, level: float = 0.95) -> Worth:
     """The worth of what a has and b lacks, from models in the order side (a, b), length, seed.
@@ -45,16 +54,42 @@ def worth(found: Measured, lengths: Sequence[int], seeds: int, *, level: float =
     L = len(lengths)
     if L < 2 or seeds < 2 or len(found.values) != 2 * L * seeds:
         raise UserError(f"{L} lengths × {seeds} seeds: what a component is worth in training takes at least 2 × 2")
-    logarithm = bool((found.values > 0).all())
-    found = _logarithms(found) if logarithm else found
-    at = np.log(np.asarray(lengths, np.float64))
+    gap_2L, slope_2L = _weights(lengths)
+    each = np.eye(seeds)
+    weights = np.concatenate([np.kron(gap_2L, each), np.kron(slope_2L, each)])
+    logarithm, found = _scaled(found)
+    return _worth(*_mean_and_variance(found.combined(weights), seeds), seeds, level, logarithm)
+
+
+def worth_of_means(means: Measured, lengths: Sequence[int], seeds: int, *, level: float = 0.95) -> Worth:
+    """The same where only means over ``seeds`` trainings are known: side (a, b), length; the covariance is of these.
+
+    Raises:
+        UserError: as :func:`worth`.
+    """
+    if len(lengths) < 2 or seeds < 2:
+        raise UserError(f"{len(lengths)} lengths × {seeds} seeds: it takes at least 2 × 2")
+    logarithm, means = _scaled(means)
+    found = means.combined(np.stack(_weights(lengths)))
+    return _worth(found.values, found.covariance, seeds, level, logarithm)
+
+
+def _weights(lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(2L,) each, over side and length: the mean of b − a, and the slope in log length of both sides together."""
+    L, at = len(lengths), np.log(np.asarray(lengths, np.float64))
     slope_L = (at - at.mean()) / ((at - at.mean()) ** 2).sum()
-    gap, slope = np.zeros((2, seeds, 2, L, seeds))
-    for s in range(seeds):
-        gap[s, 1, :, s], gap[s, 0, :, s] = 1 / L, -1 / L
-        slope[s, :, :, s] = slope_L / 2
-    both = found.combined(np.concatenate([gap, slope]).reshape(2 * seeds, -1))
-    (d, b), V = _mean_and_variance(both, seeds)
+    return np.repeat([-1 / L, 1 / L], L), np.tile(slope_L / 2, 2)
+
+
+def _scaled(found: Measured) -> tuple[bool, Measured]:
+    """Logarithms of a metric that is positive throughout, and whether it is."""
+    logarithm = bool((found.values > 0).all())
+    return logarithm, _logarithms(found) if logarithm else found
+
+
+def _worth(means: np.ndarray, V: np.ndarray, seeds: int, level: float, logarithm: bool) -> Worth:
+    """From the mean difference and slope (2,), and their variance (2, 2)."""
+    d, b = means
     if b == 0:
         raise UserError("the metric does not change with training, so nothing is worth any of it")
     low, high = _fieller(d, b, V, float(stdtrit(seeds - 1, 0.5 + level / 2)))

@@ -1,13 +1,16 @@
 """Metric against training compute: what cells that were trained for several lengths come to at each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit  # quantile of Student's t
 
+from artv_eval.metrics.compute_worth import worth_of_means
+from artv_eval.metrics.training_seeds import Measured
 from artv_eval.report.plots import COLOURS, STYLES, Drawing, short
-from artv_eval.results.rows import OK, Results, Row
+from artv_eval.results.rows import OK, Comparison, Results, Row, noted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +67,51 @@ def value_against_training(item: Lengths) -> Drawing:
 def _points(rows: Sequence[Row]) -> np.ndarray:
     """(4, n): steps, values and the ends of their intervals, NaN where there is none."""
     return np.array([[row.train_steps, row.value, row.ci_low, row.ci_high] for row in rows], np.float64).T
+
+
+def worth_of_rows(results: Results) -> list[str]:
+    """What a component is worth in training by rows and comparisons alone, where lengths are of different runs.
+
+    A line for each metric and two cells; trainings of different lengths are taken as independent of each other, and
+    the variance of a value is read off its interval, Student's over its trainings.
+    """
+    pairs = {(pair.ablation, pair.metric, pair.a, pair.b): pair for pair in results.comparisons}
+    lines: list[str] = []
+    for item in lengths_of(results):
+        (first, a), *others = item.cells.items()
+        for name, b in others:
+            with noted(lines, f"{item.ablation}: {item.metric} of {first} and {name} against training"):
+                lines += _worth_of(item, (first, a), (name, b), pairs)
+    return lines
+
+
+def _worth_of(
+    item: Lengths, a: tuple[str, Sequence[Row]], b: tuple[str, Sequence[Row]], pairs: Mapping[Any, Comparison]
+) -> Iterator[str]:
+    """One line, or none where fewer than two lengths have trainings in pairs."""
+    (first, its), (name, theirs) = a, b
+    known = {row.train_steps: row for row in theirs}
+    both = [(row, known[row.train_steps]) for row in its if row.train_steps in known]
+    tests = [pairs.get((item.ablation, item.metric, one.cell, other.cell)) for one, other in both]
+    trained = [(*sides, test) for sides, test in zip(both, tests, strict=True) if test and test.about == "method"]
+    if len(trained) > 1 and its[0].higher_is_better is not None:
+        seeds = min(test.seeds or 0 for _, _, test in trained)
+        found = worth_of_means(_means(trained), [_steps(row) for row, _, _ in trained], seeds)
+        yield f"{item.ablation}: {found.text(first, name, item.metric)} (by the intervals of values and differences)"
+
+
+def _means(trained: Sequence[tuple[Row, Row, Comparison]]) -> Measured:
+    """Values of a, then of b, at each length, with their covariance (2L, 2L): that of a pair follows from its test."""
+    L = len(trained)
+    values, covariance = np.zeros(2 * L), np.zeros((2 * L, 2 * L))
+    for k, (one, other, test) in enumerate(trained):
+        a, b = _variance(one), _variance(other)
+        both = (a + b - (test.standard_error or 0.0) ** 2) / 2
+        values[[k, L + k]] = one.value, other.value
+        covariance[np.ix_([k, L + k], [k, L + k])] = [[a, both], [both, b]]
+    return Measured(values, covariance, min(row.n for row, _, _ in trained))
+
+
+def _variance(row: Row) -> float:
+    assert row.ci_low is not None and row.ci_high is not None and row.seeds is not None
+    return float((row.ci_high - row.ci_low) / 2 / stdtrit(row.seeds - 1, 0.975)) ** 2

@@ -297,18 +297,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def merged(several: Sequence[Results]) -> Results:
-    """The results of several runs in one; their rows keep their own protocols."""
-    if len(several) == 1:
-        return several[0]
-    return Results(
-        run=", ".join(str(results.run) for results in several),
-        rows=list(dict.fromkeys(row for results in several for row in results.rows)),
-        comparisons=list(dict.fromkeys(pair for results in several for pair in results.comparisons)),
-        flaws=list(dict.fromkeys(flaw for results in several for flaw in results.flaws)),
-        curves=list(dict.fromkeys(curve for results in several for curve in results.curves)),
-        notes=list(dict.fromkeys(note for results in several for note in results.notes)),
-        bad_files=list(dict.fromkeys(bad for results in several for bad in results.bad_files)),
-    )

@@ -10,9 +10,9 @@ import numpy as np
 
 from artv_eval.metrics.bands import band_over_trainings, points
 from artv_eval.metrics.base import curve_values, mean_where_defined
-from artv_eval.metrics.compute_worth import Worth, worth
+from artv_eval.metrics.compute_worth import worth
 from artv_eval.metrics.training_seeds import Measured, OverSeeds, measured, over_seeds
-from artv_eval.results.rows import Comparison, Curve
+from artv_eval.results.rows import Comparison, Curve, noted
 from artv_eval.sweep.score_cells import Scored
 
 METHOD, CHECKPOINTS = "method", "checkpoints"
@@ -108,7 +108,7 @@ def worth_in_training(groups: Sequence[Replicates]) -> list[str]:
         if cell.length is not None and group.about == METHOD and evaluator.higher_is_better is not None:
             names = sides.setdefault((cell.ablation, evaluator.name), {})
             names.setdefault(cell.name.partition(" @")[0], {})[cell.length] = group
-    lines = []
+    lines: list[str] = []
     for (ablation, metric), names in sides.items():
         (first, a), *others = names.items()
         for name, b in others:
@@ -116,15 +116,12 @@ def worth_in_training(groups: Sequence[Replicates]) -> list[str]:
             both = [side[length] for side in (a, b) for length in lengths]
             seeds = sorted(set.intersection(*(set(group.seeds) for group in both))) if both else []
             if len(lengths) > 1 and len(seeds) > 1:
-                found = worth(_measured([item for group in both for item in _of(group, seeds)]), lengths, len(seeds))
-                lines.append(f"{ablation}: {name} takes {_times(found)} the training of {first} to the same {metric}")
+                with noted(lines, f"{ablation}: {metric} of {first} and {name} against training"):
+                    items = [item for group in both for item in _of(group, seeds)]
+                    lines.append(
+                        f"{ablation}: {worth(_measured(items), lengths, len(seeds)).text(first, name, metric)}"
+                    )
     return lines
-
-
-def _times(found: Worth) -> str:
-    if found.low is None or found.high is None:
-        return f"{found.times:.2g} times (no interval: {found.seeds} seeds do not tell that training changes the value)"
-    return f"{found.times:.2g} [{found.low:.2g}, {found.high:.2g}] times"
 
 
 def mean_curves(curves: Sequence[Curve]) -> list[Curve]:

@@ -179,6 +179,12 @@ def test_without_two_lengths_two_seeds_and_two_cells_nothing_is_said_of_worth(gr
     assert worth_in_training(groups) == []
 
 
+def test_a_metric_that_never_changes_with_training_costs_its_line_alone():
+    groups = [trained(f"{name} @{C}", alike({1: 5.0, 2: 5.0}), length=C) for name in ("on", "off") for C in (1, 2)]
+    (line,) = worth_in_training(groups)
+    assert "against training: absent: the metric does not change" in line
+
+
 def test_two_seeds_come_with_what_they_are_worth():
     from made import pair
 

@@ -355,3 +355,21 @@ def test_several_lengths_say_what_a_component_is_worth_in_training(toy):
     times = np.exp(-(b - a).mean() / slope)
     said = float(line.partition("takes ")[2].partition(" ")[0])
     assert line.startswith("learning: data=noisy takes") and said == pytest.approx(times, rel=0.06)
+
+
+def test_lengths_of_two_sweeps_of_one_folder_come_together(toy, cli, made):
+    learning = ("--ablation", "learning", "--train", "--metrics", "distance", "--num-videos", 8, "--train-seeds", 3)
+    lengths = (("2,4", "whole"), ("2", "run"), ("4", "run"), ("2,4", "run"))
+    documents = []
+    for steps, out in lengths:
+        arguments = ("--train-steps", steps, "--set", "trainer.spread=0.01", "--out", out, "--format", "json")
+        documents.append(json.loads(toy(*learning, *arguments).out))
+    whole, *_, together = documents
+    assert together | {"run": 0} == whole | {"run": 0} and any("training of" in note for note in whole["notes"])
+    assert len(trained(made)) == 2 * 3 * (2 + 4)  # steps: each model is trained once
+    each = sorted(Path("run/results").glob("*.json"))
+    report = cli("report", *each)
+    assert "learning: data=noisy takes 58 [" in report.out
+    report = cli("report", *each, "--format", "json")
+    rows = {row["cell"]: row["value"] for row in json.loads(report.out)["rows"] if row["train_steps"]}
+    assert rows == {row["cell"]: row["value"] for row in whole["rows"] if row["train_steps"]}

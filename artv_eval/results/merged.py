@@ -1,0 +1,88 @@
+"""The results of several runs in one: cells of one name that stand for different things get names of their own.
+
+They differ where both have a value of one metric and it is another, or where they were trained for different lengths:
+``mask=on @3500`` and ``mask=on @11036`` where the length tells all of them apart, else ``RUN: mask=on``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from artv_eval.results.rows import Results, Row
+
+Cell = tuple[str | None, str]
+"""Ablation and name."""
+
+
+def merged(several: Mapping[str, Results]) -> Results:
+    """Name of the run → its results, as one; rows keep their own protocols."""
+    if len(several) == 1:
+        return next(iter(several.values()))
+    apart = _apart(several)
+    parts = [_renamed(results, _names(results, run, apart)) for run, results in several.items()]
+
+    def every(name: str) -> list[Any]:
+        return list(dict.fromkeys(item for part in parts for item in getattr(part, name)))
+
+    return Results(
+        run=", ".join(str(results.run) for results in several.values()),
+        rows=every("rows"),
+        comparisons=every("comparisons"),
+        flaws=every("flaws"),
+        curves=every("curves"),
+        notes=every("notes"),
+        bad_files=every("bad_files"),
+        per_clip=[item for part in parts for item in part.per_clip],
+    )
+
+
+def _apart(several: Mapping[str, Results]) -> dict[Cell, bool]:
+    """Cells that are different things in different runs, each with whether its lengths of training tell them apart."""
+    found: dict[Cell, list[tuple[str, Row]]] = {}
+    for run, results in several.items():
+        for row in results.rows:
+            found.setdefault((row.ablation, row.cell), []).append((run, row))
+    return {cell: _by_length(its) for cell, its in found.items() if _differ(row for _, row in its)}
+
+
+def _differ(rows: Any) -> bool:
+    """Whether rows of one name are not of one thing."""
+    rows = list(rows)
+    first = {row.metric: row for row in reversed(rows)}
+    return any(row != first[row.metric] or row.train_steps != rows[0].train_steps for row in rows)
+
+
+def _by_length(its: Sequence[tuple[str, Row]]) -> bool:
+    lengths: dict[int | None, list[Row]] = {}
+    for _, row in its:
+        lengths.setdefault(row.train_steps, []).append(row)
+    return None not in lengths and not any(_differ(rows) for rows in lengths.values())
+
+
+def _names(results: Results, run: str, apart: Mapping[Cell, bool]) -> dict[Cell, str]:
+    """Cell → its new name, of those that need one."""
+    names = {}
+    for row in results.rows:
+        cell = (row.ablation, row.cell)
+        if cell in apart:
+            names[cell] = f"{row.cell} @{row.train_steps}" if apart[cell] else f"{run}: {row.cell}"
+    return names
+
+
+def _renamed(results: Results, names: Mapping[Cell, str]) -> Results:
+    def named(ablation: str | None, cell: str) -> str:
+        return names.get((ablation, cell), cell)
+
+    def each(items: Sequence[Any]) -> list[Any]:
+        return [replace(item, cell=named(item.ablation, item.cell)) for item in items]
+
+    plain = {cell: name for (_, cell), name in names.items()}
+    others = [(flaw, plain.get(flaw.other, flaw.other)) for flaw in results.flaws]
+    return replace(
+        results,
+        rows=each(results.rows),
+        curves=each(results.curves),
+        per_clip=each(results.per_clip),
+        flaws=[replace(flaw, other=name, text=flaw.text.replace(flaw.other, name)) for flaw, name in others],
+        comparisons=[replace(p, a=named(p.ablation, p.a), b=named(p.ablation, p.b)) for p in results.comparisons],
+    )

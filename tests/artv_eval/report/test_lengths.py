@@ -1,0 +1,65 @@
+"""What a component is worth in training, from the rows of runs of different lengths."""
+
+import re
+
+import numpy as np
+import pytest
+from made import pair, row
+from scipy import stats
+
+from artv_eval.report.lengths import worth_of_rows
+from artv_eval.results.rows import Results
+
+LENGTHS, SEEDS = (1000, 4000), 4
+
+
+def trained(times, noise=0.0, rng=None, lengths=LENGTHS, seeds=SEEDS, about="method", better=False):
+    """Rows and tests as a sweep gives them, of 300 C^-0.4 and the same at C / times, with a share of noise by seed."""
+    rows, pairs = [], []
+    for C in lengths:
+        luck = 1 + noise * (rng.normal(size=(2, seeds)) if rng else np.tile([-1, 1], (2, seeds // 2)))
+        on, off = 300 * C**-0.4 * luck[0], 300 * (C / times) ** -0.4 * luck[1]
+        t = stats.t.ppf(0.975, seeds - 1)
+        for name, values in (("on", on), ("off", off)):
+            spread = t * stats.sem(values)
+            rows.append(
+                row(f"{name} @{C}", "fvd", values.mean(), spread=spread, seeds=seeds, train_steps=C, better=better)
+            )
+        error = stats.sem(on - off)
+        names = {"a": f"on @{C}", "b": f"off @{C}"}
+        pairs.append(pair("fvd", 1.0, 1.0, error=error, seeds=seeds, about=about, **names))
+    return Results(run=None, rows=rows, comparisons=pairs)
+
+
+def said(results):
+    (line,) = worth_of_rows(results)
+    assert line.startswith("mask: off takes ") and "the training of on to the same fvd (by the intervals" in line
+    return [float(number) for number in re.findall(r"[\d.e+]+", line.split("takes")[1].split("times")[0])]
+
+
+def test_of_power_laws_it_is_their_ratio():
+    assert said(trained(2.9)) == pytest.approx([2.9, 2.9, 2.9])
+    value, low, high = said(trained(2.9, noise=0.02))
+    assert value == pytest.approx(2.9) and low < 2.7 and high > 3.1
+
+
+def test_its_interval_covers_the_truth():
+    rng = np.random.default_rng(0)
+    made = [said(trained(2.0, 0.03, rng)) for _ in range(400)]
+    inside = np.mean([low <= 2 <= high for _, low, high in made])
+    assert 0.93 < inside <= 1  # Student's with the degrees of one length's trainings: rather too wide
+
+
+@pytest.mark.parametrize(
+    "changes", [{"lengths": (1000,)}, {"about": "checkpoints"}, {"better": None}], ids=["length", "seeds", "direction"]
+)
+def test_nothing_is_said_without_lengths_trainings_and_a_direction(changes):
+    assert worth_of_rows(trained(2.0, **changes)) == []
+
+
+def test_a_value_that_never_changes_costs_its_line_alone():
+    flat = trained(1.0)
+    flat = Results(run=None, rows=[row(r.cell, "fvd", 1.0, seeds=4, train_steps=r.train_steps) for r in flat.rows],
+                   comparisons=flat.comparisons)  # fmt: skip
+    (line,) = worth_of_rows(flat)
+    assert line.startswith("mask: fvd of on and off against training: absent: the metric does not change")

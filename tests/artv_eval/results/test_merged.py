@@ -1,0 +1,54 @@
+"""Several runs in one table: what is the same is there once, what is not is never taken for it."""
+
+from dataclasses import replace
+
+import pytest
+from made import pair, row
+
+from artv_eval.results.merged import merged
+from artv_eval.results.rows import ClipValues, Curve, Flaw, Results
+
+
+def run(value=2.5, name="one", cells=("mask=on", "mask=off"), metric="fvd", **other):
+    return Results(
+        run=name,
+        rows=[row(cell, metric, value, **other) for cell in cells],
+        comparisons=[pair(metric, 0.5, 0.1, a=cells[0], b=cell) for cell in cells[1:]],
+        flaws=[Flaw(metric=metric, flaw="copy-first", other=cells[0], seen=True, text=f"{metric} sees {cells[0]}")],
+        curves=[Curve(ablation="mask", cell=cell, metric=metric, values=(value,)) for cell in cells],
+        per_clip=[ClipValues(ablation="mask", cell=cell, metric=metric, values={0: value}) for cell in cells],
+    )
+
+
+def cells(found):
+    return [found_row.cell for found_row in found.rows]
+
+
+def test_cells_of_one_name_and_other_values_are_two():
+    found = merged({"a": run(2.5), "b": run(3.5)})
+    names = ["a: mask=on", "a: mask=off", "b: mask=on", "b: mask=off"]
+    assert cells(found) == [c.cell for c in found.curves] == [c.cell for c in found.per_clip] == names
+    assert [(p.a, p.b) for p in found.comparisons] == [tuple(names[:2]), tuple(names[2:])]
+    assert [(flaw.other, flaw.text) for flaw in found.flaws] == [(n, f"fvd sees {n}") for n in (names[0], names[2])]
+    assert [c.values[0] for c in found.per_clip] == [2.5, 2.5, 3.5, 3.5]
+
+
+@pytest.mark.parametrize("metric", ["fvd", "kvd"])
+def test_lengths_of_training_tell_cells_apart(metric):
+    found = merged({"a": run(2.5, train_steps=4), "b": run(3.5, metric=metric, train_steps=8)})
+    assert cells(found) == ["mask=on @4", "mask=off @4", "mask=on @8", "mask=off @8"]
+
+
+def test_of_one_length_they_go_by_run():
+    runs = {"a": run(2.5, train_steps=4), "b": run(3.5, train_steps=8), "c": run(4.5, train_steps=8)}
+    assert cells(merged(runs))[::2] == ["a: mask=on", "b: mask=on", "c: mask=on"]
+
+
+def test_equal_cells_and_other_metrics_of_them_keep_their_names():
+    found = merged({"a": run(2.5), "b": replace(run(2.5), run="two"), "c": run(0.9, metric="clipsim")})
+    assert cells(found) == ["mask=on", "mask=off"] * 2 and found.run == "one, two, one"
+    assert [r.metric for r in found.rows] == ["fvd", "fvd", "clipsim", "clipsim"]
+
+
+def test_one_run_is_itself():
+    assert merged({"a": (alone := run())}) is alone
