@@ -116,7 +116,12 @@ class ClipSet(Sequence[tuple[ClipRequest, GeneratedClip]]):
         load: position → the clip made for it.
         origin: for reference clips that the package renders: the protocol's hash and the frames of a clip, which with
             a request's ``index`` say what the clip is. Rows that ship with the package are found by it.
+
+    ``shared``: where the clips are few and several metrics look at them one after the other, what one leaves for the
+    others (features of frames, say); None: nothing is kept.
     """
+
+    shared: dict[str, Any] | None = None
 
     def __init__(
         self,

@@ -125,7 +125,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="*", default=["2x100", "2x500", "2x1000", "2x2000", "64x100"])
     parser.add_argument("--size", default="416x240")
-    parser.add_argument("--large", nargs="*", default=["2x1000"], help="cases at 832x480")
+    parser.add_argument("--large", nargs="*", default=["2x1000"], help="cases at --large-size")
+    parser.add_argument("--large-size", default="832x480")
     parser.add_argument("--tasks", nargs="+", default=["write", "sweep", "score"])
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--work", help=argparse.SUPPRESS)
@@ -139,7 +140,7 @@ def main() -> None:
     lines, rows = ["| task | size | clips | frames | peak, MB | seconds |", "|---|---|---|---|---|---|"], []
     for what in args.tasks:
         small = ["2x20", *args.cases] if args.cases else []
-        for size, cases in ((args.size, small), ("832x480", args.large)):
+        for size, cases in ((args.size, small), (args.large_size, args.large)):
             for case in cases:
                 clips, count = (int(number) for number in case.split("x"))
                 peak, seconds = measured(what, clips, count, size, args.processes)

@@ -14,12 +14,13 @@ import json
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from copy import copy
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,12 @@ from artv.devices import cores
 from artv.errors import UserError, WorkFailed, describe_os_error
 from artv.files import check_regular
 from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
-from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
+from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
 from artv_eval.files.decoding import Decoded, Decoders, Excerpt
+from artv_eval.files.side_by_side import by_extractor, describing, few_cores, on_gpu, side_by_side
 from artv_eval.metrics.base import described
 from artv_eval.results.clips import in_parts
 from artv_eval.results.row_cache import SAVE_SECONDS, RowCache
@@ -171,12 +173,14 @@ class _Describer:
     def run(self, decoders: Decoders) -> Described:
         missing = self.missing
         clips = decoders.decode([self.files[i] for i in missing], self.excerpt, missing)
-        pool, at_once = _describing(any(_on_gpu(evaluator) for evaluator in self.evaluators.values()))
-        size = 1 if in_parts(self.excerpt.frames) else BATCH
+        gpu, long = on_gpu(self.evaluators.values()), in_parts(self.excerpt.frames)
+        pool, at_once = describing(gpu)
+        size = 1 if long else BATCH
+        each = side_by_side() if long and gpu else map
         batch: list[tuple[int, Decoded]] = []
         waiting: deque[Future[Rows]] = deque()
         saved = time.monotonic()
-        with switched():
+        with switched(), few_cores() if long and gpu else nullcontext():
             try:
                 for done, (i, clip) in enumerate(zip(missing, clips, strict=True)):
                     if clip.error is not None:
@@ -185,7 +189,7 @@ class _Describer:
                         self._check(clip.path, *_facts(clip)[:3])
                         batch.append((i, clip))
                     if len(batch) == size:
-                        waiting.append(pool.submit(self._describe, batch))
+                        waiting.append(pool.submit(self._describe, batch, each))
                         batch = []
                     while len(waiting) > at_once:
                         self._keep(waiting.popleft().result())
@@ -195,7 +199,7 @@ class _Describer:
                     if self.on_clip is not None:
                         self.on_clip(done + 1 + len(self.files) - len(missing))
                 if batch:
-                    waiting.append(pool.submit(self._describe, batch))
+                    waiting.append(pool.submit(self._describe, batch, each))
                 while waiting:
                     self._keep(waiting.popleft().result())
             finally:
@@ -216,22 +220,30 @@ class _Describer:
             self.found.sizes[size] = path
             check_sizes(list(self.evaluators.values()), self.found.sizes)
 
-    def _describe(self, batch: Sequence[tuple[int, Decoded]]) -> "Rows":
-        clips = [clip.frames for _, clip in batch if clip.frames is not None]
-        requests = [self._request(i, frames) for (i, _), frames in zip(batch, clips, strict=True)]
-        clip_set = ClipSet(requests, lambda k: GeneratedClip(clips[k]))
+    def _describe(self, batch: Sequence[tuple[int, Decoded]], each: Callable[..., Iterable[Any]]) -> "Rows":
+        """Rows of a few clips. ``each``: ``map``, or one that works side by side."""
         keys = [self.keys[i] for i, _ in batch]
         found = {FACTS: dict(zip(keys, (np.array(_facts(clip)) for _, clip in batch), strict=True))}
-        for digest, evaluator in self.evaluators.items():
-            if digest in self.found.failed:
-                continue
+        working = [evaluator for digest, evaluator in self.evaluators.items() if digest not in self.found.failed]
+        for rows in each(lambda some: self._rows(some, batch), by_extractor(working)):
+            found |= {digest: dict(zip(keys, some, strict=True)) for digest, some in rows.items()}
+        return found
+
+    def _rows(self, evaluators: Sequence[Evaluator], batch: Sequence[tuple[int, Decoded]]) -> dict[str, np.ndarray]:
+        """Those of the evaluators that do not fail, by their digest."""
+        # of a long clip the part that was read last is kept, and others may be elsewhere in it
+        frames = [copy(clip.shown) if in_parts(len(clip.shown)) else clip.shown for _, clip in batch]
+        requests = [self._request(i, shown) for (i, _), shown in zip(batch, frames, strict=True)]
+        clips = ClipSet(requests, lambda k: GeneratedClip(frames[k]))
+        clips.shared, rows = {}, {}
+        for evaluator in evaluators:
             try:
-                found[digest] = dict(zip(keys, described(evaluator, clip_set), strict=True))
+                rows[evaluator.digest] = described(evaluator, clips)
             except (WorkFailed, OSError):
                 raise
             except Exception as error:
-                self.found.failed[digest] = reason(error)
-        return found
+                self.found.failed[evaluator.digest] = reason(error)
+        return rows
 
     def _keep(self, found: "Rows") -> None:
         for digest, rows in found.items():
@@ -275,27 +287,12 @@ Rows = dict[str, dict[str, np.ndarray]]
 """digest of a metric → key of a file → its row."""
 
 
-@cache
-def _describing(on_gpu: bool) -> tuple[ThreadPoolExecutor, int]:
-    """The threads that describe, and how many. On a GPU two, so that a batch is put together beside another.
-
-    They stay: what cuDNN has prepared for a network (seconds, for I3D) is known to the thread that asked for it.
-    """
-    threads = 2 if on_gpu else 1
-    return ThreadPoolExecutor(threads, thread_name_prefix="describing"), threads
-
-
 def _content(file: Path) -> str:
     try:
         check_regular(file, "video")  # reading a pipe would not end, and there is no time-out here
         return sha256_of(file)
     except (OSError, UserError) as error:
         return f"unreadable {file} {error}"
-
-
-def _on_gpu(evaluator: Evaluator) -> bool:
-    features = optional(evaluator, EvaluatorExtras, "features")
-    return str(optional(features, ExtractorExtras, "device")).startswith("cuda")
 
 
 def _facts(clip: Decoded) -> tuple[float, float, float, float, float]:

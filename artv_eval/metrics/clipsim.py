@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artv.errors import UserError
-from artv_eval.api import ClipSet
+from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics.base import MeanEvaluator, slope
-from artv_eval.metrics.views import Together, by_frame
+from artv_eval.metrics.frame_features import by_features
 
 
 def frame_similarities(clip: TextImageExtractor, clips_BTCHW: Tensor, captions: Sequence[str]) -> Tensor:
@@ -23,6 +23,11 @@ def frame_similarities(clip: TextImageExtractor, clips_BTCHW: Tensor, captions: 
         raise UserError(f"{len(clips_BTCHW)} clips and {len(captions)} captions: there must be one caption a clip")
     image_BTD = clip.images(clips_BTCHW.flatten(0, 1)).unflatten(0, clips_BTCHW.shape[:2])
     return torch.einsum("btd,bd->bt", image_BTD.float(), clip.texts(captions).to(image_BTD).float())
+
+
+def cosine_with(image_BTD: Tensor, other_BTD: Tensor) -> Tensor:
+    """(B, T): cosine of features of pictures, which need not be of unit length."""
+    return (F.normalize(image_BTD, dim=-1) * F.normalize(other_BTD, dim=-1)).sum(-1)
 
 
 class ClipSimEvaluator(MeanEvaluator):
@@ -38,10 +43,10 @@ class ClipSimEvaluator(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): cosine of every frame with the caption."""
-        return by_frame(clips, self._some)
+        return by_features(self.clip, clips, self._some)
 
-    def _some(self, view: Together) -> Tensor:
-        return frame_similarities(self.clip, view.frames_BTCHW, [request.caption for request in view.requests])
+    def _some(self, requests: Sequence[ClipRequest], image_BTD: Tensor) -> Tensor:
+        return torch.einsum("btd,bd->bt", image_BTD, self.clip.texts([request.caption for request in requests]).float())
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over frames."""
@@ -74,17 +79,7 @@ class AnchorSimilarity(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): cosine of every frame with frame 0."""
-        return by_frame(clips, self._some)
-
-    def _some(self, view: Together) -> Tensor:
-        image_BTD = self._features(view.frames_BTCHW)
-        first_B1D = self._features(view.opening_BTCHW) if view.start else image_BTD[:, :1]
-        return (image_BTD * first_B1D).sum(-1)
-
-    def _features(self, frames_BTCHW: Tensor) -> Tensor:
-        """(B, T, D) of unit length, which features of pictures alone need not have."""
-        image_BTD = self.clip.images(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2]).float()
-        return F.normalize(image_BTD, dim=-1)
+        return by_features(self.clip, clips, lambda requests, image_BTD: cosine_with(image_BTD, image_BTD[:, :1]))
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over the frames after the first."""

@@ -11,6 +11,7 @@ Shape suffixes: n clips, T frames of a clip, t frames at a time, H W pixels, C c
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,15 +36,19 @@ class Quantity:
         higher_is_better: None where neither is.
         needs: as of :class:`~artv_eval.api.Evaluator`.
         columns, select: K, and the quantity (n, T) of K columns (n, T, K).
+        of_set: in place of ``begin``: the curves of a set, (n, T), such as those of features that other metrics share.
+        encoder: of pictures, if it takes one.
     """
 
     name: str
     digest: str
-    begin: Callable[[ClipRequest], Measure]
+    begin: Callable[[ClipRequest], Measure] | None = None
     higher_is_better: bool | None = None
     needs: frozenset[str] = frozenset()
     columns: int = 1
     select: Select = lambda rows: rows[..., 0]
+    of_set: Callable[[ClipSet], np.ndarray] | None = None
+    encoder: Any = None
 
 
 def simple(name: str, measure: Measure, higher_is_better: bool | None = None, version: int = 1) -> Quantity:
@@ -55,6 +60,7 @@ def simple(name: str, measure: Measure, higher_is_better: bool | None = None, ve
 
 def curve_of_clip(quantity: Quantity, request: ClipRequest, clip: GeneratedClip) -> np.ndarray:
     """(T,) or (T, K) of one clip."""
+    assert quantity.begin is not None
     measure, T = quantity.begin(request), len(clip.frames)
     # one array from the start: small ones kept between large ones that come and go would scatter memory
     curve = np.empty((T, quantity.columns) if quantity.columns > 1 else T)
@@ -80,11 +86,13 @@ class CurveEvaluator(MeanEvaluator):
             summary = SUMMARIES[summary]
         self.quantity, self.summary = quantity, summary
         self.name = name or f"{quantity.name}/{summary.name}"
-        self.digest, self.needs = quantity.digest, quantity.needs
+        self.digest, self.needs, self.clip = quantity.digest, quantity.needs, quantity.encoder
         self.higher_is_better = quantity.higher_is_better if summary.keeps_direction else False
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T·K): the curve of every clip."""
+        if self.quantity.of_set is not None:
+            return self.quantity.of_set(clips)
         curves = [curve_of_clip(self.quantity, request, clip) for request, clip in clips]
         lengths = {len(curve) for curve in curves}
         if len(lengths) > 1:

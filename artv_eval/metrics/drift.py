@@ -7,6 +7,8 @@ picture. The other curves (sharpness, contrast, saturation) are relative to fram
 Shape suffixes: B clips, T frames, C channels, H W pixels, n clips.
 """
 
+from functools import reduce
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,10 +25,29 @@ def change_from_first(frames_BTCHW: Tensor, first_B1CHW: Tensor | None = None) -
 
     ``first``: frame 0 where ``frames`` begin later.
     """
-    x = frames_BTCHW.float()
-    distance_BTHW = (x - (x[:, :1] if first_B1CHW is None else first_B1CHW.float())).abs().mean(2)
-    # quantile, not median: the latter takes the lower of the two middle values
-    return distance_BTHW.flatten(2).quantile(0.5, dim=-1)
+    return median_difference(frames_BTCHW, frames_BTCHW[:, :1] if first_B1CHW is None else first_B1CHW)
+
+
+def median_difference(x_BTCHW: Tensor, y_BTCHW: Tensor) -> Tensor:
+    """(B, T) float32: median over pixels of |x − y| (mean over channels); of an even number the middle two's mean."""
+    if not x_BTCHW.dtype == y_BTCHW.dtype == torch.uint8:
+        # quantile, not median: the latter takes the lower of the two middle values
+        return (x_BTCHW.float() - y_BTCHW.float()).abs().mean(2).flatten(2).quantile(0.5, dim=-1)
+    apart_BTCHW = torch.maximum(x_BTCHW, y_BTCHW) - torch.minimum(x_BTCHW, y_BTCHW)
+    total_BTHW = apart_BTCHW[:, :, 0].short()
+    for channel in apart_BTCHW.unbind(2)[1:]:
+        total_BTHW += channel
+    C = x_BTCHW.shape[2]
+    return _median_by_counting(total_BTHW.flatten(2).flatten(0, 1), 255 * C).unflatten(0, total_BTHW.shape[:2]) / C
+
+
+def _median_by_counting(whole_NP: Tensor, most: int) -> Tensor:
+    """(N,) float32: medians of whole numbers 0 … ``most``; several times as fast as by sorting, and the same."""
+    N, P = whole_NP.shape
+    place = torch.arange(N, device=whole_NP.device)[:, None] * (most + 1)
+    count = torch.bincount((whole_NP + place).flatten(), minlength=N * (most + 1))
+    middle = torch.tensor([(P - 1) // 2 + 1, P // 2 + 1], device=whole_NP.device).repeat(N, 1)  # counted from 1
+    return torch.searchsorted(count.view(N, -1).cumsum(1), middle).float().mean(1)
 
 
 def sharpness(frames_BTCHW: Tensor) -> Tensor:
@@ -34,22 +55,29 @@ def sharpness(frames_BTCHW: Tensor) -> Tensor:
     luma = _luma(frames_BTCHW)
     inner = luma[..., 1:-1, 1:-1]
     around = luma[..., :-2, 1:-1] + luma[..., 2:, 1:-1] + luma[..., 1:-1, :-2] + luma[..., 1:-1, 2:]
-    return (around - 4 * inner).flatten(2).var(2)
+    return _variance(around - 4 * inner)
 
 
 def contrast(frames_BTCHW: Tensor) -> Tensor:
     """(B, T): standard deviation over pixels of the luma, grey levels."""
-    return _luma(frames_BTCHW).flatten(2).std(2)
+    return _variance(_luma(frames_BTCHW)).sqrt()
 
 
 def saturation(frames_BTCHW: Tensor) -> Tensor:
     """(B, T): mean over pixels of (max − min over channels), grey levels."""
-    x = frames_BTCHW.float()
-    return (x.amax(2) - x.amin(2)).mean((-1, -2))
+    channels = frames_BTCHW.unbind(2)
+    return (reduce(torch.maximum, channels) - reduce(torch.minimum, channels)).float().mean((-1, -2))
 
 
 def _luma(frames_BTCHW: Tensor) -> Tensor:
-    return torch.einsum("btchw,c->bthw", frames_BTCHW.float(), torch.tensor(LUMA, device=frames_BTCHW.device))
+    red, green, blue = frames_BTCHW.unbind(2)
+    return (red.float() * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+def _variance(x_BTHW: Tensor) -> Tensor:
+    """(B, T): over pixels, divided by their number less one; torch's own takes ten times as long on a CPU."""
+    x = x_BTHW.flatten(2)
+    return (x - x.mean(2, keepdim=True)).square().sum(2) / (x.shape[2] - 1)
 
 
 CURVES = {"change": change_from_first, "sharpness": sharpness, "contrast": contrast, "saturation": saturation}

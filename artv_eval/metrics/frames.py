@@ -16,6 +16,8 @@ from artv_eval.features.base import TextImageExtractor
 from artv_eval.features.precision import inference
 from artv_eval.features.weights import find
 from artv_eval.metrics.base import MeanEvaluator, SetEvaluator, to_BTCHW
+from artv_eval.metrics.drift import median_difference
+from artv_eval.metrics.frame_features import by_features
 from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_features
 from artv_eval.metrics.views import Together, by_frame
 
@@ -143,10 +145,9 @@ def flicker_curve(clips_BTCHW: Tensor) -> Tensor:
 
     VBench takes the mean over pixels of clips chosen for standing still; the median lets an object move.
     """
-    x = clips_BTCHW.float()
-    if x.shape[1] == 1:  # quantile takes nothing empty
-        return x.new_empty(len(x), 0)
-    return (x[:, 1:] - x[:, :-1]).abs().mean(2).flatten(2).quantile(0.5, dim=-1)
+    if clips_BTCHW.shape[1] == 1:  # quantile takes nothing empty
+        return clips_BTCHW.new_empty(len(clips_BTCHW), 0, dtype=torch.float32)
+    return median_difference(clips_BTCHW[:, 1:], clips_BTCHW[:, :-1])
 
 
 class FlickerEvaluator(MeanEvaluator):
@@ -186,12 +187,7 @@ class FrameFidEvaluator(SetEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T·D) float32."""
-        rows = by_frame(clips, self._some)
-        return rows.reshape(len(rows), -1)
-
-    def _some(self, view: Together) -> Tensor:
-        frames = view.frames_BTCHW
-        return self.encoder.images(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).float()
+        return by_features(self.encoder, clips, lambda requests, image_BTD: image_BTD.flatten(1))
 
     def _frames(self, rows: np.ndarray) -> np.ndarray:
         return rows.reshape(-1, self.encoder.dim)

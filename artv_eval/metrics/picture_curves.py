@@ -3,15 +3,17 @@
 Shape suffixes: T frames of a clip, t frames at a time, H W pixels, C colour channels, D features.
 """
 
-from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from artv_eval.api import ClipRequest
+from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics import drift
+from artv_eval.metrics.clipsim import cosine_with
 from artv_eval.metrics.curves import Measure, Quantity, simple
+from artv_eval.metrics.frame_features import by_features
 from artv_eval.metrics.views import View
 from artv_eval.metrics.warping import Flow
 
@@ -22,6 +24,17 @@ SAME, APART = 1.5, 4.0  # grey levels between thumbnails of equal frames, and of
 
 def _torch(frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)[None]
+
+
+def _apart(some_HWC: np.ndarray, others_HWC: np.ndarray) -> np.ndarray:
+    """|difference| as bytes."""
+    return np.maximum(some_HWC, others_HWC) - np.minimum(some_HWC, others_HWC)
+
+
+def _mean_colours(frames_tHWC: np.ndarray) -> np.ndarray:
+    """(t, C) float64: exact, and many times as fast along rows as over both sides at once."""
+    t, H, W, C = frames_tHWC.shape
+    return frames_tHWC.reshape(t, H, W * C).sum(1, dtype=np.uint32).reshape(t, W, C).sum(1) / (H * W)
 
 
 def _relative(name: str) -> Quantity:
@@ -37,29 +50,28 @@ def _relative(name: str) -> Quantity:
 
 def change(view: View) -> np.ndarray:
     """Median over pixels of |frame − frame 0|, grey levels: what ``drift`` takes the slope of."""
-    both = np.concatenate([view.opening[None], view.frames])
-    return drift.change_from_first(_torch(both))[0, 1:].numpy()
+    return drift.change_from_first(_torch(view.frames), _torch(view.opening[None]))[0].numpy()
 
 
 def change_mean(view: View) -> np.ndarray:
     """Mean over pixels of |frame − frame 0|, grey levels: also sees what changes in a small place."""
-    return np.abs(view.frames.astype(np.float32) - view.opening).mean((1, 2, 3))
+    return _mean_colours(_apart(view.frames, view.opening)).mean(1)
 
 
 def exposure(view: View) -> np.ndarray:
     """Mean luma (BT.601), grey levels."""
-    return view.frames.mean((1, 2)) @ np.array(drift.LUMA)
+    return _mean_colours(view.frames) @ np.array(drift.LUMA)
 
 
 def colour(view: View) -> np.ndarray:
     """Distance of the frame's mean colour from frame 0's, grey levels (Euclidean in RGB)."""
-    return np.linalg.norm(view.frames.mean((1, 2)) - view.opening.mean((0, 1)), axis=1)
+    return np.linalg.norm(_mean_colours(view.frames) - _mean_colours(view.opening[None]), axis=1)
 
 
 def motion(view: View) -> np.ndarray:
     """Mean over pixels of |frame − frame before|, grey levels; 0 in frame 0."""
-    x = view.with_before.astype(np.float32)
-    return np.abs(x[1:] - x[:-1]).mean((1, 2, 3))
+    x = view.with_before
+    return _mean_colours(_apart(x[1:], x[:-1])).mean(1)
 
 
 def frozen(view: View) -> np.ndarray:
@@ -70,8 +82,20 @@ def frozen(view: View) -> np.ndarray:
 
 def thumbnails(frames: np.ndarray) -> np.ndarray:
     """(t, D) float32: small pictures of the frames, by which whole clips can be remembered."""
-    small = torch.nn.functional.adaptive_avg_pool2d(_torch(frames)[0].float(), THUMBNAIL)
-    return small.flatten(1).numpy()
+    t, H, W, C = frames.shape
+    rows, tall = _blocks(frames.reshape(t, H, W * C), H)
+    cells, wide = _blocks(rows.reshape(t, THUMBNAIL, W, C).swapaxes(1, 2), W)
+    return (cells / (wide[:, None, None] * tall[:, None])).reshape(t, -1).astype(np.float32)
+
+
+def _blocks(x: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of 16 stretches of axis 1, as equal as whole pixels allow, and how long each is."""
+    i = np.arange(THUMBNAIL)
+    start, end = i * length // THUMBNAIL, -(-(i + 1) * length // THUMBNAIL)
+    if length < THUMBNAIL:  # several stretches end where x does, which is no place in it
+        x = np.concatenate([x, np.zeros_like(x[:, :1])], 1)
+    places = np.stack([start, end], 1).ravel()[:-1]  # every second sum is of what lies between two stretches
+    return np.add.reduceat(x, places, axis=1, dtype=np.uint32)[:, ::2], end - start
 
 
 def _distances(seen_tD: np.ndarray, now_D: np.ndarray) -> np.ndarray:
@@ -102,23 +126,18 @@ loops = Quantity(name="loops", digest="loops-1", begin=_loops, higher_is_better=
 def consistency(encoder: TextImageExtractor, distance: int | None = None) -> Quantity:
     """Cosine of every frame's features with those of frame 0, or of ``distance`` frames before (NaN until then)."""
 
-    def begin(request: ClipRequest) -> Measure:
-        kept: deque[np.ndarray] = deque(maxlen=distance or 1)
+    def similar(requests: Sequence[ClipRequest], image_BTD: torch.Tensor) -> torch.Tensor:
+        if distance is None:
+            return cosine_with(image_BTD, image_BTD[:, :1])
+        known = cosine_with(image_BTD[:, distance:], image_BTD[:, :-distance])
+        return torch.nn.functional.pad(known, (min(distance, image_BTD.shape[1]), 0), value=torch.nan)
 
-        def measure(view: View) -> np.ndarray:
-            found = []
-            for feature in encoder.images(_torch(view.frames)[0]).float().cpu().numpy():
-                feature = feature / max(float(np.linalg.norm(feature)), 1e-12)
-                full = len(kept) == kept.maxlen
-                found.append(float(kept[0] @ feature) if full else (np.nan if distance else 1.0))
-                if distance or not full:
-                    kept.append(feature)
-            return np.array(found)
-
-        return measure
+    def of_set(clips: ClipSet) -> np.ndarray:
+        return by_features(encoder, clips, similar)
 
     name = "consistency" if distance is None else f"consistency_{distance}"
-    return Quantity(name=name, digest=f"{name}-{encoder.name}-{encoder.digest}-1", begin=begin, higher_is_better=True)
+    digest = f"{name}-{encoder.name}-{encoder.digest}-1"
+    return Quantity(name=name, digest=digest, of_set=of_set, encoder=encoder, higher_is_better=True)
 
 
 FLOWS = 4  # pairs of frames at once

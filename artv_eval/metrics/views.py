@@ -20,6 +20,7 @@ from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.metrics.base import BATCH, to_BTCHW
 
 AT_ONCE, VALUES = 64, 1 << 22  # frames of a clip at once, and values in them: less of large pictures
+GPU_VALUES = 1 << 24  # where a GPU does the work, which a few large pictures leave waiting
 PICTURES = 256  # frames at once of several clips: as many as of 16 clips of 16 frames
 
 
@@ -42,14 +43,14 @@ class View:
         return np.concatenate([before[None], self.frames])
 
 
-def frames_at_once(shape: tuple[int, ...]) -> int:
-    """How many frames of a clip (T, H, W, C) are looked at together."""
-    return max(1, min(AT_ONCE, VALUES // int(np.prod(shape[1:]))))
+def frames_at_once(shape: tuple[int, ...], values: int | None = None) -> int:
+    """How many frames of a clip (T, H, W, C) are looked at together; ``values``: in them, at most."""
+    return max(1, min(AT_ONCE, (values or VALUES) // int(np.prod(shape[1:]))))
 
 
-def views(frames_THWC: np.ndarray) -> Iterator[View]:
+def views(frames_THWC: np.ndarray, values: int | None = None) -> Iterator[View]:
     """A few frames of a clip at a time, read when they are asked for; ``frames``: anything with slices and a shape."""
-    size = frames_at_once(frames_THWC.shape)
+    size = frames_at_once(frames_THWC.shape, values)
     opening, before = np.asarray(frames_THWC[0]), None
     for start in range(0, len(frames_THWC), size):
         some = np.asarray(frames_THWC[start : start + size])
@@ -86,23 +87,25 @@ class Together:
         return self.frames_BTCHW if self.start == 0 else to_BTCHW([view.with_before for view in self.views])
 
 
-def batches(clips: ClipSet, most: int = BATCH) -> Iterator[list[tuple[ClipRequest, GeneratedClip]]]:
+def batches(
+    clips: ClipSet, most: int = BATCH, values: int | None = None
+) -> Iterator[list[tuple[ClipRequest, GeneratedClip]]]:
     """Clips to look at together: so many that their frames at a time stay few, at most ``most``."""
     iterator = iter(clips)
     for first in iterator:
         shape = first[1].frames.shape
-        size = min(frames_at_once(shape), shape[0])
-        count = min(most, PICTURES // size, VALUES // (size * int(np.prod(shape[1:]))))
+        size = min(frames_at_once(shape, values), shape[0])
+        count = min(most, PICTURES // size, (values or VALUES) // (size * int(np.prod(shape[1:]))))
         yield [first, *islice(iterator, max(count, 1) - 1)]
 
 
-def together(batch: list[tuple[ClipRequest, GeneratedClip]]) -> Iterator[Together]:
+def together(batch: list[tuple[ClipRequest, GeneratedClip]], values: int | None = None) -> Iterator[Together]:
     """The clips of a batch side by side. Raises UserError when they differ in size."""
     shapes = [clip.frames.shape for _, clip in batch]
     if (odd := next((shape for shape in shapes if shape != shapes[0]), None)) is not None:
         raise UserError(f"clips of one set differ in size: {shapes[0]} and {odd} (frames, height, width, 3)")
     requests = [request for request, _ in batch]
-    for each in zip(*(views(clip.frames) for _, clip in batch), strict=True):
+    for each in zip(*(views(clip.frames, values) for _, clip in batch), strict=True):
         yield Together(requests=requests, views=list(each), length=shapes[0][0])
 
 
@@ -115,7 +118,7 @@ def by_frame(clips: ClipSet, measure: Callable[[Together], Tensor], most: int = 
     Raises:
         UserError: there are no clips, or they differ in size.
     """
-    rows = [_along_the_clip(batch, measure) for batch in batches(clips, most)]
+    rows = [along_the_clips(batch, measure) for batch in batches(clips, most)]
     if not rows:
         raise UserError("no clips to score")
     if len({len(row[0]) for row in rows}) > 1:
@@ -123,12 +126,12 @@ def by_frame(clips: ClipSet, measure: Callable[[Together], Tensor], most: int = 
     return np.concatenate(rows)
 
 
-def _along_the_clip(
-    batch: list[tuple[ClipRequest, GeneratedClip]], measure: Callable[[Together], Tensor]
+def along_the_clips(
+    batch: list[tuple[ClipRequest, GeneratedClip]], measure: Callable[[Together], Tensor], values: int | None = None
 ) -> np.ndarray:
     """(B, T, …), one array from the start: small ones kept between large ones that come and go would scatter memory."""
     rows, done = np.empty(0), 0
-    for view in together(batch):
+    for view in together(batch, values):
         some = measure(view).cpu().numpy()
         if view.start == 0:
             rows = np.empty((len(batch), view.length, *some.shape[2:]), some.dtype)

@@ -108,7 +108,9 @@ def each_once(clips: ClipSet) -> ClipSet:
     frames = request(0)
     size = 3 * frames.num_frames * frames.height * frames.width
     load = lru_cache(maxsize=len(clips) if len(clips) * size < HELD else 1)(clips._load)  # clips[i] asks for a request
-    return ClipSet(Lazy(len(clips), request), load, clips.origin)
+    once = ClipSet(Lazy(len(clips), request), load, clips.origin)
+    once.shared = {}
+    return once
 
 
 class Rows:

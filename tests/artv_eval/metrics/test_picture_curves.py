@@ -79,9 +79,10 @@ def test_consistency_with_the_first_frame_and_over_a_distance(brighter):
     clip = np.random.default_rng(2).integers(0, 255, (T, 4, 4, 3)).astype(np.uint8)
     mean = clip.mean((1, 2))
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
-    first = curve_of_clip(consistency(MeanColour()), request(), GeneratedClip(clip))
+    one = ClipSet([request()], lambda i: GeneratedClip(clip))
+    (first,) = CurveEvaluator(consistency(MeanColour())).describe(one)
     np.testing.assert_allclose(first, mean @ mean[0], atol=1e-5)
-    apart = curve_of_clip(consistency(MeanColour(), 5), request(), GeneratedClip(clip))
+    (apart,) = CurveEvaluator(consistency(MeanColour(), 5)).describe(one)
     assert np.isnan(apart[:5]).all()
     np.testing.assert_allclose(apart[5:], (mean[5:] * mean[:-5]).sum(1), atol=1e-5)
 

@@ -1,0 +1,60 @@
+"""The threads that describe clips: beside decoding, and beside each other where a GPU does part of the work.
+
+On a GPU two batches are described at a time, so that one is put together beside another, and of a long clip several
+metrics at a time: what pictures alone are measured for takes cores, of which a network on a GPU needs one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+
+from artv_eval.api import Evaluator
+from artv_eval.extras import ExtractorExtras, optional
+from artv_eval.metrics.base import extractor_of
+
+METRICS, CORES = 8, 4  # of a long clip side by side, and cores that torch takes for each
+
+
+def on_gpu(evaluators: Iterable[Evaluator]) -> bool:
+    """Whether any of them describes clips there."""
+    extractors = (extractor_of(evaluator) for evaluator in evaluators)
+    return any(str(optional(each, ExtractorExtras, "device")).startswith("cuda") for each in extractors)
+
+
+@cache
+def describing(on_gpu: bool) -> tuple[ThreadPoolExecutor, int]:
+    """The threads that describe batches, and how many.
+
+    They stay: what cuDNN has prepared for a network (seconds, for I3D) is known to the thread that asked for it.
+    """
+    threads = 2 if on_gpu else 1
+    return ThreadPoolExecutor(threads, thread_name_prefix="describing"), threads
+
+
+@cache
+def side_by_side() -> Callable[..., Iterable[Any]]:
+    """A ``map`` whose calls are threads, which stay too."""
+    return ThreadPoolExecutor(METRICS, thread_name_prefix="metric").map
+
+
+@contextmanager
+def few_cores() -> Iterator[None]:
+    """Threads that begin meanwhile take so few of torch's own that all of them find a core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(CORES, before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def by_extractor(evaluators: Iterable[Evaluator]) -> list[Sequence[Evaluator]]:
+    """Those of one extractor together, which share what it sees when they come one after the other."""
+    together: dict[str, list[Evaluator]] = {}
+    for evaluator in evaluators:
+        together.setdefault(str(getattr(extractor_of(evaluator), "digest", evaluator.digest)), []).append(evaluator)
+    return list(together.values())
