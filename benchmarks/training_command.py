@@ -56,8 +56,9 @@ def make_shards(folder: Path, pipeline: ArtVPipeline, preset: str, size: int, cl
     )  # fmt: skip
     claim_shards(folder, index)
 
-    def read(chosen):
-        yield torch.zeros(len(chosen), frames, 1), [""] * len(chosen)
+    def read(*groups):
+        for group in groups:
+            yield torch.zeros(len(group), frames, 1), [""] * len(group)
 
     def encode(frames: Tensor) -> Tensor:
         return torch.randn(len(frames), 4, side, side)

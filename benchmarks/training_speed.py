@@ -2,6 +2,7 @@
 
     python benchmarks/training_speed.py --out results                      # everything
     python benchmarks/training_speed.py --part paper --variant fused       # one of them
+    python benchmarks/training_speed.py --part memory --card 24            # of one size of cards
     python benchmarks/training_speed.py --device cpu                       # a rehearsal: times mean nothing
 
 Latents, text and weights are random: times do not depend on them. Each step is the training loop's own (forward,
@@ -11,7 +12,8 @@ backward, AdamW, average), timed by CUDA events after a warm-up. Writes ``traini
 Parts:
     paper: 320 pixels, batch 120, and 640 pixels, batch 32.
     shapes: the small networks, batch 512, in a CUDA graph.
-    memory: what fits on cards of 24, 48 and 80 GiB, and how fast it is.
+    memory: what fits on cards of 24, 48 and 80 GiB, and how fast it is; estimates of ``--dry-run`` beside it.
+    curve: losses of the same draws with moments of 32 and of 8 bits.
     attention: torch's attention backends, forward and backward, at the paper's sizes.
 """
 
@@ -22,7 +24,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from artv import ArtVModel
 from artv.data.latents import LatentCache
 from artv.training.config import TrainConfig, load_config, with_loop
+from artv.training.estimate import GIB, estimate
 from artv.training.model import loss_drawer, prepare_networks
 from artv.training.step import Step
 from artv_eval.efficiency.cuda import clocks
@@ -48,8 +51,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "recomputed, 8 bits": {"fused": True, "recompute": True, "optimizer": "adamw8bit"},
     "8 bits": {"fused": True, "recompute": False, "optimizer": "adamw8bit"},
 }
-CARDS = {24: (8,), 48: (32,), 80: (96,)}
-"""Memory of a card in GiB, and batches to try on it."""
+CARDS = {
+    24: (("recomputed, 8 bits", 8), ("8 bits", 8), ("fused, recomputed", 8)),
+    48: (("fused", 32), ("8 bits", 40), ("fused, recomputed", 80)),
+    80: (("fused", 80), ("fused, recomputed", 120)),
+}
+"""Memory of a card in GiB, and what to try on it, with the batch."""
 TEXT = {"paper": (77, 1024), "shapes": (32, 96)}
 
 
@@ -60,6 +67,7 @@ class Bench:
         self.device = torch.device(arguments.device)
         self.real, self.repeats, self.out = arguments.device == "cuda", arguments.repeats, arguments.out
         self.variants, self.pixels, self.profiled = arguments.variant, arguments.pixels, arguments.profile
+        self.cards, self.steps = arguments.card or list(CARDS), arguments.steps
         self.rate = matrix_rate() if self.real else None
 
     def milliseconds(self, call: Callable[[], Any]) -> list[float]:
@@ -110,15 +118,15 @@ def make_step(config: TrainConfig, bench: Bench, latent: int) -> Step:
     return Step(model, loss_drawer(model, clips.sample, null_text, config), config.model, bench.device)
 
 
-def training_flops(config: TrainConfig, latent: int) -> float:
+@cache
+def training_flops(preset: str, latent: int) -> float:
     """FLOPs of one sample's forward and backward pass, attention included, nothing recomputed."""
-    model_config = config.model_copy(update={"recompute": False, "fused": False})
     with torch.device("meta"):
-        model = ArtVModel.from_config(model_config.sizes())
+        model = ArtVModel.from_config(load_config(preset).sizes())
         from artv.networks import Conditions
 
         z, refs, one = torch.randn(1, 4, latent, latent), torch.randn(1, 2, 4, latent, latent), torch.ones(1)
-        conditions = Conditions(refs, z, z, one, one, torch.randn(1, *TEXT[config.preset]))
+        conditions = Conditions(refs, z, z, one, one, torch.randn(1, *TEXT[preset]))
         with FlopCounterMode(display=False) as counter:
             encoded = model.encode(conditions)
             outputs = [model.dynamic_network(z, torch.ones(1), conditions.text_BLD, encoded.dynamic)]
@@ -128,8 +136,8 @@ def training_flops(config: TrainConfig, latent: int) -> float:
     return float(counter.get_total_flops())
 
 
-def measured(config: TrainConfig, bench: Bench, latent: int, name: str) -> dict[str, Any]:
-    """One row: the first step, then the steps after a warm-up."""
+def measured(config: TrainConfig, bench: Bench, latent: int, name: str) -> Iterator[dict[str, Any]]:
+    """One row: the first step, then the steps after a warm-up; when it is kept, a profile."""
     started = time.perf_counter()
     step = make_step(config, bench, latent)
     if bench.real:
@@ -162,16 +170,18 @@ def measured(config: TrainConfig, bench: Bench, latent: int, name: str) -> dict[
         "loss": [first, torch.stack(losses[-5:]).mean().item()],
     }
     if bench.real:
-        row["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        row["reserved_gib"] = torch.cuda.max_memory_reserved() / 2**30
+        row["peak_gib"] = torch.cuda.max_memory_allocated() / GIB
+        row["reserved_gib"] = torch.cuda.max_memory_reserved() / GIB
+        expected = estimate(config).memory
+        row["estimated_gib"] = None if expected is None else expected / GIB
         row["captured"] = step._graph is not None
         row["clocks"] = clocks()
-        flops = training_flops(config, latent)
+        flops = training_flops(config.preset, latent)
         row["tflop_a_sample"] = flops / 1e12
         row["share_of_matrix_rate"] = flops * batch / (ms / 1e3) / (bench.rate or 1)
-        if bench.profiled:
-            profile(one, bench.out / f"profile-{config.preset}-{config.size}-{name.replace(', ', '-')}.txt")
-    return row
+    yield row
+    if bench.real and bench.profiled:
+        profile(one, bench.out / f"profile-{config.preset}-{config.size}-{name.replace(', ', '-')}.txt")
 
 
 def profile(call: Callable[[], Any], file: Path) -> None:
@@ -188,37 +198,46 @@ def profile(call: Callable[[], Any], file: Path) -> None:
     file.write_text("\n".join([f"{total:10.3f} ms in all", *lines[:400]]) + "\n", encoding="utf-8")
 
 
-def _variants(preset: str, sizes: list[tuple[int, int]], bench: Bench) -> Iterator[dict[str, Any]]:
-    for pixels, batch in sizes:
-        for name in bench.variants:
-            config = settings_of(preset, name, pixels, batch, bench)
-            try:
-                yield measured(config, bench, pixels // (8 if preset == "paper" else 4), name)
-            except torch.OutOfMemoryError:
-                yield {"variant": name, "batch": batch, "pixels": pixels, "out_of_memory": True}
-            gc.collect()
-            if bench.real:
-                torch.cuda.empty_cache()
+def _tried(preset: str, name: str, pixels: int, batch: int, bench: Bench) -> Iterator[dict[str, Any]]:
+    config = settings_of(preset, name, pixels, batch, bench)
+    try:
+        yield from measured(config, bench, pixels // (8 if preset == "paper" else 4), name)
+    except torch.OutOfMemoryError:
+        yield {"variant": name, "batch": batch, "pixels": pixels, "out_of_memory": True}
+    gc.collect()
+    if bench.real:
+        torch.cuda.empty_cache()
 
 
 def paper(bench: Bench) -> Iterator[dict[str, Any]]:
-    sizes = [(320, 120), (640, 32)] if bench.real else [(128, 2)]
-    return _variants("paper", [x for x in sizes if bench.pixels is None or x[0] in bench.pixels], bench)
+    for pixels, batch in [(320, 120), (640, 32)] if bench.real else [(128, 2)]:
+        for name in bench.variants if bench.pixels is None or pixels in bench.pixels else ():
+            yield from _tried("paper", name, pixels, batch, bench)
 
 
 def memory(bench: Bench) -> Iterator[dict[str, Any]]:
     """At 320 pixels on cards with less memory: torch may have so much of it, less the context's 0.5 GiB."""
-    bench.variants = ["fused", "fused, recomputed", "recomputed, 8 bits", "8 bits"]
-    for gib, batches in CARDS.items():
-        total = torch.cuda.get_device_properties(0).total_memory / 2**30
+    for gib in bench.cards if bench.real else ():
+        total = torch.cuda.get_device_properties(0).total_memory / GIB
         torch.cuda.set_per_process_memory_fraction(min((gib - 0.5) / total, 1.0))
-        for row in _variants("paper", [(320, batch) for batch in batches], bench):
-            yield {"card_gib": gib, **row}
-    torch.cuda.set_per_process_memory_fraction(1.0)
+        for name, batch in CARDS[gib]:
+            yield from ({"card_gib": gib, **row} for row in _tried("paper", name, 320, batch, bench))
+    if bench.real:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def curve(bench: Bench) -> Iterator[dict[str, Any]]:
+    """At 320 pixels, batch 8: means of ten losses each. The same clips, noise and timesteps: neither is captured."""
+    for name in ("fused, eager", "8 bits") if bench.real else ("fused, eager",):
+        pixels, batch = (320, 8) if bench.real else (128, 2)
+        step = make_step(settings_of("paper", name, pixels, batch, bench), bench, pixels // 8)
+        losses = torch.stack([step(k).clone() for k in range(bench.steps)])
+        yield {"variant": name, "batch": batch, "losses": losses.unflatten(0, (-1, 10)).mean(1).tolist()}
 
 
 def shapes(bench: Bench) -> Iterator[dict[str, Any]]:
-    return _variants("shapes", [(64, 512 if bench.real else 2)], bench)
+    for name in bench.variants:
+        yield from _tried("shapes", name, 64, 512 if bench.real else 2, bench)
 
 
 def attention(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -246,7 +265,7 @@ def attention(bench: Bench) -> Iterator[dict[str, Any]]:
         yield row
 
 
-PARTS = {f.__name__: f for f in (attention, paper, shapes, memory)}
+PARTS = {f.__name__: f for f in (attention, paper, shapes, memory, curve)}
 
 
 def main() -> None:
@@ -257,6 +276,8 @@ def main() -> None:
     )
     parser.add_argument("--pixels", type=int, action="append", help="of paper; default: 320 and 640")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--card", type=int, action="append", choices=CARDS, help="of memory; default: all")
+    parser.add_argument("--steps", type=int, default=200, help="of curve; a multiple of 10")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("results"))

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from artv.data.captions import CAPTIONS, CaptionedFile, captioned_clips, read_captions
-from artv.data.loading import TimedOut, read_ahead
+from artv.data.loading import TimedOut, read_ahead, readers
 from artv.data.readers import frames_at, open_video, read_frames
 from artv.data.shapes import LABELS
 from artv.data.shapes_long import WORLDS
@@ -92,7 +92,9 @@ class ClipFiles(Dataset):
         with progress_bar("files opened", total=len(chosen), shown=shown) as bar:
             while len(found) < len(chosen):
                 rest = Subset(_Faults(self), chosen[len(found) :])
-                opened = read_ahead(rest, batch_size=None, num_workers=2, patience=patience, worker_init_fn=_hush)
+                opened = read_ahead(
+                    rest, batch_size=None, num_workers=readers(), patience=patience, worker_init_fn=_hush
+                )
                 try:
                     for fault in opened:
                         found.append(fault)
@@ -265,6 +267,14 @@ def _write_one(path: Path, frames: np.ndarray, motion: np.ndarray, fps: float) -
     write_video(path, frames, fps)
 
 
-def batches(dataset: Dataset, batch_size: int, workers: int = 2) -> Iterator[Any]:
-    """Each clip once, in order, read by worker processes."""
-    return read_ahead(dataset, batch_size=batch_size, num_workers=workers, collate_fn=collate)
+def batches(clips: ClipFiles | WholeClips, parts: Sequence[Sequence[int]], device: torch.device) -> Iterator[Any]:
+    """A batch for each part, in their order, read ahead by worker processes; for a GPU in page-locked memory."""
+    files = clips if isinstance(clips, ClipFiles) else clips.files
+    return read_ahead(
+        clips,
+        batch_sampler=parts,
+        num_workers=readers(),
+        batch_bytes=max(map(len, parts), default=0) * files.num_frames * 3 * files.size**2,
+        pin_memory=device.type == "cuda",
+        collate_fn=collate,
+    )

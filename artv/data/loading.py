@@ -1,5 +1,6 @@
 """Reading ahead in worker processes, without their tracebacks, and without waiting for ever."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ SHARE = 0.5
 """The part of the free shared memory that batches which were read ahead may take."""
 
 PATIENCE = 600.0  # seconds for which a batch may take
+
+MOST_READERS = 16
 
 
 class TimedOut(WorkFailed):
@@ -53,6 +56,12 @@ def read_ahead(
         if "timed out" in str(error):
             raise TimedOut(f"reading ahead gave nothing for {patience:.0f} seconds") from None
         raise WorkFailed(f"reading ahead failed: {' '.join(str(error).split())[:200]}") from None
+
+
+def readers() -> int:
+    """Worker processes that decode for this one: its share of the cores of a machine, at least 2."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(2, min(MOST_READERS, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def _batches_ahead(workers: int, batch_bytes: float) -> int:

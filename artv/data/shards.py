@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -32,7 +32,13 @@ from artv.progress import progress_bar
 _ARRAYS = ("latents.npy", "text.npy")
 SUM = "sha256"
 
-Read = Callable[[Sequence[int]], Iterable[tuple[Tensor, list[str]]]]
+T = TypeVar("T")
+
+
+class Read(Protocol):
+    """Gives batches (uint8 frames (B, T, 3, H, W), captions) of the clips asked for, in order, none of two groups."""
+
+    def __call__(self, *groups: Sequence[int]) -> Iterable[tuple[Tensor, list[str]]]: ...
 
 
 def digest(*modules: nn.Module) -> str:
@@ -56,32 +62,67 @@ def write_shards(
     rank: int = 0,
     world: int = 1,
 ) -> None:
-    """Writes the shards that are not there yet, every ``world``-th of them in this process.
-
-    ``read`` yields batches (uint8 frames (B, T, 3, H, W), captions) of the clips asked for, in order.
-    """
+    """Writes the shards that are not there yet, every ``world``-th of them in this process."""
     from webdataset import TarWriter
 
     if rank == 0:
         remove_leftovers(folder)
     order = _permutation(index.clips, 0)
     mine = [k for k in range(rank, index.shards, world) if not (folder / shard_name(k)).is_file()]
-    total = sum(index.clips_in(k) for k in mine)
+    groups = [order[k * index.clips_a_shard :][: index.clips_a_shard].tolist() for k in mine]
+    samples = _encoded(read(*groups), encode_frames, encode_text) if groups else iter(())
+    total, done = sum(map(len, groups)), 0
     with progress_bar("latents", total=total, shown=rank == 0 and total > 0) as bar:
-        done = 0
-        for k in mine:
-            chosen = order[k * index.clips_a_shard :][: index.clips_a_shard].tolist()
+        for k, clips in zip(mine, groups, strict=True):
             with writing(folder / shard_name(k)) as part, part.open("wb") as file, TarWriter(file) as tar:
-                clip = iter(chosen)
-                for frames, captions in read(chosen):
-                    latents = encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-                    for z, text, caption in zip(latents, encode_text(captions), captions, strict=True):
-                        key = f"{next(clip):09d}"
-                        arrays = {"latents.npy": _bytes(_half(z)), "text.npy": _bytes(_half(text))}
-                        checksum = _checksum(shard_name(k), key, *arrays.values(), caption)
-                        tar.write({"__key__": key, "txt": caption, **arrays, SUM: checksum})
-                    done += len(captions)
+                for key in (f"{clip:09d}" for clip in clips):
+                    z, text, caption = next(samples)
+                    arrays = {"latents.npy": _bytes(z), "text.npy": _bytes(text)}
+                    checksum = _checksum(shard_name(k), key, *arrays.values(), caption)
+                    tar.write({"__key__": key, "txt": caption, **arrays, SUM: checksum})
+                    done += 1
                     bar.update(done)
+
+
+def _encoded(
+    batches: Iterable[tuple[Tensor, list[str]]],
+    encode_frames: Callable[[Tensor], Tensor],
+    encode_text: Callable[[list[str]], Tensor],
+) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
+    """Clip by clip what is written. A GPU has its next batch before the last one is waited for."""
+
+    def begun() -> Iterator[tuple[Callable[[], np.ndarray], Callable[[], np.ndarray], list[str]]]:
+        for frames, captions in batches:
+            latents = encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+            yield _half(latents), _half(encode_text(captions)), captions
+
+    for latents, text, captions in _one_ahead(begun()):
+        yield from zip(latents(), text(), captions, strict=True)
+
+
+def _one_ahead(items: Iterable[T]) -> Iterator[T]:
+    """Each of them, when the next one is there too."""
+    held: list[T] = []
+    for item in items:
+        yield from held
+        held = [item]
+    yield from held
+
+
+def _half(x: Tensor) -> Callable[[], np.ndarray]:
+    """Begins to copy to host memory, in half precision; called, waits for it."""
+    half = x.detach().half()
+    if not half.is_cuda:
+        return half.numpy
+    held, copied = torch.empty(half.shape, dtype=half.dtype, pin_memory=True), torch.cuda.Event()
+    held.copy_(half, non_blocking=True)
+    copied.record()
+
+    def arrived() -> np.ndarray:
+        copied.synchronize()
+        return held.numpy()
+
+    return arrived
 
 
 class ShardStream(IterableDataset):
@@ -191,10 +232,6 @@ def read_clips(folder: Path, count: int) -> tuple[Batch, list[str]]:
             break
     latents, texts = ([torch.from_numpy(row[name]) for row in samples[:count]] for name in _ARRAYS)
     return Batch(torch.stack(latents), torch.stack(texts)), [row["txt"].decode() for row in samples[:count]]
-
-
-def _half(x: Tensor) -> np.ndarray:
-    return x.detach().half().cpu().numpy()
 
 
 def _permutation(n: int, *key: int) -> np.ndarray:

@@ -45,24 +45,23 @@ class Clips:
         if self.count < processes.world():
             raise UserError(f"{self.count} clips for {processes.world()} processes; give at least one clip for each")
 
-    def batches(self, chosen: Sequence[int] | None = None) -> Iterator[tuple[Tensor, list[str]]]:
-        """The chosen clips, or each clip of this process, once and in order."""
+    def batches(self, *groups: Sequence[int]) -> Iterator[tuple[Tensor, list[str]]]:
+        """The clips of the groups, in their order, or each clip of this process once; no batch is of two groups."""
         device, config = self.device, self.config
-        chosen = range(processes.rank(), self.count, processes.world()) if chosen is None else chosen
+        groups = groups or (range(processes.rank(), self.count, processes.world()),)
         if self.encoded:
             raise UserError(f"{config.data} holds latents, which only the stage model can use; give --data with clips")
         if self.files is not None:
             few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
-            for frames, captions, faults in batches(torch.utils.data.Subset(WholeClips(self.files), chosen), few):
+            for frames, captions, faults in batches(WholeClips(self.files), _parts(groups, few), device):
                 for each in faults:
                     self.broken |= each
                 if len(self.broken) > LEFT_OUT * self.count:
                     raise WorkFailed(next(iter(self.broken.values())))
-                yield frames.to(device), captions
+                yield frames.to(device, non_blocking=True), captions
             return
         world = WORLDS[config.world](self.split, config.seed, config.num_frames, config.size, config.fps)
-        for k in range(0, len(chosen), CHUNK):
-            some = chosen[k : k + CHUNK]
+        for some in _parts(groups, CHUNK):
             start = world.starts(np.array(some, np.uint64), config.horizon)
             batch = world.batch(some, device=device, start=start)
             yield batch.frames, batch.captions
@@ -86,6 +85,10 @@ class Clips:
             if len(captions) >= limit:
                 break
         return torch.cat(frames)[:limit], captions[:limit]
+
+
+def _parts(groups: Sequence[Sequence[int]], most: int) -> list[Sequence[int]]:
+    return [group[k : k + most] for group in groups for k in range(0, len(group), most)]
 
 
 def _leave_out_unreadable(files: ClipFiles) -> None:

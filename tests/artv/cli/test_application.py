@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from artv.cli import main
@@ -201,7 +202,7 @@ def test_an_error_of_a_worker_is_the_line_that_it_was_there(tmp_path):
     (tmp_path / "captions.csv").write_text("file,caption\na.mp4,x\n")
     (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(WorkFailed) as caught:
-        list(batches(ClipFiles(tmp_path), 1))
+        list(batches(ClipFiles(tmp_path), [[0]], torch.device("cpu")))
     assert str(caught.value).startswith(f"video {tmp_path / 'a.mp4'} cannot be read")
     assert "\n" not in str(caught.value)
 

@@ -98,3 +98,12 @@ def test_the_note_says_how_much_would_do(monkeypatch, capsys):
     assert "has room for 1000 MiB" in (said := capsys.readouterr().err) and "give it 1200 MiB" in said
     monkeypatch.setattr(loading, "shared_memory", lambda: 1200 * MIB)
     assert loading._batches_ahead(4, 150 * MIB) == 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "expected"), [(1, 1, 2), (16, 1, 16), (64, 1, 16), (64, 4, 16), (16, 4, 4)]
+)
+def test_each_process_of_a_machine_has_its_share_of_readers(monkeypatch, cores, processes, expected):
+    monkeypatch.setattr(loading.os, "sched_getaffinity", lambda pid: range(cores), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    assert loading.readers() == expected

@@ -30,9 +30,8 @@ def toy_shards(folder: Path, clips: int = 23, clips_a_shard: int = 4, side: int 
     )
     claim_shards(folder, index)
 
-    def read(chosen):
-        for k in range(0, len(chosen), 3):
-            ids = torch.tensor(chosen[k : k + 3])
+    def read(*groups):
+        for ids in (torch.tensor(group[k : k + 3]) for group in groups for k in range(0, len(group), 3)):
             yield ids.view(-1, 1, 1, 1, 1).expand(-1, 2, 3, side, side), [str(i) for i in ids.tolist()]
 
     write_shards(

@@ -75,3 +75,10 @@ def test_windows_of_long_clips_begin_anywhere_within_the_horizon():
 def test_how_many_there_are_unless_it_is_said(device, count):
     assert Clips(load_config("shapes"), torch.device(device)).count == count
     assert Clips(load_config("shapes", clips=7), torch.device(device)).count == 7
+
+
+def test_no_batch_is_of_two_groups(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 2)
+    sizes = [(len(frames), captions) for frames, captions in made().batches([3, 0, 1], [2, 4])]
+    names = ShapesWorld("train", 4, 3, 16).batch(range(5)).captions
+    assert sizes == [(2, [names[3], names[0]]), (1, [names[1]]), (2, [names[2], names[4]])]
