@@ -34,6 +34,10 @@ def efficiency(
     streaming: Annotated[
         bool, typer.Option("--streaming", help="The speed card of any methods: first frame, gaps, rate, stalls.")
     ] = False,
+    cells: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="With --streaming: the cells of this run, as they ran, at its clips' size."),
+    ] = None,
     size: Annotated[str, typer.Option(help="With --streaming: width x height of the clip.")] = "64x64",
     fps: Annotated[float, typer.Option(help="With --streaming: frames a second that a player shows.")] = 8.0,
     batch: Annotated[int, typer.Option(help="With --streaming: clips made together.")] = 1,
@@ -51,7 +55,9 @@ def efficiency(
     check_least(1, 1_000, batch=batch)
     check_above_zero(1_000.0, fps=fps)
     if streaming:
-        _streaming(context, method, size=size, frames=frames, fps=fps, batch=batch, device=device, given=set_,
+        if cells is not None:
+            _only_cells(context)
+        _streaming(context, cells or method, size=size, frames=frames, fps=fps, batch=batch, device=device, given=set_,
                    format=format, keep=_file(out), dry_run=dry_run)  # fmt: skip
         return
     resolutions = parse_resolutions(res)
@@ -86,9 +92,17 @@ def efficiency(
     echo(TABLE.render(done, format))
 
 
+def _only_cells(context: typer.Context) -> None:
+    """Refuses what the run already says."""
+    for name in ("method", "size", "frames", "fps", "set_"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UserError(f"--cells takes methods, settings and size from the run; leave out --{name.rstrip('_')}")
+
+
 def _streaming(
     context: typer.Context,
-    methods: str,
+    what: str | Path,
     *,
     size: str,
     frames: int,
@@ -106,18 +120,20 @@ def _streaming(
     from artv.devices import chosen_device
     from artv_eval.efficiency.card import CARD
     from artv_eval.efficiency.formats import check_format
-    from artv_eval.efficiency.streaming import recipes_of, rows_of
+    from artv_eval.efficiency.streaming import Asked, cells_of, recipes_of, rows_of
 
     check_format(format)
-    names = [name.strip() for name in methods.split(",") if name.strip()]
     done, manager, device = [], _manager(context), chosen_device(device or "cpu")
-    recipes = recipes_of(manager, names, read_settings(None, given))
+    if isinstance(what, Path):
+        recipes, asked = cells_of(manager, what, device)
+    else:
+        names = [name.strip() for name in what.split(",") if name.strip()]
+        recipes = recipes_of(manager, names, read_settings(None, given))
+        asked = Asked(width=width, height=height, frames=frames, fps=fps)
     if dry_run:
-        _would(list(recipes), [f"{batch} × {frames} frames of {width}×{height}"], device)
+        _would(list(recipes), [f"{batch} × {asked.frames} frames of {asked.width}×{asked.height}"], device)
         return
-    for row in rows_of(
-        manager, recipes, width=width, height=height, frames=frames, fps=fps, batch=batch, device=device
-    ):
+    for row in rows_of(manager, recipes, asked, batch=batch, device=device):
         print(f"{row['method']}: {row['status']}", file=sys.stderr)
         done.append(row)
         keep(CARD.render(done, "json"))

@@ -58,6 +58,7 @@ def report(
         from artv_eval.report.lengths import worth_of_rows
         from artv_eval.report.tracked import tracked
         from artv_eval.report.trackers import tracker
+        from artv_eval.results.documents import read_json
         from artv_eval.results.merged import merged
 
         targets = [tracker(asked) for asked in to]
@@ -67,9 +68,11 @@ def report(
         more += worth_of_rows(results) if len(loaded) > 1 else []
         results = replace(results, notes=[*results.notes, *more])
         if speed is not None:
-            from artv_eval.report.speed_cards import read_speed, with_speed
+            from artv_eval.report.speed_cards import read_speed, steps_ran, with_speed
 
-            results = with_speed(results, read_speed(Path(speed)))
+            paths = [its.root / "manifest.json" for _, its in loaded if its is not None]
+            ran = [steps_ran(read_json(path)) for path in paths if path.is_file()]
+            results = with_speed(results, read_speed(Path(speed)), {k: v for its in ran for k, v in its.items()})
         if by is not None:
             from artv_eval.report.by_label import read_csv, split_by
 

@@ -268,23 +268,48 @@ def recipes_of(manager: Any, names: Sequence[str], given: Mapping[str, Mapping[s
     return recipes
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The clip that every method is asked for."""
+
+    width: int
+    height: int
+    frames: int
+    fps: float
+
+
+def cells_of(manager: Any, run: Path, device: str) -> tuple[dict[str, Recipe], Asked]:
+    """The methods of a run's cells, by the names of these, with all that was set; and what its clips are like.
+
+    Of several trainings of a cell the first stands for all.
+
+    Raises:
+        UserError: the run cannot be planned again, has no cell of its own, or two that differ of one name.
+    """
+    from artv_eval.sweep.verify import again
+
+    prepared, found = again(manager, run, device), dict[str, Recipe]()
+    for cell in prepared.cells:
+        if cell.method is None or cell.sanity:
+            continue
+        if cell.seed is None and found.setdefault(cell.name, cell.method) != cell.method:
+            raise UserError(f"{run} has two cells {cell.name} of two ablations that differ; give a run of one of them")
+        found.setdefault(cell.name, cell.method)
+    if not found:
+        raise UserError(f"{run} has no cell that can be run here; name methods with --method")
+    one = prepared.requests[0]
+    return found, Asked(width=one.width, height=one.height, frames=one.num_frames, fps=one.fps)
+
+
 def rows_of(
-    manager: Any,
-    recipes: Mapping[str, Recipe],
-    *,
-    width: int,
-    height: int,
-    frames: int,
-    fps: float,
-    batch: int,
-    device: str,
+    manager: Any, recipes: Mapping[str, Recipe], asked: Asked, *, batch: int, device: str
 ) -> Iterator[dict[str, Any]]:
     """A row a method, as soon as it is there; what cannot be measured is a status."""
-    requests = [_request(b, width, height, frames, fps) for b in range(batch)]
+    requests = [_request(b, asked) for b in range(batch)]
     gpu = device.startswith("cuda")
     hardware = torch.cuda.get_device_name(device) if gpu else cpu_name()
     for name, made in recipes.items():
-        row = {"method": name, "hardware": hardware, "width": width, "height": height, "frames": frames, "fps": fps}
+        row = {"method": name, "hardware": hardware, **asdict(asked)}
         try:
             method = build(manager, made, {"device": device})
             extra = partial(optional, method, MethodExtras)
@@ -297,17 +322,17 @@ def rows_of(
         yield row
 
 
-def _request(index: int, width: int, height: int, frames: int, fps: float) -> ClipRequest:
+def _request(index: int, asked: Asked) -> ClipRequest:
     """A prompt and a picture to begin with, for methods that take one."""
-    picture = np.random.default_rng(index).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    picture = np.random.default_rng(index).integers(0, 256, (asked.height, asked.width, 3), dtype=np.uint8)
     return ClipRequest(
         index=index,
         prompt="a red circle moves to the right",
         seed=index,
-        num_frames=frames,
-        height=height,
-        width=width,
-        fps=fps,
+        num_frames=asked.frames,
+        height=asked.height,
+        width=asked.width,
+        fps=asked.fps,
         first_frame=picture,
     )
 

@@ -3,7 +3,8 @@
     results = with_speed(results, read_speed(Path("speed.json")))     # artv-eval report RUN --speed speed.json
 
 The file is what ``artv-eval efficiency --streaming --out FILE`` kept, or ``benchmarks/streaming_speed.py``. A row of it
-belongs to the cell of its name, or to the one cell of its method.
+belongs to the cell of its name, or to the one cell of its method, if both took as many steps. ``artv-eval efficiency
+--streaming --cells RUN`` measures a run's cells under their names.
 """
 
 import json
@@ -19,6 +20,7 @@ from artv_eval.results.rows import OK, Results, Row, is_number
 
 CONDITIONS = ("hardware", "width", "height", "frames", "precision", "steps", "batch")
 SpeedRow = Mapping[str, Any]
+Steps = dict[tuple[str | None, str], int]  # by ablation and cell
 
 
 def read_speed(path: Path) -> list[SpeedRow]:
@@ -38,11 +40,20 @@ def read_speed(path: Path) -> list[SpeedRow]:
     return rows
 
 
-def with_speed(results: Results, card: Sequence[SpeedRow]) -> Results:
+def steps_ran(manifest: Mapping[str, Any]) -> Steps:
+    """Sampling steps by ablation and cell, of the cells that a run's manifest says them of."""
+    cells = ((cell["ablation"], cell["cell"], (cell.get("ran") or {}).get("steps")) for cell in manifest["cells"])
+    return {(ablation, cell): steps for ablation, cell, steps in cells if isinstance(steps, int)}
+
+
+def with_speed(results: Results, card: Sequence[SpeedRow], steps: Steps | None = None) -> Results:
     """The results with seconds a frame, of a steady stream, of all cells that the card has.
 
+    Args:
+        steps: that cells took, by ablation and cell: a rate of other steps is not theirs.
+
     Raises:
-        UserError: the card has none of them.
+        UserError: the card has none of them, or took other steps.
     """
     usable = [row for row in card if row.get("status") == OK and is_number(row.get("steady_frames_s"))]
     cells = {(row.ablation, row.cell): row for row in results.rows if row.ablation and not row.sanity}
@@ -51,6 +62,12 @@ def with_speed(results: Results, card: Sequence[SpeedRow]) -> Results:
         have = ", ".join(dict.fromkeys(cell for _, cell in cells))
         said = ", ".join(f"{row['method']} ({row.get('status')})" for row in card)
         raise UserError(f"--speed: the card has {said} and the run the cells {have or 'none'}: none of them has a rate")
+    for cell, row in found:
+        if (its := (steps or {}).get((cell.ablation, cell.cell), row["steps"])) != row["steps"]:
+            raise UserError(
+                f"--speed: the card's {row['method']} took {row['steps']} steps and the cell {cell.cell} {its}, so "
+                "that its rate is another's; measure the run's own with artv-eval efficiency --streaming --cells RUN"
+            )
     rows = [
         replace(
             cell, metric=FRAME_COST, value=1 / row["steady_frames_s"], ci_low=None, ci_high=None, n=row["batch"],

@@ -9,10 +9,11 @@ from artv.errors import UserError
 from artv_eval.report.html import page
 from artv_eval.report.pareto import trades
 from artv_eval.report.plots import quality_against_cost, svg
-from artv_eval.report.speed_cards import read_speed, with_speed
+from artv_eval.report.speed_cards import read_speed, steps_ran, with_speed
 from artv_eval.report.tables import fronts
 from artv_eval.results.rows import Results, Row
 
+TOY = Path(__file__).parents[1] / "toy"
 CONDITIONS = {"hardware": "H", "width": 64, "height": 48, "frames": 9, "precision": "bfloat16", "steps": 4, "batch": 2}
 
 
@@ -103,3 +104,30 @@ def test_joined_on_the_command_line_and_on_the_page(cli):
     shown = page(with_speed(results, card(artv=4.0, theirs=0.5)), None)
     assert "seconds a frame" in shown and "batch 2" in shown
     assert cli("report", "run", "--speed", "none.json").code == 2
+
+
+def test_a_rate_of_other_steps_is_not_the_cells():
+    ran = steps_ran({"cells": [{"ablation": "baselines", "cell": "ours", "ran": {"steps": 50}},
+                               {"ablation": "baselines", "cell": "theirs", "ran": None}]})  # fmt: skip
+    with pytest.raises(UserError, match=r"the card's artv took 4 steps and the cell ours 50, so that .* --cells RUN"):
+        with_speed(run(*THREE), card(artv=4.0, theirs=0.5), ran)
+    assert len(with_speed(run(*THREE), card(theirs=0.5), ran).notes) == 1
+
+
+def test_cells_of_a_run_are_measured_as_they_ran_and_paired_by_name(toy, cli, tmp_path):
+    """The toy says its strength where others say a precision: each rate has that of its cell."""
+    made = toy("--ablation", "noise", "--grid", "noisy.steps=3,5", "--metrics", "brightness", "--out", "run")
+    assert made.code == 0, made.err
+    known = ("efficiency", "--plugins-dir", TOY, "--streaming", "--cells", "run")
+    assert cli(*known, "--frames", 9).code == 2
+    outcome = cli(*known, "--out", "speed.json")
+    assert outcome.code == 0, outcome.err
+    rows = json.loads(Path("speed.json").read_text(encoding="utf-8"))
+    cells = json.loads(Path("run/manifest.json").read_text(encoding="utf-8"))["cells"]
+    ran = {cell["cell"]: cell["method"]["settings"] for cell in cells if not cell["sanity"]}
+    assert {row["method"]: (row["precision"], row["steps"]) for row in rows} == {
+        name: (f"noise {its['strength']:g}", its["steps"]) for name, its in ran.items()
+    } and len(rows) == 4  # fmt: skip
+    shown = json.loads(cli("report", "run", "--speed", "speed.json", "--format", "json").out)["rows"]
+    costs = {row["cell"]: row["value"] for row in shown if row["metric"] == "frame_seconds"}
+    assert costs == {row["method"]: 1 / row["steady_frames_s"] for row in rows}

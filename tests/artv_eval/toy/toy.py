@@ -116,6 +116,9 @@ class Noisy:
         self.strength, self.steps, self.masked, self.device = strength, steps, masked, device
         self.together = together
 
+    def conditions(self):
+        return {"precision": f"noise {self.strength:g}", "steps": self.steps}
+
     def generate(self, requests):
         return list(self._clips(requests)) if self.together else self._clips(requests)
 
@@ -126,11 +129,11 @@ class Noisy:
             if os.environ.get("TOY_INTERRUPT_AT") == f"{self.strength} {request.index}":
                 raise KeyboardInterrupt
             rng = np.random.default_rng(request.seed)
-            noise = rng.normal(self.strength, self.strength, request.real.shape) + float(
-                os.environ.get("TOY_SHIFT", "0")
-            )
+            size = (request.num_frames, request.height, request.width, 3)
+            real = np.zeros(size) if request.real is None else request.real
+            noise = rng.normal(self.strength, self.strength, real.shape) + float(os.environ.get("TOY_SHIFT", "0"))
             mask = np.zeros((request.num_frames - 1, 2, 2), np.float32) if self.masked else None
-            yield GeneratedClip((request.real + noise).clip(0, 255).astype(np.uint8), mask)
+            yield GeneratedClip((real + noise).clip(0, 255).astype(np.uint8), mask)
 
 
 class Learnt(Noisy):
