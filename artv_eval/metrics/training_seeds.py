@@ -45,7 +45,7 @@ class OverSeeds:
 
     ``p_value`` of no difference between the methods (two-sided); ``p_checkpoints``: between these models. The two
     components: ``sd_trainings``, the standard deviation between trainings, clips' share taken out; ``se_clips``, the
-    standard error of one training's value over its clips.
+    standard error of one training's value over its clips. ``each``: the values of which ``value`` is the mean.
     """
 
     value: float
@@ -59,6 +59,7 @@ class OverSeeds:
     p_checkpoints: float
     sd_trainings: float
     se_clips: float
+    each: tuple[float, ...] = ()
     prompts: int | None = None
     skewness: ClassVar[None] = None
     caveat: ClassVar[None] = None  # the tests are Student's over few seeds, wide already: benchmarks/training_seeds.py
@@ -155,6 +156,7 @@ def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:
         high=value + margin,
         standard_error=error,
         seeds=S,
+        each=tuple(map(float, found.values)),
         n=found.n,
         prompts=found.prompts,
         level=level,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from artv_eval.results.rows import Results, Row
+from artv_eval.results.rows import ClipValues, Results, Row
 
 Cell = tuple[str | None, str]
 """Ablation and name."""
@@ -76,13 +76,17 @@ def _renamed(results: Results, names: Mapping[Cell, str]) -> Results:
     def each(items: Sequence[Any]) -> list[Any]:
         return [replace(item, cell=named(item.ablation, item.cell)) for item in items]
 
+    def one(item: ClipValues) -> ClipValues:  # of one training, which its name says
+        cell, seed, number = item.cell.partition(", seed ")
+        return replace(item, cell=named(item.ablation, cell) + seed + number)
+
     plain = {cell: name for (_, cell), name in names.items()}
     others = [(flaw, plain.get(flaw.other, flaw.other)) for flaw in results.flaws]
     return replace(
         results,
         rows=each(results.rows),
         curves=each(results.curves),
-        per_clip=each(results.per_clip),
+        per_clip=[one(item) for item in results.per_clip],
         flaws=[replace(flaw, other=name, text=flaw.text.replace(flaw.other, name)) for flaw, name in others],
         comparisons=[replace(p, a=named(p.ablation, p.a), b=named(p.ablation, p.b)) for p in results.comparisons],
     )

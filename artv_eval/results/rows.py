@@ -27,7 +27,8 @@ class Row:
     standard error of one training's value over its clips. ``train_steps``: of a cell's training, where the sweep says;
     ``failed_seeds``: trainings that failed. ``prompts``: how many ``n`` clips are of, where several are of one prompt
     and the interval therefore is over prompts. ``features``: extractor and digest of its weights, where there is one.
-    ``excerpt``: of video files, which of their frames these are.
+    ``excerpt``: of video files, which of their frames these are. ``by_seed``: (training seed, value) of each training,
+    where there are several.
     """
 
     ablation: str | None
@@ -53,6 +54,7 @@ class Row:
     features: str | None = None
     prompts: int | None = None
     excerpt: str | None = None
+    by_seed: tuple[tuple[int, float], ...] | None = None
 
     def __post_init__(self) -> None:
         if self.status == OK and not is_number(self.value):

@@ -54,6 +54,7 @@ def row_of(group: Replicates, protocol: str, protocol_hash: str) -> Row:
         failed=sum(item.failed for item in group.there),
         seeds=len(group.seeds) or None,
         about=group.about,
+        by_seed=tuple(zip(group.seeds, found.each, strict=True)) if isinstance(found, OverSeeds) else None,
         **(components(found) if isinstance(found, OverSeeds) and not cost else {}),
         train_steps=cell.length,
         failed_seeds=len(group.failed),

@@ -6,7 +6,7 @@ import pytest
 from made import pair, row
 
 from artv_eval.results.merged import merged
-from artv_eval.results.rows import ClipValues, Curve, Flaw, Results
+from artv_eval.results.rows import BadFile, ClipValues, Curve, Flaw, Results
 
 
 def run(value=2.5, name="one", cells=("mask=on", "mask=off"), metric="fvd", **other):
@@ -16,7 +16,9 @@ def run(value=2.5, name="one", cells=("mask=on", "mask=off"), metric="fvd", **ot
         comparisons=[pair(metric, 0.5, 0.1, a=cells[0], b=cell) for cell in cells[1:]],
         flaws=[Flaw(metric=metric, flaw="copy-first", other=cells[0], seen=True, text=f"{metric} sees {cells[0]}")],
         curves=[Curve(ablation="mask", cell=cell, metric=metric, values=(value,)) for cell in cells],
-        per_clip=[ClipValues(ablation="mask", cell=cell, metric=metric, values={0: value}) for cell in cells],
+        per_clip=[
+            ClipValues(ablation="mask", cell=f"{cell}, seed 1", metric=metric, values={0: value}) for cell in cells
+        ],
     )
 
 
@@ -27,7 +29,8 @@ def cells(found):
 def test_cells_of_one_name_and_other_values_are_two():
     found = merged({"a": run(2.5), "b": run(3.5)})
     names = ["a: mask=on", "a: mask=off", "b: mask=on", "b: mask=off"]
-    assert cells(found) == [c.cell for c in found.curves] == [c.cell for c in found.per_clip] == names
+    assert cells(found) == [c.cell for c in found.curves] == names
+    assert [clip.cell for clip in found.per_clip] == [f"{name}, seed 1" for name in names]
     assert [(p.a, p.b) for p in found.comparisons] == [tuple(names[:2]), tuple(names[2:])]
     assert [(flaw.other, flaw.text) for flaw in found.flaws] == [(n, f"fvd sees {n}") for n in (names[0], names[2])]
     assert [c.values[0] for c in found.per_clip] == [2.5, 2.5, 3.5, 3.5]
@@ -50,5 +53,9 @@ def test_equal_cells_and_other_metrics_of_them_keep_their_names():
     assert [r.metric for r in found.rows] == ["fvd", "fvd", "clipsim", "clipsim"]
 
 
-def test_one_run_is_itself():
-    assert merged({"a": (alone := run())}) is alone
+def test_what_runs_share_is_there_once():
+    a, more = run(), {"notes": ["a note"], "bad_files": [BadFile(side="fake", file="a.mp4", reason="cut off")]}
+    joined = merged({"a": replace(a, **more), "b": replace(a, **more, rows=[a.rows[0], row("third", "fvd", 3.0)])})
+    assert cells(joined) == ["mask=on", "mask=off", "third"] and len(joined.curves) == 2
+    assert len(joined.comparisons) == len(joined.notes) == len(joined.flaws) == len(joined.bad_files) == 1
+    assert merged({"a": a}) is a

@@ -20,7 +20,6 @@ from artv_eval.results.rows import (
     caveat_lines,
     features_lines,
     is_number,
-    merged,
     noted,
     plain_row,
     prompts_lines,
@@ -134,14 +133,6 @@ def test_prompts_and_caveats_are_said_where_there_are_some():
     assert caveat_lines([*few, pair("fvd", 1, 2), pair("lpips", 1, 2, caveat="skewed")]) == [
         "† psnr, ssim: few pairs", "† lpips: skewed"
     ]  # fmt: skip
-
-
-def test_runs_in_one_hold_what_they_share_once():
-    other = whole("other")
-    joined = merged([whole(), Results(**{**vars(other), "rows": [other.rows[0], row("third", "fvd", 3.0)]})])
-    assert joined.run == "run, other" and [item.cell for item in joined.rows] == ["on", "off", "third"]
-    assert len(joined.comparisons) == len(joined.notes) == len(joined.curves) == len(joined.bad_files) == 1
-    assert merged([other]) is other
 
 
 def test_a_clip_without_a_prompt_has_one_of_its_own():

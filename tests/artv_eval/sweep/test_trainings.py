@@ -38,6 +38,8 @@ def test_a_row_is_a_cell_over_its_trainings(toy, made):
         clips = [np.load(path)["frames"].mean() for path in sorted(Path("run/clips", cell["id"]).glob("*.npz"))]
         means.setdefault(cell["cell"], []).append(np.mean(clips))
     assert rows["data=clean"]["value"] == pytest.approx(np.mean(means["data=clean"]))
+    seeds, each = zip(*rows["data=noisy"]["by_seed"], strict=True)
+    assert seeds == (1, 2, 3, 4) and each == pytest.approx(means["data=noisy"])
     assert (pair["about"], pair["seeds"], pair["n"]) == ("method", 4, 8)
     assert pair["difference"] == pytest.approx(np.mean(np.subtract(means["data=clean"], means["data=noisy"])))
     # little chance is in the clips: nearly the t-test over seeds
