@@ -5,9 +5,9 @@
 - ``delta``: mean of the last frames minus mean of the first ones; ``delta_abs``: its absolute value, clip by clip. The
   ΔDrift of Rolling Forcing (Liu et al. 2025) is the latter with 5 s at each end, of VBench's imaging quality; FramePack
   (Zhang et al. 2025) takes 15 % at each end, which is what is taken here where nothing else is said.
-- ``vde``: Video Drift Error as Inferix publishes it (LV-Bench, ``vde.py``; BlockVid): N equal chunks, m_i the mean of
-  chunk i, Σ_{i=2..N} (N − i + 1) |m_i − m_1| / m_1. The weights are largest for the second chunk: drift that comes
-  late counts least, and the sum grows with N².
+- ``vde``: Video Drift Error as Inferix publishes it (LV-Bench, ``InterVBench/vde.py``; BlockVid): N equal chunks, m_i
+  the mean of chunk i, Σ_{i=2..N} (N − i + 1) |m_i − m_1| / m_1. The weights are largest for the second chunk: drift
+  that comes late counts least, and the sum grows with N².
 - ``vde_even``: the same deviations, each counted alike: their mean. Clips of fewer than N frames have a chunk a frame.
 - ``peak``: the largest value over the median one, above 1 for a clip with a jump. ``below_half``: share of frames with
   less than half of the clip's own mean of its first 15 %: a motion that has died down.

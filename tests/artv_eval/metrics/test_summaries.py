@@ -11,7 +11,7 @@ T = 60
 
 
 def inferix_vde(metrics: list[float]) -> float:
-    """The sum of LV-Bench's vde(), written out chunk by chunk."""
+    """The sum of vde() in Inferix's InterVBench/vde.py, written out chunk by chunk."""
     n, first = len(metrics), metrics[0]
     return sum((n - i + 1) * abs(metrics[i - 1] - first) / first for i in range(2, n + 1))
 
@@ -24,6 +24,8 @@ def test_vde_is_the_published_sum():
             float(np.mean(row[k * 13 : (k + 1) * 13])) for k in range(7)
         ]  # 97 // 7 = 13; six frames are left over
         assert value == pytest.approx(inferix_vde(chunks))
+    curve[0, :13] = 0
+    assert np.isinf(summary_of("vde", chunks=7)(curve)).tolist() == [True] + [False] * 4  # as there
 
 
 def test_even_vde_of_a_short_clip_has_a_chunk_a_frame():
