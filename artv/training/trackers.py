@@ -3,8 +3,11 @@
 ``RUN/…/log.jsonl`` is written whatever they do; what they raise while training ends them, not the training.
 """
 
+import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from artv.errors import UserError
 from artv.requests import check_name
 
 TRACKERS = ("tensorboard", "wandb", "mlflow")
+_PACKAGES = {"mlflow": ("mlflow", "sqlalchemy", "alembic")}
+"""What they need beside the package of their name: MLflow's small one lacks what it writes its file with."""
 
 
 def chosen_trackers(names: Sequence[str] | None) -> tuple[str, ...]:
@@ -27,8 +32,9 @@ def chosen_trackers(names: Sequence[str] | None) -> tuple[str, ...]:
         return TRACKERS[:1] if find_spec("tensorboard") else ()
     for name in names:
         check_name("tracker", name, (*TRACKERS, "none"))
-        if name != "none" and find_spec(name) is None:
-            raise UserError(f"tracker {name} is not installed; pip install {name}, or leave it out")
+        lacking = [package for package in _PACKAGES.get(name, (name,)) if name != "none" and find_spec(package) is None]
+        if lacking:
+            raise UserError(f'tracker {name} needs {lacking[0]}; pip install "artv[{name}]", or leave it out')
     return tuple(dict.fromkeys(name for name in names if name != "none"))
 
 
@@ -39,20 +45,23 @@ class Trackers:
         where: a line for each, saying where to look.
 
     Args:
-        folder: of the stage; TensorBoard's and MLflow's files go to ``folder/trackers``.
+        folder: of the stage; TensorBoard's and MLflow's files go to ``folder/trackers``, MLflow's to where
+            MLFLOW_TRACKING_URI says, if that is set.
         settings: of the stage, shown beside its curves.
     """
 
     def __init__(self, names: Sequence[str], folder: Path, settings: Mapping[str, Any]) -> None:
         self.where: list[str] = []
         self._open: dict[str, Any] = {}
+        self._after = ExitStack()
         for name in names:
             self._try(name, self._start, name, folder, settings)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers by their names."""
         for name, tracker in list(self._open.items()):
-            self._try(name, tracker.log, dict(values), step)
+            named = {_plain(key): value for key, value in values.items()} if name == "mlflow" else dict(values)
+            self._try(name, tracker.log, named, step)
 
     def picture(self, step: int, title: str, picture_HW3: np.ndarray) -> None:
         """A uint8 picture."""
@@ -64,6 +73,7 @@ class Trackers:
         for name, tracker in list(self._open.items()):
             self._try(name, tracker.finish)
         self._open.clear()
+        self._after.close()
 
     def _start(self, name: str, folder: Path, settings: Mapping[str, Any]) -> None:
         from accelerate import tracking
@@ -77,8 +87,9 @@ class Trackers:
             tracker = tracking.WandBTracker("artv", name=run, dir=str(folder))
             where = "the page that wandb names"
         else:
-            tracker = tracking.MLflowTracker("artv", logging_dir=str(place), run_name=run)
-            where = f"mlflow ui --backend-store-uri {place}"
+            own = self._mlflow_file(place)
+            tracker = tracking.MLflowTracker("artv", logging_dir=str(place) if own else None, run_name=run)
+            where = f"mlflow ui --backend-store-uri {own or os.environ['MLFLOW_TRACKING_URI']}"
         if hasattr(tracker, "start"):  # older ones have started by now
             tracker.start()
         plain = {key: value for key, value in settings.items() if isinstance(value, bool | int | float | str)}
@@ -87,6 +98,21 @@ class Trackers:
         self._open[name] = tracker
         self.where.append(f"{name}: {where}")
 
+    def _mlflow_file(self, place: Path) -> str | None:
+        """Has MLflow write to a file there (it would to one in the folder that it is started in), unless it was told
+        where.
+        """
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            return None
+        import mlflow
+
+        place.mkdir(parents=True, exist_ok=True)
+        address = f"sqlite:///{place.resolve() / 'mlflow.db'}"
+        mlflow.set_tracking_uri(address)
+        forget: Any = mlflow.set_tracking_uri
+        self._after.callback(forget, None)  # another run of this process has a file of its own
+        return address
+
     def _try(self, name: str, call: Callable[..., Any], *arguments: Any) -> None:
         try:
             call(*arguments)
@@ -94,6 +120,11 @@ class Trackers:
             self._open.pop(name, None)
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             print(f"artv: tracker {name} ended: {reason}; training goes on without", file=sys.stderr)
+
+
+def _plain(name: str) -> str:
+    """``loss@100`` is no name for MLflow."""
+    return re.sub(r"[^\w\-. :/]", "_", name)
 
 
 def _show(name: str, tracker: Any, step: int, title: str, picture_HW3: np.ndarray) -> None:

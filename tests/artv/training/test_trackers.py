@@ -1,6 +1,7 @@
 """Trackers: what they are told is in their files, and what they raise ends them, not the training."""
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_without_tensorboard_there_is_none_unless_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     monkeypatch.setattr("artv.training.trackers.find_spec", lambda name: None)
     assert chosen_trackers(None) == ()
-    with pytest.raises(UserError, match="tracker wandb is not installed; pip install wandb, or leave it out"):
+    with pytest.raises(UserError, match=r'tracker wandb needs wandb; pip install "artv\[wandb\]", or leave it out'):
         chosen_trackers(["wandb"])
 
 
@@ -105,3 +106,27 @@ def test_rows_of_the_log_are_what_trackers_are_told(tmp_path):
     trackers.finish()
     assert json.loads(log.getvalue())["note"] == "text"
     assert set(events(tmp_path).Tags()["scalars"]) == {"loss", "validation/loss", "validation/deep/x"}
+
+
+def test_mlflow_keeps_numbers_pictures_and_settings_beside_the_run(tmp_path, monkeypatch):
+    mlflow, *_ = (pytest.importorskip(name) for name in ("mlflow", "sqlalchemy", "alembic"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    picture = np.random.default_rng(0).integers(0, 256, (6, 10, 3), np.uint8)
+    trackers = Trackers(["mlflow"], tmp_path / "run" / "model", {"lr": 0.1, "networks": None})
+    for step in (1, 5):
+        trackers.log(step, {"loss": 1 / step, "validation/loss@100": 2.0 * step})
+    trackers.picture(5, "samples", picture)
+    trackers.finish()
+    place = tmp_path / "run" / "model" / "trackers"
+    assert trackers.where == [f"mlflow: mlflow ui --backend-store-uri sqlite:///{place / 'mlflow.db'}"]
+    client = mlflow.MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
+    (kept,) = client.search_runs(["1"])
+    assert kept.data.params == {"lr": "0.1"} and kept.info.run_name == "run-model" and kept.info.status == "FINISHED"
+    assert [m.value for m in client.get_metric_history(kept.info.run_id, "validation/loss_100")] == [2, 10]
+    (file,) = place.rglob("samples*.png")
+    from PIL import Image
+
+    assert np.array_equal(np.asarray(Image.open(file)), picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]  # nothing where it was started
+    assert "MLFLOW_TRACKING_URI" not in os.environ  # MLflow sets it: another run would be told where
