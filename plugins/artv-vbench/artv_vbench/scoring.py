@@ -20,6 +20,7 @@ from artv.errors import UserError
 from artv_eval import ClipSet
 from artv_vbench.loading import loaded_once
 from artv_vbench.segments import is_long, segment_seconds, segments
+from artv_vbench.static import FILTERED, stands_still
 from artv_vbench.suite import Suite
 
 BATCH = 16  # clips that are files at the same time
@@ -54,13 +55,14 @@ class Scorer:
         """(n, dimensions): VBench's score of each clip; NaN where it has none.
 
         Args:
-            suite: a clip is scored under the dimensions that this list has its prompt for alone; None: under all.
+            suite: a clip is scored under the dimensions that this list has its prompt for alone, and under temporal
+                flickering if it stands still; None: under all.
         """
         found = np.full((len(clips), len(dimensions)), np.nan)
         for start in range(0, len(clips), BATCH):
             few = clips[start : start + BATCH]
             with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
-                parts = list(_written(few, Path(folder), dimensions, suite))
+                parts = list(_written(few, Path(folder), dimensions, suite, self.device))
                 for column, dimension in enumerate(dimensions):
                     its = [part for part in parts if dimension in part.dimensions]
                     found[start : start + len(few), column] = self._of(dimension, its, len(few), Path(folder))
@@ -119,15 +121,20 @@ def _told(base: Any, listing: list[dict[str, Any]]) -> Any:
     return Told
 
 
-def _written(clips: ClipSet, folder: Path, dimensions: Sequence[str], suite: Suite | None) -> Iterator[Part]:
+def _written(
+    clips: ClipSet, folder: Path, dimensions: Sequence[str], suite: Suite | None, device: str
+) -> Iterator[Part]:
     """Writes the clips that are of a dimension, cut by VBench-Long's rule, named by their place."""
     for place, (request, clip) in enumerate(clips):
         entry = None if suite is None else suite.of(request.caption)
         its = tuple(dimensions) if entry is None else entry.dimensions
+        frames, rate, cut = np.asarray(clip.frames), max(round(request.fps), 1), [slice(None)]
+        long = is_long(len(frames), request.fps)
+        if entry is not None and not long and FILTERED in its and not stands_still(frames, device):
+            its = tuple(name for name in its if name != FILTERED)
         if not set(its) & set(dimensions):
             continue
-        frames, rate, cut = np.asarray(clip.frames), max(round(request.fps), 1), [slice(None)]
-        if is_long(len(frames), request.fps):
+        if long:
             cut = segments(len(frames), rate, segment_seconds(() if entry is None else its))
         action = ACTION.fullmatch(request.caption) if "human_action" in its else None
         name = f"person is {action[1].lower()}_" if action else ""  # where VBench reads it

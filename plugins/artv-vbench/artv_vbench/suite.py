@@ -7,6 +7,7 @@ only with the digest below.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,14 @@ class Suite:
                 "take that of vbench 0.1.5, or say with list_digest that this one is meant"
             )
         return cls(found, its)
+
+    def number(self, prompt: str) -> int:
+        """Which of its prompts it is; -1 of one that it does not have."""
+        return self._numbers.get(" ".join(prompt.split()), -1)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {prompt: number for number, prompt in enumerate(self.entries)}
 
     def of(self, prompt: str) -> Entry:
         """What the list says of a prompt; nothing of one that it does not have."""

@@ -1,6 +1,7 @@
 """VBench's own prompts: its sixteen dimensions and totals as metrics that share one description of each clip.
 
-Shape legend: n clips, d dimensions (16), R resamples.
+Shape legend: n clips, d dimensions (16), R resamples. Rows have d scores and the number of the clip's prompt,
+-1 of a long clip.
 """
 
 from pathlib import Path
@@ -12,9 +13,12 @@ from artv_eval import ClipSet, digest_of, mean_where_defined
 from artv_vbench import ALL, TOTALS
 from artv_vbench.metric import SCALE, digest
 from artv_vbench.scoring import Scorer, full_info, imported
+from artv_vbench.segments import is_long
+from artv_vbench.static import FILTERED, FIRST
 from artv_vbench.suite import Suite
 from artv_vbench.totals import totals
 
+RULE = "static"  # of which clips count
 SCALES = np.array([SCALE.get(name, 1.0) for name in ALL])
 
 
@@ -34,7 +38,7 @@ class SuiteEvaluator:
 
     higher_is_better = True
     needs = frozenset({"captions"})
-    said = "vbench-suite: as VBench's list has it; its filter of static clips for temporal_flickering is not applied"
+    said = "vbench-suite: as VBench's list has it; of temporal_flickering the first five still clips of a prompt"
 
     def __init__(
         self,
@@ -50,17 +54,18 @@ class SuiteEvaluator:
         path = Path(prompts) if prompts else full_info(imported())
         self.of, self.name, self._scorer = of, f"vbench-suite:{of}", Scorer(device)
         self.suite = Suite.read(path, list_digest)
-        self.digest = f"vbench-suite-{digest_of([self.suite.digest, digest(ALL, device, fetch)])}"
+        self.digest = f"vbench-suite-{digest_of([RULE, self.suite.digest, digest(ALL, device, fetch)])}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
-        """(n, d): VBench's score of each clip under the dimensions that its prompt is for, else NaN."""
-        return self._scorer.scores(clips, ALL, self.suite)
+        """(n, d + 1): VBench's score of each clip under the dimensions that its prompt is for, else NaN; the prompt."""
+        numbers = [-1 if is_long(r.num_frames, r.fps) else self.suite.number(r.caption) for r in clips.requests]
+        return np.column_stack([self._scorer.scores(clips, ALL, self.suite), numbers])
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray | None:
         """(n,): a dimension's scores, on the scale of the totals; None of a total."""
         if self.of in TOTALS:
             return None
-        values = (rows * SCALES)[:, ALL.index(self.of)]
+        values = _counted(rows)[:, ALL.index(self.of)]
         if np.isnan(values).all():
             raise UserError(f"none of {len(rows)} clips has a prompt that VBench's list has for {self.of}")
         return values
@@ -70,22 +75,34 @@ class SuiteEvaluator:
         values = self.per_clip(rows)
         if values is not None:
             return float(np.nanmean(values))
-        lacking = [name for name, empty in zip(ALL, np.isnan(rows).all(0), strict=True) if empty]
+        counted = _counted(rows)
+        lacking = [name for name, empty in zip(ALL, np.isnan(counted).all(0), strict=True) if empty]
         if lacking:
             raise UserError(f"a total is of all 16 dimensions; no clip has a prompt for {', '.join(lacking)}")
-        return self._value(rows)
+        return self._value(counted)
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
         """(R,): the value of such samples of the clips. Raises UserError where one lacks a dimension altogether."""
-        found = np.array([self._value(rows[index]) for index in index_Rn])
+        counted = _counted(rows)
+        found = np.array([self._value(counted[index]) for index in index_Rn])
         if np.isnan(found).any():
-            fewest = ALL[int((~np.isnan(rows)).sum(0).argmin())]
+            fewest = ALL[int((~np.isnan(counted)).sum(0).argmin())]
             raise UserError(f"too few clips for an interval: half of them can be without {fewest}; take the whole list")
         return found
 
-    def _value(self, rows: np.ndarray) -> float:
-        means = mean_where_defined(rows * SCALES)
+    def _value(self, counted: np.ndarray) -> float:
+        means = mean_where_defined(counted)
         return (dict(zip(ALL, means, strict=True)) | totals(means))[self.of]
+
+
+def _counted(rows: np.ndarray) -> np.ndarray:
+    """(n, d): the scores that count, on the scale of the totals: of static clips the first five of a prompt."""
+    scores, column = rows[:, :-1] * SCALES, ALL.index(FILTERED)
+    static = np.flatnonzero(~np.isnan(scores[:, column]) & (rows[:, -1] >= 0))
+    prompts = rows[static, -1]
+    earlier = np.array([(prompts[:i] == prompt).sum() for i, prompt in enumerate(prompts)], int)
+    scores[static[earlier >= FIRST], column] = np.nan
+    return scores
 
 
 def suite(

@@ -45,7 +45,7 @@ UTILS = """
             path = f"{CACHE_DIR}/nets/{dimension}.pth"
             if dimension != "temporal_flickering" and not os.path.isfile(path):
                 subprocess.run(["cp", f"{CACHE_DIR}/spare://net.pth", path], check=True)
-            found[dimension] = [] if dimension == "temporal_flickering" else {"path": path, "read_frame": read_frame}
+            found[dimension] = [] if dimension == "temporal_flickering" else {"path": path, "model": path}
         return found
 
     class MUSIQ:
@@ -80,6 +80,23 @@ MODULE = """
             {score}
             found.insert(0, {{"video_path": path, "video_results": value}})
         return sum(each["video_results"] for each in found) / len(found), found
+"""
+NETWORK = """
+    edict = dict
+
+    class InputPadder:
+        def __init__(self, size):
+            pass
+        def pad(self, *pictures):
+            return pictures
+
+    class DynamicDegree:
+        def __init__(self, args, device):
+            from vbench.utils import loads
+            loads.append(args["model"])
+        def model(self, one, other, iters, test_mode):
+            moved = (other - one).mean(1, keepdim=True)  # a pixel for each grey level, to the right
+            return None, __import__("torch").cat([moved, 0 * moved], 1)
 """
 LOADS = {
     "imaging_quality": "MUSIQ(used['path'])",
@@ -125,6 +142,7 @@ def stand_in(tmp_path, monkeypatch, cache):
     for dimension in ALL:
         load, score = LOADS.get(dimension, "pass"), SCORES.get(dimension, "pass")
         texts[dimension] = MODULE.format(dimension=dimension, load=load, score=score)
+    texts["dynamic_degree"] += NETWORK
     for name, text in texts.items():
         (package / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
     (package / "VBench_full_info.json").write_text(json.dumps(LIST), encoding="utf-8")

@@ -35,7 +35,22 @@ def test_each_clip_counts_for_the_dimensions_of_its_prompt_alone(own, clips):
     np.testing.assert_array_equal(of["human_action"], [nan, nan, 1, nan, nan])  # it reads the action from the file
     np.testing.assert_allclose(of["overall_consistency"], [0.2, nan, nan, 0.4, nan], atol=0.005)
     np.testing.assert_allclose(of["imaging_quality"], [nan, nan, nan, 40, nan], atol=0.5)
-    assert np.isnan(rows[4]).all()
+    assert np.isnan(rows[4, :-1]).all()
+    np.testing.assert_array_equal(rows[:, -1], [0, 1, 2, 3, -1])
+
+
+def test_of_flickering_the_first_five_clips_of_a_prompt_that_stand_still_count(own, clips):
+    """Clips that brighten from frame to frame move, as the stand-in's network has it."""
+    levels = [np.arange(4) * 60, *range(10, 80, 10), np.arange(4)]
+    rows = own("temporal_flickering").describe(clips(["everything else"] * 9, levels))
+    column, moves = ALL.index("temporal_flickering"), [True, *[False] * 7, True]
+    np.testing.assert_array_equal(np.isnan(rows[:, column]), moves)
+    assert not np.isnan(rows[:, ALL.index("motion_smoothness")]).any()
+    counted = own("temporal_flickering").per_clip(rows)
+    np.testing.assert_array_equal(np.flatnonzero(~np.isnan(counted)), [1, 2, 3, 4, 5])
+    assert own("temporal_flickering").evaluate(rows) == pytest.approx(30 / 255, abs=0.005)
+    long = own("temporal_flickering").describe(clips(["everything else"], [np.arange(6) * 40], 6, fps=1.0))
+    assert not np.isnan(long[0, column]) and long[0, -1] == -1  # VBench-Long does not filter
 
 
 def test_a_clip_in_which_color_finds_no_object_has_no_value_alone_or_beside_others(own, clips):
@@ -47,7 +62,7 @@ def test_a_clip_in_which_color_finds_no_object_has_no_value_alone_or_beside_othe
 def test_all_scores_share_their_rows_and_a_dimension_is_its_column(own):
     scores = [own(of) for of in (*TOTALS, *ALL)]
     assert len({score.digest for score in scores}) == 1 and len({score.name for score in scores}) == 19
-    rows = np.full((3, 16), np.nan)
+    rows = np.full((3, 17), np.nan)
     rows[:2, ALL.index("imaging_quality")] = 40, 60
     quality = own("imaging_quality")
     assert quality.evaluate(rows) == pytest.approx(0.5) and quality.resample(rows, None, np.array([[0, 2]])) == [0.4]
@@ -55,7 +70,7 @@ def test_all_scores_share_their_rows_and_a_dimension_is_its_column(own):
 
 
 def test_what_the_clips_do_not_have_is_said(own):
-    rows = np.full((4, 16), np.nan)
+    rows = np.full((4, 17), np.nan)
     rows[:, 0] = 1.0
     with pytest.raises(UserError, match=r"none of 4 clips has a prompt that VBench's list has for color"):
         own("color").per_clip(rows)
@@ -71,7 +86,8 @@ def test_the_interval_of_a_total_is_that_of_a_sum_of_means(own):
     """Each of 30 prompts a dimension has two clips that share what is the prompt's: the error is over prompts."""
     rng, prompts = np.random.default_rng(0), 30
     common = rng.normal(0.6, 0.1, size=(16, prompts))
-    rows = np.full((16 * prompts * 2, 16), np.nan)
+    rows = np.full((16 * prompts * 2, 17), np.nan)
+    rows[:, -1] = np.arange(len(rows)) // 2
     rows[np.arange(len(rows)), np.arange(len(rows)) // (2 * prompts)] = common.ravel().repeat(2)
     rows[:, ALL.index("imaging_quality")] *= 100
     total: SuiteEvaluator = own("total")
@@ -87,7 +103,7 @@ def test_the_interval_of_a_total_is_that_of_a_sum_of_means(own):
 
 
 def test_too_few_clips_for_an_interval_are_said_and_no_number_is_made_up(own):
-    rows = np.full((32, 16), np.nan)
+    rows = np.full((32, 17), np.nan)
     rows[np.arange(32), np.arange(32) % 16] = 0.5  # two clips a dimension: a half can lack one
     assert np.isfinite(own("total").evaluate(rows))
     with pytest.raises(

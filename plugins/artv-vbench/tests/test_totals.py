@@ -33,3 +33,38 @@ def test_the_best_there_is_is_one():
     assert totals(np.array([best.get(name, 1.0) for name in ALL])) == pytest.approx(
         {"quality": 1.0, "semantic": 1.0, "total": 1.0}
     )
+
+
+QUALITY = (
+    "subject_consistency", "background_consistency", "temporal_flickering", "motion_smoothness", "dynamic_degree",
+    "aesthetic_quality", "imaging_quality",
+)  # fmt: skip
+SEMANTIC = (
+    "object_class", "multiple_objects", "human_action", "color", "spatial_relationship", "scene", "appearance_style",
+    "temporal_style", "overall_consistency",
+)  # fmt: skip
+# rows of the leaderboard as LinGen (Wang et al. 2024, arXiv 2412.09856) prints them, in %: quality's dimensions,
+# semantic's, then quality, semantic and total
+LEADERBOARD = {
+    "T2V-Turbo-v2": """95.50 96.71 97.35 97.07 90.00 62.61 71.78
+        95.33 61.49 96.20 92.53 43.32 56.40 24.17 27.06 28.26  85.13 77.12 83.52""",
+    "Gen-3": """97.10 96.62 98.61 99.23 60.14 63.34 66.82
+        87.81 53.64 96.40 80.90 65.09 54.57 24.31 24.71 26.69  84.11 75.17 82.32""",
+    "LaVie-2": """97.90 98.45 98.76 98.42 31.11 67.62 70.39
+        97.52 64.88 96.40 91.65 38.68 49.59 25.09 25.24 27.39  83.24 75.76 81.75""",
+    "Pika-1.0": """96.94 97.36 99.74 99.50 47.50 62.04 61.87
+        88.72 43.08 86.20 90.57 61.03 49.83 22.26 24.22 25.94  82.92 71.77 80.69""",
+    "VideoCrafter-2.0": """96.85 98.22 98.41 97.73 42.50 63.13 67.22
+        92.55 40.66 95.00 92.92 35.86 55.29 25.13 25.84 28.23  82.20 73.42 80.44""",
+    "OpenSora V1.2": """96.75 97.61 99.53 98.50 42.39 56.85 63.34
+        82.22 51.83 91.20 90.08 68.56 42.44 23.95 24.54 26.85  81.35 73.39 79.76""",
+}
+
+
+@pytest.mark.parametrize("model", LEADERBOARD)
+def test_rows_of_the_leaderboard(model):
+    """All three to a hundredth of a per cent, as far as the digits of the dimensions carry."""
+    *values, quality, semantic, total = (float(word) / 100 for word in LEADERBOARD[model].split())
+    by_name = dict(zip(QUALITY + SEMANTIC, values, strict=True))
+    found = totals(np.array([by_name[name] for name in ALL]))
+    assert found == pytest.approx({"quality": quality, "semantic": semantic, "total": total}, abs=1.3e-4)
