@@ -102,6 +102,31 @@ def set_value(
     return SetValue(value, halves, None if together is None else halves.n)
 
 
+def mean_interval(
+    values: np.ndarray,
+    *,
+    groups: Sequence[Hashable] | None = None,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Interval of the mean of one value a clip, (n,), of those that are not NaN; ``groups`` as below."""
+    values, together = _defined(values, groups)
+    check_rows(values, resamples, level)
+    totals = Totals.of(values, together)
+    low, high = _mean_interval(totals, resamples, level, seed)
+    return Interval(
+        value=float(values.mean()),
+        low=low,
+        high=high,
+        n=len(values),
+        level=level,
+        standard_error=totals.standard_error(),
+        method="percentile bootstrap",
+        prompts=None if together is None else len(totals.sums),
+    )
+
+
 def bootstrap_interval(
     evaluator: Evaluator,
     rows: np.ndarray,
@@ -122,20 +147,7 @@ def bootstrap_interval(
     check_rows(rows, resamples, level)
     values = per_clip(evaluator, rows)
     if values is not None:
-        values, together = _defined(values, groups)
-        check_rows(values, resamples, level)
-        totals = Totals.of(values, together)
-        low, high = _mean_interval(totals, resamples, level, seed)
-        return Interval(
-            value=float(values.mean()),
-            low=low,
-            high=high,
-            n=len(values),
-            level=level,
-            standard_error=totals.standard_error(),
-            method="percentile bootstrap",
-            prompts=None if together is None else len(totals.sums),
-        )
+        return mean_interval(values, groups=groups, resamples=resamples, level=level, seed=seed)
     known = known or set_value(evaluator, rows, reference, groups=groups, resamples=resamples, seed=seed)
     spread = Spread.of_halves(known.halves)
     quadratic = optional(evaluator, EvaluatorExtras, "quadratic")

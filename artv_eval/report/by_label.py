@@ -9,8 +9,7 @@ import numpy as np
 
 from artv.errors import UserError, closest
 from artv_eval.api import ClipRequest
-from artv_eval.metrics.base import MeanEvaluator
-from artv_eval.metrics.statistics import bootstrap_interval
+from artv_eval.metrics.statistics import mean_interval
 from artv_eval.results.csv_text import csv_text
 from artv_eval.results.rows import ClipValues, Results, Row
 
@@ -41,18 +40,6 @@ def read_csv(path: Path) -> Labels:
         return found
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run the sweep again") from None
-
-
-class _Values(MeanEvaluator):
-    """Values of clips that are there already, as a metric of them."""
-
-    name, digest = "values", "values"
-
-    def describe(self, clips):
-        raise NotImplementedError("the values are the rows")
-
-    def per_clip(self, rows: np.ndarray) -> np.ndarray:
-        return rows[:, 0]
 
 
 def split_by(results: Results, labels: Labels, name: str) -> Results:
@@ -98,8 +85,7 @@ def row_of(
     if len(chosen) < LEAST:
         why = f"absent: {len(chosen)} clips with {name}={value} have a value; at least {LEAST} are needed"
         return replace(row, cell=cell, value=None, ci_low=None, ci_high=None, n=len(chosen), status=why)
-    rows = np.array([values[i] for i in chosen])[:, None]
-    shown = bootstrap_interval(_Values(), rows, groups=[prompts[i] for i in chosen])
+    shown = mean_interval(np.array([values[i] for i in chosen]), groups=[prompts[i] for i in chosen])
     return replace(
         row, cell=cell, value=shown.value, ci_low=shown.low, ci_high=shown.high, n=shown.n, prompts=shown.prompts
     )
