@@ -92,6 +92,11 @@ class RayExecutor:
     def _connect(self) -> None:
         address = self.address or "local"
         _check_answers(address)
+        if address not in ("local", "auto") and "://" not in address and not _nodes_here():
+            raise UserError(  # Ray itself would end the process with a dump of its stack
+                f"this machine is no node of the Ray cluster at {address}: run the command on one (ray job submit), or "
+                f"give executor.address=ray://{address.rpartition(':')[0]}:10001"
+            )
         try:
             self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
@@ -100,7 +105,8 @@ class RayExecutor:
                     f"the Ray cluster at {address} has another Python or Ray than this machine; both must be the same: "
                     f"{' '.join(str(error).split())[:300]}"
                 ) from None
-            raise UserError(f"no Ray cluster at {address!r}: {' '.join(str(error).split())[:200]}") from None
+            why = " ".join(str(error).split())[:200] or "the one that answers may be of another Ray"
+            raise UserError(f"no Ray cluster at {address!r}: {why}") from None
 
 
 class _Worker:
@@ -201,7 +207,7 @@ class _Pool:
             raise _told(error) from None
         except self.ray.exceptions.RayError as error:
             if task is None and "creation task" in str(error):  # as the next one's would
-                raise WorkFailed(f"a Ray worker cannot start: {_last_line(error)}") from None
+                raise _cannot_start(_last_line(error)) from None
             self.losses[id(task)] = self.losses.get(id(task), 0) + 1
             if task is not None and self.losses[id(task)] < LOSSES:
                 self.queue.appendleft(task)
@@ -226,8 +232,21 @@ def _told(error: Any) -> Exception:
     )
 
 
+def _cannot_start(line: str) -> Exception:
+    """``line``: what the worker said last. Other code on its machine is what the user can mend."""
+    _, ours, mistake = line.partition(f"{UserError.__name__}: ")
+    return UserError(mistake) if ours else WorkFailed(f"a Ray worker cannot start: {line}")
+
+
 def _last_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+
+
+def _nodes_here() -> bool:
+    """Whether a node of some cluster runs on this machine: a driver that is given HOST:PORT needs one."""
+    from ray._private.services import find_gcs_addresses
+
+    return bool(find_gcs_addresses())
 
 
 def _check_answers(address: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -147,21 +148,60 @@ def test_a_share_is_a_number(settings, words):
         executor(**settings)
 
 
-def test_a_cluster_of_another_python_is_one_line():
-    from types import SimpleNamespace
-
+def of_another_python(**_):  # what a driver does first
     from ray._private.utils import check_version_info
 
-    def init(**_):  # what a driver's does first
-        check_version_info({"ray_version": "1.2.3", "python_version": "3.8.1"}, "here")
+    check_version_info({"ray_version": "1.2.3", "python_version": "3.8.1"}, "here")
 
+
+def of_another_ray(**_):  # how Ray 2.54 ends with the cluster of a Ray 2.60
+    raise ConnectionError
+
+
+@pytest.mark.parametrize(
+    ("nodes", "init", "words"),
+    [
+        (True, of_another_python, r"another Python or Ray than this machine; .*Ray: 1\.2\.3 Python: 3\.8\.1"),
+        (True, of_another_ray, r"no Ray cluster at '127.0.0.1:\d+': the one that answers may be of another Ray"),
+        (False, None, r"this machine is no node of the Ray cluster at .*executor\.address=ray://127\.0\.0\.1:10001"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_one_line(nodes, init, words, monkeypatch):
+    from artv_eval.executors import ray as module
+
+    monkeypatch.setattr(module, "_nodes_here", lambda: nodes)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         made = executor(address=f"127.0.0.1:{listening.getsockname()[1]}")
         made._ray = SimpleNamespace(init=init)
-        with pytest.raises(UserError, match=r"another Python or Ray than this machine; .*Ray: 1\.2\.3 Python: 3\.8\.1"):
+        with pytest.raises(UserError, match=words):
             made._connect()
+
+
+def test_a_cluster_of_this_machine_has_a_node_here(cluster):
+    from artv_eval.executors.ray import _nodes_here
+
+    assert _nodes_here()
+
+
+class Elsewhere:
+    """Work that another machine has other code for."""
+
+    def __reduce__(self):
+        return _other_code, ()
+
+    def __call__(self, task):
+        raise AssertionError
+
+
+def _other_code():
+    raise UserError("node has artv 2, and the sweep was begun by artv 1: install the same on all machines")
+
+
+def test_other_code_on_a_machine_is_a_mistake_of_the_user(cluster):
+    with pytest.raises(UserError, match=r"^node has artv 2, .* install the same on all machines$"):
+        list(executor().run(Elsewhere(), [Task(cell="a", method={}, indices=())]))
 
 
 def test_an_address_where_nobody_listens_is_told_at_once(tmp_path, monkeypatch):
