@@ -17,7 +17,9 @@ def report(
     context: typer.Context,
     run: Annotated[
         list[str],
-        typer.Argument(help="Run folders, or RUN/results/NAME.json; several are put in one table if protocols allow."),
+        typer.Argument(
+            help="Run folders, of trainings too, or RUN/results/NAME.json; several are one table if protocols allow."
+        ),
     ],
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write the page, with clips, to this file.")] = None,
     plots: Annotated[

@@ -12,7 +12,7 @@ from artv_eval.report.pareto import trades
 from artv_eval.report.plots import Drawing, curves_over_frames, forest, picture, quality_against_cost
 from artv_eval.report.tables import grouped
 from artv_eval.report.training_curves import losses, training_curves
-from artv_eval.results.documents import read_json
+from artv_eval.report.training_runs import manifest_of
 from artv_eval.results.rows import Results
 from artv_eval.results.store import RunStore
 
@@ -32,7 +32,7 @@ def figures(results: Results, store: RunStore | None = None) -> Iterator[tuple[s
         yield f"{ablation or 'scores'}-{metric}-frames", curves_over_frames(list(curves))
     for item in lengths_of(results):
         yield f"{item.ablation}-{item.metric}-training", value_against_training(item)
-    for name, lines in (training_curves(store, read_json(store.root / "manifest.json")) if store else {}).items():
+    for name, lines in (training_curves(store, manifest_of(store.root)) if store else {}).items():
         yield f"training-{name}", losses(name, lines)
 
 

@@ -199,6 +199,8 @@ def _one_cell(rows: Sequence[Row]) -> Iterator[str]:
             for row in there
         )
         yield f"one cell only, {there[0].cell}, so nothing is compared: {values}."
+    elif len(shown := dict.fromkeys(row.cell for row in there)) > 1:
+        yield f"{len(shown)} cells, none of them compared with another."
 
 
 def _failed(rows: Sequence[Row]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from artv_eval.report.pareto import trades
 from artv_eval.report.plots import Drawing, curves_over_frames, forest, quality_against_cost, svg
 from artv_eval.report.previews import Keep, previews, within
 from artv_eval.report.training_curves import losses, training_curves
+from artv_eval.report.training_runs import is_training, manifest_of, training_results
 from artv_eval.report.wide import wide
 from artv_eval.results.documents import Gallery, GalleryItem, Manifest, ManifestCell, read_json
 from artv_eval.results.kept import FOLDER
@@ -44,7 +45,7 @@ def page(results: Results, store: RunStore | None = None, keep: Keep | None = No
         keep: where previews go; None puts them into the page, fewer of them.
     """
     environment = Environment(loader=PackageLoader("artv_eval.report"), autoescape=True, trim_blocks=True)
-    manifest = read_json(store.root / "manifest.json", Manifest) if store else {}
+    manifest = manifest_of(store.root) if store else {}
     flaw_head, flaw_rows = tables.flaw_table(results.flaws)
     script = _asset("page.js")
     groups, shown = _groups(results), _shown(manifest, store, keep)
@@ -208,7 +209,8 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def load_run(run: Path) -> tuple[Results, RunStore]:
-    """The results of a finished run, or earlier ones of it (RUN/results/NAME.json); of an unfinished one what is there.
+    """The results of a finished run, or earlier ones of it (RUN/results/NAME.json); of an unfinished one, and of a
+    training, what is there.
 
     Raises:
         UserError: no such folder, or no results in it. WorkFailed: the run is not finished.
@@ -220,6 +222,8 @@ def load_run(run: Path) -> tuple[Results, RunStore]:
         what = "is a file" if run.exists() else "does not exist"
         raise UserError(f"run folder {str(run)!r} {what}; give the folder that a sweep printed")
     store = RunStore(run, to_read=True)
+    if is_training(run):
+        return training_results(run), store
     if not (run / "results.json").exists() and (run / PART).exists():
         return Results.from_dict(read_json(run / PART)), store
     if not (run / "results.json").exists() and (run / "manifest.json").exists():

@@ -10,9 +10,11 @@ from typing import Any
 
 from PIL import Image
 
+from artv.errors import UserError
 from artv_eval.report.findings import findings_of
 from artv_eval.report.markdown import markdown
 from artv_eval.report.training_curves import training_curves
+from artv_eval.report.training_runs import is_training
 from artv_eval.results.documents import Gallery, Manifest, read_json
 from artv_eval.results.rows import OK, Results
 from artv_eval.results.store import RunStore
@@ -48,7 +50,11 @@ class Tracked:
 
 
 def tracked(results: Results, store: RunStore) -> Tracked:
-    """All of it."""
+    """All of it. Raises UserError for the folder of a training."""
+    if is_training(store.root):
+        raise UserError(
+            f"{store.root} is a training, which has trackers of its own (artv train --tracker); leave --to out"
+        )
     manifest = read_json(store.root / "manifest.json", Manifest)
     findings = "\n\n".join(finding.text for finding in findings_of(results))
     return Tracked(

@@ -1,11 +1,15 @@
-"""Losses of the trainings behind a run's cells: a line a training, the trainings of one cell in one colour."""
+"""Losses of the trainings behind a run's cells, or of a training itself: a line a training, those of one cell in one
+colour.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from artv_eval.report.plots import COLOURS, STYLES, Drawing, short
+from artv_eval.report.training_runs import is_training
 from artv_eval.results.documents import read_json
 from artv_eval.results.store import RunStore
+from artv_eval.twins.artv import logged_losses
 
 Lines = Mapping[str, Sequence[Sequence[tuple[float, float]]]]
 """Cell → (step, value) of each of its trainings."""
@@ -14,6 +18,9 @@ Lines = Mapping[str, Sequence[Sequence[tuple[float, float]]]]
 def training_curves(store: RunStore, manifest: Mapping[str, Any]) -> dict[str, Lines]:
     """Name of what was noted, such as ``loss`` → the lines; nothing of runs that trained nothing, or older ones."""
     found: dict[str, dict[str, list[Any]]] = {}
+    if is_training(store.root):
+        points = logged_losses(store.root / "model" / "log.jsonl").get("loss")  # those of validation are its rows
+        return {"loss": {store.root.resolve().name: [points]}} if points else {}
     for cell in manifest.get("cells", []):
         note = store.root / "cells" / f"{cell['id']}.twin.json"
         curves = read_json(note).get("curves", {}) if note.is_file() else {}

@@ -147,7 +147,7 @@ def _config(settings: Mapping[str, Any]) -> TrainConfig:
 
 
 def logged_losses(log: Path) -> dict[str, list[tuple[int, float]]]:
-    """Name → (step, value) of ``loss`` and whatever begins with ``valid`` in a training's ``log.jsonl``.
+    """Name → (step, value) of ``loss`` and of each loss of a validation in a training's ``log.jsonl``.
 
     A line that a kill cut off is left out; no file has no curves.
     """
@@ -155,8 +155,9 @@ def logged_losses(log: Path) -> dict[str, list[tuple[int, float]]]:
     for line in read_text(log, errors="replace").splitlines() if log.is_file() else ():
         with suppress(ValueError, TypeError, AttributeError):
             row = json.loads(line)
-            for name, value in row.items():
-                if (name == "loss" or name.startswith("valid")) and is_number(value):
+            validated = {f"validation {name}": value for name, value in row.get("validation", {}).items()}
+            for name, value in {"loss": row.get("loss"), **validated}.items():
+                if is_number(value):
                     found.setdefault(name, []).append((int(row.get("step", 0)), float(value)))
     return found
 

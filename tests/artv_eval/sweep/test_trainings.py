@@ -310,10 +310,14 @@ def test_losses_are_read_from_a_log_that_a_kill_cut_off(tmp_path):
     from artv_eval.sweep.trainings import thin
     from artv_eval.twins.artv import logged_losses
 
-    lines = [{"stage": "model", "step": 5, "loss": 0.5}, {"step": 9, "loss": 0.25, "validation_loss": 0.75}]
+    lines = [
+        {"stage": "model", "step": 5, "loss": 0.5},
+        {"step": 9, "validation": {"loss": 0.75, "loss@100": 0.5}},
+        {"step": 9, "loss": 0.25},
+    ]
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 12, "lo', encoding="utf-8")
     losses = logged_losses(tmp_path / "log.jsonl")
-    assert losses == {"loss": [(5, 0.5), (9, 0.25)], "validation_loss": [(9, 0.75)]}
+    assert losses == {"loss": [(5, 0.5), (9, 0.25)], "validation loss": [(9, 0.75)], "validation loss@100": [(9, 0.5)]}
     assert logged_losses(tmp_path / "none") == {}
     assert thin([(step, float(step)) for step in range(10)], most=4) == [(1, 1), (4, 4), (7, 7), (9, 9)]
 
