@@ -32,7 +32,7 @@ class VBenchEvaluator:
     higher_is_better = True
 
     def __init__(self, dimension: str, *, fetch: bool = False, device: str = "cpu") -> None:
-        self.dimension, self._scorer = dimension, Scorer(device)
+        self.dimension, self._scorer = dimension, Scorer(device, [dimension])
         self.name = f"vbench-{dimension.replace('_', '-')}"
         self.needs = frozenset({"captions"}) if dimension in ("overall_consistency", "temporal_style") else frozenset()
         self.digest = f"vbench-{dimension}-{digest([dimension], device, fetch)}"

@@ -4,6 +4,7 @@ Shape legend: n clips, T frames.
 """
 
 import contextlib
+import importlib
 import importlib.metadata
 import json
 import re
@@ -43,13 +44,14 @@ class Scorer:
 
     Args:
         device: where VBench's networks run.
+        dimensions: that will be asked for.
 
     Raises:
-        UserError: VBench is not installed, or does not import.
+        UserError: VBench is not installed, or lacks a package that one of these needs.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
-        self._vbench, self.device = imported(), device
+    def __init__(self, device: str = "cpu", dimensions: Sequence[str] = ()) -> None:
+        self._vbench, self.device = imported(dimensions), device
 
     def scores(self, clips: ClipSet, dimensions: Sequence[str], suite: Suite | None = None) -> np.ndarray:
         """(n, dimensions): VBench's score of each clip; NaN where it has none.
@@ -157,10 +159,13 @@ def _write(path: Path, frames: np.ndarray, rate: int) -> None:
         container.mux(stream.encode())
 
 
-def imported() -> Any:
-    """The package. Raises UserError with what is missing."""
+def imported(dimensions: Sequence[str] = ()) -> Any:
+    """The package. Raises UserError with what is missing, for these dimensions too."""
     try:
         import vbench
+
+        for name in dimensions:
+            importlib.import_module(f"vbench.{name}")
     except ModuleNotFoundError as error:
         if error.name == "vbench":
             raise UserError("VBench is not installed: pip install vbench") from None

@@ -52,7 +52,7 @@ class SuiteEvaluator:
         if of not in (*TOTALS, *ALL):
             raise UserError(f"vbench-suite is of {of!r}; {closest(of, (*TOTALS, *ALL))}")
         path = Path(prompts) if prompts else full_info(imported())
-        self.of, self.name, self._scorer = of, f"vbench-suite:{of}", Scorer(device)
+        self.of, self.name, self._scorer = of, f"vbench-suite:{of}", Scorer(device, ALL)
         self.suite = Suite.read(path, list_digest)
         self.digest = f"vbench-suite-{digest_of([RULE, self.suite.digest, digest(ALL, device, fetch)])}"
 

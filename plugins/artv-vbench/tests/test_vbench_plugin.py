@@ -1,6 +1,7 @@
 """Without VBench its metrics say so; with a package of its interface, they give its scores clip by clip."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,14 @@ def test_without_vbench_the_metric_is_absent_with_its_reason(dimension, monkeypa
 def test_what_needs_the_list_is_refused_for_other_prompts_and_names_the_way(dimension):
     with pytest.raises(UserError, match=rf"for the prompts of its own list.* vbench-suite:{dimension} "):
         getattr(metric, dimension)()
+
+
+def test_a_package_that_a_dimension_lacks_is_named_before_the_work(stand_in):
+    module = Path(stand_in.__file__).with_name("imaging_quality.py")
+    module.write_text(f"import pyiqa_of_nobody\n{module.read_text(encoding='utf-8')}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"VBench needs the package pyiqa_of_nobody, which is not installed"):
+        metric.imaging_quality()
+    assert metric.motion_smoothness().digest
 
 
 def test_scores_come_clip_by_clip_in_the_order_of_the_clips(stand_in, capsys):
