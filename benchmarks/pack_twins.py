@@ -54,7 +54,7 @@ class Twin:
         loop = self.config["model"]
         return {
             "training": self.folder.name, "weights": done["digest"], "seed": self.config["seed"],
-            "steps": loop["steps"], "batch": loop["batch_size"], "seconds": done["seconds"], "device": done["device"],
+            "steps": loop["steps"], "batch": loop["batch_size"], "device": done["device"],
         }  # fmt: skip
 
 
