@@ -113,11 +113,11 @@ def test_mistakes_are_told_before_a_model_is_loaded(asked, tmp_path, options, wo
 
 
 def test_the_clip_in_the_file_is_the_pipelines(tmp_path):
-    """H.264 is lossy: off by some levels on average, where another seed's clip is off by many."""
+    """H.264 is lossy: off by some levels on average, where another seed's clip is off by many times as much."""
     options = {"num_frames": 2, "steps": 1, "guidance": "none", "height": 32, "width": 32}
     run("--prompt", "a red circle moves left", "--out", tmp_path / "x.mp4", "--seed", 3, "--frames", 2, "--steps", 1,
         "--guidance", "none", "--height", 32, "--width", 32, "--device", "cpu")  # fmt: skip
     pipe = ArtVPipeline.from_pretrained("shapes")
     same, other = (pipe("a red circle moves left", seed=seed, **options).frames.astype(int) for seed in (3, 4))
     made = read_video(tmp_path / "x.mp4").astype(int)
-    assert np.abs(made - same).mean() < 4 < 8 < np.abs(made - other).mean()
+    assert 4 * np.abs(made - same).mean() < np.abs(made - other).mean()
