@@ -9,7 +9,7 @@ from artv_eval.report.plots import COLOURS, STYLES, Drawing, short
 from artv_eval.report.training_runs import is_training
 from artv_eval.results.documents import read_json
 from artv_eval.results.store import RunStore
-from artv_eval.twins.artv import logged_losses
+from artv_eval.results.training_log import logged_losses
 
 Lines = Mapping[str, Sequence[Sequence[tuple[float, float]]]]
 """Cell → (step, value) of each of its trainings."""

@@ -15,7 +15,7 @@ from artv.files import read_object, read_text
 from artv.training.config import TrainConfig
 from artv_eval.results.documents import Manifest, read_json
 from artv_eval.results.rows import Results, Row
-from artv_eval.twins.artv import logged_losses
+from artv_eval.results.training_log import logged_losses
 
 SCORES = ("metric", "value", "ci_low", "ci_high", "n", "status", "higher_is_better", "protocol")
 

@@ -25,7 +25,7 @@ from artv.training.config import (
     with_changes,
     with_loop,
 )
-from artv_eval.results.rows import is_number
+from artv_eval.results.training_log import logged_losses
 from artv_eval.twins.costs import cost_of
 from artv_eval.twins.sources import data_digest, start_digest
 
@@ -144,22 +144,6 @@ def _ended(process: subprocess.Popen) -> int:
 def _config(settings: Mapping[str, Any]) -> TrainConfig:
     """What determines the model, and how it is made."""
     return with_changes(TrainConfig.model_validate(settings["config"]), settings.get("how", {}), "training")
-
-
-def logged_losses(log: Path) -> dict[str, list[tuple[int, float]]]:
-    """Name → (step, value) of ``loss`` and of each loss of a validation in a training's ``log.jsonl``.
-
-    A line that a kill cut off is left out; no file has no curves.
-    """
-    found: dict[str, list[tuple[int, float]]] = {}
-    for line in read_text(log, errors="replace").splitlines() if log.is_file() else ():
-        with suppress(ValueError, TypeError, AttributeError):
-            row = json.loads(line)
-            validated = {f"validation {name}": value for name, value in row.get("validation", {}).items()}
-            for name, value in {"loss": row.get("loss"), **validated}.items():
-                if is_number(value):
-                    found.setdefault(name, []).append((int(row.get("step", 0)), float(value)))
-    return found
 
 
 def last_line(file: Path) -> str:

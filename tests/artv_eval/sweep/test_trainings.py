@@ -307,8 +307,8 @@ def test_the_page_shows_how_the_trainings_went(toy):
 
 
 def test_losses_are_read_from_a_log_that_a_kill_cut_off(tmp_path):
+    from artv_eval.results.training_log import logged_losses
     from artv_eval.sweep.trainings import thin
-    from artv_eval.twins.artv import logged_losses
 
     lines = [
         {"stage": "model", "step": 5, "loss": 0.5},
