@@ -5,9 +5,9 @@
 
 A round makes a clip by the packaged model (``make``), describes ``--clips`` of them for the protocol's metrics
 (``default``) and for every quantity of pictures and of the truth and the sliding-window metrics (``new``); metrics of
-one digest share rows, as in a sweep. All three take turns and their processor time is counted, so what else the
-machine does touches them alike. Reckoned for 64 clips; the default sweep has two cells and real clips that ship
-described, so the share that the new ones add to it is new / (make + default).
+one digest share rows, and those of one encoder what it sees, as in a sweep. All three take turns and their processor
+time is counted, so what else the machine does touches them alike. Reckoned for 64 clips; the default sweep has two
+cells and real clips that ship described, so the share that the new ones add to it is new / (make + default).
 """
 
 import argparse
@@ -68,6 +68,7 @@ def main() -> None:
             metric.describe(clips.at([0]))  # what is loaded and compiled first
     spent: Counter[tuple[str, str]] = Counter()
     for k in range(args.rounds):
+        clips.shared = {}
         spent["make", "clips"] += seconds(lambda k=k: method.generate([requests[k]])) * CLIPS / args.rounds
         for kind, each in metrics.items():
             for name, metric in each.items():

@@ -34,10 +34,12 @@ def _shades() -> Tensor:
 def nearest_colour(frames_tHW3: Tensor, background_tHW3: Tensor) -> Tensor:
     """(t, H, W) int64: index of the colour of what stands before the background, −1 where nothing does."""
     x = frames_tHW3.float()
-    distance = torch.cdist(x.flatten(0, 2), _shades()).unflatten(1, (len(PALETTE), len(SHADES))).amin(2)
-    value, index = distance.min(1)
+    found = torch.full(x.shape[:3], -1)
     differs = (x - background_tHW3.float()).norm(dim=-1) >= DIFFERS
-    return torch.where(differs & (value <= NEAR).view(differs.shape), index.view(differs.shape), -1)
+    distance = torch.cdist(x[differs], _shades()).unflatten(1, (len(PALETTE), len(SHADES))).amin(2)
+    value, index = distance.min(1)
+    found[differs] = torch.where(value <= NEAR, index, -1)
+    return found
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ Per frame:
 Shape suffixes: n clips, T frames of a clip, t frames at a time, H W pixels, K numbers a frame.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -29,7 +32,7 @@ from artv_eval.metrics.base import mean_where_defined
 from artv_eval.metrics.curves import Measure, Quantity, Select
 from artv_eval.metrics.frames import PSNR_CAP
 from artv_eval.metrics.shapes_objects import Found, locate, nearest_colour, shape_of
-from artv_eval.metrics.views import View
+from artv_eval.metrics.views import AT_ONCE, View
 
 COLUMNS = ("error", "squared", "survival", "colour", "shape", "position", "size")
 SEEN, WHOLE = 0.5, 0.97  # shares of an object that must be seen for it to be asked for, and for its shape to be
@@ -38,11 +41,11 @@ LEAST, LEAST_SHAPE = 12, 60  # pixels that an object has in truth to be asked fo
 AROUND = 6  # pixels around the true object that are still its place
 
 
-def background_region(truth: ShapesTruth, frames: int) -> np.ndarray:
-    """(H, W) bool: pixels that no object covers at any time."""
+def background_region(window: Callable[[int, int], TruthWindow], frames: int) -> np.ndarray:
+    """(H, W) bool: pixels that no object covers at any time. ``window``: of the truth."""
     free = None
-    for start in range(0, frames, 64):
-        masks = truth.window(start, min(start + 64, frames)).masks
+    for start in range(0, frames, AT_ONCE):
+        masks = window(start, min(start + AT_ONCE, frames)).masks
         empty = (masks == 0).all((0, 1))
         free = empty if free is None else free & empty
     assert free is not None
@@ -56,13 +59,13 @@ def _begin(request: ClipRequest) -> Measure:
     if request.labels["pans"]:
         return lambda view: np.full((len(view.frames), len(COLUMNS)), np.nan)
     truth: ShapesTruth = request.labels["truth"]
-    region = background_region(truth, request.num_frames)
-    return lambda view: _window(view, truth, region, request)
+    window = lru_cache(maxsize=1)(truth.window)  # what the region and the first frames are drawn from
+    region = background_region(window, request.num_frames)
+    return lambda view: _window(view, window(view.start, view.start + len(view.frames)), region, request)
 
 
-def _window(view: View, truth: ShapesTruth, region: np.ndarray, request: ClipRequest) -> np.ndarray:
+def _window(view: View, known: TruthWindow, region: np.ndarray, request: ClipRequest) -> np.ndarray:
     """(t, K)."""
-    known = truth.window(view.start, view.start + len(view.frames))
     error = (view.frames.astype(np.float32) - known.background)[:, region]
     # an object that grows may leave no such pixel
     nothing = np.full((len(error), 2), np.nan)
@@ -108,7 +111,9 @@ def _where(condition: Tensor, value: Tensor) -> Tensor:
 def _colour_there(colour: int, o: int, known: TruthWindow, seen: Tensor, there: Found, asked: Tensor) -> Tensor:
     """(t,): 1 if the most frequent colour at the object's true place is its own; NaN where too little is seen there."""
     mask = torch.from_numpy(known.masks[o])[:, None]
-    place = F.max_pool2d(mask, 2 * AROUND + 1, stride=1, padding=AROUND)[:, 0] > 0.05
+    for kernel, padding in (((2 * AROUND + 1, 1), (AROUND, 0)), ((1, 2 * AROUND + 1), (0, AROUND))):
+        mask = F.max_pool2d(mask, kernel, stride=1, padding=padding)
+    place = mask[:, 0] > 0.05
     place &= torch.from_numpy(known.masks[1 - o]) < 0.05
     counts = torch.stack([((seen == k) & place).sum((1, 2)) for k in range(8)], 1)
     enough = asked & (counts.sum(1) >= FOUND * there.area)

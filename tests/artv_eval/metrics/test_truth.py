@@ -159,9 +159,9 @@ def test_the_region_is_what_no_object_ever_covers(frames):
     """Piece by piece the same as of all frames at once; with more frames it can only shrink."""
     known = ShapesTruth(LongShapesWorld("test"), 5)
     masks = known.window(0, frames).masks
-    region = background_region(known, frames)
+    region = background_region(known.window, frames)
     assert np.array_equal(region, ~(masks > 0).any((0, 1)))
-    assert not (background_region(known, frames + 20) & ~region).any()
+    assert not (background_region(known.window, frames + 20) & ~region).any()
 
 
 class Known:
