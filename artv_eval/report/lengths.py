@@ -73,7 +73,8 @@ def worth_of_rows(results: Results) -> list[str]:
     """What a component is worth in training by rows and comparisons alone, where lengths are of different runs.
 
     A line for each metric and two cells; trainings of different lengths are taken as independent of each other, and
-    the variance of a value is read off its interval, Student's over its trainings.
+    the variance of a value is read off its interval, Student's over its trainings. Of two lengths and four seeds the
+    interval covers in 94 to 99 % of cases, whether or not a seed's luck lasts over the lengths.
     """
     pairs = {(pair.ablation, pair.metric, pair.a, pair.b): pair for pair in results.comparisons}
     lines: list[str] = []
