@@ -1,6 +1,8 @@
 """Where a command runs. One check for all of them; torch is imported only to look for GPUs."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from artv.errors import UserError
 
@@ -8,6 +10,19 @@ from artv.errors import UserError
 def cores() -> int:
     """CPU cores that this process may use: of a node with 64, those that a scheduler gave it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def at_most(threads: int) -> Iterator[None]:
+    """Keeps torch to so many threads for whoever calls it, which is each thread by itself."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, threads))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def chosen_device(device: str | None, *, option: str = "--device", meta: bool = False) -> str:

@@ -105,7 +105,7 @@ class RayExecutor:
                     f"the Ray cluster at {address} has another Python or Ray than this machine; both must be the same: "
                     f"{' '.join(str(error).split())[:300]}"
                 ) from None
-            why = " ".join(str(error).split())[:200] or "the one that answers may be of another Ray"
+            why = _last_line(error) if str(error) else "the one that answers may be of another Ray"
             raise UserError(f"no Ray cluster at {address!r}: {why}") from None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from artv.devices import at_most, cores
 from artv.errors import WorkFailed
 from artv.masks import some_steps
 from artv.presets import DEFAULTS
@@ -118,7 +119,8 @@ class ArtV:
         pipe, images = self._ready(requests)
         started = time.perf_counter()
         try:
-            result = self._make(pipe, requests, images)
+            with at_most(self._threads()):
+                result = self._make(pipe, requests, images)
         except WorkFailed as error:  # not one came out
             return [FailedClip(str(error))] * len(requests)
         seconds = (time.perf_counter() - started) / len(requests)
@@ -144,10 +146,22 @@ class ArtV:
         return self._streamed(pipe.stream, made, images, len(requests))
 
     def _streamed(self, make: Any, made: list[ClipRequest], images: Any, kept: int) -> Iterator[NextFrames]:
-        for frame in make([request.prompt for request in made], image=images, details=True, **self._call(made)):
+        frames = make([request.prompt for request in made], image=images, details=True, **self._call(made))
+        while True:
+            with at_most(self._threads()):
+                frame = next(frames, None)
+            if frame is None:
+                return
             mask = None if frame.masks is None else frame.masks.mean(1, dtype=np.float32)[:kept, None]
             failed = {b: why for b, why in frame.failures.items() if b < kept}
             yield NextFrames(frame.images[:kept, None], mask, failed)
+
+    def _threads(self) -> int:
+        """One on a CPU: how many there are changes how sums are rounded, and executors share the cores in many ways.
+
+        More would gain the small model little; the large one is not made on a CPU for its bits.
+        """
+        return 1 if self.device == "cpu" and self.preset() == "shapes" else cores()
 
     def _ready(self, requests: Sequence[ClipRequest]) -> tuple[Any, Any]:
         """The pipeline, which has made something on devices that want it, and the first frames."""

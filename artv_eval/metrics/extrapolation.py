@@ -9,10 +9,11 @@ Shape suffixes: n generated clips, m reference clips, d features, R resamples.
 
 import numpy as np
 
+from artv.devices import at_most
 from artv.errors import UserError
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
-from artv_eval.metrics.frechet import FrechetResampler, canonical_rank, one_core
+from artv_eval.metrics.frechet import FrechetResampler, canonical_rank
 from artv_eval.metrics.fvd import FvdEvaluator
 
 CLIPS_A_DIMENSION = 4  # at 8 the bias that is left is below the noise, at 2 it is several times the noise
@@ -88,5 +89,5 @@ class FvdInfinityEvaluator(FvdEvaluator):
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
         """(R,): extrapolated from the distinct clips of each resample (a clip twice would look like less spread)."""
         distance = Extrapolator(rows, self.reference(reference), ddof=self.ddof, pairs=2)
-        with one_core():  # in order, since each draws its own halves
+        with at_most(1):  # in order, since each draws its own halves
             return np.array([distance(index) for index in index_Rn])

@@ -8,14 +8,13 @@ product this needs no invertible matrix, so it stays right with fewer clips than
 Shape suffixes: n clips, d dimensions, R resamples.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-from artv.devices import cores
+from artv.devices import at_most, cores
 from artv.errors import UserError
 
 CORES = min(cores(), 8)
@@ -117,23 +116,12 @@ class FrechetResampler:
         return distance_R.clamp(min=0).numpy()  # a squared distance: what lies below zero is rounding
 
 
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Keeps torch to one core for each calling thread.
-
-    Matrices this small gain little from several cores, and on a busy machine the cores wait for each other.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def each(distance: FrechetResampler, index_Rn: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """(R,): the distance of every resample, some groups at a time, each on one core."""
+    """(R,): the distance of every resample, some groups at a time, each on one core.
+
+    Matrices this small gain little from several, and on a busy machine the cores wait for each other.
+    """
     size = max(1, min(GROUP // distance.projected.numel(), -(-len(index_Rn) // CORES)))
     groups = [index_Rn[start : start + size] for start in range(0, len(index_Rn), size)]
-    with one_core(), ThreadPoolExecutor(CORES) as pool:
+    with at_most(1), ThreadPoolExecutor(CORES) as pool:
         return np.concatenate(list(pool.map(distance.many, groups)))

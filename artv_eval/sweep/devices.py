@@ -6,8 +6,8 @@ BATCH_SIZE = {"cpu": 10, "cuda": 24}
 """Clips made at once, which are what an interruption costs; on a CPU 10 take 2 % longer a clip than 20 do."""
 
 
-MANY_FRAMES = 2000
-"""From here on a second process on a CPU gains more than the 10 s in which it starts."""
+MANY_FRAMES = 1000
+"""From here on a second process on a CPU, where each has one thread, gains more than the 10 s in which it starts."""
 
 PROCESSES = 4
 """At most so many on a CPU: each holds the libraries and a model, some 1 GB."""

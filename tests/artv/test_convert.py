@@ -13,6 +13,7 @@ from artv.convert import Parts, check_unet_config, fetch, from_stable_diffusion
 from artv.errors import UserError
 from artv.networks import ArtVModel, Conditions
 from artv.weights import read_weights
+from tests.artv.test_config import SD_21_BASE
 
 WIDTHS, HEADS, ATTENTION = (32, 64), (2, 4), (True, False)
 
@@ -190,32 +191,15 @@ def test_hub_sources_ask_for_safetensors_only_and_fail_in_one_line(monkeypatch, 
     assert "\n" not in str(e.value)
 
 
-SD_21_BASE_UNET = {
+SD_21_BASE_UNET = SD_21_BASE | {
     "_class_name": "UNet2DConditionModel",
     "_diffusers_version": "0.10.0.dev0",
-    "act_fn": "silu",
-    "attention_head_dim": [5, 10, 20, 20],
-    "block_out_channels": [320, 640, 1280, 1280],
-    "center_input_sample": False,
-    "cross_attention_dim": 1024,
-    "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-    "downsample_padding": 1,
     "dual_cross_attention": False,
-    "flip_sin_to_cos": True,
-    "freq_shift": 0,
-    "in_channels": 4,
-    "layers_per_block": 2,
-    "mid_block_scale_factor": 1,
-    "norm_eps": 1e-05,
-    "norm_num_groups": 32,
     "num_class_embeds": None,
     "only_cross_attention": False,
-    "out_channels": 4,
-    "sample_size": 64,
-    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-    "use_linear_projection": True,
     "upcast_attention": False,
 }
+"""The whole file, with what diffusers added as defaults later."""
 
 
 def millions(module):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from artv.anchors import UserImage
@@ -78,6 +79,24 @@ def test_other_pictures_under_the_same_name_are_another_method(tmp_path):
     picture.write_text("no picture")
     with pytest.raises(UserError, match=r"0\.png cannot be read"):
         ArtV(anchor=UserImage(picture=picture)).digest()
+
+
+def test_a_clip_is_the_same_in_a_process_of_one_thread_or_of_many():
+    """Bit for bit: executors share the cores in many ways."""
+    from artv_eval.methods.artv import ArtV
+    from artv_eval.protocols.cards import shapes_1
+
+    requests = shapes_1().requests(num=3, frames=3)
+    method, made, before = ArtV(checkpoint="shapes", steps=1), [], torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            made.append([*method.generate(requests), *method.stream(requests[:2])])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for a, b in zip(*made, strict=True):
+        assert np.array_equal(a.frames, b.frames) and np.array_equal(a.mask, b.mask)
 
 
 def test_a_clip_is_the_same_alone_and_with_others():
