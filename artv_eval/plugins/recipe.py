@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from artv.errors import UserError, in_one_line
+from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.plugins.components import KINDS, ROLES, Kind
 from artv_eval.plugins.manager import Entry, PluginManager
 
@@ -259,7 +260,8 @@ def build(manager: PluginManager, made: Recipe, runtime: Mapping[str, Any] | Non
     ``runtime`` holds values for settings of :data:`RUNTIME` that the component has and nobody set.
     """
     target = manager.target(made.entry)
-    settings = {k: build(manager, v, runtime) if isinstance(v, Recipe) else v for k, v in made.settings.items()}
+    wanted = {k: v for k, v in made.settings.items() if k != "feature" or _uses_feature(made, target)}
+    settings = {k: build(manager, v, runtime) if isinstance(v, Recipe) else v for k, v in wanted.items()}
     known, _ = settings_of(target, KINDS[made.entry.kind])
     settings |= {k: v for k, v in (runtime or {}).items() if k in known and k not in settings}
     if KINDS[made.entry.kind].reserved:
@@ -271,6 +273,12 @@ def build(manager: PluginManager, made: Recipe, runtime: Mapping[str, Any] | Non
     except Exception as error:
         what = f"{KINDS[made.entry.kind].role} {made.entry.qualified}"
         raise ComponentFailed(f"{what} cannot be made: {in_one_line(error)}") from error
+
+
+def _uses_feature(made: Recipe, target: Any) -> bool:
+    """False where the component says that with its argument it has no use for one: loading it takes seconds."""
+    asked = optional(target, EvaluatorExtras, "uses_feature")
+    return not callable(asked) or bool(asked(made.settings.get(made.entry.component.argument or "", "")))
 
 
 def parse_assignments(assignments: Sequence[str], option: str = "--set") -> dict[str, dict[str, Any]]:

@@ -112,6 +112,15 @@ def test_a_curve_that_no_network_describes_asks_for_none(manager, card, what):
     assert made.settings["what"] == what and extractor(made.to_dict()["settings"]) == "shapes-clip"  # it is packaged
 
 
+def test_a_curve_that_no_network_describes_loads_none(manager, monkeypatch):
+    """It takes seconds and 250 MB in every process."""
+    loaded = []
+    monkeypatch.setattr("artv_eval.features.shapes.shapes_clip", lambda **settings: loaded.append(settings))
+    fixed = Conventions.of(load("shapes@1"))
+    made = build(manager, metric_recipe(manager, "curve:motion/slope", fixed, Assignments({})))
+    assert made.name == "motion/slope" and not loaded
+
+
 def test_consistency_takes_the_encoder_of_pictures(manager):
     made = metric_recipe(manager, "curve:consistency/delta", Conventions.of(load("vbench@946")), Assignments({}))
     assert made.to_dict()["settings"]["feature"]["name"] == "clip"
