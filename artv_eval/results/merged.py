@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from artv_eval.results.rows import ClipValues, Results, Row
+from artv_eval.results.rows import ClipValues, Comparison, Results, Row
 
 Cell = tuple[str | None, str]
 """Ablation and name."""
@@ -27,13 +27,22 @@ def merged(several: Mapping[str, Results]) -> Results:
     return Results(
         run=", ".join(str(results.run) for results in several.values()),
         rows=every("rows"),
-        comparisons=every("comparisons"),
+        comparisons=_once(every("comparisons")),
         flaws=every("flaws"),
         curves=every("curves"),
         notes=every("notes"),
         bad_files=every("bad_files"),
         per_clip=[item for part in parts for item in part.per_clip],
     )
+
+
+def _once(pairs: Sequence[Comparison]) -> list[Comparison]:
+    """Each test once; of one that two runs made, the p-value that was corrected over more comparisons."""
+    found: dict[Comparison, Comparison] = {}
+    for pair in pairs:
+        same = replace(pair, p_holm=0.0)
+        found[same] = max(pair, found.get(same, pair), key=lambda one: one.p_holm)
+    return list(found.values())
 
 
 def _apart(several: Mapping[str, Results]) -> dict[Cell, bool]:

@@ -59,3 +59,9 @@ def test_what_runs_share_is_there_once():
     assert cells(joined) == ["mask=on", "mask=off", "third"] and len(joined.curves) == 2
     assert len(joined.comparisons) == len(joined.notes) == len(joined.flaws) == len(joined.bad_files) == 1
     assert merged({"a": a}) is a
+
+
+@pytest.mark.parametrize("order", [(0.01, 0.04), (0.04, 0.01)])
+def test_a_test_of_two_runs_is_there_once_as_corrected_over_more(order):
+    one, other = (replace(run(), comparisons=[replace(run().comparisons[0], p_holm=p)]) for p in order)
+    assert [found.p_holm for found in merged({"a": one, "b": other}).comparisons] == [0.04]
