@@ -30,6 +30,9 @@ from artv.data.shards import digest, write_shards
 from artv.text_encoder import OpenClipTextEncoder
 from artv.training.config import load_config
 
+START = 15
+"""Steps that tell nothing of the speed: compiled, then eager, then captured."""
+
 
 def make_pipeline(folder: Path, preset: str, device: str) -> ArtVPipeline:
     """Random weights of full size (the text encoder with few layers, since it only names the latents)."""
@@ -102,9 +105,10 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 
 
 def saved_step(run: Path) -> int | None:
-    """Step of the newest whole state; the pipeline beside it may still be written."""
+    """Step of the newest whole state, if it is not of the first steps, which compile and reserve memory."""
     file = run / "model" / "state" / "step.json"
-    return json.loads(file.read_text(encoding="utf-8"))["step"] if file.is_file() else None
+    step = json.loads(file.read_text(encoding="utf-8"))["step"] if file.is_file() else 0
+    return step if step > START else None
 
 
 def summary(rows: list[dict[str, Any]], saved: int | None, batch: int) -> dict[str, Any]:

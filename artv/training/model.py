@@ -12,6 +12,7 @@ from torch import Tensor
 from artv.conditioning import ConditionDropout, noise_levels
 from artv.data.latents import Batch
 from artv.networks import ArtVModel
+from artv.training import processes
 from artv.training.config import TrainConfig
 from artv.training.estimate import flops_a_sample
 from artv.training.fast import use_fast_blocks
@@ -67,7 +68,8 @@ def prepare_networks(model: ArtVModel, config: TrainConfig, device: torch.device
         use_fast_blocks(model)
     if config.recompute:
         recompute_blocks(model)
-    model.side_stream.on = config.overlap
+    # exchanged gradients are awaited on the stream that they were announced on
+    model.side_stream.on = config.overlap and processes.world() == 1
 
 
 def loss_drawer(
