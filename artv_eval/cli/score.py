@@ -44,8 +44,8 @@ def score(
         ),
     ],
     metrics: Annotated[
-        str, typer.Option(help="Comma-separated, for example fvd,clipsim.", autocompletion=complete("metrics"))
-    ],
+        str | None, typer.Option(help="Comma-separated, for example fvd,clipsim.", autocompletion=complete("metrics"))
+    ] = None,
     real: Annotated[
         str | None, typer.Option(metavar="DIR", help="Real video files, for FVD and its like, or a saved reference.")
     ] = None,

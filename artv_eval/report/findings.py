@@ -222,6 +222,6 @@ def _valueless(rows: Sequence[Row]) -> Iterator[str]:
     for metric in dict.fromkeys(row.metric for row in cells):
         its = [row for row in cells if row.metric == metric]
         if all(row.status != OK for row in its):
-            lacking.setdefault(its[0].status, []).append(metric)
-    for status, metrics in lacking.items():  # what several lack is said once
-        yield f"No value of {', '.join(metrics)}: {status}."
+            lacking.setdefault(its[0].status.partition(":")[0], []).append(metric)
+    for kind, metrics in lacking.items():  # the reason stands once, below the table
+        yield f"No value of {', '.join(metrics)}: {kind}, as said below."

@@ -6,6 +6,7 @@ from made import pair, results, row
 from scipy import stats
 
 from artv_eval.report.findings import findings_of, plain, smallest_seen
+from artv_eval.report.markdown import markdown
 
 NOTHING = "mask: no metric tells mask=on from mask=off."
 FVD = "mask: fvd 18.0 with mask=on and 28.0 with mask=off: -10.0 [-11.0, -9.0] (better)"
@@ -107,7 +108,7 @@ def test_each_difference_has_its_own_n():
 def test_a_withheld_metric_is_named():
     rows = two("fvd", 18.0, 28.0) + two("kvd", None, None, status="withheld: 3 of 10 files cannot be read")
     (said,) = text(rows, [pair("fvd", -10.0, 1.0)])
-    assert said == f"{FVD}, 20 clips, p = 0.001. No value of kvd: withheld: 3 of 10 files cannot be read."
+    assert said == f"{FVD}, 20 clips, p = 0.001. No value of kvd: withheld, as said below."
 
 
 def test_one_cell_is_compared_with_nothing():
@@ -164,5 +165,8 @@ def test_it_says_what_it_takes_to_know_more(pairs, wanted):
 
 def test_what_several_metrics_lack_is_said_once():
     lost = [r for name in ("kvd", "fvd_infinity") for r in two(name, None, None, status="absent: no weights")]
-    (said,) = text(two("fvd", 18.0, 28.0) + lost, [pair("fvd", -10.0, 1.0)])
-    assert said.endswith("No value of kvd, fvd_infinity: absent: no weights.") and said.count("no weights") == 1
+    found = results(two("fvd", 18.0, 28.0) + lost, [pair("fvd", -10.0, 1.0)])
+    (said,) = findings_of(found)
+    assert said.text.endswith("No value of kvd, fvd_infinity: absent, as said below.")
+    shown = markdown()(found)
+    assert shown.count("no weights") == 1 and r"(kvd, fvd\_infinity): absent: no weights" in shown
