@@ -32,7 +32,8 @@ PART = re.compile(rf"\b(?:[A-Z]\w*(?:{KINDS})\w*|Autoencoder\w+|LTX2TextConnecto
 
 @dataclass(frozen=True)
 class VideoPipeline:
-    """``starts``: from text, image, or either; ``frames``, ``rate``: its names; ``progress``: of its callback."""
+    """``starts``: from text, image, or either; ``frames``, ``rate``: its names; ``progress``: of its callback;
+    ``memory``: what it takes of offload, vae_slicing and vae_tiling."""
 
     name: str
     starts: str
@@ -40,6 +41,7 @@ class VideoPipeline:
     rate: str
     progress: str
     windows: bool
+    memory: str
 
 
 def video_pipelines() -> list[VideoPipeline]:
@@ -64,6 +66,16 @@ def parts(name: str) -> set[str]:
 
     given = inspect.signature(getattr(diffusers, name).__init__).parameters.values()
     return {part.rpartition(".")[2] for p in given for part in PART.findall(str(p.annotation))}
+
+
+def _memory(name: str, target: Any) -> str:
+    """The settings that save memory which it takes, by its class and its autoencoders'."""
+    import diffusers
+
+    kinds = [getattr(diffusers, part, None) for part in parts(name) if part.startswith("Autoencoder")]
+    made = [inspect.unwrap(kind.__init__).__code__.co_names for kind in kinds if kind and "Audio" not in kind.__name__]
+    decoding = [word for word in ("slicing", "tiling") if made and all(f"use_{word}" in names for names in made)]
+    return ", ".join(["offload" if target.model_cpu_offload_seq else "sequential", *decoding])
 
 
 def _needed(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
@@ -103,16 +115,17 @@ def _described(name: str, target: Any) -> VideoPipeline | None:
     starts = "either" if "image" in parameters and starts == "text" else starts
     callback = next((n for n in ("callback_on_step_end", "callback") if n in parameters), "–")
     rate = next((n for n in NAMES["fps"] if n in parameters), "–")
-    return VideoPipeline(name, starts, frames, rate, callback, bool({"overlap_history", PARTITION} & parameters.keys()))
+    windows = bool({"overlap_history", PARTITION} & parameters.keys())
+    return VideoPipeline(name, starts, frames, rate, callback, windows, _memory(name, target))
 
 
 def table(run: Mapping[str, str], reasons: Mapping[str, str]) -> str:
     """Markdown. ``run``: class → what of it was run; ``reasons``: class → why it was not, where not for its parts."""
     built = {part for name in run for part in parts(name)}
-    lines = ["| class | starts from | frames | rate | progress | run here |", "|---|---|---|---|---|---|"]
+    lines = ["| class | starts from | frames | rate | progress | memory | run here |", "|---|---|---|---|---|---|---|"]
     for p in video_pipelines():
         shown = run.get(p.name) or f"no: {reasons.get(p.name) or unbuilt(p.name, built)}"
-        lines.append(f"| `{p.name}` | {p.starts} | `{p.frames}` | {p.rate} | {p.progress} | {shown} |")
+        lines.append(f"| `{p.name}` | {p.starts} | `{p.frames}` | {p.rate} | {p.progress} | {p.memory} | {shown} |")
     return "\n".join(lines)
 
 

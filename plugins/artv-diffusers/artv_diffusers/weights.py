@@ -125,6 +125,10 @@ def load(
         pipe.enable_sequential_cpu_offload(device=device)
         return pipe
     if offload:
+        if pipe.model_cpu_offload_seq is None:
+            raise UserError(
+                f"{type(pipe).__name__} does not say in which order its networks run; take offload: sequential"
+            )
         pipe.enable_model_cpu_offload(device=device)
         return pipe
     return pipe.to(device)
@@ -132,10 +136,10 @@ def load(
 
 def _enable(pipe: Any, what: str) -> None:
     """Decoding in slices or tiles, on the autoencoder itself. Raises UserError where it has no such way."""
-    enable = getattr(getattr(pipe, "vae", None), f"enable_{what}", None)
-    if enable is None:
-        raise UserError(f"{type(pipe).__name__} has no autoencoder with {what}; leave out vae_{what}")
-    enable()
+    try:
+        getattr(pipe.vae, f"enable_{what}")()
+    except (AttributeError, NotImplementedError):
+        raise UserError(f"{type(pipe).__name__} has no autoencoder with {what}; leave out vae_{what}") from None
 
 
 def keep_text_model(pipe: Any) -> None:

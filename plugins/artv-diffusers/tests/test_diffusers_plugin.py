@@ -219,6 +219,11 @@ def test_steps_are_shown_and_decoding_can_take_less_memory(saved, requests, caps
     next(sliced.generate(requests[:1]))
     vae, _ = sliced.decoder()
     assert vae.use_slicing and vae.use_tiling
+    plain = DiffusersVideo(saved("stable_video_diffusion"), **SMALL, vae_slicing=True)
+    with pytest.raises(
+        UserError, match="StableVideoDiffusionPipeline has no autoencoder with slicing; leave out vae_sl"
+    ):
+        next(plain.generate(requests[:1]))
     with pytest.raises(UserError, match="offload is 'disk'"):
         next(DiffusersVideo(saved("wan"), **SMALL, offload="disk").generate(requests[:1]))
 
@@ -228,6 +233,8 @@ def test_all_video_pipelines_of_diffusers_are_found_and_can_be_called():
     assert len(found) >= 30 and {"WanPipeline", "LTXPipeline", "TextToVideoSDPipeline"} <= found.keys()
     assert found["LattePipeline"].frames == "video_length" and found["WanImageToVideoPipeline"].starts == "image"
     assert found["SkyReelsV2DiffusionForcingPipeline"].windows and not found["WanPipeline"].windows
+    assert found["WanPipeline"].memory == "offload, slicing, tiling"
+    assert found["StableVideoDiffusionPipeline"].memory == "offload"  # its temporal decoder has neither
     assert "WanVideoToVideoPipeline" not in found and "AnimateDiffControlNetPipeline" not in found
     assert {name for name in table_.RUN if hasattr(diffusers, name)} <= found.keys()
     text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
