@@ -147,6 +147,8 @@ class EvaluatorExtras:
     in_parts: bool = False
     """It asks for a clip's frames a few at a time, by slices, so that a long clip is never held whole; what does not is
     given arrays."""
+    least_frames: int = 1
+    """Frames that a clip must have for it to have a value: clips of fewer are not made, or read, for it."""
     transform: Any = None
     """What clips go through before they are described (``artv_eval.features.preprocess.Transform``)."""
     said: str | None = None

@@ -140,7 +140,11 @@ def _end(results: "Results") -> None:
     lost = [row for row in results.rows if row.status != OK]
     if len(lost) == len(results.rows) or any(not row.status.startswith("absent") for row in lost):
         withheld = any(row.status.startswith("withheld") for row in lost)
-        remedy = "; mend or remove these files, or allow more of them with --bad-files" if withheld else ""
+        remedy = (
+            "; mend or remove these files, lower --frames if they are short, or allow more of them with --bad-files"
+            if withheld
+            else ""
+        )
         raise WorkFailed("; ".join(absences(lost)) + remedy)
 
 
@@ -195,7 +199,7 @@ def _prepared(
     tables = {name: Path(captions) if captions else folder / "captions.csv" for name, folder in fakes.items()}
     texts = {name: read_captions(table) for name, table in tables.items() if captions or table.is_file()}
     assignments = Assignments(settings)
-    card, made, changed = _metrics(manager, protocol, metrics, changes["features"], assignments, device)
+    card, made, changed = _metrics(manager, protocol, metrics, changes, assignments, device)
     assignments.finish(manager)
     label, key = _label(card, changes)
     keys = {name: digest([key, settings])[:12] for name, settings in changed.items()}
@@ -212,7 +216,9 @@ def _prepared(
         cache=default_cache() if cache else None, workers=WORKERS if workers is None else workers, timeout=timeout,
         on_clip=lambda name, done, total: say(f"{name}: {done}/{total}") if done in (total,) else None,
     )  # fmt: skip
-    conventions = optional(card, ProtocolExtras, "conventions")()
+    conventions, given = optional(card, ProtocolExtras, "conventions")(), label.partition(" ")[2]
+    if conventions and given:
+        conventions += f"; here {', '.join(given.split())}"
 
     def noted() -> "Results":
         results = run()
@@ -249,7 +255,7 @@ def reference_parts(
 
     _check_excerpt(changes, workers)
     assignments = Assignments(settings)
-    card, made, _ = _metrics(manager, protocol, metrics, changes["features"], assignments, device)
+    card, made, _ = _metrics(manager, protocol, metrics, changes, assignments, device)
     assignments.finish(manager)
     lacking = [metric.status for metric in made if metric.status != OK]
     evaluators = [metric.evaluator for metric in made if metric.status == OK]
@@ -268,7 +274,7 @@ def _metrics(
     manager: PluginManager,
     protocol: str,
     metrics: tuple[str, ...],
-    features: str | None,
+    given: dict[str, Any],
     assignments: Any,
     device: str,
 ) -> tuple[Any, list["Metric"], dict[str, Any]]:
@@ -283,9 +289,9 @@ def _metrics(
     )
 
     card = build(manager, protocol_recipe(manager, protocol, assignments.take("protocol")))
-    fixed = Conventions.of(card, features)
+    fixed, frames = Conventions.of(card, given["features"]), _excerpt(card, given, "decord").frames
     recipes = [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(metrics)]
-    made = [metric_of(manager, item, {"device": device}, card) for item in recipes]
+    made = [metric_of(manager, item, {"device": device}, card, frames) for item in recipes]
     changes = [changed_convention(manager, item, fixed) for item in recipes]
     names = [metric.name if metric.evaluator is None else metric.evaluator.name for metric in made]
     return card, made, {name: change for name, change in zip(names, changes, strict=True) if change is not None}

@@ -87,6 +87,7 @@ class CurveEvaluator(MeanEvaluator):
         self.quantity, self.summary = quantity, summary
         self.name = name or f"{quantity.name}/{summary.name}"
         self.digest, self.needs, self.clip = quantity.digest, quantity.needs, quantity.encoder
+        self.least_frames = summary.least_frames
         self.higher_is_better = quantity.higher_is_better if summary.keeps_direction else False
 
     def describe(self, clips: ClipSet) -> np.ndarray:

@@ -31,11 +31,15 @@ CHUNKS = 10  # as in LV-Bench
 
 @dataclass(frozen=True)
 class Summary:
-    """``name``, the function of curves (n, T) → (n,), and whether better stays better: of a slope it does."""
+    """``name``, the function of curves (n, T) → (n,), and whether better stays better: of a slope it does.
+
+    ``least_frames``: of a clip that has a value.
+    """
 
     name: str
     function: Callable[[np.ndarray], np.ndarray]
     keeps_direction: bool = True
+    least_frames: int = 1
 
     def __call__(self, curve_nT: np.ndarray) -> np.ndarray:
         """(n,)."""
@@ -131,7 +135,7 @@ SUMMARIES = {
         Summary("slope", slope),
         Summary("delta", delta()),
         Summary("delta_abs", lambda curve_nT: np.abs(delta()(curve_nT)), keeps_direction=False),
-        Summary("vde", vde(), keeps_direction=False),
+        Summary("vde", vde(), keeps_direction=False, least_frames=CHUNKS),
         Summary("vde_even", vde_even(), keeps_direction=False),
         Summary("peak", peak, keeps_direction=False),
         Summary("below_half", below_half, keeps_direction=False),

@@ -54,6 +54,7 @@ class WindowEvaluator(SetEvaluator):
         if place not in PLACES:
             raise UserError(f"place is {place!r}; it must be one of {', '.join(PLACES)}")
         self.length, self.stride, self.place, self.drift = length, stride, place, drift
+        self.least_frames = length
 
     @abstractmethod
     def _windows(self, rows: np.ndarray) -> list[np.ndarray]:

@@ -93,15 +93,19 @@ def _without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _without_places(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
 
 
-def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any], card: Any) -> Metric:
+def metric_of(manager: PluginManager, item: Recipe, runtime: dict[str, Any], card: Any, frames: int) -> Metric:
     """The evaluator with its weights, or why it is absent: a missing weight is never replaced by something else.
 
-    Nor by a network of another world: features of the shapes world serve protocols of the shapes world only.
+    Nor by a network of another world: features of the shapes world serve protocols of the shapes world only. Nor does
+    it wait for clips of so few ``frames`` that it has no value.
     """
     try:
         evaluator = build(manager, item, runtime)
         check_evaluator(evaluator)
         if why := _of_another_world(manager, item, evaluator, card):
+            return Metric(name=item.name, status=f"absent: {why}")
+        if frames < (least := optional(evaluator, EvaluatorExtras, "least_frames")):
+            why = f"{evaluator.name} takes clips of at least {least} frames, as it is set, and these have {frames}"
             return Metric(name=item.name, status=f"absent: {why}")
         return Metric(name=item.name, evaluator=evaluator)
     except ComponentFailed as error:

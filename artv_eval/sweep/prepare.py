@@ -137,7 +137,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         requests=requests,
         indices=_indices(requests),
         cells=cells,
-        metrics=[metric_of(manager, item, runtime, card) for item in metric_recipes],
+        metrics=[metric_of(manager, item, runtime, card, first.num_frames) for item in metric_recipes],
         metric_recipes=metric_recipes,
         shard=shard,
         executor=executor,

@@ -5,8 +5,9 @@ import pytest
 from artv_eval.plugins.manager import PluginManager, PluginOptions
 from artv_eval.plugins.recipe import build
 from artv_eval.protocols.cards import load
+from artv_eval.results.rows import OK
 from artv_eval.sweep.assignments import Assignments
-from artv_eval.sweep.metric_recipes import Conventions, changed_convention, metric_recipe
+from artv_eval.sweep.metric_recipes import Conventions, changed_convention, metric_of, metric_recipe
 
 PLUGIN = """
 from artv_eval import Component, hookimpl
@@ -119,6 +120,27 @@ def test_a_curve_that_no_network_describes_loads_none(manager, monkeypatch):
     fixed = Conventions.of(load("shapes@1"))
     made = build(manager, metric_recipe(manager, "curve:motion/slope", fixed, Assignments({})))
     assert made.name == "motion/slope" and not loaded
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "least"),
+    [
+        ("window_fvd", {}, 8),
+        ("window_frame_fid", {"length": 11}, 11),
+        ("curve:motion/vde", {}, 10),
+        ("curve:motion/delta_abs", {"ends": 4}, 8),
+        ("curve:motion/vde_even", {}, 1),
+    ],
+)
+def test_a_metric_of_longer_clips_is_absent_before_any_is_made(manager, name, settings, least):
+    card = load("shapes@1")
+    given = Assignments({name.partition(":")[0]: settings})
+    made = metric_recipe(manager, name, Conventions.of(card), given)
+    assert metric_of(manager, made, {}, card, least).status == OK
+    if least > 1:
+        short = metric_of(manager, made, {}, card, least - 1)
+        assert short.evaluator is None
+        assert f"takes clips of at least {least} frames, as it is set, and these have {least - 1}" in short.status
 
 
 def test_consistency_takes_the_encoder_of_pictures(manager):
