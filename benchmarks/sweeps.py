@@ -231,7 +231,8 @@ def text(found: Mapping[str, Any]) -> str:
         "# Sweeps, large and disturbed",
         "",
         "By `benchmarks/sweeps.py`; what each does is in its functions. `load` is that of the machine meanwhile: above "
-        "the number of cores the clock says little, and `cpu seconds` more.",
+        "the number of cores the clock says little, and `cpu seconds` more. `ray up` on three machines, `ray job "
+        "submit` and `ray down`: [ray_up.md](ray_up.md).",
         "",
     ]
     for name, figures in found.items():

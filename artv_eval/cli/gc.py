@@ -22,6 +22,7 @@ def collect(
     """Lists clips, rows and twins that no run folder refers to; with --yes removes them."""
     with quiet_stdout():
         from artv.errors import UserError
+        from artv_eval.results.documents import read_json
         from artv_eval.results.shared_store import SharedStore, unnamed
         from artv_eval.twins.store import TwinStore
 
@@ -32,6 +33,7 @@ def collect(
         there, gone = found.runs()
         clips, unused = found.unnamed(run), [unnamed(path) for path in models.unused()]
         lines = [f"{store}: {len(there)} run folders refer to it; {len(gone)} that did are gone"]
+        lines += [f"  gone, or on a disk that is not there now: {read_json(note)['run']}" for note in gone]
         lines += [f"  {item.path}: {item.files} files, {item.bytes / 1e6:.1f} MB" for item in (*clips, *unused)]
         total = sum(item.bytes for item in (*clips, *unused))
         yes = yes and not dry_run

@@ -60,18 +60,16 @@ class RayExecutor:
         return self.address is not None
 
     def run(self, work: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
-        """Yields tasks with their results as they finish. Stops the cluster that it started."""
+        """Yields tasks with their results as they finish. Whoever connects stays so, until the process ends.
+
+        A sweep has work several times over; connecting takes seconds, and Ray has crashed when it was left and joined.
+        """
         if not tasks:
             return
-        started = not self._ray.is_initialized()
-        if started:
+        if not self._ray.is_initialized():
             self._connect()
-        try:
-            repeats = hasattr(work, "again")
-            yield from _Pool(self._ray, self._actor(), self._ray.put(work), tasks, self._room, repeats=repeats).run()
-        finally:
-            if started:
-                self._ray.shutdown()
+        repeats = hasattr(work, "again")
+        yield from _Pool(self._ray, self._actor(), self._ray.put(work), tasks, self._room, repeats=repeats).run()
 
     def _actor(self) -> Any:
         return self._ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(_Worker)
