@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from artv_eval.corruptions import corrupt
-from artv_eval.metrics.drift import DriftEvaluator
+from artv_eval.metrics.drift import DriftEvaluator, median_difference
 
 
 def test_drift_is_grey_levels_a_frame_and_ignores_a_small_moving_object(clip_set):
@@ -19,6 +19,15 @@ def test_drift_is_grey_levels_a_frame_and_ignores_a_small_moving_object(clip_set
     np.testing.assert_allclose(evaluator.per_clip(rows), [3, 0])
     assert evaluator.evaluate(rows) == pytest.approx(1.5)
     np.testing.assert_allclose(evaluator.curve(rows), 1.5 * t)
+
+
+@pytest.mark.parametrize("size", [(6, 7), (5, 5), (1, 2)])
+@pytest.mark.parametrize("as_type", [torch.uint8, torch.float32])
+def test_the_median_is_numpys_of_bytes_and_of_floats(size, as_type):
+    x, y = (torch.randint(0, 256, (2, 3, 3, *size), generator=torch.Generator().manual_seed(k)) for k in range(2))
+    found = median_difference(x.to(as_type), y[:, :1].to(as_type))
+    expected = np.median(np.abs(x.numpy() - y[:, :1].numpy()).mean(2).reshape(2, 3, -1), axis=-1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_real_clips_do_not_drift_and_damaged_ones_do(world, clip_set):

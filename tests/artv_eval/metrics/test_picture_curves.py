@@ -18,7 +18,7 @@ from artv_eval.metrics.curve_factories import curve
 from artv_eval.metrics.curves import CurveEvaluator, curve_of_clip
 from artv_eval.metrics.drift import DriftEvaluator
 from artv_eval.metrics.frames import FlickerEvaluator, FrameFidEvaluator, FrameSimilarityEvaluator
-from artv_eval.metrics.picture_curves import QUANTITIES, consistency, flow
+from artv_eval.metrics.picture_curves import QUANTITIES, consistency, flow, thumbnails
 from artv_eval.metrics.summaries import SUMMARIES
 from artv_eval.metrics.warping import WarpingErrorEvaluator
 
@@ -66,6 +66,14 @@ def test_a_clip_that_repeats_itself_loops(texture):
     loops = measured("loops", np.concatenate([once, once]))
     assert not loops[:30].any() and loops[30:].all()
     assert not measured("loops", np.repeat(once[:1], 60, 0)).any()  # a still shows nothing else in between
+
+
+@pytest.mark.parametrize("size", [(48, 80), (37, 53), (9, 7)])
+def test_thumbnails_are_torchs_adaptive_means(size):
+    frames = np.random.default_rng(5).integers(0, 256, (3, *size, 3)).astype(np.uint8)
+    ours = thumbnails(frames).reshape(3, 16, 16, 3).transpose(0, 3, 2, 1)
+    x = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
+    np.testing.assert_allclose(ours, torch.nn.functional.adaptive_avg_pool2d(x, 16), rtol=1e-5)
 
 
 class MeanColour:
