@@ -111,8 +111,8 @@ def _text(path: Path) -> str:
 Items = Iterator[tuple[int, Any]]
 
 
-def _lines(path: Path, text: str) -> Items:
-    for number, line in enumerate(text.splitlines(), 1):
+def _lines(path: Path, text: str) -> Items:  # str.splitlines would end lines at U+2028 and form feeds, too
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield number, {"prompt": line}
 
@@ -142,7 +142,7 @@ def _tsv(path: Path, text: str) -> Items:
 
 
 def _jsonl(path: Path, text: str) -> Items:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)

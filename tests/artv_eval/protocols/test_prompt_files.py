@@ -204,6 +204,20 @@ def test_cards_that_were_there_before_keep_their_hashes():
     assert read_card(cards()["msrvtt@lavie"]).hash == "610288a4850a"
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".json", ".jsonl"])
+def test_a_line_ends_where_the_file_has_a_new_line_and_nowhere_else(tmp_path, suffix):
+    """U+2028, a form feed and the like stand inside of prompts that were pasted from a page."""
+    texts = ["a cat\u2028that sleeps", "a dog\x0c runs\x85", "a bird"]
+    written = {
+        ".txt": "\r\n".join(texts), ".csv": "\n".join(["prompt", *texts]),
+        ".json": json.dumps(texts, ensure_ascii=False),
+        ".jsonl": "\n".join(json.dumps(text, ensure_ascii=False) for text in texts),
+    }  # fmt: skip
+    (tmp_path / f"list{suffix}").write_bytes(written[suffix].encode())
+    found = [prompt.text for prompt in read_prompts(tmp_path / f"list{suffix}")]
+    assert [text.split() for text in found] == [text.split() for text in texts]
+
+
 SUITES = {"vbench@946": (946, 5), "vbench-long@946": (946, 5), "moviegen@1003": (1003, 1), "evalcrafter@700": (700, 1)}
 
 
