@@ -84,25 +84,25 @@ class ClipFiles(Dataset):
         down, along = np.random.default_rng([self.seed, *row.name.encode()]).random(2)
         return float(down), float(along)
 
-    def faults(self, chosen: Sequence[int], *, shown: bool = True, patience: float = 60.0) -> dict[int, str]:
-        """Number of a clip → why its file cannot be read, or that its reader hangs (says nothing for ``patience``
-        seconds). Decodes only files that prove no order of their frames.
+    def opened(self, chosen: Sequence[int], *, shown: bool = True, patience: float = 60.0) -> dict[int, int | str]:
+        """Number of a clip → how many frames its file has at the asked rate; or why it cannot be read, or that its
+        reader hangs (says nothing for ``patience`` seconds). Decodes only files that prove no order of their frames.
         """
-        found: list[str | None] = []
+        found: list[int | str] = []
         with progress_bar("files opened", total=len(chosen), shown=shown) as bar:
             while len(found) < len(chosen):
-                rest = Subset(_Faults(self), chosen[len(found) :])
+                rest = Subset(_Opened(self), chosen[len(found) :])
                 opened = read_ahead(
                     rest, batch_size=None, num_workers=readers(), patience=patience, worker_init_fn=_hush
                 )
                 try:
-                    for fault in opened:
-                        found.append(fault)
+                    for each in opened:
+                        found.append(each)
                         bar.update(len(found))
                 except TimedOut:
                     file = self.rows[chosen[len(found)]].shown
                     found.append(f"video {file} keeps its reader waiting for more than {patience:.0f} seconds")
-        return {i: fault for i, fault in zip(chosen, found, strict=True) if fault}
+        return dict(zip(chosen, found, strict=True))
 
     def leave_out(self, faults: Mapping[int, str]) -> None:
         """Goes on without these clips. Raises :class:`UserError` if they are more than 5 % of all."""
@@ -140,19 +140,18 @@ class WholeClips(Dataset):
                     raise
 
 
-class _Faults(Dataset):
-    """For each clip why its file cannot be opened, or None."""
+class _Opened(Dataset):
+    """For each clip how many frames it has, or why its file cannot be opened."""
 
     def __init__(self, files: ClipFiles) -> None:
-        self.rows, self.reader = files.rows, files.reader
+        self.rows, self.reader, self.fps = files.rows, files.reader, files.fps
 
-    def __getitem__(self, i: int) -> str | None:
+    def __getitem__(self, i: int) -> int | str:
         try:
             with self.rows[i].file() as path:
-                open_video(path, self.reader)
+                return len(frames_at(open_video(path, self.reader), self.fps))
         except UserError as error:
             return str(error).replace(str(path), self.rows[i].shown)
-        return None
 
 
 def _hush(worker: int) -> None:

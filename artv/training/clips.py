@@ -38,7 +38,7 @@ class Clips:
             self.files = ClipFiles(
                 config.data, config.num_frames, config.size, config.fps, config.reader, config.crop, config.seed
             )
-            _leave_out_unreadable(self.files)
+            _look_at(self.files)
             self.count = len(self.files)
         else:
             self.count = config.clips or (65_536 if device.type == "cuda" else 2_048)
@@ -91,11 +91,28 @@ def _parts(groups: Sequence[Sequence[int]], most: int) -> list[Sequence[int]]:
     return [group[k : k + most] for group in groups for k in range(0, len(group), most)]
 
 
-def _leave_out_unreadable(files: ClipFiles) -> None:
-    """Each process opens its part of the files; all of them go on without the same clips."""
+def _look_at(files: ClipFiles) -> None:
+    """Each process opens its part of the files; all of them go on without those that cannot be read.
+
+    Raises:
+        UserError: too many of them, or not one clip as long as it is to be.
+    """
     total, main = len(files), processes.is_main()
-    parts = processes.gather(files.faults(range(processes.rank(), total, processes.world()), shown=main))
-    faults = {i: fault for part in parts for i, fault in part.items()}
+    parts = processes.gather(files.opened(range(processes.rank(), total, processes.world()), shown=main))
+    found = {i: each for part in parts for i, each in part.items()}
+    faults = {i: each for i, each in found.items() if isinstance(each, str)}
+    lengths = [each for each in found.values() if isinstance(each, int)]
     files.leave_out(faults)
     for i in sorted(faults) if main else ():
         print(f"artv: left out ({len(faults)} of {total} clips cannot be read): {faults[i]}", file=sys.stderr)
+    wanted = f"{files.num_frames} frames" + (f" at {files.fps:g} fps" if files.fps else "")
+    short = sum(length < files.num_frames for length in lengths)
+    if short == len(lengths):
+        raise UserError(
+            f"every clip in {files.folder} is shorter than {wanted}; the longest has {max(lengths)}: give num_frames "
+            "or fps that suit them (--config), or longer clips"
+        )
+    if short and main:
+        print(
+            f"artv: {short} of {total} clips are shorter than {wanted}: their last frame is repeated", file=sys.stderr
+        )

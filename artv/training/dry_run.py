@@ -36,6 +36,7 @@ def dry_run(
     free = shutil.disk_usage(out).free
     echo(f"checkpoints  {expected.disk / GIB:.1f} GiB at most in {out}; {free / GIB:.1f} GiB are free")
     echo(f"memory       {_memory(expected.memory, device)}")
+    config.model.micro_batches(world)
     samples = config.model.samples(world)
     echo(f"steps        {config.model.steps:,} of {samples:,} samples, {world} process{'es' if world > 1 else ''}")
     hours, kwh = expected.hours(config, world), expected.kwh(config, world)

@@ -61,6 +61,7 @@ def run(
         stages: which ones to run; the networks need the other two, trained here or given.
         prepare: wraps what is trained for several processes (accelerate).
     """
+    config.model.micro_batches(processes.world())  # before any work: it may not be a whole number
     _claim(out, config)
     torch.manual_seed(config.seed * 1000 + processes.rank())
     clips = Clips(config, device)

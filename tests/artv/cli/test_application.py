@@ -182,7 +182,7 @@ def test_readme_says_how_many_steps_a_preset_takes():
 def test_unreadable_clips_are_left_out_by_name_or_refused(tmp_path):
     rows = [(f"{i:02d}.mp4", "a red circle") for i in range(20)]
     (tmp_path / "captions.csv").write_text("file,caption\n" + "".join(f"{file},{text}\n" for file, text in rows))
-    write_video(tmp_path / "00.mp4", ShapesWorld(num_frames=2).clip(0).frames)
+    write_video(tmp_path / "00.mp4", ShapesWorld(num_frames=16).clip(0).frames)
     for file, _ in rows[1:]:
         (tmp_path / file).write_bytes((tmp_path / "00.mp4").read_bytes())
     (tmp_path / "07.mp4").write_text("no video")

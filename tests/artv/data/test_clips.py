@@ -76,7 +76,7 @@ def test_webdataset_tars_are_read_as_they_are(tmp_path, folder):
                     member.size = len(data)
                     tar.addfile(member, io.BytesIO(data))
     ours, theirs = ClipFiles(tmp_path, num_frames=4), ClipFiles(folder, num_frames=4)
-    assert len(ours) == 4 and not ours.faults(range(4), shown=False)
+    assert ours.opened(range(len(ours)), shown=False) == dict.fromkeys(range(4), 4)
     for i in range(4):
         assert torch.equal(ours[i][0], theirs[i][0]) and ours[i][1] == theirs[i][1]
     with tarfile.open(tmp_path / "00002.tar", "w") as tar:
@@ -144,6 +144,24 @@ def test_the_next_clip_is_in_the_place_of_one_that_breaks_off(tmp_path, capsys):
     assert torch.equal(alone[0], frames[8]) and list(alone[2]) == [7]
 
 
+def test_clips_that_are_too_short_are_counted_and_all_of_them_are_refused(folder, tmp_path, capsys):
+    for name in ("000000.mp4", "000001.mp4"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    write_video(tmp_path / "long.mp4", np.zeros((6, 64, 64, 3), np.uint8), 8)
+    table = "file,caption\n000000.mp4,x\n000001.mp4,x\n"
+    (tmp_path / "captions.csv").write_text(table)
+    config = load_config("shapes", data=str(tmp_path), num_frames=6)
+    with pytest.raises(
+        UserError, match=r"every clip in .* is shorter than 6 frames at 8 fps; the longest has 4: give num_"
+    ):
+        Clips(config, torch.device("cpu"))
+    (tmp_path / "captions.csv").write_text(table + "long.mp4,x\n")
+    capsys.readouterr()
+    assert Clips(config, torch.device("cpu")).count == 3
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("artv: ")]
+    assert said == ["artv: 2 of 3 clips are shorter than 6 frames at 8 fps: their last frame is repeated"]
+
+
 def test_a_reader_that_hangs_is_given_up_before_training(tmp_path, folder):
     lines = ["file,caption"]
     for name in ("a.mp4", "hang.mp4", "b.mp4"):
@@ -151,8 +169,8 @@ def test_a_reader_that_hangs_is_given_up_before_training(tmp_path, folder):
         lines.append(f"{name},x")
     (tmp_path / "captions.csv").write_text("\n".join(lines) + "\n")
     files = ClipFiles(tmp_path, reader="tests.artv.data.hanging:Hanging")
-    faults = files.faults(range(3), shown=False, patience=4)
-    assert list(faults) == [1] and "hang.mp4 keeps its reader waiting for more than 4 seconds" in faults[1]
+    first, hangs, last = files.opened(range(3), shown=False, patience=4).values()
+    assert first == last == 4 and "hang.mp4 keeps its reader waiting for more than 4 seconds" in hangs
 
 
 def test_batches_ahead_take_half_of_the_shared_memory_at_most(monkeypatch, capsys):
