@@ -125,7 +125,9 @@ def _streaming(
     check_format(format)
     done, manager, device = [], _manager(context), chosen_device(device or "cpu")
     if isinstance(what, Path):
-        recipes, asked = cells_of(manager, what, device)
+        from artv_eval.sweep.verify import again
+
+        recipes, asked = cells_of(again(manager, what, device), what)
     else:
         names = [name.strip() for name in what.split(",") if name.strip()]
         recipes = recipes_of(manager, names, read_settings(None, given))

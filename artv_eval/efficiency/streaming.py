@@ -278,17 +278,16 @@ class Asked:
     fps: float
 
 
-def cells_of(manager: Any, run: Path, device: str) -> tuple[dict[str, Recipe], Asked]:
+def cells_of(prepared: Any, run: Path) -> tuple[dict[str, Recipe], Asked]:
     """The methods of a run's cells, by the names of these, with all that was set; and what its clips are like.
 
-    Of several trainings of a cell the first stands for all.
+    ``prepared``: the run, planned again (``artv_eval.sweep.verify.again``). Of several trainings of a cell the first
+    stands for all.
 
     Raises:
-        UserError: the run cannot be planned again, has no cell of its own, or two that differ of one name.
+        UserError: the run has no cell of its own, or two that differ of one name.
     """
-    from artv_eval.sweep.verify import again
-
-    prepared, found = again(manager, run, device), dict[str, Recipe]()
+    found = dict[str, Recipe]()
     for cell in prepared.cells:
         if cell.method is None or cell.sanity:
             continue

@@ -83,7 +83,7 @@ def visible() -> list[str]:
 
 
 def _threads(processes: int) -> int:
-    """Of each process: its share of the cores, and no more than ``OMP_NUM_THREADS`` asks for (a number a level)."""
+    """Threads of each process: its share of the cores, at most what ``OMP_NUM_THREADS`` asks for (a number a level)."""
     share = max(1, cores() // processes)
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return min(share, int(asked)) if asked.isdecimal() and int(asked) else share
