@@ -168,7 +168,7 @@ def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:
 
 
 def quantile(tail: float, seeds_part: Any, clips_part: Any, S: int, n: int) -> Any:
-    """The quantile at 1 − ``tail`` of a mean whose variance has two parts (arrays of one shape): see the module's head."""
+    """The quantile at 1 − ``tail`` of a mean whose variance has two parts (arrays of one shape): see the head above."""
     total = np.maximum(seeds_part + clips_part, np.finfo(np.float64).tiny)
     g = betainc(1.5, 1.5, seeds_part / total)  # the semicircle's
     return stdtrit(S - 1, 1 - tail) * g + stdtrit(n - 1, 1 - tail) * (1 - g)
