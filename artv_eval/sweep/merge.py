@@ -11,10 +11,11 @@ from artv.errors import UserError
 from artv.files import writing
 from artv_eval.results.documents import read_json, read_manifest, write_json
 from artv_eval.results.store import RunStore
+from artv_eval.sweep.plan_file import plan_of
 from artv_eval.sweep.prepare import Prepared
 
-OWN = ("out", "store", "shard", "executor", "device", "batch_size", "retry_failed", "twins")
-"""Fields of a plan in which shards may differ."""
+OWN = ("out", "store", "device", "batch_size", "retry_failed", "twins")
+"""Fields of a plan in which shards may differ, beside who makes their clips."""
 
 
 def shared_plan(runs: Sequence[Path]) -> dict[str, Any]:
@@ -25,19 +26,23 @@ def shared_plan(runs: Sequence[Path]) -> dict[str, Any]:
     """
     found = [(run, read_manifest(run)) for run in runs]
     first, one = found[0]
+    plan = _shared(first)
     for run, other in found:
-        if not other.get("plan"):
-            raise UserError(f"{run} is older than plans in manifests; make its shard again")
-        for what, mine, theirs in _claims(one, other):
+        for what, mine, theirs in _claims(one, other, [plan, _shared(run)]):
             if mine != theirs:
                 raise UserError(f"{run} is no shard of the sweep of {first}: {what} is {theirs}, not {mine}")
-    return {key: value for key, value in one["plan"].items() if key not in OWN}
+    return plan
 
 
-def _claims(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def _shared(run: Path) -> dict[str, Any]:
+    return {key: value for key, value in plan_of(run).document().items() if key not in OWN}
+
+
+def _claims(
+    one: Mapping[str, Any], other: Mapping[str, Any], plans: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, Any, Any]]:
     """What shards of one sweep have in common: name, of the first, of another."""
     cells = [{cell["id"]: cell.get("maker") for cell in document["cells"]} for document in (one, other)]
-    plans = [{k: v for k, v in document["plan"].items() if k not in OWN} for document in (one, other)]
     return [
         ("its protocol", one["protocol"]["key"], other["protocol"]["key"]),
         ("its number of clips", one["num_videos"], other["num_videos"]),

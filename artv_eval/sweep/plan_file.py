@@ -26,13 +26,14 @@ from artv_eval.errors import explain
 from artv_eval.plugins.components import ROLES
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Typed, named_component, parse_assignments
+from artv_eval.results.documents import read_json
 from artv_eval.sweep.grid import parse_grid
 from artv_eval.sweep.plan import SweepRequest
 from artv_eval.sweep.prepare import SweepOptions
 from artv_eval.sweep.trainings import STORE, TrainOptions
 
 CELLS, TRAINED = "cells", "training-grid"  # ablations of cells, and of a grid's trainings
-TRAINING = "training."
+TRAINING, EXECUTOR = "training.", "executor."
 
 
 class PlannedCell(YamlModel):
@@ -144,8 +145,33 @@ class SweepPlan(YamlModel):
         return TrainOptions(seeds=self.train.seeds, steps=tuple(self.train.steps), store=Path(self.twins))
 
     def document(self) -> dict[str, Any]:
-        """Plain values that :meth:`of` makes the same plan of."""
+        """Plain values that the same plan can be made of."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+    def alone(self) -> "SweepPlan":
+        """The same cells, whoever makes them: without a shard, an executor and what is set of that."""
+        of_others = {
+            "set": [text for text in self.set if not text.startswith(EXECUTOR)],
+            "settings": {name: fields for name, fields in self.settings.items() if f"{name}." != EXECUTOR},
+        }
+        return self.model_copy(update={"shard": None, "executor": None, **of_others})
+
+
+def plan_of(run: Path) -> SweepPlan:
+    """The plan of a run folder, whoever makes its clips now.
+
+    Raises:
+        UserError: its manifest has none, for it is older than plans in manifests, or one of a newer version.
+    """
+    plan = read_json(run / "manifest.json").get("plan")
+    if not plan:
+        raise UserError(
+            f"{run} is older than plans in manifests; run its command again, which makes nothing, then this"
+        )
+    try:
+        return SweepPlan.model_validate(plan).alone()
+    except ValidationError as error:
+        raise UserError(f"the plan of {run} is none that this version knows: {explain(error, SweepPlan)}") from None
 
 
 def read_plan(manager: PluginManager, path: str | None, given: Mapping[str, Any]) -> SweepPlan:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import UserError, WorkFailed, in_one_line
+from artv.errors import WorkFailed, in_one_line
 from artv_eval.api import GeneratedClip
 from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.manager import PluginManager
@@ -18,7 +18,7 @@ from artv_eval.results.store import RunStore
 from artv_eval.sweep.kept_in import makers
 from artv_eval.sweep.manifest import versions
 from artv_eval.sweep.plan import READY, Cell
-from artv_eval.sweep.plan_file import SweepPlan
+from artv_eval.sweep.plan_file import plan_of
 from artv_eval.sweep.prepare import Prepared, prepare
 from artv_eval.sweep.provenance import hardware, requests_digest
 from artv_eval.twins.store import TwinStore, folder_digest
@@ -34,18 +34,14 @@ class Check:
 
 
 def again(manager: PluginManager, run: Path, device: str | None = None) -> Prepared:
-    """The run's sweep, prepared again from its manifest.
+    """The run's sweep, prepared again from its manifest, for this process alone.
 
     Raises:
-        UserError: it has no plan, for it is older than plans in manifests.
+        UserError: it has no plan that this version can read.
     """
-    plan = read_json(run / "manifest.json").get("plan")
-    if not plan:
-        raise UserError(
-            f"{run} is older than plans in manifests; run its command again, which makes nothing, then this"
-        )
-    changed = {"out": str(run), "executor": "serial", "shard": None, **({"device": device} if device else {})}
-    return prepare(manager, SweepPlan.model_validate(plan).model_copy(update=changed).options())
+    plan = plan_of(run)
+    changed = {"out": str(run), "executor": "serial", "device": device or plan.device}
+    return prepare(manager, plan.model_copy(update=changed).options())
 
 
 def verify(prepared: Prepared, sample: int, on_clip: Callable[[], object] = lambda: None) -> Iterator[Check]:

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from artv.errors import UserError
+from artv_eval.results.documents import write_json
+from artv_eval.sweep.plan_file import plan_of
+
 PLAN = {
     "ablations": ["noise"],
     "cells": [
@@ -113,3 +117,24 @@ def test_what_two_plans_share(plan, cli):
     assert names["only_b"] == {"cells · weak noisy.steps=5", "cells · strong noisy.steps=5"}
     assert shown["shared_clips"] == 4 * (2 + 3)
     assert "5 in both" in plan("plan", "diff", "run", document=other, name="other.yaml").out
+
+
+def test_a_run_s_plan_is_without_who_made_its_clips(tmp_path):
+    ours = {"ablations": ["noise"], "num_videos": 4, "set": ["artv.steps=2"], "settings": {"sampler": {"eta": 0.5}}}
+    theirs = {
+        "executor": "ray", "shard": "1/2", "set": ["executor.gpus=1", "artv.steps=2"],
+        "settings": {"sampler": {"eta": 0.5}, "executor": {"address": "auto"}},
+    }  # fmt: skip
+    write_json(tmp_path / "manifest.json", {"plan": ours | theirs})
+    assert plan_of(tmp_path).document() == ours
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [({}, "older than plans in manifests"), ({"plan": {"colour": 1}}, "none that this version knows: .*colour")],
+)
+def test_a_plan_that_cannot_be_read_is_one_line(tmp_path, manifest, words):
+    write_json(tmp_path / "manifest.json", manifest)
+    with pytest.raises(UserError, match=words) as error:
+        plan_of(tmp_path)
+    assert "\n" not in str(error.value)

@@ -33,8 +33,9 @@ def test_the_manifest_holds_what_a_run_is_made_again_from(toy):
     assert clips == 6 and place.startswith(manifest["machine"]["hardware"]) and len(cell["maker"]) == 8
 
 
-def test_a_run_that_is_what_it_says(toy, verified):
-    toy(*RUN)
+@pytest.mark.parametrize("executor", [(), ("--executor", "gpus", "--set", "executor.processes=1")])
+def test_a_run_that_is_what_it_says(toy, verified, executor):
+    toy(*RUN, *executor)
     outcome, checks = verified("--sample", 5)
     assert outcome.code == 0 and all(check["same"] for check in checks.values())
     assert {name.split(" of ")[1] for name in checks if name.endswith("made again")} == {
