@@ -5,7 +5,7 @@
 
 Clips are 320 × 240 at 25 fps, four seconds, H.264: eight of them under many names. Encoders have random weights of full
 size. Clips a second of the command are those between its first and its last shard; the GPU's busy share is NVML's over
-the same time. Writes ``data_latents.json``.
+the same time. Writes ``data_latents.json`` as it goes.
 """
 
 import argparse
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--work", type=Path, default=Path("data-latents"), help="clips, weights and shards; new")
     parser.add_argument("--preset", default="paper", choices=("paper", "shapes"))
-    parser.add_argument("--clips", type=int, default=4 * CLIPS_A_SHARD, help="a multiple of a shard's")
+    parser.add_argument("--clips", type=int, default=3 * CLIPS_A_SHARD, help="a multiple of a shard's")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--seconds", type=float, default=120, help="the longest that the command may run")
     arguments = parser.parse_args()
@@ -140,15 +140,18 @@ def main() -> None:
     components = make_components(arguments.work / "components", arguments.device) if paper else "shapes"
     files = ClipFiles(arguments.work / "clips", config.num_frames, config.size, config.fps)
     record: dict[str, Any] = {"made_with": versions(arguments.device), "readers": readers(), "size": config.size}
-    record["decoder_alone_clips_per_s"] = decoder_alone(files, few)
-    record["encoder_alone_clips_per_s"] = encoder_alone(
-        components, config.num_frames, config.size, few, arguments.device
-    )
+
+    def note(**found: Any) -> None:
+        record.update(found)
+        (arguments.out / "data_latents.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+    note(decoder_alone_clips_per_s=decoder_alone(files, few))
+    alone = encoder_alone(components, config.num_frames, config.size, few, arguments.device)
+    note(encoder_alone_clips_per_s=alone)
     if arguments.device == "cuda":
-        record["clocks"] = clocks()
+        note(clocks=clocks())
         torch.cuda.empty_cache()
-    record["command"] = command(arguments, components)
-    (arguments.out / "data_latents.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    note(command=command(arguments, components))
     print(json.dumps(record))
 
 
