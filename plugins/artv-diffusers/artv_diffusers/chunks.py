@@ -1,16 +1,16 @@
 """Pipelines that make a long clip window by window, as chunks: SkyReels-V2's diffusion forcing, whose windows overlap,
-and AnyFlow-FAR, which goes on from a cache.
+AnyFlow-FAR, which goes on from a cache, and Helios, which decodes each chunk by itself.
 
 The pipeline's own loop runs in a thread and gives the latents of each window through its step callback, then waits
 until they have been taken. They are decoded with the causal autoencoder's memory kept from chunk to chunk, so that the
-frames are those of the whole clip.
+frames are those of the whole clip. Helios' frames are taken where its loop decodes them.
 
 Shape legend: B clips, t frames, H W pixels, C latent channels.
 """
 
 import inspect
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import Queue
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 
 END = "end"
 PARTITION = "chunk_partition"  # AnyFlow-FAR's argument: latent frames of each chunk
+PER_CHUNK = "num_latent_frames_per_chunk"  # Helios'
 
 
 def makes_windows(pipe: Any, arguments: Mapping[str, Any]) -> bool:
@@ -26,6 +27,10 @@ def makes_windows(pipe: Any, arguments: Mapping[str, Any]) -> bool:
     parameters = inspect.signature(pipe.__call__).parameters
     if PARTITION in parameters:
         return len(partition(pipe, arguments)) > 1
+    if PER_CHUNK in parameters:
+        per = arguments.get(PER_CHUNK, parameters[PER_CHUNK].default)
+        base = (per - 1) * pipe.vae_scale_factor_temporal + 1
+        return arguments.get("num_frames", parameters["num_frames"].default) > base
     if "overlap_history" not in parameters or arguments.get("overlap_history") is None:
         return False
     base = arguments.get("base_num_frames", parameters["base_num_frames"].default)
@@ -34,6 +39,9 @@ def makes_windows(pipe: Any, arguments: Mapping[str, Any]) -> bool:
 
 def windows(pipe: Any, arguments: Mapping[str, Any]) -> Iterator[np.ndarray]:
     """(t, H, W, 3) in 0..1: the new frames of each window. Raises what the pipeline raises."""
+    if PER_CHUNK in inspect.signature(pipe.__call__).parameters:
+        yield from (np.asarray(_pictures(pipe, video)) for video in _decoded(pipe, arguments))
+        return
     shared = arguments.get("overlap_history")
     overlap = 0 if shared is None else (shared - 1) // pipe.vae_scale_factor_temporal + 1
     decode, first = CausalDecoder(pipe), True
@@ -49,27 +57,61 @@ def partition(pipe: Any, arguments: Mapping[str, Any]) -> Sequence[int]:
 
 def _latents(pipe: Any, arguments: Mapping[str, Any]) -> Iterator[Any]:
     """The latents of each window (B, C, t, h, w), when its last step is done."""
-    made: Queue[Any] = Queue()
-    taken = threading.Event()
     far = PARTITION in inspect.signature(pipe.__call__).parameters
     counted = len(partition(pipe, arguments)) if far else 1  # windows whose steps the pipeline counts together
 
-    def on_step(its: Any, step: int, t: Any, given: dict[str, Any]) -> dict[str, Any]:
-        if step == its._num_timesteps // counted - 1:
-            latents = given["latents"].clone()
-            made.put(latents.transpose(1, 2) if far else latents)
-            taken.wait()
-            taken.clear()
-        return {}
+    def run(give: Give) -> None:
+        def on_step(its: Any, step: int, t: Any, given: dict[str, Any]) -> dict[str, Any]:
+            if step == its._num_timesteps // counted - 1:
+                latents = given["latents"].clone()
+                give(latents.transpose(1, 2) if far else latents)
+            return {}
 
-    def run() -> None:
+        pipe(**{**arguments, "output_type": "latent", "callback_on_step_end": on_step})
+
+    return _handed_over(pipe, run)
+
+
+def _decoded(pipe: Any, arguments: Mapping[str, Any]) -> Iterator[Any]:
+    """The video (B, 3, t, H, W) of each chunk, as the pipeline decodes it."""
+    decode = pipe.vae.decode
+
+    def run(give: Give) -> None:
+        def watched(*given: Any, **others: Any) -> Any:
+            found = decode(*given, **others)
+            give(found[0])
+            return found
+
+        object.__setattr__(pipe.vae, "decode", watched)
         try:
-            pipe(**{**arguments, "output_type": "latent", "callback_on_step_end": on_step})
+            pipe(**arguments)
+        finally:
+            object.__delattr__(pipe.vae, "decode")
+
+    return _handed_over(pipe, run)
+
+
+Give = Callable[[Any], None]
+
+
+def _handed_over(pipe: Any, run: Callable[[Give], None]) -> Iterator[Any]:
+    """What ``run`` gives, which goes on in a thread when that has been taken. Raises what it raises."""
+    made: Queue[Any] = Queue()
+    taken = threading.Event()
+
+    def give(found: Any) -> None:
+        made.put(found)
+        taken.wait()
+        taken.clear()
+
+    def work() -> None:
+        try:
+            run(give)
             made.put(END)
         except BaseException as error:  # told by whoever waits
             made.put(error)
 
-    worker = threading.Thread(target=run, daemon=True)
+    worker = threading.Thread(target=work, daemon=True)
     worker.start()
     try:
         while (found := made.get()) is not END:
@@ -82,6 +124,11 @@ def _latents(pipe: Any, arguments: Mapping[str, Any]) -> Iterator[Any]:
         while worker.is_alive():
             taken.set()
             worker.join(0.05)
+
+
+def _pictures(pipe: Any, video_BCtHW: torch.Tensor) -> Any:
+    """(t, H, W, 3) in 0..1 of the first clip."""
+    return pipe.video_processor.postprocess_video(video_BCtHW, output_type="np")[0]
 
 
 class CausalDecoder:
@@ -100,7 +147,7 @@ class CausalDecoder:
         x = vae.post_quant_conv(z / (1.0 / std) + mean)
         parts = [self._part(x[:, :, i : i + 1]) for i in range(x.shape[2])]
         video = torch.cat(parts, 2).clamp(-1.0, 1.0)
-        return np.asarray(self.pipe.video_processor.postprocess_video(video, output_type="np")[0])
+        return np.asarray(_pictures(self.pipe, video))
 
     def _part(self, x_BC1hw: torch.Tensor) -> torch.Tensor:
         vae, forward = self.vae, inspect.signature(self.vae.decoder.forward).parameters

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from artv_diffusers.chunks import PARTITION
+from artv_diffusers.chunks import PARTITION, PER_CHUNK
 from artv_diffusers.method import NAMES
 
 GIVEN = {"self", "prompt", "image"}
@@ -115,7 +115,7 @@ def _described(name: str, target: Any) -> VideoPipeline | None:
     starts = "either" if "image" in parameters and starts == "text" else starts
     callback = next((n for n in ("callback_on_step_end", "callback") if n in parameters), "–")
     rate = next((n for n in NAMES["fps"] if n in parameters), "–")
-    windows = bool({"overlap_history", PARTITION} & parameters.keys())
+    windows = bool({"overlap_history", PARTITION, PER_CHUNK} & parameters.keys())
     return VideoPipeline(name, starts, frames, rate, callback, windows, _memory(name, target))
 
 

@@ -13,7 +13,11 @@ RUN = dict.fromkeys(
 ) | dict.fromkeys(
     ("SkyReelsV2DiffusionForcingImageToVideoPipeline", "SkyReelsV2DiffusionForcingPipeline"),
     "yes; with `overlap_history` in chunks",
-) | {"AnyFlowFARPipeline": "yes; in chunks, of as many frames as `chunk_partition` makes"}  # fmt: skip
+) | {
+    "AnyFlowFARPipeline": "yes; in chunks, of as many frames as `chunk_partition` makes",
+    "HeliosPipeline": "yes; in chunks of `num_latent_frames_per_chunk`",
+    "HeliosPyramidPipeline": "yes; in chunks of `num_latent_frames_per_chunk`",
+}  # fmt: skip
 
 REASONS = {
     "PIAPipeline": "no tiny UNet of nine input channels",

@@ -56,7 +56,16 @@ FROM_IMAGE = (
 ANY_NUMBER = ("animatediff", "latte")  # of frames
 
 
-@pytest.mark.parametrize("name", (*FROM_TEXT, *FROM_IMAGE, "animatediff_pag", pytest.param("ltx_long", marks=NEWER)))
+@pytest.mark.parametrize(
+    "name",
+    (
+        *FROM_TEXT,
+        *FROM_IMAGE,
+        "animatediff_pag",
+        pytest.param("ltx_long", marks=NEWER),
+        pytest.param("helios", marks=NEWER),
+    ),
+)
 def test_any_pipeline_holds_the_contract_of_methods(name, saved):
     """Three frames, which most of these cannot make: five are asked for, and the first three taken."""
     requests = testing.toy_requests(2, frames=3, size=32)
@@ -190,6 +199,26 @@ def test_chunks_of_a_causal_pipeline_are_those_of_the_whole_clip(saved):
     assert at_once.stream([request]) is None
     with pytest.raises(UserError, match="AnyFlowFARPipeline refuses its arguments: chunk_partition="):
         next(method.generate(testing.toy_requests(1, frames=9, size=32)))
+
+
+@NEWER
+@pytest.mark.parametrize(("name", "size"), [("helios", 32), ("helios_pyramid", 64)])
+def test_chunks_that_a_pipeline_decodes_itself_are_those_of_the_whole_clip(saved, name, size):
+    """20 frames in chunks of three latent ones, nine frames: Helios."""
+    settings = {"steps": 1, "height": size, "width": size, "arguments": {"num_latent_frames_per_chunk": 3}}
+    method = DiffusersVideo(saved(name), **settings)
+    (request,) = testing.toy_requests(1, frames=20, size=32)
+    chunks = list(method.stream([request]))
+    assert [chunk.frames.shape[1] for chunk in chunks] == [9, 9, 2]
+    (whole,) = method.generate([request])
+    assert np.array_equal(np.concatenate([chunk.frames[0] for chunk in chunks]), whole.frames)
+    cut_off = method.stream([request])
+    next(cut_off)
+    cut_off.close()
+    assert np.array_equal(next(method.generate([request])).frames, whole.frames)
+    assert method.stream(testing.toy_requests(1, frames=9, size=32)) is None
+    requests = testing.toy_requests(2, frames=3, size=32)
+    testing.check_method(DiffusersVideo, settings={"source": saved(name), **settings}, requests=requests)
 
 
 def test_windows_are_chunks_of_the_whole_clip(saved):

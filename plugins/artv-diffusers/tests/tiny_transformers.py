@@ -100,6 +100,27 @@ def anyflow_far(root: Path) -> Path:
     return saved(pipe, root / "anyflow-far")
 
 
+def helios(root: Path, pyramid: bool = False) -> Path:
+    from diffusers import HeliosPipeline, HeliosPyramidPipeline, HeliosScheduler, HeliosTransformer3DModel
+
+    torch.manual_seed(0)
+    transformer = HeliosTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=12, rope_dim=(4, 4, 4), text_dim=WIDTH, freq_dim=32, ffn_dim=32,
+        num_layers=1,
+    )  # fmt: skip
+    kind, stages = (HeliosPyramidPipeline, 3) if pyramid else (HeliosPipeline, 1)
+    pipe = kind(
+        tokenizer=letters(), text_encoder=UMT5EncoderModel(UMT5Config(**T5_SIZES)).eval(), vae=wan_autoencoder(),
+        scheduler=HeliosScheduler(stages=stages, stage_range=[k / stages for k in range(stages + 1)], gamma=0.3),
+        transformer=transformer.eval(),
+    )  # fmt: skip
+    return saved(pipe, root / kind.__name__)
+
+
+def helios_pyramid(root: Path) -> Path:
+    return helios(root, pyramid=True)
+
+
 def wan_image(root: Path) -> Path:
     torch.manual_seed(0)
     vision = CLIPVisionConfig(
