@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def optimise(
     out.mkdir(parents=True, exist_ok=True)
     log_file = out / "log.jsonl" if main else Path(os.devnull)
     with (
+        closing(one_step),
         saver,
         stop_signals() as asked,
         progress_bar(name, total=config.steps, start=step, shown=main) as bar,

@@ -38,7 +38,19 @@ def _adamw_8bit(parameters: list[nn.Parameter], config: LoopConfig, device: torc
         from bitsandbytes.optim import AdamW8bit
     except ImportError:
         raise UserError("optimizer adamw8bit needs bitsandbytes: pip install bitsandbytes, or use adamw") from None
-    return AdamW8bit(parameters, lr=config.lr, betas=BETAS, weight_decay=config.weight_decay)
+
+    class OnTheDefaultStream(AdamW8bit):
+        """Its kernels run there whatever stream is current: without waiting they would meet half a gradient."""
+
+        def step(self, closure: Any = None) -> Any:
+            default, current = torch.cuda.default_stream(device), torch.cuda.current_stream(device)
+            default.wait_stream(current)
+            with torch.cuda.stream(default):
+                loss = super().step(closure)
+            current.wait_stream(default)
+            return loss
+
+    return OnTheDefaultStream(parameters, lr=config.lr, betas=BETAS, weight_decay=config.weight_decay)
 
 
 def flat_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -88,6 +88,10 @@ class Step:
         self.ema.update(self.ema.weight(step))  # not captured: its weight is a number
         return loss
 
+    def close(self) -> None:
+        """Lets go of the graph: NCCL does not end while one holds its kernels."""
+        self._graph = None
+
     def _captured(self) -> Callable[[], Tensor] | None:
         try:
             return capture(lambda: self._run(None), self.optimizer)

@@ -36,4 +36,5 @@ losses = [step(number).item() for number in range(50)]
 everyones = torch.tensor(processes.gather(losses)).mean(0)
 if processes.is_main():
     torch.save({"losses": everyones, "captured": step._graph is not None}, out)
+step.close()
 processes.leave()

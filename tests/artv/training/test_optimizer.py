@@ -1,6 +1,7 @@
 """The optimiser's state as tensors by name: what is read back goes on as if nothing had been."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -78,3 +79,26 @@ def test_eight_bits_are_for_gpus():
     eight = LoopConfig(steps=5, batch_size=1, lr=0.1, optimizer="adamw8bit")
     with pytest.raises(UserError, match="optimizer adamw8bit is for GPUs; use adamw"):
         make_optimizer([nn.Parameter(torch.zeros(1))], eight, CPU)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_eight_bits_wait_for_gradients_of_whatever_stream():
+    """bitsandbytes runs its kernels on the default stream; training has one of its own."""
+    pytest.importorskip("bitsandbytes")
+    device = torch.device("cuda")
+
+    def trained(stream):
+        torch.manual_seed(0)
+        model = nn.Sequential(*(nn.Linear(2048, 2048, device=device) for _ in range(8)))
+        optimizer = make_optimizer(list(model.parameters()), replace(CONFIG, lr=1e-4, optimizer="adamw8bit"), device)
+        torch.cuda.synchronize()
+        with torch.cuda.stream(stream):
+            for seed in range(10):
+                x = torch.randn(512, 2048, generator=torch.Generator().manual_seed(seed)).to(device)
+                optimizer.zero_grad()
+                model(x).square().mean().backward()
+                optimizer.step()
+        torch.cuda.synchronize()
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    torch.testing.assert_close(trained(torch.cuda.Stream()), trained(torch.cuda.default_stream()), rtol=0, atol=1e-6)
