@@ -26,7 +26,10 @@ from artv_eval.metrics.training_seeds import Measured
 
 @dataclass(frozen=True, kw_only=True)
 class Worth:
-    """``times``: b needs so many times the training of a; ``low`` to ``high`` at ``level``, None where not bounded."""
+    """``times``: b needs so many times the training of a; ``low`` to ``high`` at ``level``, None where not bounded.
+
+    ``at``: (length, times by the difference at this length alone): where these are far apart one number says little.
+    """
 
     times: float
     low: float | None
@@ -34,15 +37,17 @@ class Worth:
     seeds: int
     level: float
     logarithm: bool
+    at: tuple[tuple[int, float], ...] = ()
 
     def text(self, a: str, b: str, metric: str) -> str:
-        """``b takes 2.9 [2.1, 4.4] times the training of a to the same fvd``, or why it has no interval."""
+        """``b takes 2.9 [2.1, 4.4] times the training of a to the same fvd (3.1 at 1000 steps, …)``."""
         if self.low is None or self.high is None:
             why = f"no interval: {self.seeds} seeds do not tell that training changes the value"
             times = f"{self.times:.2g} times ({why})"
         else:
             times = f"{self.times:.2g} [{self.low:.2g}, {self.high:.2g}] times"
-        return f"{b} takes {times} the training of {a} to the same {metric}"
+        each = ", ".join(f"{value:.2g} at {steps} steps" for steps, value in self.at)
+        return f"{b} takes {times} the training of {a} to the same {metric} ({each})"
 
 
 def worth(found: Measured, lengths: Sequence[int], seeds: int, *, level: float = 0.95) -> Worth:
@@ -58,7 +63,8 @@ def worth(found: Measured, lengths: Sequence[int], seeds: int, *, level: float =
     each = np.eye(seeds)
     weights = np.concatenate([np.kron(gap_2L, each), np.kron(slope_2L, each)])
     logarithm, found = _scaled(found)
-    return _worth(*_mean_and_variance(found.combined(weights), seeds), seeds, level, logarithm)
+    gaps_L = np.diff(found.values.reshape(2, L, seeds).mean(-1), axis=0)[0]
+    return _worth(*_mean_and_variance(found.combined(weights), seeds), seeds, level, logarithm, lengths, gaps_L)
 
 
 def worth_of_means(means: Measured, lengths: Sequence[int], seeds: int, *, level: float = 0.95) -> Worth:
@@ -71,7 +77,8 @@ def worth_of_means(means: Measured, lengths: Sequence[int], seeds: int, *, level
         raise UserError(f"{len(lengths)} lengths × {seeds} seeds: it takes at least 2 × 2")
     logarithm, means = _scaled(means)
     found = means.combined(np.stack(_weights(lengths)))
-    return _worth(found.values, found.covariance, seeds, level, logarithm)
+    gaps_L = np.diff(means.values.reshape(2, -1), axis=0)[0]
+    return _worth(found.values, found.covariance, seeds, level, logarithm, lengths, gaps_L)
 
 
 def _weights(lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -87,16 +94,25 @@ def _scaled(found: Measured) -> tuple[bool, Measured]:
     return logarithm, _logarithms(found) if logarithm else found
 
 
-def _worth(means: np.ndarray, V: np.ndarray, seeds: int, level: float, logarithm: bool) -> Worth:
-    """From the mean difference and slope (2,), and their variance (2, 2)."""
+def _worth(
+    means: np.ndarray,
+    V: np.ndarray,
+    seeds: int,
+    level: float,
+    logarithm: bool,
+    lengths: Sequence[int],
+    gaps_L: np.ndarray,
+) -> Worth:
+    """From the mean difference and slope (2,), their variance (2, 2), and the difference at each length."""
     d, b = means
     if b == 0:
         raise UserError("the metric does not change with training, so nothing is worth any of it")
     low, high = _fieller(d, b, V, float(stdtrit(seeds - 1, 0.5 + level / 2)))
     limits = (None, None) if low is None or high is None else (float(np.exp(low)), float(np.exp(high)))
     return Worth(
-        times=float(np.exp(-d / b)), low=limits[0], high=limits[1], seeds=seeds, level=level, logarithm=logarithm
-    )
+        times=float(np.exp(-d / b)), low=limits[0], high=limits[1], seeds=seeds, level=level, logarithm=logarithm,
+        at=tuple(zip(lengths, np.exp(-gaps_L / b).tolist(), strict=True)),
+    )  # fmt: skip
 
 
 def _logarithms(found: Measured) -> Measured:

@@ -9,7 +9,7 @@ from scipy.special import stdtrit  # quantile of Student's t
 
 from artv_eval.metrics.compute_worth import worth_of_means
 from artv_eval.metrics.training_seeds import Measured
-from artv_eval.report.plots import COLOURS, STYLES, Drawing, short
+from artv_eval.report.plots import COLOURS, STYLES, Drawing, logarithmic, short
 from artv_eval.results.rows import OK, Comparison, Results, Row, noted
 
 
@@ -54,9 +54,10 @@ def value_against_training(item: Lengths) -> Drawing:
             steps, values, low, high = _points(rows)
             axes.plot(steps, values, "o", label=short(cell), linewidth=1.4, markersize=4, **line)
             axes.fill_between(steps, low, high, color=line["color"], alpha=0.15, linewidth=0)
-        axes.set_xscale("log")
+        logarithmic(axes.xaxis)
+        axes.set_xticks(sorted({_steps(row) for rows in item.cells.values() for row in rows}))
         if all(np.nanmin(_points(rows)[1:]) > 0 for rows in item.cells.values()):
-            axes.set_yscale("log")
+            logarithmic(axes.yaxis)
         axes.set_xlabel("training steps")
         axes.set_ylabel(short(item.metric))
         axes.legend(frameon=False, fontsize=8)
@@ -98,7 +99,7 @@ def _worth_of(
     if len(trained) > 1 and its[0].higher_is_better is not None:
         seeds = min(test.seeds or 0 for _, _, test in trained)
         found = worth_of_means(_means(trained), [_steps(row) for row, _, _ in trained], seeds)
-        yield f"{item.ablation}: {found.text(first, name, item.metric)} (by the intervals of values and differences)"
+        yield f"{item.ablation}: {found.text(first, name, item.metric)}, by the intervals of values and differences"
 
 
 def _means(trained: Sequence[tuple[Row, Row, Comparison]]) -> Measured:

@@ -62,6 +62,19 @@ def picture(drawing: Drawing, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def logarithmic(axis: Any) -> None:
+    """Makes the axis of something drawn logarithmic, with plain numbers: powers of ten would come as their TeX."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(
+        MaxNLocator(4) if high < 10 * low else LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,))
+    )
+    axis.set_major_formatter(StrMethodFormatter("{x:.6g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def forest(rows: Sequence[Row], pairs: Sequence[Comparison]) -> Drawing:
     """Differences with their intervals, a panel a metric and a line a pair; filled: told apart."""
     metrics = list(dict.fromkeys(pair.metric for pair in pairs))

@@ -5,7 +5,7 @@ colour.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from artv_eval.report.plots import COLOURS, STYLES, Drawing, short
+from artv_eval.report.plots import COLOURS, STYLES, Drawing, logarithmic, short
 from artv_eval.report.training_runs import is_training
 from artv_eval.results.documents import read_json
 from artv_eval.results.store import RunStore
@@ -42,7 +42,7 @@ def losses(name: str, lines: Lines) -> Drawing:
         axes.set_xlabel("training step")
         axes.set_ylabel(name)
         if all(value > 0 for trainings in lines.values() for points in trainings for _, value in points):
-            axes.set_yscale("log")
+            logarithmic(axes.yaxis)
         axes.legend(frameon=False, fontsize=8)
 
     return Drawing(paint=paint)

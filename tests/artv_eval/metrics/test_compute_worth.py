@@ -24,6 +24,16 @@ def test_of_power_laws_it_is_exact():
     assert (found.times, found.low, found.high) == pytest.approx((2.9, 2.9, 2.9)) and found.logarithm
 
 
+def test_it_is_told_at_each_length():
+    a, steeper = 300 * np.array(LENGTHS) ** -0.4, 300 * np.array(LENGTHS) ** -0.4 * np.array([1.5, 1.25, 1.0])
+    values = np.stack([a, steeper])[..., None].repeat(2, -1)
+    found = worth(Measured(values.ravel(), np.zeros((12, 12)), 64), LENGTHS, 2)
+    slope = np.polyfit(np.log(LENGTHS), np.log(a * steeper) / 2, 1)[0]
+    steps, times = zip(*found.at, strict=True)
+    assert steps == LENGTHS and times == pytest.approx((a / steeper) ** (1 / slope)) and times[-1] == pytest.approx(1)
+    assert np.prod(times) ** (1 / 3) == pytest.approx(found.times)
+
+
 def test_a_metric_below_zero_is_taken_as_it_is():
     values = np.log(np.array(LENGTHS))[None, :, None] - np.array([7.5, 7.5 + np.log(3)])[:, None, None]
     values = -values.repeat(2, -1)

@@ -36,7 +36,11 @@ def trained(times, noise=0.0, rng=None, lasting=0.0, lengths=LENGTHS, seeds=SEED
 
 def said(results):
     (line,) = worth_of_rows(results)
-    assert line.startswith("mask: off takes ") and "the training of on to the same fvd (by the intervals" in line
+    assert (
+        line.startswith("mask: off takes ")
+        and "the training of on to the same fvd (" in line
+        and line.endswith("by the intervals of values and differences")
+    )
     return [float(number) for number in re.findall(r"[\d.e+]+", line.split("takes")[1].split("times")[0])]
 
 

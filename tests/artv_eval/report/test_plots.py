@@ -140,6 +140,19 @@ def test_an_axis_is_logarithmic_only_where_all_is_positive(low, scale):
     assert axes_of(value_against_training(item))[0].get_yscale() == scale
 
 
+@pytest.mark.parametrize("values", [(0.41, 0.4), (26.0, 10.0), (900.0, 2.0), (5e6, 3.0)])
+def test_logarithmic_axes_have_plain_numbers(values):
+    rows = [
+        row(f"on @{n}", "m", value, spread=0.01, train_steps=n) for n, value in zip((3500, 11036), values, strict=True)
+    ]
+    (item,) = lengths_of(Results(run=None, rows=rows))
+    drawn = picture(value_against_training(item), "svg").decode()
+    (axes,) = axes_of(value_against_training(item))
+    low, high = axes.get_ylim()
+    shown = [float(label.get_text()) for label in axes.get_yticklabels() if low <= label.get_position()[1] <= high]
+    assert len(shown) >= 2 and "math" not in drawn and ">3500<" in drawn and ">11036<" in drawn
+
+
 def test_losses_are_those_noted_of_each_training(tmp_path):
     store = RunStore(tmp_path)
     cells = [

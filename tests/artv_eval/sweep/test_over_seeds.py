@@ -156,7 +156,8 @@ def power_law(times, luck, names=("on", "off"), lengths=(100, 200, 400)):
 @pytest.mark.parametrize("times", [0.5, 2.0, 3.0])
 def test_worth_of_a_power_law_is_the_ratio_of_trainings(times):
     (line,) = worth_in_training(power_law(times, luck=0.0))
-    assert line == f"mask: off takes {times:.2g} [{times:.2g}, {times:.2g}] times the training of on to the same mean"
+    said = f"mask: off takes {times:.2g} [{times:.2g}, {times:.2g}] times the training of on to the same mean"
+    assert line == f"{said} ({', '.join(f'{times:.2g} at {steps} steps' for steps in (100, 200, 400))})"
 
 
 def test_worth_with_luck_has_an_interval_that_holds_the_truth():
