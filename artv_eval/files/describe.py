@@ -35,7 +35,7 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
 from artv_eval.files.decoding import Decoded, Decoders, Excerpt
-from artv_eval.files.side_by_side import by_extractor, describing, few_cores, on_gpu, side_by_side
+from artv_eval.files.side_by_side import METRICS, by_extractor, describing, on_gpu, shared_cores, side_by_side
 from artv_eval.metrics.base import described
 from artv_eval.results.clips import in_parts
 from artv_eval.results.row_cache import SAVE_SECONDS, RowCache
@@ -174,13 +174,13 @@ class _Describer:
         missing = self.missing
         clips = decoders.decode([self.files[i] for i in missing], self.excerpt, missing)
         gpu, long = on_gpu(self.evaluators.values()), in_parts(self.excerpt.frames)
-        pool, at_once = describing(gpu)
+        pool, at_once = describing(gpu, long)
         size = 1 if long else BATCH
         each = side_by_side() if long and gpu else map
         batch: list[tuple[int, Decoded]] = []
         waiting: deque[Future[Rows]] = deque()
         saved = time.monotonic()
-        with switched(), few_cores() if long and gpu else nullcontext():
+        with switched(), shared_cores(METRICS if gpu else at_once) if long else nullcontext():
             try:
                 for done, (i, clip) in enumerate(zip(missing, clips, strict=True)):
                     if clip.error is not None:

@@ -1,7 +1,8 @@
 """The threads that describe clips: beside decoding, and beside each other where a GPU does part of the work.
 
-On a GPU two batches are described at a time, so that one is put together beside another, and of a long clip several
-metrics at a time: what pictures alone are measured for takes cores, of which a network on a GPU needs one.
+On a GPU two batches are described at a time, so that one is put together beside another. Of long clips a few are at
+a time, and on a GPU several metrics of each: what pictures alone are measured for takes a core two to three times as
+long as decoding does two, and a network on a GPU needs but one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from artv_eval.api import Evaluator
 from artv_eval.extras import ExtractorExtras, optional
 from artv_eval.metrics.base import extractor_of
 
-METRICS, CORES = 8, 4  # of a long clip side by side, and cores that torch takes for each
+METRICS, LONG = 8, 4  # of a long clip side by side, and long clips
 
 
 def on_gpu(evaluators: Iterable[Evaluator]) -> bool:
@@ -26,12 +27,12 @@ def on_gpu(evaluators: Iterable[Evaluator]) -> bool:
 
 
 @cache
-def describing(on_gpu: bool) -> tuple[ThreadPoolExecutor, int]:
-    """The threads that describe batches, and how many.
+def describing(on_gpu: bool, long: bool = False) -> tuple[ThreadPoolExecutor, int]:
+    """The threads that describe batches, and how many: of ``long`` clips no more than torch may take cores.
 
     They stay: what cuDNN has prepared for a network (seconds, for I3D) is known to the thread that asked for it.
     """
-    threads = 2 if on_gpu else 1
+    threads = min(LONG, torch.get_num_threads()) if long else 2 if on_gpu else 1
     return ThreadPoolExecutor(threads, thread_name_prefix="describing"), threads
 
 
@@ -42,10 +43,10 @@ def side_by_side() -> Callable[..., Iterable[Any]]:
 
 
 @contextmanager
-def few_cores() -> Iterator[None]:
-    """Threads that begin meanwhile take so few of torch's own that all of them find a core."""
+def shared_cores(threads: int) -> Iterator[None]:
+    """So many threads, if they begin meanwhile, take so few of torch's own that all of them find a core."""
     before = torch.get_num_threads()
-    torch.set_num_threads(min(CORES, before))
+    torch.set_num_threads(max(1, before // threads))
     try:
         yield
     finally:

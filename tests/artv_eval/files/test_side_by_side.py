@@ -8,7 +8,7 @@ from video_folders import clip_file
 from artv_eval.files import describe
 from artv_eval.files.decoding import Decoders, Excerpt
 from artv_eval.files.describe import describe_files
-from artv_eval.files.side_by_side import CORES, by_extractor, few_cores, on_gpu
+from artv_eval.files.side_by_side import by_extractor, describing, on_gpu, shared_cores
 from artv_eval.metrics.clipsim import AnchorSimilarity
 from artv_eval.metrics.curve_factories import curve
 from artv_eval.metrics.curves import CurveEvaluator, simple
@@ -69,6 +69,15 @@ def test_metrics_of_one_encoder_stay_together_and_a_gpu_is_seen_wherever_it_is_u
 
 def test_torch_has_its_cores_back():
     before = torch.get_num_threads()
-    with few_cores():
-        assert torch.get_num_threads() == min(CORES, before)
+    with shared_cores(2):
+        assert torch.get_num_threads() == max(1, before // 2)
     assert torch.get_num_threads() == before
+
+
+def test_long_clips_are_described_a_few_at_a_time_where_there_are_cores(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert [describing.__wrapped__(*which)[1] for which in ((False,), (True,), (False, True), (True, True))] == [
+        1, 2, 4, 4,
+    ]  # fmt: skip
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert describing.__wrapped__(False, True)[1] == 1
