@@ -89,12 +89,17 @@ def run(*command: object, cwd: object = None, **environment: str) -> "subprocess
 def interpreted(code: str) -> None:
     """Code that must end well where Triton's interpreter, which is chosen at its import, runs our kernels.
 
-    With a GPU they run there.
+    With a GPU they run there, in a process of its own: imports beside a driver may start threads, which no fork survives.
     """
     import torch
 
-    switch = {} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}
-    done = Process(server(("torch._dynamo", "artv.networks", "triton"), **switch), ("-c", code), None, switch).wait()
+    if torch.cuda.is_available():
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    else:
+        switch = {"TRITON_INTERPRET": "1"}
+        packages = ("torch._dynamo", "artv.networks", "triton")
+        done = Process(server(packages, **switch), ("-c", code), None, switch).wait()
     assert done.returncode == 0, done.stderr
 
 
