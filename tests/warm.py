@@ -89,7 +89,7 @@ def run(*command: object, cwd: object = None, **environment: str) -> "subprocess
 def interpreted(code: str) -> None:
     """Code that must end well where Triton's interpreter, which is chosen at its import, runs our kernels.
 
-    With a GPU they run there, in a process of its own: imports beside a driver may start threads, which no fork survives.
+    With a GPU they run there, in a process of its own: beside a driver imports start threads, which no fork survives.
     """
     import torch
 
