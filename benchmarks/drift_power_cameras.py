@@ -32,7 +32,9 @@ def take(folder: Path) -> None:
 
 def records() -> dict[str, dict[str, Any]]:
     """Camera → record. Raises FileNotFoundError when one is missing."""
-    return {camera: json.loads((RESULTS / f"{name}.json").read_text("utf-8")) for camera, name in RECORDS.items()}
+    return {
+        camera: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for camera, name in RECORDS.items()
+    }
 
 
 def table(by_camera: dict[str, Powers], n: int, most: int | None = None) -> str:

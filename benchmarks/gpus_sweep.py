@@ -178,7 +178,8 @@ def main() -> None:
         least = min(rows, key=lambda row: row["gpus"])
         found["rows"] = [{key: value for key, value in row.items() if key != "fingerprints"} for row in rows]
         found["compared"] = [compared(least, row) for row in rows if row is not least]
-        arguments.out.write_text(json.dumps(found | {"load": round(os.getloadavg()[0], 1)}, indent=1) + "\n", "utf-8")
+        text = json.dumps(found | {"load": round(os.getloadavg()[0], 1)}, indent=1) + "\n"
+        arguments.out.write_text(text, encoding="utf-8")
     print(table(rows))
     print(json.dumps(found))
 

@@ -50,7 +50,7 @@ def phase(run: Path) -> str:
 
 
 def digests(run: Path) -> dict[str, str]:
-    """Of all weights, averages and moments that it made, those of its best step too."""
+    """SHA-256 of all weights, averages and moments that it made, those of its best step too."""
     files = sorted(file for pattern in WEIGHTS for file in run.glob(pattern))
     return {str(file.relative_to(run)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
