@@ -58,8 +58,9 @@ ELSEWHERE = {
     "pip install -e PATH": "as above",
     'pip install -e "my-idea': "here: it is built and installed",
     "python -m pytest my-idea": "tests/artv_eval/plugins/test_scaffold.py runs a new plugin's tests",
-    "ray up": "takes several machines",
-    "ray job": "takes several machines",
+    "ray up": "benchmarks/ray_up.sh: three machines of namespaces",
+    "ray job": "as above",
+    "ray down": "as above",
     "srun": "takes a Slurm cluster",
 }  # fmt: skip
 
