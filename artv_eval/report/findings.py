@@ -125,13 +125,18 @@ def _two_cells(apart: Sequence[Comparison], pairs: Sequence[Comparison], rows: S
 
 
 def _many_cells(apart: Sequence[Comparison], pairs: Sequence[Comparison], rows: Sequence[Row], tests: int) -> list[str]:
-    parts = [f"against {pairs[0].a},"]
-    for metric, members in _by_metric(apart):
-        told = "; ".join(f"{pair.b} {_other(pair, rows)}" for pair in members)
-        parts.append(f"{metric} tells apart {told}.")
-    if not apart:
-        parts.append("no metric tells any cell apart.")
-    return [*parts, *_alike(pairs, tests)]
+    """For each cell that others were compared with: results of several runs, or lengths, have one each."""
+    parts: list[str] = []
+    for first in dict.fromkeys(pair.a for pair in pairs):
+        its = [pair for pair in apart if pair.a == first]
+        parts.append(f"{'A' if parts else 'a'}gainst {first},")
+        for metric, members in _by_metric(its):
+            told = "; ".join(f"{pair.b} {_other(pair, rows)}" for pair in members)
+            parts.append(f"{metric} tells apart {told}.")
+        if not its:
+            parts.append("no metric tells any cell apart.")
+        parts += _alike([pair for pair in pairs if pair.a == first], tests)
+    return parts
 
 
 def _by_metric(pairs: Sequence[Comparison]) -> Iterator[tuple[str, list[Comparison]]]:

@@ -30,10 +30,17 @@ def merged(several: Mapping[str, Results]) -> Results:
         comparisons=_once(every("comparisons")),
         flaws=every("flaws"),
         curves=every("curves"),
-        notes=every("notes"),
+        notes=_notes(several),
         bad_files=every("bad_files"),
         per_clip=[item for part in parts for item in part.per_clip],
     )
+
+
+def _notes(several: Mapping[str, Results]) -> list[str]:
+    """What all runs say, once; what only some say, each with its run, for it is of their cells."""
+    every = set.intersection(*(set(results.notes) for results in several.values()))
+    said = [(run, note) for run, results in several.items() for note in results.notes]
+    return list(dict.fromkeys(note if note in every else f"{run}: {note}" for run, note in said))
 
 
 def _once(pairs: Sequence[Comparison]) -> list[Comparison]:

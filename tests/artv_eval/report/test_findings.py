@@ -140,6 +140,20 @@ def test_several_cells_are_told_against_the_first():
     assert "Not told apart at this size: fvd (steps=4) (a difference of" in said
 
 
+def test_lengths_of_training_are_each_told_against_their_own_first():
+    cells = {"mask=on @4": 18.0, "mask=off @4": 26.0, "mask=on @8": 10.0, "mask=off @8": 10.5}
+    pairs = [
+        pair("fvd", -8.0, 2.0, a="mask=on @4", b="mask=off @4"),
+        pair("fvd", -0.5, 2.0, a="mask=on @8", b="mask=off @8"),
+    ]
+    (said,) = text([row(cell, "fvd", value) for cell, value in cells.items()], pairs)
+    assert said.startswith(
+        "mask: against mask=on @4, fvd tells apart mask=off @4 (+8.0 [6.0, 10.0] (worse), 20 clips, p ="
+    )
+    _, later = said.split(" Against mask=on @8, ")
+    assert later.startswith("no metric tells any cell apart. Not told apart at this size: fvd (a difference of")
+
+
 def test_findings_are_plain_in_json():
     (found,) = plain(findings_of(results(two("fvd", 18.0, 28.0), [pair("fvd", -10.0, 1.0)])))
     assert found["ablation"] == "mask" and found["apart"] == ["fvd"] and found["alike"] == []

@@ -61,6 +61,11 @@ def test_what_runs_share_is_there_once():
     assert merged({"a": a}) is a
 
 
+def test_a_note_of_one_run_says_whose_it_is():
+    a, b = (replace(run(), notes=["by one card", f"fvd ± {value}"]) for value in (1.2, 0.2))
+    assert merged({"a": a, "b": b}).notes == ["by one card", "a: fvd ± 1.2", "b: fvd ± 0.2"]
+
+
 @pytest.mark.parametrize("order", [(0.01, 0.04), (0.04, 0.01)])
 def test_a_test_of_two_runs_is_there_once_as_corrected_over_more(order):
     one, other = (replace(run(), comparisons=[replace(run().comparisons[0], p_holm=p)]) for p in order)
