@@ -49,9 +49,15 @@ def frames_at_once(shape: tuple[int, ...], values: int | None = None) -> int:
 
 
 def views(frames_THWC: np.ndarray, values: int | None = None) -> Iterator[View]:
-    """A few frames of a clip at a time, read when they are asked for; ``frames``: anything with slices and a shape."""
+    """A few frames of a clip at a time, read when they are asked for; ``frames``: anything with slices and a shape.
+
+    Raises:
+        UserError: pictures of other numbers than bytes, of which sums of bytes would make nonsense.
+    """
     size = frames_at_once(frames_THWC.shape, values)
     opening, before = np.asarray(frames_THWC[0]), None
+    if opening.dtype != np.uint8:
+        raise UserError(f"frames are {opening.dtype}; metrics take uint8, 0 to 255: convert them")
     for start in range(0, len(frames_THWC), size):
         some = np.asarray(frames_THWC[start : start + size])
         yield View(frames=some, start=start, opening=opening, before=before)

@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from artv.ending import printable
 
 FORMULA = ("=", "+", "-", "@")
@@ -15,8 +17,14 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([guarded(value) if isinstance(value, str) else value for value in row] for row in rows)
+    writer.writerows([_cell(value) for value in row] for row in rows)
     return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, np.generic):  # numpy's numbers are written as "np.float64(1.5)"
+        value = value.item()
+    return guarded(value) if isinstance(value, str) else value
 
 
 def guarded(text: str) -> str:

@@ -84,3 +84,9 @@ def test_clips_of_other_sizes_and_none_are_one_line(clip_set):
         list(together(odd))
     with pytest.raises(UserError, match="no clips to score"):
         by_frame(clip_set(noise(2, 4, 6, 5, 3))[:0], lambda view: view.frames_BTCHW)
+
+
+def test_pictures_that_are_no_bytes_are_refused():
+    """A sum of bytes of pictures in 0..1 would be 0, without a word."""
+    with pytest.raises(UserError, match="float32; metrics take uint8"):
+        list(views(np.full((2, 4, 4, 3), 0.7, np.float32)))
