@@ -22,7 +22,7 @@ from tests.documented import FENCED, PROGRAMS, ROOT, Command, found
 
 # What makes a command small; of an option that is given twice the last one counts.
 SMALLER = {
-    "artv data shapes": "--num 4 --frames 4",
+    "artv data shapes": "--num 4 --frames 16",
     "artv train": "--steps 1 --batch-size 2 --clips 2 --config small.yaml",
     "artv-eval efficiency": "--frames 2",
     "artv sample": "--frames 3 --steps 1",
