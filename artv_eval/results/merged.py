@@ -4,12 +4,13 @@ They differ where both have a value of one metric and it is another, or where th
 ``mask=on @3500`` and ``mask=on @11036`` where the length tells all of them apart, else ``RUN: mask=on``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from artv_eval.results.rows import ClipValues, Comparison, Results, Row
 
+T = TypeVar("T")
 Cell = tuple[str | None, str]
 """Ablation and name."""
 
@@ -26,8 +27,8 @@ def merged(several: Mapping[str, Results]) -> Results:
 
     return Results(
         run=", ".join(str(results.run) for results in several.values()),
-        rows=every("rows"),
-        comparisons=_once(every("comparisons")),
+        rows=_once(every("rows"), _value),
+        comparisons=_once(every("comparisons"), _test),
         flaws=every("flaws"),
         curves=every("curves"),
         notes=_notes(several),
@@ -43,13 +44,23 @@ def _notes(several: Mapping[str, Results]) -> list[str]:
     return list(dict.fromkeys(note if note in every else f"{run}: {note}" for run, note in said))
 
 
-def _once(pairs: Sequence[Comparison]) -> list[Comparison]:
-    """Each test once; of one that two runs made, the p-value that was corrected over more comparisons."""
-    found: dict[Comparison, Comparison] = {}
-    for pair in pairs:
-        same = replace(pair, p_holm=0.0)
-        found[same] = max(pair, found.get(same, pair), key=lambda one: one.p_holm)
+def _once(items: Sequence[T], parts: Callable[[T], tuple[T, Any]]) -> list[T]:
+    """Each of them once. ``parts``: what two runs say alike, and the rest, of which the larger is kept."""
+    found: dict[T, T] = {}
+    for item in items:
+        same, _ = parts(item)
+        found[same] = max(found.get(same, item), item, key=lambda one: parts(one)[1])
     return list(found.values())
+
+
+def _value(row: Row) -> tuple[Row, int]:
+    """Older results do not say what each training came to, and are of the same thing."""
+    return replace(row, by_seed=None), len(row.by_seed or ())
+
+
+def _test(pair: Comparison) -> tuple[Comparison, float]:
+    """Of one that two runs made, the p-value that was corrected over more comparisons is kept."""
+    return replace(pair, p_holm=0.0), pair.p_holm
 
 
 def _apart(several: Mapping[str, Results]) -> dict[Cell, bool]:
@@ -63,7 +74,7 @@ def _apart(several: Mapping[str, Results]) -> dict[Cell, bool]:
 
 def _differ(rows: Any) -> bool:
     """Whether rows of one name are not of one thing."""
-    rows = list(rows)
+    rows = [_value(row)[0] for row in rows]
     first = {row.metric: row for row in reversed(rows)}
     return any(row != first[row.metric] or row.train_steps != rows[0].train_steps for row in rows)
 

@@ -70,3 +70,11 @@ def test_a_note_of_one_run_says_whose_it_is():
 def test_a_test_of_two_runs_is_there_once_as_corrected_over_more(order):
     one, other = (replace(run(), comparisons=[replace(run().comparisons[0], p_holm=p)]) for p in order)
     assert [found.p_holm for found in merged({"a": one, "b": other}).comparisons] == [0.04]
+
+
+@pytest.mark.parametrize("older", ["a", "b"])
+def test_results_that_do_not_say_each_trainings_value_are_of_the_same_cell(older):
+    runs = {name: run(by_seed=None if name == older else ((1, 2.0), (2, 3.0))) for name in ("a", "b")}
+    found = merged(runs)
+    assert cells(found) == ["mask=on", "mask=off"]
+    assert [found_row.by_seed for found_row in found.rows] == [((1, 2.0), (2, 3.0))] * 2
