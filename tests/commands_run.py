@@ -136,7 +136,7 @@ def small(command: Command) -> list[str]:
     """The words of a command that takes as little time as it can."""
     words = [os.path.expandvars(word).replace("fvd=", "flicker=") for word in command.words]
     name, _ = found([words[0], *(plugin_options(words[1:])[1] if words[0] == "artv-eval" else words[1:])])
-    words += SMALLER.get(name, "").split()
+    words += [] if "--cells" in words else SMALLER.get(name, "").split()  # which take the run's own size
     if name == "artv-eval sweep":
         own_steps = "--grid" in words or "study.yaml" in words
         given = "artv.steps" in command.line
