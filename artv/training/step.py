@@ -78,7 +78,9 @@ class Step:
         """Does step number ``step``, the first few of a process always eagerly."""
         self._set_rate(step)
         if self._captures and self._done == self._eagerly:
-            self._graph = self._captured()
+            graph = self._captured()
+            (without,) = processes.any_of(graph is None)  # all or none: others would wait for whoever is slow
+            self._graph = None if without else graph
         self._done += 1
         if self._graph is None:
             loss = self._run(step)
