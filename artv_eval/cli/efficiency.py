@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,9 @@ from artv.errors import UserError
 from artv.files import write_text_atomically
 from artv.requests import MOST_PIXELS
 from artv_eval.cli.common import DryRun, check_above_zero, check_least, complete, read_settings
+
+OF_STREAMING = ("cells", "size", "fps", "batch", "set_")
+OF_TABLE_2 = ("res", "dtype", "setting", "repeats", "train_batch")
 
 
 def efficiency(
@@ -54,9 +57,12 @@ def efficiency(
     """
     check_least(1, 1_000, batch=batch)
     check_above_zero(1_000.0, fps=fps)
+    other = "only without --streaming" if streaming else "of --streaming alone"
+    _refuse(context, OF_TABLE_2 if streaming else OF_STREAMING, f"is {other}")
     if streaming:
         if cells is not None:
-            _only_cells(context)
+            told = "is told by the run that --cells names: methods, settings and size"
+            _refuse(context, ("method", "size", "frames", "fps", "set_"), told)
         _streaming(context, cells or method, size=size, frames=frames, fps=fps, batch=batch, device=device, given=set_,
                    format=format, keep=_file(out), dry_run=dry_run)  # fmt: skip
         return
@@ -92,12 +98,12 @@ def efficiency(
     echo(TABLE.render(done, format))
 
 
-def _only_cells(context: typer.Context) -> None:
-    """Refuses what the run already says."""
-    for name in ("method", "size", "frames", "fps", "set_"):
+def _refuse(context: typer.Context, names: Sequence[str], why: str) -> None:
+    """Refuses options that would say nothing here."""
+    for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise UserError(f"--cells takes methods, settings and size from the run; leave out --{name.rstrip('_')}")
+            raise UserError(f"--{name.rstrip('_').replace('_', '-')} {why}; leave it out")
 
 
 def _streaming(

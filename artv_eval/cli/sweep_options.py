@@ -99,6 +99,7 @@ class SweepArguments:
         Raises:
             UserError: the file, or an option of another form.
         """
+        from artv.errors import UserError
         from artv_eval.cli.training import trained
         from artv_eval.sweep.grid import grid_texts
         from artv_eval.sweep.plan_file import read_plan
@@ -115,11 +116,18 @@ class SweepArguments:
         ):
             if name in typed:
                 typed[other] = read(typed.pop(name))
-        if self.train:
-            typed["train"] = trained(self.train_seeds, self.train_steps)
         if self.settings is not None:
             typed["settings"] = _settings_file(self.settings)
-        return read_plan(manager, self.plan, typed)
+        plan = read_plan(manager, self.plan, typed)
+        asked = [name for name in ("train_seeds", "train_steps") if _typed(context, name)]
+        if asked and not self.train and plan.train is None:
+            option = f"--{asked[0].replace('_', '-')}"
+            raise UserError(
+                f"{option} is {getattr(self, asked[0])} and nothing is trained; add --train, or leave it out"
+            )
+        if not self.train and not asked:
+            return plan
+        return plan.model_copy(update={"train": trained(plan.train, **{name: getattr(self, name) for name in asked})})
 
 
 def _names(text: str | None) -> list[str] | None:

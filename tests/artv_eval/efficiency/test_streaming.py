@@ -180,3 +180,11 @@ def test_the_command_makes_a_card(slow, cli, tmp_path):
     assert "says nothing without its precision and steps" in unsaid.out
     assert cli("efficiency", "--streaming", "--size", "wide").code == 2
     assert cli("efficiency", "--streaming", "--method", f"command:{path}", "--set", "artv.steps=2").code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["--cells", "run"], ["--size", "8x8"], ["--streaming", "--res", 320], ["--streaming", "--train-batch", 2]]
+)
+def test_options_that_would_say_nothing_are_refused(cli, words):
+    outcome = cli("efficiency", *words)
+    assert outcome.code == 2 and f"{words[-2]} is " in outcome.err and outcome.err.count("\n") == 1

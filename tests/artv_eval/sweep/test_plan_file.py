@@ -57,6 +57,25 @@ def test_options_come_on_top_of_the_file(plan):
     assert (document["num_videos"], first["steps"], first["together"], first["masked"]) == (3, 5, True, True)
 
 
+@pytest.mark.parametrize(
+    ("typed", "seeds", "lengths"),
+    [([], 3, [5, 9]), (["--train"], 3, [5, 9]), (["--train-seeds", 2], 2, [5, 9]), (["--train-steps", "4"], 3, [4])],
+)
+def test_what_is_typed_of_the_training_comes_on_top_of_the_file_too(plan, typed, seeds, lengths):
+    file = "ablations: [learning]\ntrain: {seeds: 3, steps: [5, 9]}\nprotocol: toy@1\nnum_videos: 6"
+    outcome = plan("sweep", "--dry-run", *typed, document=file)
+    assert outcome.code == 0, outcome.err
+    steps = [word for word in (f", {n} steps (" for n in (4, 5, 9)) if word in outcome.out]
+    assert steps == [f", {n} steps (" for n in lengths]
+    assert f"seed {seeds}," in outcome.out and f"seed {seeds + 1}," not in outcome.out
+
+
+@pytest.mark.parametrize("option", ["--train-seeds", "--train-steps"])
+def test_how_to_train_is_refused_where_nothing_is_trained(toy, option):
+    outcome = toy("--ablation", "levels", option, 4, "--dry-run")
+    assert outcome.code == 2 and f"{option} is 4 and nothing is trained; add --train" in outcome.err
+
+
 def test_a_sweep_of_a_plan_has_a_table_of_each_ablation(plan):
     outcome = plan("sweep", "--format", "json")
     pairs = {(pair["ablation"], pair["a"], pair["b"]) for pair in json.loads(outcome.out)["comparisons"]}
