@@ -176,6 +176,7 @@ def score_folders(
     notes = (
         *features_lines(rows), *_excerpt_lines(rows), *prompts_lines(rows), *notes_of(found),
         *readers_of(found, excerpt.reader), *_oddities(found, excerpt),
+        *_other_sizes([e for e in possible if e not in needing], {name: found[name] for name in fakes}),
         *caption_doubts([evaluator for evaluator, *_ in valued], words), *lines, *caveat_lines(comparisons),
         *doubts((evaluator, ours, its) for evaluator, _, ours, its in valued),
     )  # fmt: skip
@@ -280,6 +281,18 @@ def _oddities(sides: Mapping[str, Described], excerpt: Excerpt) -> list[str]:
             at = f"{side.rates[slowest]} has {slowest:g} fps and is compared at {excerpt.fps:g}"
             notes.append(f"{name}: {at}, so its frames come more than once")
     return notes
+
+
+def _other_sizes(evaluators: Sequence[Evaluator], sides: Mapping[str, Described]) -> list[str]:
+    """Metrics that see frames of other sizes in one folder than in the other, though each has its value."""
+    sizes = {size: file for side in sides.values() for size, file in side.sizes.items()}
+    lines: dict[str, list[str]] = {}
+    for evaluator in evaluators:
+        try:
+            check_sizes([evaluator], sizes)
+        except UserError as error:
+            lines.setdefault(str(error), []).append(evaluator.name)
+    return [f"{', '.join(names)}: {why}" for why, names in lines.items()]
 
 
 def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ from scipy.special import stdtrit
 from artv.errors import UserError
 from artv_eval.metrics.training_seeds import Measured
 
+MOST = 1000  # times, either way: what lies further is extrapolated out of all reason
+
 
 @dataclass(frozen=True, kw_only=True)
 class Worth:
@@ -42,12 +44,14 @@ class Worth:
     def text(self, a: str, b: str, metric: str) -> str:
         """``b takes 2.9 [2.1, 4.4] times the training of a to the same fvd (3.1 at 1000 steps, …)``."""
         if self.low is None or self.high is None:
-            why = f"no interval: {self.seeds} seeds do not tell that training changes the value"
-            times = f"{self.times:.2g} times ({why})"
+            why = f"{self.seeds} seeds do not tell that training changes the value"
+        elif self.low < 1 / MOST or self.high > MOST:
+            why = f"its interval reaches beyond {1 / MOST:g} or {MOST:g}, further than trainings can say"
         else:
+            each = ", ".join(f"{value:.2g} at {steps} steps" for steps, value in self.at)
             times = f"{self.times:.2g} [{self.low:.2g}, {self.high:.2g}] times"
-        each = ", ".join(f"{value:.2g} at {steps} steps" for steps, value in self.at)
-        return f"{b} takes {times} the training of {a} to the same {metric} ({each})"
+            return f"{b} takes {times} the training of {a} to the same {metric} ({each})"
+        return f"how many times the training of {a} it takes {b} to come to the same {metric} is not told: {why}"
 
 
 def worth(found: Measured, lengths: Sequence[int], seeds: int, *, level: float = 0.95) -> Worth:

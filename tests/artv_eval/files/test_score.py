@@ -155,6 +155,16 @@ def test_sizes_that_a_transform_makes_equal_are_handled_and_others_refused(sides
         score_folders(sides[0], tmp_path, [plain], EXCERPT, workers=0)
 
 
+@pytest.mark.parametrize(("size", "said"), [(32, []), (64, ["drift: "])])
+def test_a_metric_of_pixels_says_that_two_folders_have_other_sizes(tmp_path, size, said):
+    for k in range(2):
+        clip_file(tmp_path / "a" / f"{k}.mp4", k)
+        clip_file(tmp_path / "b" / f"{k}.mp4", k + 5, size=size)
+    folders = {name: tmp_path / name for name in "ab"}
+    found = score_folders(None, folders, [DriftEvaluator()], EXCERPT, workers=0, resamples=20)
+    assert [note[:7] for note in found.notes if " pixels and " in note] == said
+
+
 def test_real_clips_are_the_part_that_the_protocol_says(tmp_path):
     for k in range(3):
         clip_file(tmp_path / "fake" / f"{k}.mp4", k, frames=4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from artv.errors import UserError
-from artv_eval.metrics.compute_worth import worth
+from artv_eval.metrics.compute_worth import Worth, worth
 from artv_eval.metrics.training_seeds import Measured
 
 LENGTHS = (1000, 2000, 4000)
@@ -53,6 +53,16 @@ def test_without_a_slope_there_is_no_interval():
     flat = Measured(np.exp(rng.normal(size=12)), np.zeros((12, 12)), 64)
     found = worth(flat, LENGTHS, 2)
     assert found.low is None and found.high is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "why"),
+    [(None, None, "2 seeds do not tell"), (0.0, 7e256, "its interval reaches beyond 0.001 or 1000")],
+)
+def test_a_number_that_is_not_known_is_not_said(low, high, why):
+    found = Worth(times=float("inf"), low=low, high=high, seeds=2, level=0.95, logarithm=True, at=((2, 8.8e-9),))
+    assert found.text("on", "off", "fvd").startswith("how many times the training of on it takes off to come to the")
+    assert why in found.text("on", "off", "fvd") and "inf" not in found.text("on", "off", "fvd")
 
 
 def test_one_length_or_one_seed_is_too_few():

@@ -61,6 +61,15 @@ def test_what_runs_share_is_there_once():
     assert merged({"a": a}) is a
 
 
+def test_rounding_makes_no_second_cell():
+    a, b = (
+        run(0.11900404905088155),
+        run(0.11900404885141354),
+    )  # one metric of the same clips, described in other batches
+    found = merged({"a": a, "b": b})
+    assert cells(found) == ["mask=on", "mask=off"] and found.rows == a.rows
+
+
 def test_a_note_of_one_run_says_whose_it_is():
     a, b = (replace(run(), notes=["by one card", f"fvd ± {value}"]) for value in (1.2, 0.2))
     assert merged({"a": a, "b": b}).notes == ["by one card", "a: fvd ± 1.2", "b: fvd ± 0.2"]
