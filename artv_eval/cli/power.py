@@ -107,11 +107,14 @@ def _json(options: list["Option"]) -> str:
 
 def _text(difference: float, chance: "Chance", price: "Price", options: list["Option"]) -> str:
     best = options[0]
+    clip = f"{60 * price.clip:.3g} seconds" if price.clip else "nothing (--clip-seconds says what it does)"
     lines = [
         f"between trainings ± {chance.sd_trainings:.3g}, over {chance.clips} clips ± {chance.se_clips:.3g}; a training "
-        f"costs {price.training:.3g} GPU minutes, a clip {60 * price.clip:.3g} seconds",
+        f"costs {price.training:.3g} GPU minutes, a clip {clip}",
         f"a difference of {difference:g}: {best.seeds} training seeds a side and {best.clips:,} clips a cell find it "
         f"in {100 * best.power:.0f} % of cases, for {best.minutes:.0f} GPU minutes",
     ]
+    if chance.sd_trainings == 0:
+        lines.append("± 0 is an estimate: few trainings may differ by less than clips do where more would not")
     others = [f"{o.seeds} seeds × {o.clips:,} clips {100 * o.power:.0f} %" for o in options[1:]]
     return "\n".join([*lines, *([f"for the same money: {'; '.join(others)}"] if others else [])])

@@ -215,7 +215,7 @@ def _failed(rows: Sequence[Row]) -> Iterator[str]:
         if all(row.status != OK for row in its):
             yield f"{cell} has no value: {its[0].status}."
         elif lost := max(row.failed for row in its):
-            yield f"{cell} lacks {lost} clips that failed."
+            yield f"{cell} lacks {lost} clip{'s' if lost > 1 else ''} that failed."
 
 
 def _valueless(rows: Sequence[Row]) -> Iterator[str]:

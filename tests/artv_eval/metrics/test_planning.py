@@ -81,3 +81,11 @@ def test_the_command_reads_a_run_and_says_what_to_buy(toy, cli):
 def test_bad_input_ends_in_one_line(cli, arguments, message):
     outcome = cli("power", *arguments)
     assert outcome.code == 2 and message in outcome.err and len(outcome.err.splitlines()) == 1
+
+
+def test_what_is_not_known_is_said_beside_the_plan(cli):
+    given = ("power", "--difference", 2, "--se-clips", 0.4, "--train-minutes", 5)
+    said = cli(*given, "--sd-trainings", 0).out
+    assert "a clip nothing (--clip-seconds" in said and "± 0 is an estimate" in said
+    known = cli(*given, "--sd-trainings", 1, "--clip-seconds", 1).out
+    assert "a clip 1 seconds" in known and "estimate" not in known
