@@ -63,7 +63,7 @@ def _value(row: Row) -> tuple[Row, int]:
 
 
 def _test(pair: Comparison) -> tuple[Comparison, float]:
-    """Of one that two runs made, the p-value that was corrected over more comparisons is kept."""
+    """A test that two runs made is one, with the p-value that was corrected over more comparisons."""
     return replace(pair, p_holm=0.0), pair.p_holm
 
 

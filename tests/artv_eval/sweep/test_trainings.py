@@ -375,7 +375,8 @@ def test_lengths_of_two_sweeps_of_one_folder_come_together(toy, cli, made):
     assert len(trained(made)) == 2 * 3 * (2 + 4)  # steps: each model is trained once
     each = sorted(Path("run/results").glob("*.json"))
     report = cli("report", *each)
-    assert "learning: data=noisy takes 58 [" in report.out
+    told = " ".join(report.out.split())
+    assert "it takes data=noisy to come to the same distance is not told" in told
     report = cli("report", *each, "--format", "json")
     rows = {row["cell"]: row["value"] for row in json.loads(report.out)["rows"] if row["train_steps"]}
     assert rows == {row["cell"]: row["value"] for row in whole["rows"] if row["train_steps"]}
