@@ -8,7 +8,7 @@
 set -eu
 bin=$(realpath "$1")/bin; wheel=$(realpath "$2"); here=$(realpath "$(dirname "$0")/..")
 python=$(dirname "$(dirname "$(realpath "$bin/python")")")
-work=$(mktemp -d /opt/ray-up-XXXX); machines="head worker1 worker2"; started=$SECONDS
+own=$(getent passwd root | cut -d: -f6); work=$(mktemp -d -p /var/tmp ray-up-XXXX); machines="head worker1 worker2"; started=$SECONDS
 said() { echo "[$((SECONDS - started)) s] $*"; }
 # a machine outside the cluster sees no process of it
 outside() { PATH=$bin:$PATH unshare --pid --fork --kill-child --mount-proc $sweep "$@" 2>&1 | grep -E "workers see|^run folder|artv-eval:" || true; }
@@ -29,10 +29,10 @@ for name in $machines; do
   ip -n $name route add default via 10.0.0.254
   mkdir -p "$home/.ssh" "$home/python"; cp "$work/key.pub" "$home/.ssh/authorized_keys"; chmod -R go= "$home"
   echo "export PATH=$bin:\$PATH" > "$home/.bashrc"
-  # the home hides what lies in /root: the interpreter, if it is there, is put back
+  # the home hides what lies in root's own: the interpreter, if it is there, is put back
   ip netns exec $name setsid unshare --pid --fork --kill-child --mount-proc --mount --uts bash -c "
     hostname $name; mount --make-rprivate /; mount -t tmpfs tmpfs /tmp; mount --bind $python $home/python
-    mount --rbind $home /root; mkdir -p $python; mount --bind /root/python $python
+    mount --rbind $home $own; mkdir -p $python; mount --bind $own/python $python
     exec /usr/sbin/sshd -D -o PidFile=none -o UsePAM=no -o PermitRootLogin=prohibit-password" > /dev/null 2>&1 &
   disown
 done
