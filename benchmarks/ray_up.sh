@@ -2,7 +2,7 @@
 # The cluster file of docs/scale_out.md by `ray up` on three machines that are namespaces of this one: an address, a
 # process table, a /tmp, a home and an sshd each. As root, with openssh-server, iproute2 and rsync; removes all of it.
 #
-#     benchmarks/ray_up.sh ENVIRONMENT WHEEL     # an environment with artv[ray] and ray[default]; a wheel of artv
+#     benchmarks/ray_up.sh ENVIRONMENT WHEEL     # one with artv[ray], ray[default] and pip; a wheel of artv; neither in /tmp
 #
 # Prints Ray's status, the job's output and what `ray down` leaves, each with seconds.
 set -eu
