@@ -280,16 +280,15 @@ def plan(tiny: bool) -> Iterator[tuple[str, Make, tuple[int, int, int, float]]]:
     fast, slow = (1, 1) if tiny else (50, 5)
     art = (64, 64, 4, 8.0) if tiny else (320, 320, 16, 8.0)
     yield "ART-V", lambda b: ArtV(b, fast), art
-    for name in ("reuse-features", "reuse-guidance", "reuse-evaluations"):
-        yield f"ART-V, {name}", lambda b, name=name: ArtV(b, fast, acceleration=name), art
-    yield "ART-V, dpmpp_2m", lambda b: ArtV(b, max(fast // 2, 1), sampler="dpmpp_2m"), art
     yield "ModelScope", lambda b: modelscope(b, fast), size(256, 256, 16, 8.0)
-    yield "LTX-Video 2B", lambda b: ltx(b, fast), size(704, 480, 161, 24.0)
+    yield "I2VGen-XL", lambda b: i2vgen_xl(b, slow), size(1280, 704, 16, 16.0)
     yield "Wan-2.1-1.3B", lambda b: wan(b, slow), size(832, 480, 81, 16.0)
     yield "CogVideoX-2B", lambda b: cogvideox(b, slow), size(720, 480, 49, 8.0)
-    yield "I2VGen-XL", lambda b: i2vgen_xl(b, slow), size(1280, 704, 16, 16.0)
+    yield "LTX-Video 2B", lambda b: ltx(b, fast), size(704, 480, 161, 24.0)
     yield "SkyReels-V2-DF-1.3B", lambda b: skyreels(b, slow), size(832, 480, 177, 24.0)
-    yield "ART-V, skip-copied", lambda b: ArtV(b, fast, acceleration="skip-copied"), art
+    yield "ART-V, dpmpp_2m", lambda b: ArtV(b, max(fast // 2, 1), sampler="dpmpp_2m"), art
+    for name in ("reuse-features", "reuse-evaluations", "reuse-guidance", "skip-copied"):
+        yield f"ART-V, {name}", lambda b, name=name: ArtV(b, fast, acceleration=name), art
 
 
 def request(width: int, height: int, frames: int, fps: float) -> ClipRequest:
