@@ -137,7 +137,12 @@ def main() -> None:
         width, height = (int(side) for side in args.size.split("x"))
         HERE_DONE[args.tasks[0]](Path(args.work), clips, count, height, width)
         return
-    lines, rows = ["| task | size | clips | frames | peak, MB | seconds |", "|---|---|---|---|---|---|"], []
+    given = " ".join(["python", "benchmarks/memory_long.py", *sys.argv[1:]]).split(" --out")[0]
+    machine = f"{platform.processor() or platform.machine()} CPU, {os.cpu_count()} cores"
+    lines = ["# Memory by the length of a clip", "", f"`{given}`, {machine}, {time.strftime('%Y-%m-%d')}."]
+    lines += [f"Metrics: {METRICS.replace(',', ', ')}.", ""]
+    lines += ["| task | size | clips | frames | peak, MB | seconds |", "|---|---|---|---|---|---|"]
+    rows = []
     for what in args.tasks:
         small = ["2x20", *args.cases] if args.cases else []
         for size, cases in ((args.size, small), (args.large_size, args.large)):
@@ -147,12 +152,7 @@ def main() -> None:
                 rows.append({"task": what, "size": size, "clips": clips, "frames": count, "peak_mb": round(peak, 1)})
                 lines.append(f"| {what} | {size} | {clips} | {count} | {peak:.0f} | {seconds:.0f} |")
                 print(lines[-1], flush=True)
-    machine = f"{platform.processor() or platform.machine()} CPU"
-    given = " ".join(["python", "benchmarks/memory_long.py", *sys.argv[1:]]).split(" --out")[0]
-    title = f"# Memory by the length of a clip\n\n`{given}`, {machine}, {os.cpu_count()} cores, "
-    title += f"{time.strftime('%Y-%m-%d')}.\n"
-    title += f"Metrics: {METRICS.replace(',', ', ')}.\n\n"
-    args.out.write_text(title + "\n".join(lines) + "\n", encoding="utf-8")
+                args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")  # as it grows: a call may be cut off
     print(json.dumps({"benchmark": "memory_long", "rows": rows}))
 
 
