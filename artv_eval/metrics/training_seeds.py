@@ -175,6 +175,17 @@ def quantile(tail: float, seeds_part: Any, clips_part: Any, S: int, n: int) -> A
     return stdtrit(S - 1, 1 - tail) * g + stdtrit(n - 1, 1 - tail) * (1 - g)
 
 
+def standard_error_of(margin: float, sd_trainings: float, se_clips: float, S: int, n: int) -> float:
+    """The standard error of a mean whose 95 % interval has this half-width, where only its components were kept.
+
+    Between C = 0 and C = all of one training's variance over clips the one is taken that comes nearest.
+    """
+    shared = np.linspace(0.0, se_clips**2, 2001)
+    between = (sd_trainings**2 + se_clips**2 - shared) / S
+    errors = np.sqrt(between + shared)
+    return float(errors[np.abs(errors * quantile(0.025, between, shared, S, n) - margin).argmin()])
+
+
 def _p_value(value: float, error: float, *parts: Any) -> float:
     """Two-sided: the level at which the interval just reaches 0."""
     if error == 0:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit  # quantile of Student's t
 
 from artv_eval.metrics.compute_worth import worth_of_means
-from artv_eval.metrics.training_seeds import Measured
+from artv_eval.metrics.training_seeds import Measured, standard_error_of
 from artv_eval.report.plots import COLOURS, STYLES, Drawing, logarithmic, short
 from artv_eval.results.rows import OK, Comparison, Results, Row, noted
 
@@ -73,9 +72,9 @@ def _points(rows: Sequence[Row]) -> np.ndarray:
 def worth_of_rows(results: Results) -> list[str]:
     """What a component is worth in training by rows and comparisons alone, where lengths are of different runs.
 
-    A line for each metric and two cells; trainings of different lengths are taken as independent of each other, and
-    the variance of a value is read off its interval, Student's over its trainings. Of two lengths and four seeds the
-    interval covers in 94 to 99 % of cases, whether or not a seed's luck lasts over the lengths.
+    A line for each metric and two cells; trainings of different lengths are taken as independent of each
+    other. Of two lengths and four seeds the interval covers in 94 to 99 % of cases, whether or not a seed's luck lasts
+    over the lengths.
     """
     pairs = {(pair.ablation, pair.metric, pair.a, pair.b): pair for pair in results.comparisons}
     lines: list[str] = []
@@ -115,5 +114,9 @@ def _means(trained: Sequence[tuple[Row, Row, Comparison]]) -> Measured:
 
 
 def _variance(row: Row) -> float:
+    """Of a value over trainings; of results that do not say its standard error, what its interval comes from."""
+    if row.standard_error is not None:
+        return row.standard_error**2
     assert row.ci_low is not None and row.ci_high is not None and row.seeds is not None
-    return float((row.ci_high - row.ci_low) / 2 / stdtrit(row.seeds - 1, 0.975)) ** 2
+    margin, parts = (row.ci_high - row.ci_low) / 2, (row.sd_trainings or 0.0, row.se_clips or 0.0)
+    return standard_error_of(margin, *parts, row.seeds, row.prompts or row.n) ** 2

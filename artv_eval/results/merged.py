@@ -54,12 +54,15 @@ def _once(items: Sequence[T], parts: Callable[[T], tuple[T, Any]]) -> list[T]:
 
 
 def _value(row: Row) -> tuple[Row, int]:
-    """Older results do not say what each training came to; of another order of sums the last digits differ."""
+    """Older results do not say what each training came to, nor the standard error; of another order of sums the last
+    digits differ."""
     numbers = {name: getattr(row, name) for name in ("value", "ci_low", "ci_high", "sd_trainings", "se_clips")}
     rounded: dict[str, Any] = {
         name: None if number is None else float(f"{number:.6g}") for name, number in numbers.items()
     }
-    return replace(row, by_seed=None, **rounded), len(row.by_seed or ())
+    return replace(row, by_seed=None, standard_error=None, **rounded), len(row.by_seed or ()) + (
+        row.standard_error is not None
+    )
 
 
 def _test(pair: Comparison) -> tuple[Comparison, float]:

@@ -24,11 +24,12 @@ class Row:
     ``n`` clips are behind it; ``failed`` others could not be made. ``seeds``: trainings behind it, None where nothing
     was trained or the checkpoint is one; ``about``: what the interval speaks of, ``method`` (trainings too) or
     ``checkpoints``. ``sd_trainings``: standard deviation between trainings, clips' share taken out; ``se_clips``:
-    standard error of one training's value over its clips. ``train_steps``: of a cell's training, where the sweep says;
-    ``failed_seeds``: trainings that failed. ``prompts``: how many ``n`` clips are of, where several are of one prompt
-    and the interval therefore is over prompts. ``features``: extractor and digest of its weights, where there is one.
-    ``excerpt``: of video files, which of their frames these are. ``by_seed``: (training seed, value) of each training,
-    where there are several.
+    standard error of one training's value over its clips; ``standard_error``: of the value, where it is over trainings,
+    whose interval's quantile lies between two and does not give it back. ``train_steps``: of a cell's training, where
+    the sweep says; ``failed_seeds``: trainings that failed. ``prompts``: how many ``n`` clips are of, where several are
+    of one prompt and the interval therefore is over prompts. ``features``: extractor and digest of its weights, where
+    there is one. ``excerpt``: of video files, which of their frames these are. ``by_seed``: (training seed, value) of
+    each training, where there are several.
     """
 
     ablation: str | None
@@ -55,6 +56,7 @@ class Row:
     prompts: int | None = None
     excerpt: str | None = None
     by_seed: tuple[tuple[int, float], ...] | None = None
+    standard_error: float | None = None
 
     def __post_init__(self) -> None:
         if self.status == OK and not is_number(self.value):

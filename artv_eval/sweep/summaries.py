@@ -55,7 +55,11 @@ def row_of(group: Replicates, protocol: str, protocol_hash: str) -> Row:
         seeds=len(group.seeds) or None,
         about=group.about,
         by_seed=tuple(zip(group.seeds, found.each, strict=True)) if isinstance(found, OverSeeds) else None,
-        **(components(found) if isinstance(found, OverSeeds) and not cost else {}),
+        **(
+            {**components(found), "standard_error": found.standard_error}
+            if isinstance(found, OverSeeds) and not cost
+            else {}
+        ),
         train_steps=cell.length,
         failed_seeds=len(group.failed),
         features=features_of(scored.evaluator),

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from artv.errors import UserError
-from artv_eval.metrics.training_seeds import Measured, measured, over_seeds, quantile
+from artv_eval.metrics.training_seeds import Measured, measured, over_seeds, quantile, standard_error_of
 
 
 class Mean:
@@ -54,6 +54,16 @@ def test_without_shared_clips_it_is_the_t_test_over_seeds():
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
     assert found.p_value == pytest.approx(oracle.pvalue)
     assert found.sd_trainings == pytest.approx(np.sqrt(values.var(ddof=1) - 0.15))
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3, 1.0])
+def test_an_interval_and_its_components_give_the_standard_error_back(shared):
+    values = np.array([2.0, 3.5, 1.0, 4.0])
+    covariance = 0.5 * (shared + (1 - shared) * np.eye(4))
+    error = np.sqrt(values.var(ddof=1) / 4 + 0.5 * shared)  # between seeds, and over the clips that all share
+    found = over_seeds(Measured(values, covariance, n=64))
+    known = standard_error_of(found.high - found.value, found.sd_trainings, found.se_clips, 4, 64)
+    assert known == pytest.approx(error, rel=1e-3)
 
 
 def test_without_spread_between_trainings_it_is_the_t_test_over_clips():

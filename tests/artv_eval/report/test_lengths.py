@@ -1,6 +1,7 @@
 """What a component is worth in training, from the rows of runs of different lengths."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,9 +26,8 @@ def trained(times, noise=0.0, rng=None, lasting=0.0, lengths=LENGTHS, seeds=SEED
         t = stats.t.ppf(0.975, seeds - 1)
         for name, values in (("on", on), ("off", off)):
             spread = t * stats.sem(values)
-            rows.append(
-                row(f"{name} @{C}", "fvd", values.mean(), spread=spread, seeds=seeds, train_steps=C, better=better)
-            )
+            said = {"seeds": seeds, "train_steps": C, "better": better, "standard_error": stats.sem(values)}
+            rows.append(row(f"{name} @{C}", "fvd", values.mean(), spread=spread, **said))
         error = stats.sem(on - off)
         names = {"a": f"on @{C}", "b": f"off @{C}"}
         pairs.append(pair("fvd", 1.0, 1.0, error=error, seeds=seeds, about=about, **names))
@@ -42,6 +42,12 @@ def said(results):
         and line.endswith("by the intervals of values and differences")
     )
     return [float(number) for number in re.findall(r"[\d.e+]+", line.split("takes")[1].split("times")[0])]
+
+
+def test_results_that_do_not_say_standard_errors_give_the_same():
+    new = trained(2.9, noise=0.02)
+    rows = [replace(r, standard_error=None, sd_trainings=r.standard_error * 2, se_clips=0.0) for r in new.rows]
+    assert said(replace(new, rows=rows)) == said(new)
 
 
 def test_of_power_laws_it_is_their_ratio():
