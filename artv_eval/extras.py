@@ -187,6 +187,8 @@ class ExtractorExtras:
 
     device: str = "cpu"
     """Where it runs: on a GPU the next clips are put together meanwhile."""
+    takes_device: bool = False
+    """Pictures that it is given may lie on its device already."""
     world: str | None = None
     """``shapes`` where it was trained on the synthetic world and says nothing of other clips."""
 

@@ -61,6 +61,8 @@ class OpenClip:
     Pictures go through open_clip's own transform (:class:`Pictures`); one sentence is one text, without templates.
     """
 
+    takes_device = True
+
     def __init__(self, network: Any, tokenize: Any, name: str, digest: str, device: str = "cpu"):
         self.network, self.tokenize, self.device = network.to(device).eval(), tokenize, device
         visual = network.visual

@@ -36,6 +36,8 @@ class Dinov2Features:
         device: where it runs.
     """
 
+    takes_device = True
+
     def __init__(
         self,
         network: Any,

@@ -44,6 +44,8 @@ class DreamSimFeatures:
         device: where it runs.
     """
 
+    takes_device = True
+
     def __init__(self, network: Any, name: str, digest: str, device: str = "cpu"):
         self.network, self.name, self.digest, self.device = network, name, digest, device
         self.dim = int(self.images(torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8)).shape[1])

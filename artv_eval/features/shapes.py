@@ -78,7 +78,7 @@ class ShapesFeatures:
 class ShapesClip:
     """The small CLIP: pictures and sentences of the shapes world in one space."""
 
-    name, world = "shapes-clip", "shapes"
+    name, world, takes_device = "shapes-clip", "shapes", True
 
     def __init__(self, network: Any, config: ClipConfig, digest: str, device: str | torch.device = "cpu"):
         self.network, self.config, self.digest, self.device = network.to(device).eval(), config, digest, device

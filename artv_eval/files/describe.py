@@ -35,8 +35,9 @@ from artv_eval.features.base import digest_of
 from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
 from artv_eval.files.decoding import Decoded, Decoders, Excerpt
-from artv_eval.files.side_by_side import METRICS, by_extractor, describing, on_gpu, shared_cores, side_by_side
+from artv_eval.files.side_by_side import METRICS, by_work, describing, on_gpu, shared_cores, side_by_side
 from artv_eval.metrics.base import described
+from artv_eval.metrics.device_views import walk
 from artv_eval.results.clips import in_parts
 from artv_eval.results.row_cache import SAVE_SECONDS, RowCache
 from artv_eval.results.rows import reason
@@ -225,17 +226,26 @@ class _Describer:
         keys = [self.keys[i] for i, _ in batch]
         found = {FACTS: dict(zip(keys, (np.array(_facts(clip)) for _, clip in batch), strict=True))}
         working = [evaluator for digest, evaluator in self.evaluators.items() if digest not in self.found.failed]
-        for rows in each(lambda some: self._rows(some, batch), by_extractor(working)):
+        long = in_parts(self.excerpt.frames)
+        for rows in each(lambda work: self._rows(work, batch), by_work(working, long)):
             found |= {digest: dict(zip(keys, some, strict=True)) for digest, some in rows.items()}
         return found
 
-    def _rows(self, evaluators: Sequence[Evaluator], batch: Sequence[tuple[int, Decoded]]) -> dict[str, np.ndarray]:
-        """Those of the evaluators that do not fail, by their digest."""
+    def _rows(
+        self, work: tuple[str | None, Sequence[Any]], batch: Sequence[tuple[int, Decoded]]
+    ) -> dict[str, np.ndarray]:
+        """Those of the evaluators that do not fail, by their digest; ``work`` as of :func:`by_work`."""
+        gpu, evaluators = work
         # of a long clip the part that was read last is kept, and others may be elsewhere in it
         frames = [copy(clip.shown) if in_parts(len(clip.shown)) else clip.shown for _, clip in batch]
         requests = [self._request(i, shown) for (i, _), shown in zip(batch, frames, strict=True)]
         clips = ClipSet(requests, lambda k: GeneratedClip(frames[k]))
         clips.shared, rows = {}, {}
+        if gpu is not None:
+            measures = {evaluator.digest: evaluator.on_device for evaluator in evaluators}
+            found = walk(measures, requests[0], frames[0], gpu)
+            self.found.failed |= {digest: reason(row) for digest, row in found.items() if isinstance(row, Exception)}
+            return {digest: row[None] for digest, row in found.items() if not isinstance(row, Exception)}
         for evaluator in evaluators:
             try:
                 rows[evaluator.digest] = described(evaluator, clips)

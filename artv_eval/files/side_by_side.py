@@ -14,16 +14,14 @@ from typing import Any
 import torch
 
 from artv_eval.api import Evaluator
-from artv_eval.extras import ExtractorExtras, optional
-from artv_eval.metrics.base import extractor_of
+from artv_eval.metrics.base import device_of, extractor_of, walked_on
 
 METRICS, LONG = 8, 4  # of a long clip side by side, and long clips
 
 
 def on_gpu(evaluators: Iterable[Evaluator]) -> bool:
     """Whether any of them describes clips there."""
-    extractors = (extractor_of(evaluator) for evaluator in evaluators)
-    return any(str(optional(each, ExtractorExtras, "device")).startswith("cuda") for each in extractors)
+    return any(device_of(evaluator).startswith("cuda") for evaluator in evaluators)
 
 
 @cache
@@ -53,9 +51,14 @@ def shared_cores(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def by_extractor(evaluators: Iterable[Evaluator]) -> list[Sequence[Evaluator]]:
-    """Those of one extractor together, which share what it sees when they come one after the other."""
-    together: dict[str, list[Evaluator]] = {}
+def by_work(evaluators: Iterable[Evaluator], long: bool = False) -> list[tuple[str | None, Sequence[Evaluator]]]:
+    """Those that share work together, and the GPU on which they walk along a ``long`` clip, if they do.
+
+    Those of one extractor share what it sees when they come one after the other.
+    """
+    together: dict[tuple[str | None, str], list[Evaluator]] = {}
     for evaluator in evaluators:
-        together.setdefault(str(getattr(extractor_of(evaluator), "digest", evaluator.digest)), []).append(evaluator)
-    return list(together.values())
+        gpu = walked_on(evaluator) if long else None
+        what = gpu or str(getattr(extractor_of(evaluator), "digest", evaluator.digest))
+        together.setdefault((gpu, what), []).append(evaluator)
+    return [(gpu, some) for (gpu, _), some in together.items()]

@@ -10,7 +10,7 @@ Shape suffixes: n clips, m reference clips, d numbers a clip, R resamples, T fra
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from torch import Tensor
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, Evaluator, GeneratedClip
 from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
+
+if TYPE_CHECKING:
+    from artv_eval.metrics.device_views import FrameMeasure
 
 BATCH = 16  # clips described at once
 
@@ -30,6 +33,9 @@ class BuiltIn(EvaluatorExtras, Evaluator):
     digest: str
     higher_is_better: bool | None = None
     needs: frozenset[str] = frozenset()
+    device: str = "cpu"
+    on_device: "FrameMeasure | None" = None
+    """What is measured of each frame where a device does the work: of long clips, in one walk for all metrics."""
 
     @abstractmethod
     def describe(self, clips: ClipSet) -> np.ndarray:
@@ -102,6 +108,26 @@ def extractor_of(evaluator: Any) -> Any:
     """What an evaluator of any origin describes clips or pictures by, or None."""
     features = optional(evaluator, EvaluatorExtras, "features")
     return optional(evaluator, EvaluatorExtras, "clip") if features is None else features
+
+
+def device_of(evaluator: Any) -> str:
+    """Where an evaluator of any origin describes clips."""
+    extractor = extractor_of(evaluator)
+    if extractor is None:
+        return evaluator.device if isinstance(evaluator, BuiltIn) else "cpu"
+    return str(optional(extractor, ExtractorExtras, "device"))
+
+
+def walked_on(evaluator: Any) -> str | None:
+    """The GPU on which an evaluator measures long clips frame by frame, in one walk with others; None: it does not."""
+    if not isinstance(evaluator, BuiltIn) or evaluator.on_device is None or not _ours(type(evaluator).describe):
+        return None
+    return device if (device := device_of(evaluator)).startswith("cuda") else None
+
+
+def _ours(function: Callable[..., Any]) -> bool:
+    """Whether it is the package's: a subclass elsewhere that describes clips in another way does not walk."""
+    return function.__module__.startswith("artv_eval.metrics.")
 
 
 def features_of(evaluator: Any) -> str | None:

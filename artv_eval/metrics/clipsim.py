@@ -14,7 +14,7 @@ from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics.base import MeanEvaluator, slope
-from artv_eval.metrics.frame_features import by_features
+from artv_eval.metrics.frame_features import by_features, features_measure
 
 
 def frame_similarities(clip: TextImageExtractor, clips_BTCHW: Tensor, captions: Sequence[str]) -> Tensor:
@@ -40,6 +40,7 @@ class ClipSimEvaluator(MeanEvaluator):
     def __init__(self, clip: TextImageExtractor, *, name: str = "clipsim"):
         self.clip, self.name = clip, name
         self.digest = f"clipsim-{clip.name}-{clip.digest}"
+        self.on_device = features_measure(clip, self._some)
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): cosine of every frame with the caption."""
@@ -76,10 +77,14 @@ class AnchorSimilarity(MeanEvaluator):
     def __init__(self, clip: TextImageExtractor, *, name: str = "anchor_similarity"):
         self.clip, self.name = clip, name
         self.digest = f"anchor-{clip.name}-{clip.digest}"
+        self.on_device = features_measure(clip, self._some)
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): cosine of every frame with frame 0."""
-        return by_features(self.clip, clips, lambda requests, image_BTD: cosine_with(image_BTD, image_BTD[:, :1]))
+        return by_features(self.clip, clips, self._some)
+
+    def _some(self, requests: Sequence[ClipRequest], image_BTD: Tensor) -> Tensor:
+        return cosine_with(image_BTD, image_BTD[:, :1])
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over the frames after the first."""

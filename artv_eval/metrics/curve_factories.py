@@ -69,17 +69,17 @@ def curve(
     """
     quantity, _, summary = what.partition("/")
     of_frames = quantity_of(quantity, feature, distance, device)
-    return CurveEvaluator(of_frames, summary_of(summary or "level", ends, chunks), name=name)
+    return CurveEvaluator(of_frames, summary_of(summary or "level", ends, chunks), name=name, device=device)
 
 
 curve.uses_feature = lambda what: what.partition("/")[0] == "consistency"  # type: ignore[attr-defined]
 
 
-def drift(measure: str = STILL_BACKGROUND) -> Evaluator:
+def drift(measure: str = STILL_BACKGROUND, device: str = "cpu") -> Evaluator:
     """The headline of drift, ``QUANTITY/SUMMARY``: which one, the protocol's card says (docs/metrics.md)."""
     if measure == STILL_BACKGROUND:
-        return still_background_drift(name="drift")
-    made = curve(measure, name="drift")
+        return still_background_drift(name="drift", device=device)
+    made = curve(measure, name="drift", device=device)
     made.said = f"drift is {measure} here"  # type: ignore[attr-defined]
     return made
 

@@ -18,6 +18,7 @@ import numpy as np
 from artv.errors import UserError, closest
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.metrics.base import MeanEvaluator, mean_where_defined
+from artv_eval.metrics.device_views import FrameMeasure
 from artv_eval.metrics.summaries import SUMMARIES, Summary
 from artv_eval.metrics.views import View, views
 
@@ -38,6 +39,7 @@ class Quantity:
         columns, select: K, and the quantity (n, T) of K columns (n, T, K).
         of_set: in place of ``begin``: the curves of a set, (n, T), such as those of features that other metrics share.
         encoder: of pictures, if it takes one.
+        on_device: the same numbers, where a device does the work.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Quantity:
     select: Select = lambda rows: rows[..., 0]
     of_set: Callable[[ClipSet], np.ndarray] | None = None
     encoder: Any = None
+    on_device: FrameMeasure | None = None
 
 
 def simple(name: str, measure: Measure, higher_is_better: bool | None = None, version: int = 1) -> Quantity:
@@ -75,11 +78,14 @@ class CurveEvaluator(MeanEvaluator):
     Args:
         quantity: what is measured of every frame.
         summary: a name of :data:`~artv_eval.metrics.summaries.SUMMARIES`, or one made with other numbers.
+        device: where long clips are measured, if the quantity can be there.
     """
 
     in_parts = True
 
-    def __init__(self, quantity: Quantity, summary: str | Summary = "level", *, name: str | None = None):
+    def __init__(
+        self, quantity: Quantity, summary: str | Summary = "level", *, name: str | None = None, device: str = "cpu"
+    ):
         if isinstance(summary, str):
             if summary not in SUMMARIES:
                 raise UserError(f"summary of a curve is {summary!r}; {closest(summary, SUMMARIES)}")
@@ -87,7 +93,7 @@ class CurveEvaluator(MeanEvaluator):
         self.quantity, self.summary = quantity, summary
         self.name = name or f"{quantity.name}/{summary.name}"
         self.digest, self.needs, self.clip = quantity.digest, quantity.needs, quantity.encoder
-        self.least_frames = summary.least_frames
+        self.least_frames, self.device, self.on_device = summary.least_frames, device, quantity.on_device
         self.higher_is_better = quantity.higher_is_better if summary.keeps_direction else False
 
     def describe(self, clips: ClipSet) -> np.ndarray:

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from artv_eval.api import ClipSet
 from artv_eval.metrics.base import MeanEvaluator, slope
+from artv_eval.metrics.device_pictures import LUMA, MEASURES
 from artv_eval.metrics.views import Together, by_frame
-
-LUMA = (0.299, 0.587, 0.114)
 
 
 def change_from_first(frames_BTCHW: Tensor, first_B1CHW: Tensor | None = None) -> Tensor:
@@ -102,8 +101,8 @@ class DriftEvaluator(MeanEvaluator):
 
     in_parts = True
 
-    def __init__(self, quantity: str = "change", *, name: str | None = None):
-        self.quantity = quantity
+    def __init__(self, quantity: str = "change", *, name: str | None = None, device: str = "cpu"):
+        self.quantity, self.device, self.on_device = quantity, device, MEASURES[quantity]
         self.name = name or ("drift" if quantity == "change" else f"{quantity}_drift")
         self.digest = f"drift-{quantity}-1"
         # a steady clip has slope 0; sharper or more saturated than at the start is as wrong as less

@@ -133,32 +133,32 @@ def anchor_drift(feature: TextImageExtractor | str = "shapes-clip", device: str 
     return AnchorDrift(_of_pictures(feature, device))
 
 
-def still_background_drift(name: str = "still_background_drift") -> Evaluator:
+def still_background_drift(name: str = "still_background_drift", device: str = "cpu") -> Evaluator:
     """Change of the still background, grey levels a frame."""
     from artv_eval.metrics.drift import DriftEvaluator
 
-    return DriftEvaluator("change", name=name)
+    return DriftEvaluator("change", name=name, device=device)
 
 
-def sharpness_drift() -> Evaluator:
+def sharpness_drift(device: str = "cpu") -> Evaluator:
     """Change of sharpness a frame, relative to the first."""
     from artv_eval.metrics.drift import DriftEvaluator
 
-    return DriftEvaluator("sharpness")
+    return DriftEvaluator("sharpness", device=device)
 
 
-def contrast_drift() -> Evaluator:
+def contrast_drift(device: str = "cpu") -> Evaluator:
     """Change of contrast a frame, relative to the first."""
     from artv_eval.metrics.drift import DriftEvaluator
 
-    return DriftEvaluator("contrast")
+    return DriftEvaluator("contrast", device=device)
 
 
-def saturation_drift() -> Evaluator:
+def saturation_drift(device: str = "cpu") -> Evaluator:
     """Change of saturation a frame, relative to the first."""
     from artv_eval.metrics.drift import DriftEvaluator
 
-    return DriftEvaluator("saturation")
+    return DriftEvaluator("saturation", device=device)
 
 
 def mask_auc() -> Evaluator:
@@ -257,11 +257,11 @@ def lpips(weights: str | None = None, device: str = "cpu") -> Evaluator:
     return FrameSimilarityEvaluator("lpips", Lpips(weights, device))
 
 
-def flicker() -> Evaluator:
+def flicker(device: str = "cpu") -> Evaluator:
     """Change of the still background from frame to frame, grey levels."""
     from artv_eval.metrics.frames import FlickerEvaluator
 
-    return FlickerEvaluator()
+    return FlickerEvaluator(device)
 
 
 def warping_error(weights: str | None = None, device: str = "cpu") -> Evaluator:

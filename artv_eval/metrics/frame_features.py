@@ -15,6 +15,7 @@ from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.extras import ExtractorExtras, optional
 from artv_eval.features.base import TextImageExtractor
+from artv_eval.metrics.device_views import FrameMeasure
 from artv_eval.metrics.views import GPU_VALUES, VALUES, Together, along_the_clips, batches
 
 Some = tuple[Sequence[ClipRequest], np.ndarray]
@@ -39,11 +40,27 @@ def by_features(
     return np.concatenate(rows)
 
 
+def features_measure(
+    encoder: TextImageExtractor, measure: Callable[[Sequence[ClipRequest], Tensor], Tensor]
+) -> FrameMeasure:
+    """The same where the encoder's device does the work; ``measure`` as of :func:`by_features`."""
+    there = optional(encoder, ExtractorExtras, "takes_device")
+    return FrameMeasure(
+        key=_key(encoder),
+        measure=lambda view: encoder.images(view.frames if there else view.host).float().cpu(),
+        row=lambda request, image_TD: measure([request], image_TD[None]).numpy()[0],
+    )
+
+
+def _key(encoder: TextImageExtractor) -> str:
+    return f"features of frames by {encoder.name} {encoder.digest}"
+
+
 def _features(encoder: TextImageExtractor, clips: ClipSet) -> Iterator[Some]:
     """A few clips at a time; where the clips are few and metrics share what they find, only the first makes them."""
     if clips.shared is None:
         return _made(encoder, clips)
-    key = f"features of frames by {encoder.name} {encoder.digest}"
+    key = _key(encoder)
     if key not in clips.shared:
         clips.shared[key] = list(_made(encoder, clips))
     return iter(clips.shared[key])

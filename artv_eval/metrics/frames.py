@@ -3,7 +3,7 @@
 Shape suffixes: B clips, T frames, C channels, H W pixels, n clips, D features, N pictures, R resamples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from torch import Tensor
 
 from artv.errors import UserError, closest
 from artv.files import regular
-from artv_eval.api import ClipSet
+from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.features.precision import inference
 from artv_eval.features.weights import find
 from artv_eval.metrics.base import MeanEvaluator, SetEvaluator, to_BTCHW
+from artv_eval.metrics.device_pictures import MEASURES
 from artv_eval.metrics.drift import median_difference
-from artv_eval.metrics.frame_features import by_features
+from artv_eval.metrics.frame_features import by_features, features_measure
 from artv_eval.metrics.frechet import FrechetResampler, each, frechet_from_features
 from artv_eval.metrics.views import Together, by_frame
 
@@ -154,6 +155,10 @@ class FlickerEvaluator(MeanEvaluator):
     """Temporal flicker in the harness; rows are curves (n, T − 1)."""
 
     name, digest, higher_is_better, in_parts = "flicker", "flicker-1", False, True
+    on_device = MEASURES["flicker"]
+
+    def __init__(self, device: str = "cpu"):
+        self.device = device
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T − 1): change from each frame to the next."""
@@ -184,10 +189,14 @@ class FrameFidEvaluator(SetEvaluator):
         self.encoder = self.clip = encoder
         self.name, self.ddof = name, ddof
         self.digest = f"frames-{encoder.name}-{encoder.digest}"
+        self.on_device = features_measure(encoder, self._some)
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T·D) float32."""
-        return by_features(self.encoder, clips, lambda requests, image_BTD: image_BTD.flatten(1))
+        return by_features(self.encoder, clips, self._some)
+
+    def _some(self, requests: Sequence[ClipRequest], image_BTD: Tensor) -> Tensor:
+        return image_BTD.flatten(1)
 
     def _frames(self, rows: np.ndarray) -> np.ndarray:
         return rows.reshape(-1, self.encoder.dim)

@@ -4,6 +4,7 @@ Shape suffixes: T frames of a clip, t frames at a time, H W pixels, C colour cha
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,13 +14,10 @@ from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics import drift
 from artv_eval.metrics.clipsim import cosine_with
 from artv_eval.metrics.curves import Measure, Quantity, simple
-from artv_eval.metrics.frame_features import by_features
+from artv_eval.metrics.device_pictures import APART, LOOP_GAP, LUMA, MEASURES, SAME, THUMBNAIL
+from artv_eval.metrics.frame_features import by_features, features_measure
 from artv_eval.metrics.views import View
 from artv_eval.metrics.warping import Flow
-
-THUMBNAIL = 16  # pixels of a side
-LOOP_GAP = 8  # frames that a loop has at least
-SAME, APART = 1.5, 4.0  # grey levels between thumbnails of equal frames, and of frames that differ
 
 
 def _torch(frames: np.ndarray) -> torch.Tensor:
@@ -60,7 +58,7 @@ def change_mean(view: View) -> np.ndarray:
 
 def exposure(view: View) -> np.ndarray:
     """Mean luma (BT.601), grey levels."""
-    return _mean_colours(view.frames) @ np.array(drift.LUMA)
+    return _mean_colours(view.frames) @ np.array(LUMA)
 
 
 def colour(view: View) -> np.ndarray:
@@ -137,7 +135,14 @@ def consistency(encoder: TextImageExtractor, distance: int | None = None) -> Qua
 
     name = "consistency" if distance is None else f"consistency_{distance}"
     digest = f"{name}-{encoder.name}-{encoder.digest}-1"
-    return Quantity(name=name, digest=digest, of_set=of_set, encoder=encoder, higher_is_better=True)
+    return Quantity(
+        name=name,
+        digest=digest,
+        of_set=of_set,
+        encoder=encoder,
+        higher_is_better=True,
+        on_device=features_measure(encoder, similar),
+    )
 
 
 FLOWS = 4  # pairs of frames at once
@@ -164,7 +169,7 @@ def _lengths(flow_B2HW: torch.Tensor) -> torch.Tensor:
 
 
 QUANTITIES = {
-    quantity.name: quantity
+    quantity.name: replace(quantity, on_device=MEASURES[quantity.name])
     for quantity in (
         simple("change", change, False),
         simple("change_mean", change_mean, False),

@@ -56,12 +56,18 @@ def views(frames_THWC: np.ndarray, values: int | None = None) -> Iterator[View]:
     """
     size = frames_at_once(frames_THWC.shape, values)
     opening, before = np.asarray(frames_THWC[0]), None
-    if opening.dtype != np.uint8:
-        raise UserError(f"frames are {opening.dtype}; metrics take uint8, 0 to 255: convert them")
+    check_bytes(opening)
     for start in range(0, len(frames_THWC), size):
         some = np.asarray(frames_THWC[start : start + size])
         yield View(frames=some, start=start, opening=opening, before=before)
         before = some[-1].copy()  # the others may go
+
+
+def check_bytes(frames: np.ndarray) -> np.ndarray:
+    """The same frames. Raises UserError when they are other numbers than bytes."""
+    if frames.dtype != np.uint8:
+        raise UserError(f"frames are {frames.dtype}; metrics take uint8, 0 to 255: convert them")
+    return frames
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from video_folders import clip_file
 
-from artv_eval.files import describe
+from artv_eval.files import describe, side_by_side
 from artv_eval.files.decoding import Decoders, Excerpt
 from artv_eval.files.describe import describe_files
-from artv_eval.files.side_by_side import by_extractor, describing, on_gpu, shared_cores
+from artv_eval.files.side_by_side import by_work, describing, on_gpu, shared_cores
 from artv_eval.metrics.clipsim import AnchorSimilarity
 from artv_eval.metrics.curve_factories import curve
 from artv_eval.metrics.curves import CurveEvaluator, simple
@@ -49,15 +49,19 @@ def test_rows_are_the_same_side_by_side_and_an_encoder_sees_a_frame_once(tmp_pat
     together = measured()
     assert encoder.pictures == 2 * 3 * 70
     assert set(one_by_one.rows) == set(together.rows) and len(together.rows) == 6  # of the metrics and of the files
+    monkeypatch.setattr(side_by_side, "walked_on", lambda metric: "cpu" if metric.on_device else None)
+    walked = measured()
+    assert encoder.pictures == 3 * 3 * 70
     for digest, rows in one_by_one.rows.items():
         np.testing.assert_allclose(together.rows[digest], rows, rtol=1e-6)
-    assert "no such luck" in together.failed["broken-1"]
+        np.testing.assert_allclose(walked.rows[digest], rows, rtol=1e-5)
+    assert "no such luck" in together.failed["broken-1"] == walked.failed["broken-1"]
 
 
 def test_metrics_of_one_encoder_stay_together_and_a_gpu_is_seen_wherever_it_is_used():
     encoder = Means()
     metrics = [curve("motion"), AnchorSimilarity(encoder), curve("change"), CurveEvaluator(consistency(encoder))]
-    assert [[metric.name for metric in some] for some in by_extractor(metrics)] == [
+    assert [[metric.name for metric in some] for _, some in by_work(metrics)] == [
         ["motion/level"],
         ["anchor_similarity", "consistency/level"],
         ["change/level"],
