@@ -1,11 +1,20 @@
 """How fast ``artv data latents`` makes latents of mp4 files, beside its decoder alone and its encoder alone.
 
     python benchmarks/data_latents.py --out results --work /tmp/work                        # one GPU
+    python benchmarks/data_latents.py --source 1280x720 --precision fp16 …                  # larger files
     python benchmarks/data_latents.py --preset shapes --clips 40 --device cpu --work …      # a rehearsal
 
 Clips are 320 × 240 at 25 fps, four seconds, H.264: eight of them under many names. Encoders have random weights of full
 size. Clips a second of the command are those between its first and its last shard; the GPU's busy share is NVML's over
-the same time. Writes ``data_latents.json`` as it goes.
+the same time. Errors of each precision are against float32 without TF32, relative to the latents' deviation, and stand
+beside what storing them and half a grey level in every pixel do; ``shapes``: of its trained autoencoder. Writes
+``data_latents_SOURCE.json`` as it goes.
+
+Expected on an H200: 0.428 TFLOP a frame (torch's counter), so 6.85 a clip of 16 at 320 pixels. At the card's 790
+TFLOP/s of half precision that is 115 clips/s; at 55 % of it, which convolutions reach, 63; less what norms and sums
+move through memory (2 GB a clip and pass), 50. With TF32 half as many. Sixteen cores at 72 ms a clip (measured on one
+of another machine) decode 220 clips/s of 320 × 240 and 49 of 1280 × 720: the GPU decides for small files, the decoder
+for large ones.
 """
 
 import argparse
@@ -15,34 +24,39 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 
-from artv.autoencoder import encode_frames, paper_autoencoder
+from artv.autoencoder import encode_frames, paper_autoencoder, to_unit
 from artv.data.clips import ClipFiles, WholeClips, batches
 from artv.data.loading import readers
+from artv.data.shapes import ShapesWorld
 from artv.data.shard_index import CLIPS_A_SHARD
+from artv.networks.fast.encoder import PRECISIONS, InferenceEncoder
 from artv.presets import load_components
 from artv.text_encoder import OpenClipTextEncoder
+from artv.training.clips import FRAMES_AT_ONCE
 from artv.training.config import load_config
 from artv.video import write_video
 from artv_eval.efficiency.cuda import _nvml, clocks
 from artv_eval.efficiency.rows import versions
 
-HEIGHT, WIDTH, FPS, FRAMES = 240, 320, 25.0, 100
+FPS, FRAMES = 25.0, 100
 
 
-def make_clips(folder: Path, count: int) -> None:
+def make_clips(folder: Path, count: int, width: int = 320, height: int = 240) -> None:
     """A drifting texture each: about what a filmed clip costs its decoder."""
     folder.mkdir(parents=True)
     for k in range(8):
-        coarse = np.random.default_rng(k).integers(0, 256, (HEIGHT // 8, WIDTH // 8 + 16, 3), np.uint8)
+        coarse = np.random.default_rng(k).integers(0, 256, (height // 8, width // 8 + 16, 3), np.uint8)
         texture = coarse.repeat(8, 0).repeat(8, 1)
-        frames = np.stack([texture[:, t : t + WIDTH] for t in range(FRAMES)])
+        frames = np.stack([texture[:, t : t + width] for t in range(FRAMES)])
         noise = np.random.default_rng(k).integers(0, 24, frames.shape, np.uint8)
         write_video(folder / f"{k}.mp4", frames // 2 + noise, FPS, crf=23)
     for i in range(count):
@@ -78,30 +92,65 @@ def decoder_alone(files: ClipFiles, few: int) -> float:
 
 
 @torch.no_grad()
-def encoder_alone(components: str, num_frames: int, size: int, few: int, device: str) -> float:
-    """Clips a second of frames that lie on the device, with their text."""
+def encoder_alone(components: str, num_frames: int, size: int, device: str) -> dict[str, float]:
+    """Clips a second of frames that lie on the device, with their text: as diffusers does it, and by precision."""
     autoencoder, text_encoder = (module.to(device) for module in load_components(components).values())
-    frames = torch.randint(256, (few * num_frames, 3, size, size), dtype=torch.uint8, device=device)
-    repeats = 100 // few if device == "cuda" else 1
+    frames = torch.randint(256, (num_frames, 3, size, size), dtype=torch.uint8, device=device)
+    texts = 16 if device == "cuda" else 1
 
-    def encode() -> None:
+    def encode(encoder: Callable[[torch.Tensor], torch.Tensor], repeats: int) -> None:
         for _ in range(repeats):
-            kept = encode_frames(autoencoder, frames), text_encoder.encode(["a texture that drifts"] * few)
-        kept[0].sum().item()
+            kept = text_encoder.encode(["a texture that drifts"] * texts), *(encoder(frames) for _ in range(texts))
+        kept[-1].sum().item()
 
-    encode()
-    return a_second(repeats * few, encode)
+    encoders = {"diffusers": partial(encode_frames, autoencoder)}
+    encoders |= {name: InferenceEncoder(autoencoder, dtype) for name, dtype in PRECISIONS.items()}
+    rates = {}
+    for name, encoder in encoders.items():
+        encode(encoder, 1)
+        repeats = 4 if device == "cuda" else 1
+        rates[name] = a_second(repeats * texts, partial(encode, encoder, repeats))
+    return rates
 
 
-def command(arguments: argparse.Namespace, components: str) -> dict[str, Any]:
+@torch.no_grad()
+def errors(autoencoder: AutoencoderKL, frames: torch.Tensor) -> dict[str, float]:
+    """Deviations from latents of float32, relative to theirs."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        exact = encode_frames(autoencoder, frames)
+        noise = torch.rand(frames.shape, generator=torch.Generator().manual_seed(0)).to(frames.device) - 0.5
+        dithered = (
+            autoencoder.encode(to_unit(frames.float() + noise)).latent_dist.mode() * autoencoder.config.scaling_factor
+        )
+    found = {
+        "half a grey level": dithered,
+        "stored": exact.half().float(),
+        "diffusers": encode_frames(autoencoder, frames),
+    }
+    found |= {name: InferenceEncoder(autoencoder, dtype)(frames) for name, dtype in PRECISIONS.items()}
+    return {name: ((latents - exact).std() / exact.std()).item() for name, latents in found.items()}
+
+
+def all_errors(components: str, files: ClipFiles, device: str) -> dict[str, dict[str, float]]:
+    """Those of the encoder that is measured, on the clips, and of that of ``shapes``, on its world."""
+    ours = torch.cat([files[i][0][::8] for i in range(4)]), load_components(components)["autoencoder"]
+    world = ShapesWorld("test").batch(range(4)).frames[:, ::4].flatten(0, 1), load_components("shapes")["autoencoder"]
+    return {
+        name: errors(autoencoder.to(device), frames.to(device))
+        for name, (frames, autoencoder) in {"measured": ours, "shapes": world}.items()
+    }
+
+
+def command(arguments: argparse.Namespace, components: str, precision: str) -> dict[str, Any]:
     """The command itself, and what NVML says about the GPU meanwhile."""
-    shards = arguments.work / "latents"
+    shards = arguments.work / f"latents-{precision}"
     asked = ["data", "latents", "--preset", arguments.preset, "--data", str(arguments.work / "clips")]
     asked += ["--components", components, "--out", str(shards), "--device", arguments.device]
+    asked += ["--precision", precision]
     watched = [sys.executable, "-m", "artv_eval.twins.child", str(os.getpid())]  # dies with this process
     handle, busy = _nvml() if arguments.device == "cuda" else None, []
     started = time.time()
-    with (arguments.out / "data_latents.log").open("w", encoding="utf-8") as log:
+    with (arguments.out / f"data_latents_{precision}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen([*watched, *asked], stdout=log, stderr=log)
         while process.poll() is None and time.time() - started < arguments.seconds:
             time.sleep(0.2)
@@ -128,30 +177,39 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--work", type=Path, default=Path("data-latents"), help="clips, weights and shards; new")
     parser.add_argument("--preset", default="paper", choices=("paper", "shapes"))
-    parser.add_argument("--clips", type=int, default=3 * CLIPS_A_SHARD, help="a multiple of a shard's")
+    parser.add_argument("--source", default="320x240", help="width and height of the files")
+    parser.add_argument("--clips", type=int, default=4 * CLIPS_A_SHARD, help="a multiple of a shard's")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
-    parser.add_argument("--seconds", type=float, default=120, help="the longest that the command may run")
+    parser.add_argument(
+        "--precision", action="append", choices=PRECISIONS, help="of the command; default: all, fp16 first"
+    )
+    parser.add_argument("--seconds", type=float, default=120, help="the longest that a command may run")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    for folder in (arguments.out, arguments.work):
+        folder.mkdir(parents=True, exist_ok=True)
     config = load_config(arguments.preset)
-    few = max(1, 512 * 64**2 // (config.num_frames * config.size**2))
-    make_clips(arguments.work / "clips", arguments.clips)
+    make_clips(arguments.work / "clips", arguments.clips, *map(int, arguments.source.split("x")))
     paper = arguments.preset == "paper"
     components = make_components(arguments.work / "components", arguments.device) if paper else "shapes"
     files = ClipFiles(arguments.work / "clips", config.num_frames, config.size, config.fps)
     record: dict[str, Any] = {"made_with": versions(arguments.device), "readers": readers(), "size": config.size}
+    record |= {"source": arguments.source, "commands": {}}
 
     def note(**found: Any) -> None:
         record.update(found)
-        (arguments.out / "data_latents.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        file = arguments.out / f"data_latents_{arguments.source}.json"
+        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
+    few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
     note(decoder_alone_clips_per_s=decoder_alone(files, few))
-    alone = encoder_alone(components, config.num_frames, config.size, few, arguments.device)
-    note(encoder_alone_clips_per_s=alone)
+    note(encoder_alone_clips_per_s=encoder_alone(components, config.num_frames, config.size, arguments.device))
+    note(errors=all_errors(components, files, arguments.device))
     if arguments.device == "cuda":
         note(clocks=clocks())
         torch.cuda.empty_cache()
-    note(command=command(arguments, components))
+    for precision in arguments.precision or (["fp16", "fp32", "bf16"] if arguments.device == "cuda" else ["fp32"]):
+        record["commands"][precision] = command(arguments, components, precision)
+        note()
     print(json.dumps(record))
 
 

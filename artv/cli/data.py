@@ -53,6 +53,9 @@ def latents(
     clips: Annotated[int | None, typer.Option(help="clips of the built-in world")] = None,
     size: Annotated[int | None, typer.Option(help="side in pixels")] = None,
     device: Annotated[str | None, typer.Option(help="cuda or cpu; default: what there is")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="of the autoencoder on a GPU: fp32, fp16 or bf16; default: fp16")
+    ] = None,
 ) -> None:
     """Encode clips and captions once, as webdataset shards. The same command continues; several processes share it."""
     from artv.cli.train_command import latents_command
@@ -66,5 +69,6 @@ def latents(
         variant=variant,
         components=components,
         device=device,
+        precision=precision,
         settings={"data": data, "clips": clips, "size": size},
     )

@@ -72,9 +72,12 @@ def latents_command(
     variant: str | None,
     components: str | None,
     device: str | None,
+    precision: str | None = None,
     settings: dict[str, Any],
 ) -> None:
     """See the options of ``artv data latents``."""
+    if precision is not None:
+        check_name("precision", precision, ("fp32", "fp16", "bf16"))
     config = load_config(preset, config_file, **settings)
     if (init is None) == (components is None):
         raise UserError("give either --init (SD-2.1-base) or --components (shapes, or a pipeline's folder)")
@@ -82,7 +85,8 @@ def latents_command(
     check_writable(out / "index.json")
     from artv.training.launch import launch_latents
 
-    launch_latents(config, out, components=components, init=init, revision=revision, variant=variant, device=device)
+    weights = {"components": components, "init": init, "revision": revision, "variant": variant}
+    launch_latents(config, out, **weights, device=device, precision=precision)
 
 
 def _check_sources(config: TrainConfig, components: str | None, init: str | None, device: str | None) -> None:

@@ -20,6 +20,7 @@ class ShardIndex:
     """What a folder of shards holds. ``encoders``: digest of the weights that made the latents and the text.
 
     ``source``: of a built-in world its name, split and seed; "" of files, and in folders of older versions.
+    ``precision``: of the encoders' weights and maps.
     """
 
     data: str
@@ -30,6 +31,7 @@ class ShardIndex:
     encoders: str
     clips_a_shard: int = CLIPS_A_SHARD
     source: str = ""
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         for name in ("clips", "num_frames", "size", "clips_a_shard"):
@@ -52,6 +54,11 @@ class ShardIndex:
 def is_shards(folder: str | Path) -> bool:
     """Whether a folder holds shards (perhaps not all of them yet)."""
     return (Path(folder) / INDEX).is_file()
+
+
+def begun_with(folder: Path) -> str | None:
+    """The precision of a folder's latents; None where there are none yet."""
+    return _stored(folder / INDEX).get("precision", "fp32") if is_shards(folder) else None
 
 
 def read_index(folder: str | Path) -> ShardIndex:
@@ -77,8 +84,10 @@ def claim_shards(folder: Path, index: ShardIndex) -> None:
     if file.exists():
         stored = _stored(file)
         for key, ours in asdict(index).items():
-            if stored.get(key) != ours and not (key == "source" and key not in stored):
-                raise UserError(f"{folder} holds shards with {key} = {stored.get(key)}, not {ours}; use another folder")
+            # folders of older versions do not say where their clips are from, and are all of fp32
+            theirs = stored.get(key, {"source": ours, "precision": "fp32"}.get(key))
+            if theirs != ours:
+                raise UserError(f"{folder} holds shards with {key} = {theirs}, not {ours}; use another folder")
         return
     try:
         fields = asdict(index)

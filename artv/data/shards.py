@@ -31,8 +31,11 @@ from artv.progress import progress_bar
 
 _ARRAYS = ("latents.npy", "text.npy")
 SUM = "sha256"
+_TEXTS = 16
+"""Clips whose captions are encoded at once: of one's the launches take longer than the work."""
 
 T = TypeVar("T")
+_Arriving = Callable[[], np.ndarray]
 
 
 class Read(Protocol):
@@ -89,15 +92,36 @@ def _encoded(
     encode_frames: Callable[[Tensor], Tensor],
     encode_text: Callable[[list[str]], Tensor],
 ) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
-    """Clip by clip what is written. A GPU has its next batch before the last one is waited for."""
+    """Clip by clip what is written. A GPU has its next clips before the last ones are waited for."""
+    for latents, text, captions in _one_ahead(_begun(batches, encode_frames, encode_text)):
+        whole = itertools.chain.from_iterable(each() for each in latents)
+        yield from zip(map(_finite, whole, captions), text(), captions, strict=True)
 
-    def begun() -> Iterator[tuple[Callable[[], np.ndarray], Callable[[], np.ndarray], list[str]]]:
-        for frames, captions in batches:
-            latents = encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-            yield _half(latents), _half(encode_text(captions)), captions
 
-    for latents, text, captions in _one_ahead(begun()):
-        yield from zip(latents(), text(), captions, strict=True)
+def _begun(
+    batches: Iterable[tuple[Tensor, list[str]]],
+    encode_frames: Callable[[Tensor], Tensor],
+    encode_text: Callable[[list[str]], Tensor],
+) -> Iterator[tuple[list[_Arriving], _Arriving, list[str]]]:
+    latents: list[_Arriving] = []
+    captions: list[str] = []
+    for frames, texts in batches:
+        latents.append(_half(encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])))
+        captions += texts
+        if len(captions) >= _TEXTS:
+            yield latents, _half(encode_text(captions)), captions
+            latents, captions = [], []
+    if captions:
+        yield latents, _half(encode_text(captions)), captions
+
+
+def _finite(latents: np.ndarray, caption: str) -> np.ndarray:
+    if not np.isfinite(latents).all():
+        raise UserError(
+            f"the autoencoder's latents of the clip {caption[:80]!r} are no numbers: its weights are broken, or its "
+            "values outgrow half precision (then give --precision fp32, and another --out)"
+        )
+    return latents
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:
@@ -109,7 +133,7 @@ def _one_ahead(items: Iterable[T]) -> Iterator[T]:
     yield from held
 
 
-def _half(x: Tensor) -> Callable[[], np.ndarray]:
+def _half(x: Tensor) -> _Arriving:
     """Begins to copy to host memory, in half precision; called, waits for it."""
     half = x.detach().half()
     if not half.is_cuda:

@@ -11,6 +11,7 @@ from torch import nn
 
 from artv.conditioning import noise_levels
 from artv.convert import encoders_of, fetch, from_stable_diffusion
+from artv.data.shard_index import begun_with
 from artv.devices import chosen_device
 from artv.errors import UserError
 from artv.networks import ArtVModel
@@ -80,15 +81,25 @@ def launch_latents(
     revision: str | None,
     variant: str | None = None,
     device: str | None,
+    precision: str | None = None,
 ) -> None:
-    """Writes shards, in every process its part."""
+    """Writes shards, in every process its part.
+
+    Args:
+        precision: None: that of a folder that is continued, else float16 on a GPU, whose error is a sixth of what
+            rounding pixels to 8 bits does to latents (``benchmarks/data_latents.py``).
+    """
     own, _ = _own_device(device)
+    precision = precision or begun_with(out) or ("fp16" if own.type == "cuda" else "fp32")
+    if own.type == "cpu" and precision != "fp32":
+        raise UserError(f"precision {precision} is for GPUs; use fp32")
     clips = Clips(config, own)
     if init is not None:
         autoencoder, text_encoder = encoders_of(fetch(init, revision=revision, variant=variant), variant)
     else:
         autoencoder, text_encoder = load_components(components or "").values()
-    make_latents(config, out, clips, autoencoder.to(own, torch.float32), text_encoder.to(own, torch.float32))
+    parts = autoencoder.to(own, torch.float32), text_encoder.to(own, torch.float32)
+    make_latents(config, out, clips, *parts, precision)
     if processes.is_main():
         train = f"artv train --preset {config.preset} --data {out} …"
         print(f"{clips.count} clips in {out}; train with: {train}", file=sys.stderr)

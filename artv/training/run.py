@@ -10,7 +10,7 @@ RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
-from torch import nn
+from torch import Tensor, nn
 
 from artv.autoencoder import encode_frames
 from artv.data.latents import LatentCache
@@ -27,6 +27,7 @@ from artv.data.shards import LatentStream, MicroStreams, digest, write_shards
 from artv.errors import UserError
 from artv.files import read_object, write_text_atomically
 from artv.networks import ArtVModel
+from artv.networks.fast.encoder import PRECISIONS, InferenceEncoder
 from artv.pipeline import ArtVPipeline
 from artv.progress import progress_bar
 from artv.text_encoder import OpenClipTextEncoder
@@ -133,9 +134,18 @@ def _pretrain(
 
 
 def make_latents(
-    config: TrainConfig, folder: Path, clips: Clips, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder
+    config: TrainConfig,
+    folder: Path,
+    clips: Clips,
+    autoencoder: AutoencoderKL,
+    text_encoder: OpenClipTextEncoder,
+    precision: str = "fp32",
 ) -> None:
-    """Writes what is missing of the run's latents, or checks that those which it was given suit it."""
+    """Writes what is missing of the run's latents, or checks that those which it was given suit it.
+
+    Args:
+        precision: in which clips are encoded; that of given latents is whatever it was.
+    """
     data = Path(config.data).name + (f" {config.world} to {config.horizon}" if config.world != 1 else "")
     index = ShardIndex(
         data=data + (f" crops {config.seed}" if config.crop == "random" else ""),
@@ -145,15 +155,19 @@ def make_latents(
         fps=config.fps,
         encoders=digest(autoencoder, text_encoder),
         source=f"shapes@{config.world}, {clips.split}, seed {config.seed}" if config.data == "builtin" else "",
+        precision=precision,
     )
     if clips.encoded:  # whatever the clips were called
         stored = read_index(folder)
-        index = replace(index, data=stored.data, clips_a_shard=stored.clips_a_shard, source=stored.source)
+        theirs = {name: getattr(stored, name) for name in ("data", "clips_a_shard", "source", "precision")}
+        index = replace(index, **theirs)
     if processes.is_main():
         claim_shards(folder, index)
     processes.wait()
     if not clips.encoded:
-        encode = partial(encode_frames, autoencoder)
+        encode: Callable[[Tensor], Tensor] = partial(encode_frames, autoencoder)
+        if clips.device.type == "cuda":
+            encode = InferenceEncoder(autoencoder, PRECISIONS[precision])
         rank, world = processes.rank(), processes.world()
         write_shards(folder, index, clips.batches, encode, text_encoder.encode, rank=rank, world=world)
         clips.tell_broken()

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from artv.data.shard_index import INDEX, SUM, ShardIndex, claim_shards, is_shards, read_index, shard_name
+from artv.data.shard_index import INDEX, SUM, ShardIndex, begun_with, claim_shards, is_shards, read_index, shard_name
 from artv.errors import UserError
 
 ONE = ShardIndex(data="builtin", clips=600, num_frames=16, size=64, fps=8.0, encoders="abc")
@@ -50,6 +50,7 @@ def test_claiming_again_changes_nothing(tmp_path):
     before = (whole(tmp_path) / INDEX).read_bytes()
     claim_shards(tmp_path, ONE)
     assert (tmp_path / INDEX).read_bytes() == before
+    assert begun_with(tmp_path) == ONE.precision
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,7 @@ def test_claiming_again_changes_nothing(tmp_path):
         ({"fps": 4.0}, r"fps = 8\.0, not 4\.0"),
         ({"encoders": "xyz"}, "encoders = abc, not xyz"),
         ({"source": "shapes@1"}, "source = , not shapes@1"),
+        ({"precision": "fp16"}, "precision = fp32, not fp16"),
     ],
 )
 def test_a_folder_of_something_else_is_refused(tmp_path, changed, words):
@@ -86,12 +88,15 @@ def test_a_field_that_was_changed_is_noticed(tmp_path, field):
 
 
 def test_a_folder_of_before_there_were_checksums_and_sources(tmp_path):
-    fields = {k: v for k, v in asdict(ONE).items() if k != "source"}
+    fields = {k: v for k, v in asdict(ONE).items() if k not in ("source", "precision")}
     (tmp_path / INDEX).write_text(json.dumps(fields), encoding="utf-8")
     for k in range(3):
         (tmp_path / shard_name(k)).write_bytes(b"")
     assert read_index(tmp_path) == ONE
     claim_shards(tmp_path, replace(ONE, source="shapes@1"))
+    assert begun_with(tmp_path) == "fp32" and begun_with(tmp_path / "new") is None
+    with pytest.raises(UserError, match="precision = fp32, not bf16"):
+        claim_shards(tmp_path, replace(ONE, precision="bf16"))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "3", "{}", '{"clips": 1}', '{"cips": 1}'])

@@ -15,6 +15,7 @@ from damage import damaged
 
 from artv.cli.train_command import latents_command, train_command
 from artv.config import ModelConfig, NetworkConfig
+from artv.data import shards
 from artv.data.clips import write_shapes
 from artv.data.shard_index import ShardIndex, claim_shards, read_index
 from artv.data.shards import LatentStream, write_shards
@@ -23,7 +24,9 @@ from artv.errors import UserError, WorkFailed
 CPU = torch.device("cpu")
 
 
-def toy_shards(folder: Path, clips: int = 23, clips_a_shard: int = 4, side: int = 2, **write) -> Path:
+def toy_shards(
+    folder: Path, clips: int = 23, clips_a_shard: int = 4, side: int = 2, encode=torch.Tensor.float, **write
+) -> Path:
     """Clip i is a latent of i's."""
     index = ShardIndex(
         data="toy", clips=clips, num_frames=2, size=2, fps=8.0, encoders="x", clips_a_shard=clips_a_shard
@@ -38,7 +41,7 @@ def toy_shards(folder: Path, clips: int = 23, clips_a_shard: int = 4, side: int 
         folder,
         index,
         read,
-        lambda frames: frames.float(),
+        encode,
         lambda captions: torch.tensor([float(c) for c in captions]).view(-1, 1, 1),
         **write,
     )
@@ -210,6 +213,10 @@ def test_latents_made_beforehand(stable_diffusion, tmp_path):
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
     with pytest.raises(UserError, match="size = 32, not 64"):
         latents_command(**command, **made, settings={"data": str(stable_diffusion / "clips"), "size": 64})
+    with pytest.raises(UserError, match="precision fp16 is for GPUs; use fp32"):
+        latents_command(**command, **made, precision="fp16", settings={"data": str(stable_diffusion / "clips")})
+    with pytest.raises(UserError, match="precision is 'fp8'"):
+        latents_command(**command, **made, precision="fp8", settings={"data": "builtin"})
     with pytest.raises(UserError, match="either --init"):
         latents_command(**command, **{**made, "init": None}, settings={"data": "builtin"})
 
@@ -260,3 +267,33 @@ def test_an_index_that_means_nothing_is_named(tmp_path, field, value):
     (tmp_path / "index.json").write_text(json.dumps(fields), encoding="utf-8")
     with pytest.raises(UserError, match=r"index\.json"):
         read_index(tmp_path)
+
+
+def test_captions_are_encoded_some_at_a_time_and_stay_with_their_clips(tmp_path, monkeypatch):
+    at_once = []
+    index = ShardIndex(data="toy", clips=23, num_frames=2, size=2, fps=8.0, encoders="x", clips_a_shard=8)
+    claim_shards(tmp_path, index)
+    monkeypatch.setattr(shards, "_TEXTS", 6)
+
+    def read(*groups):
+        for i in (i for group in groups for i in group):
+            yield torch.full((1, 2, 3, 2, 2), float(i)), [str(i)]
+
+    def encode_text(captions):
+        at_once.append(len(captions))
+        return torch.tensor([float(c) for c in captions]).view(-1, 1, 1)
+
+    write_shards(tmp_path, index, read, lambda frames: frames, encode_text)
+    assert at_once == [6, 6, 6, 5]
+    assert sorted([i for batch in drawn(tmp_path, 5) for i in batch][:23]) == list(
+        range(23)
+    )  # which compares text and clip
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
+def test_latents_that_half_precision_does_not_hold_are_refused(tmp_path, value):
+    def encode(frames):
+        return torch.where(frames == 5, value, frames.float())
+
+    with pytest.raises(UserError, match=r"latents of the clip '5' are no numbers.*--precision fp32"):
+        toy_shards(tmp_path, clips=8, encode=encode)
