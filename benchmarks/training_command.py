@@ -1,18 +1,21 @@
 """How fast ``artv train`` itself is at full size: latents from disk, checkpoints in the background.
 
     python benchmarks/training_command.py --out results --work /tmp/work          # one GPU, some 20 GB of host memory
-    python benchmarks/training_command.py --out results --work /tmp/work --gpus 4 # on the same data
+    python benchmarks/training_command.py --out results --work /tmp/work --gpus 4 --no-checkpoint # on the same data
     python benchmarks/training_command.py --preset shapes --batch 4 --device cpu  # a rehearsal: times mean nothing
 
 Makes a pipeline with random weights and shards of random latents, runs the command until a checkpoint is written and
-some steps after it, and ends it. From its log: samples a second (median of rows after the start), and by how much the
-row with the checkpoint in it took longer than its steps do. Writes ``training_command.json``.
+some steps after it (``--no-checkpoint``: some steps once they are captured), and ends it. From its log: samples a
+second (median of rows after the start), and by how much the row with the checkpoint in it took longer than its steps
+do. Writes ``training_command.json``.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,6 +35,9 @@ from artv.training.config import load_config
 
 START = 15
 """Steps that tell nothing of the speed: compiled, then eager, then captured."""
+
+NEVER = 1e6
+"""Minutes between checkpoints."""
 
 
 def make_pipeline(folder: Path, preset: str, device: str) -> ArtVPipeline:
@@ -70,7 +76,7 @@ def make_shards(folder: Path, pipeline: ArtVPipeline, preset: str, size: int, cl
 
 
 def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Runs the command until ``arguments.rows`` rows of log follow a whole checkpoint, then kills it."""
+    """Runs the command until ``arguments.rows`` rows of log follow a whole checkpoint, or the start; then kills it."""
     settings = out / "settings.json"  # JSON is YAML
     settings.write_text(
         json.dumps({"size": arguments.size, "model": {"save_minutes": arguments.save_minutes}}), encoding="utf-8"
@@ -80,7 +86,7 @@ def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         # as a child that dies with this process: what is left on the card would slow down all that is measured after
         start = ["-m", "artv_eval.twins.child", str(os.getpid())]
     else:
-        start = ["-m", "torch.distributed.run", "--nproc-per-node", str(arguments.gpus), "-m", "artv"]
+        start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(arguments.gpus), "-m", "artv"]
     command = ["train", "--preset", arguments.preset, "--out", str(run)]
     command += ["--data", str(out / "latents"), "--config", str(settings), "--device", arguments.device]
     command += ["--init", str(arguments.init or out / "pipeline"), "--stages", "model"]
@@ -88,14 +94,23 @@ def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     started, after = time.monotonic(), 0
     with (arguments.out / "training_command.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen([sys.executable, *start, *command], stderr=log, stdout=log)
-        while process.poll() is None and time.monotonic() - started < arguments.seconds and after < arguments.rows:
-            time.sleep(1)
-            rows = read_log(run)
-            saved = saved_step(run)
-            after = sum(row["step"] > saved for row in rows) if saved is not None else 0
-        process.kill() if arguments.gpus == 1 else process.terminate()  # which torchrun passes on
-        process.wait()
+        try:
+            while process.poll() is None and time.monotonic() - started < arguments.seconds and after < arguments.rows:
+                time.sleep(1)
+                saved = START if arguments.save_minutes == NEVER else saved_step(run)
+                after = sum(row["step"] > saved for row in read_log(run)) if saved is not None else 0
+        finally:
+            kill(process)
     return summary(read_log(run), saved_step(run), arguments.batch * arguments.gpus)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """At once and with its workers, which torchrun gives sessions of their own: they would save 20 GB first."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    for pid in [*(children.read_text(encoding="utf-8").split() if children.exists() else ()), process.pid]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    process.wait()
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
@@ -115,7 +130,9 @@ def summary(rows: list[dict[str, Any]], saved: int | None, batch: int) -> dict[s
     """Speed, and the seconds by which rows took longer than the median step says."""
     steps = [b["step"] - a["step"] for a, b in itertools.pairwise(rows)]
     seconds = [n * batch / row["samples_per_s"] for n, row in zip(steps, rows[1:], strict=True)]
-    usual = statistics.median(t / n for t, n in zip(seconds, steps, strict=True)) if steps else float("nan")
+    each = [t / n for t, n in zip(seconds, steps, strict=True)]
+    settled = [t for row, t in zip(rows, each, strict=False) if row["step"] >= START] or each
+    usual = statistics.median(settled) if steps else float("nan")
     late = {row["step"]: t - n * usual for row, t, n in zip(rows[1:], seconds, steps, strict=True)}
     holding = next((step for step in sorted(late) if saved is not None and step > saved), None)
     return {
@@ -144,7 +161,9 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=1024)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--save-minutes", type=float, default=0.5)
+    parser.add_argument("--no-checkpoint", dest="save_minutes", action="store_const", const=NEVER)
     parser.add_argument("--rows", type=int, default=4, help="rows of log after the checkpoint is whole")
+    parser.add_argument("--only-make", action="store_true", help="the pipeline and the shards, for later runs")
     parser.add_argument("--seconds", type=float, default=180, help="the longest that the command may run")
     arguments = parser.parse_args()
     arguments.size = arguments.size or load_config(arguments.preset).size
@@ -159,6 +178,9 @@ def main() -> None:
     if arguments.device == "cuda":
         torch.cuda.empty_cache()
     made = time.monotonic() - started
+    if arguments.only_make:
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with whatever it started
     record = {
         "made_s": made,
         "gpus": arguments.gpus,
