@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
-from artv_eval import ClipSet, digest_of
+from artv_eval import ClipSet
 from artv_vbench import DIMENSIONS, LISTED
 from artv_vbench.scoring import Scorer
-from artv_vbench.weights import environment, weights_digest
 
 SCALE = {"imaging_quality": 0.01}  # VBench divides this dimension's mean by 100, and no clip's score
-RULE = "1"  # of how clips are cut into segments and files
 
 
 class VBenchEvaluator:
@@ -23,6 +21,7 @@ class VBenchEvaluator:
     Args:
         dimension: as VBench writes it.
         fetch: VBench may fetch the networks that it lacks, when the metric is made.
+        python: of the environment that has VBench; None: this one.
         device: where it runs.
 
     Raises:
@@ -31,15 +30,15 @@ class VBenchEvaluator:
 
     higher_is_better = True
 
-    def __init__(self, dimension: str, *, fetch: bool = False, device: str = "cpu") -> None:
-        self.dimension, self._scorer = dimension, Scorer(device, [dimension])
+    def __init__(self, dimension: str, *, fetch: bool = False, python: str | None = None, device: str = "cpu") -> None:
+        self.dimension, self._scorer = dimension, Scorer(device, [dimension], python)
         self.name = f"vbench-{dimension.replace('_', '-')}"
         self.needs = frozenset({"captions"}) if dimension in ("overall_consistency", "temporal_style") else frozenset()
-        self.digest = f"vbench-{dimension}-{digest([dimension], device, fetch)}"
+        self.digest = f"vbench-{dimension}-{self._scorer.digest(fetch)}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, 1): VBench's score of each clip."""
-        return self._scorer.scores(clips, [self.dimension])
+        return self._scorer.scores(clips)
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): the scores, on the scale of VBench's totals."""
@@ -50,18 +49,13 @@ class VBenchEvaluator:
         return float(self.per_clip(rows).mean())
 
 
-def digest(dimensions: Any, device: str, fetch: bool) -> str:
-    """Digest of the files that these dimensions read, of the packages that compute, and of the kind of device."""
-    weights = [f"{name} {weights_digest(name, fetch=fetch)}" for name in dimensions]
-    return digest_of([RULE, *weights, *environment(), device.partition(":")[0]])
-
-
 def _factory(dimension: str) -> Any:
-    def make(*, fetch: bool = False, device: str = "cpu") -> VBenchEvaluator:
-        return VBenchEvaluator(dimension, fetch=fetch, device=device)
+    def make(*, fetch: bool = False, python: str | None = None, device: str = "cpu") -> VBenchEvaluator:
+        return VBenchEvaluator(dimension, fetch=fetch, python=python, device=device)
 
     make.__doc__ = f"VBench's {dimension.replace('_', ' ')}: {DIMENSIONS[dimension]}.\n\nArgs:\n"
-    make.__doc__ += "    fetch: VBench may fetch the networks that it lacks.\n    device: where it runs.\n"
+    make.__doc__ += "    fetch: VBench may fetch the networks that it lacks.\n"
+    make.__doc__ += "    python: of the environment that has VBench; None: this one.\n    device: where it runs.\n"
     return make
 
 

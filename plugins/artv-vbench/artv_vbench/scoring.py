@@ -4,9 +4,6 @@ Shape legend: n clips, T frames.
 """
 
 import contextlib
-import importlib
-import importlib.metadata
-import json
 import re
 import sys
 import tempfile
@@ -18,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
-from artv_eval import ClipSet
-from artv_vbench.loading import loaded_once
+from artv_eval import ClipSet, digest_of
+from artv_vbench.remote import bench_of, said
 from artv_vbench.segments import is_long, segment_seconds, segments
-from artv_vbench.static import FILTERED, stands_still
+from artv_vbench.static import FILTERED, is_static
 from artv_vbench.suite import Suite
 
+RULE = "1"  # of how clips are cut into segments and files
 BATCH = 16  # clips that are files at the same time
 ACTION = re.compile(r"a person is ([a-z ,'()]+)", re.IGNORECASE)  # the prompts of human_action
 
@@ -45,55 +43,94 @@ class Scorer:
     Args:
         device: where VBench's networks run.
         dimensions: that will be asked for.
+        python: of the environment that has VBench; None: this one.
 
     Raises:
         UserError: VBench is not installed, or lacks a package that one of these needs.
     """
 
-    def __init__(self, device: str = "cpu", dimensions: Sequence[str] = ()) -> None:
-        self._vbench, self.device = imported(dimensions), device
+    def __init__(self, device: str, dimensions: Sequence[str], python: str | None = None) -> None:
+        self._bench, self._dimensions, self._device = bench_of(python, device), list(dimensions), device
+        with _printing_aside():
+            self._bench.check(self._dimensions)
 
-    def scores(self, clips: ClipSet, dimensions: Sequence[str], suite: Suite | None = None) -> np.ndarray:
+    def list_path(self) -> Path:
+        """VBench's own list of prompts."""
+        return Path(self._bench.list_path())
+
+    def digest(self, fetch: bool) -> str:
+        """Digest of the files that the dimensions read, of the packages that compute, and of the kind of device.
+
+        Args:
+            fetch: VBench may fetch the networks that it lacks.
+
+        Raises:
+            UserError: it lacks one.
+        """
+        with _printing_aside():
+            weights = [f"{name} {digest_of(self._bench.files(name, fetch))}" for name in self._dimensions]
+            return digest_of([RULE, *weights, *self._bench.environment(), self._device.partition(":")[0]])
+
+    def scores(self, clips: ClipSet, suite: Suite | None = None) -> np.ndarray:
         """(n, dimensions): VBench's score of each clip; NaN where it has none.
 
         Args:
             suite: a clip is scored under the dimensions that this list has its prompt for alone, and under temporal
                 flickering if it stands still; None: under all.
         """
-        found = np.full((len(clips), len(dimensions)), np.nan)
+        found = np.full((len(clips), len(self._dimensions)), np.nan)
         for start in range(0, len(clips), BATCH):
             few = clips[start : start + BATCH]
-            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
-                parts = list(_written(few, Path(folder), dimensions, suite, self.device))
-                for column, dimension in enumerate(dimensions):
+            with tempfile.TemporaryDirectory() as folder, _printing_aside():
+                parts = list(self._written(few, Path(folder), suite))
+                for column, dimension in enumerate(self._dimensions):
                     its = [part for part in parts if dimension in part.dimensions]
-                    found[start : start + len(few), column] = self._of(dimension, its, len(few), Path(folder))
+                    if its:
+                        scores = self._bench.score(dimension, _listing(dimension, its), folder)
+                        found[start : start + len(few), column] = _by_clip(scores, its, len(few), dimension)
         return found
 
-    def _of(self, dimension: str, parts: Sequence[Part], n: int, folder: Path) -> np.ndarray:
-        """(n,): the mean over the parts of each clip that VBench gives a score."""
-        if not parts:
-            return np.full(n, np.nan)
-        import torch
+    def _written(self, clips: ClipSet, folder: Path, suite: Suite | None) -> Iterator[Part]:
+        """Writes the clips that are of a dimension, cut by VBench-Long's rule, named by their place."""
+        for place, (request, clip) in enumerate(clips):
+            entry = None if suite is None else suite.of(request.caption)
+            its = tuple(self._dimensions) if entry is None else entry.dimensions
+            frames, rate, cut = np.asarray(clip.frames), max(round(request.fps), 1), [slice(None)]
+            long = is_long(len(frames), request.fps)
+            if entry is not None and not long and FILTERED in its and not self._stands_still(frames, folder):
+                its = tuple(name for name in its if name != FILTERED)
+            if not set(its) & set(self._dimensions):
+                continue
+            if long:
+                cut = segments(len(frames), rate, segment_seconds(() if entry is None else its))
+            action = ACTION.fullmatch(request.caption) if "human_action" in its else None
+            name = f"person is {action[1].lower()}_" if action else ""  # where VBench reads it
+            for number, piece in enumerate(cut):
+                path = folder / f"{name}{place:05d}_{number:03d}.mp4"
+                _write(path, frames[piece], rate)
+                yield Part(place, path, request.caption, {} if entry is None else entry.auxiliary, its)
 
-        bench = _told(self._vbench.VBench, _listing(dimension, parts))(
-            torch.device(self.device), str(full_info(self._vbench)), str(folder / "out")
-        )
-        try:
-            with loaded_once(dimension):
-                bench.evaluate(videos_path=str(folder), name="clips", dimension_list=[dimension], local=True)
-        except ZeroDivisionError:  # of color: it divides by the clips in which it finds the object
-            return np.full(n, np.nan)
-        results = json.loads((folder / "out" / "clips_eval_results.json").read_text(encoding="utf-8"))
-        return _by_clip(results[dimension][1], parts, n, dimension)
+    def _stands_still(self, frames_THWC: np.ndarray, folder: Path) -> bool:
+        """Whether a clip, uint8, passes the filter of temporal flickering."""
+        file = folder / "clip.npy"
+        np.save(file, frames_THWC)
+        return is_static(np.array(self._bench.speeds(str(file))), min(frames_THWC.shape[1:3]))
 
 
-def _by_clip(scores: Sequence[Mapping[str, Any]], parts: Sequence[Part], n: int, dimension: str) -> np.ndarray:
-    found = {Path(score["video_path"]).name: float(score["video_results"]) for score in scores}
+@contextlib.contextmanager
+def _printing_aside() -> Iterator[None]:
+    """VBench prints a lot; what it lacks is the user's to mend."""
+    with contextlib.redirect_stdout(sys.stderr), said():
+        yield
+
+
+def _by_clip(scores: Sequence[tuple[str, float]], parts: Sequence[Part], n: int, dimension: str) -> np.ndarray:
+    """(n,): the mean over the parts of each clip that VBench gives a score."""
+    found = {name: float(score) for name, score in scores}
     lost = [part for part in parts if part.path.name not in found]
     if found.keys() - {part.path.name for part in parts} or (lost and dimension != "color"):
         raise UserError(
-            f"VBench scored {len(found)} of {len(parts)} files for {dimension}; is vbench {version()} supported?"
+            f"VBench scored {len(found)} of {len(parts)} files for {dimension}; is its version supported (0.1.5)?"
         )
     values: list[list[float]] = [[] for _ in range(n)]
     for part in parts:
@@ -111,41 +148,6 @@ def _listing(dimension: str, parts: Sequence[Part]) -> list[dict[str, Any]]:
     ]
 
 
-def _told(base: Any, listing: list[dict[str, Any]]) -> Any:
-    """VBench's class, told which files there are: it finds those of its list by names made of prompts."""
-
-    class Told(base):
-        def build_full_info_json(self, videos_path: str, name: str, *_: Any, **__: Any) -> str:
-            path = Path(self.output_path) / f"{name}_full_info.json"
-            path.write_text(json.dumps(listing), encoding="utf-8")
-            return str(path)
-
-    return Told
-
-
-def _written(
-    clips: ClipSet, folder: Path, dimensions: Sequence[str], suite: Suite | None, device: str
-) -> Iterator[Part]:
-    """Writes the clips that are of a dimension, cut by VBench-Long's rule, named by their place."""
-    for place, (request, clip) in enumerate(clips):
-        entry = None if suite is None else suite.of(request.caption)
-        its = tuple(dimensions) if entry is None else entry.dimensions
-        frames, rate, cut = np.asarray(clip.frames), max(round(request.fps), 1), [slice(None)]
-        long = is_long(len(frames), request.fps)
-        if entry is not None and not long and FILTERED in its and not stands_still(frames, device):
-            its = tuple(name for name in its if name != FILTERED)
-        if not set(its) & set(dimensions):
-            continue
-        if long:
-            cut = segments(len(frames), rate, segment_seconds(() if entry is None else its))
-        action = ACTION.fullmatch(request.caption) if "human_action" in its else None
-        name = f"person is {action[1].lower()}_" if action else ""  # where VBench reads it
-        for number, piece in enumerate(cut):
-            path = folder / f"{name}{place:05d}_{number:03d}.mp4"
-            _write(path, frames[piece], rate)
-            yield Part(place, path, request.caption, {} if entry is None else entry.auxiliary, its)
-
-
 def _write(path: Path, frames: np.ndarray, rate: int) -> None:
     """An mp4 of exactly these frames: yuv444p keeps every chroma sample."""
     import av
@@ -157,32 +159,3 @@ def _write(path: Path, frames: np.ndarray, rate: int) -> None:
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
-
-
-def imported(dimensions: Sequence[str] = ()) -> Any:
-    """The package. Raises UserError with what is missing, for these dimensions too."""
-    try:
-        import vbench
-
-        for name in dimensions:
-            importlib.import_module(f"vbench.{name}")
-    except ModuleNotFoundError as error:
-        if error.name == "vbench":
-            raise UserError("VBench is not installed: pip install vbench") from None
-        raise UserError(f"VBench needs the package {error.name}, which is not installed") from None
-    except Exception as error:
-        raise UserError(f"VBench does not import: {type(error).__name__}: {' '.join(str(error).split())}") from None
-    return vbench
-
-
-def version() -> str:
-    """Version of VBench."""
-    try:
-        return importlib.metadata.version("vbench")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
-
-
-def full_info(vbench: Any) -> Path:
-    """VBench's own list of prompts, which its constructor asks for in every mode."""
-    return Path(vbench.__file__).parent / "VBench_full_info.json"

@@ -11,8 +11,8 @@ import numpy as np
 from artv.errors import UserError, closest
 from artv_eval import ClipSet, digest_of, mean_where_defined
 from artv_vbench import ALL, TOTALS
-from artv_vbench.metric import SCALE, digest
-from artv_vbench.scoring import Scorer, full_info, imported
+from artv_vbench.metric import SCALE
+from artv_vbench.scoring import Scorer
 from artv_vbench.segments import is_long
 from artv_vbench.static import FILTERED, FIRST
 from artv_vbench.suite import Suite
@@ -30,6 +30,7 @@ class SuiteEvaluator:
         prompts: the list; None: the one that comes with VBench.
         list_digest: that it has, where it is not VBench's.
         fetch: VBench may fetch the networks that it lacks, when the metric is made.
+        python: of the environment that has VBench; None: this one.
         device: where it runs.
 
     Raises:
@@ -47,19 +48,19 @@ class SuiteEvaluator:
         prompts: str | None = None,
         list_digest: str | None = None,
         fetch: bool = False,
+        python: str | None = None,
         device: str = "cpu",
     ) -> None:
         if of not in (*TOTALS, *ALL):
             raise UserError(f"vbench-suite is of {of!r}; {closest(of, (*TOTALS, *ALL))}")
-        path = Path(prompts) if prompts else full_info(imported())
-        self.of, self.name, self._scorer = of, f"vbench-suite:{of}", Scorer(device, ALL)
-        self.suite = Suite.read(path, list_digest)
-        self.digest = f"vbench-suite-{digest_of([RULE, self.suite.digest, digest(ALL, device, fetch)])}"
+        self.of, self.name, self._scorer = of, f"vbench-suite:{of}", Scorer(device, ALL, python)
+        self.suite = Suite.read(Path(prompts) if prompts else self._scorer.list_path(), list_digest)
+        self.digest = f"vbench-suite-{digest_of([RULE, self.suite.digest, self._scorer.digest(fetch)])}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, d + 1): VBench's score of each clip under the dimensions that its prompt is for, else NaN; the prompt."""
         numbers = [-1 if is_long(r.num_frames, r.fps) else self.suite.number(r.caption) for r in clips.requests]
-        return np.column_stack([self._scorer.scores(clips, ALL, self.suite), numbers])
+        return np.column_stack([self._scorer.scores(clips, self.suite), numbers])
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray | None:
         """(n,): a dimension's scores, on the scale of the totals; None of a total."""
@@ -111,6 +112,7 @@ def suite(
     prompts: str | None = None,
     list_digest: str | None = None,
     fetch: bool = False,
+    python: str | None = None,
     device: str = "cpu",
 ) -> SuiteEvaluator:
     """VBench over its own prompts.
@@ -120,6 +122,7 @@ def suite(
         prompts: its VBench_full_info.json; None: the one that comes with it.
         list_digest: of that list, where it is not VBench's.
         fetch: VBench may fetch the networks that it lacks.
+        python: of the environment that has VBench; None: this one.
         device: where it runs.
     """
-    return SuiteEvaluator(of, prompts=prompts, list_digest=list_digest, fetch=fetch, device=device)
+    return SuiteEvaluator(of, prompts=prompts, list_digest=list_digest, fetch=fetch, python=python, device=device)

@@ -6,7 +6,8 @@ import textwrap
 
 import numpy as np
 import pytest
-from artv_vbench import ALL, DIMENSIONS, loading
+from artv_vbench import ALL, DIMENSIONS
+from artv_vbench.inside import loading
 
 from artv_eval import ClipRequest, ClipSet, GeneratedClip
 

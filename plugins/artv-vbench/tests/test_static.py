@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from artv_vbench import metric
-from artv_vbench.static import is_static, speed, stands_still
+from artv_vbench.inside.still import speed, speeds
+from artv_vbench.static import is_static
 
 
 @pytest.mark.parametrize(
@@ -20,9 +21,9 @@ from artv_vbench.static import is_static, speed, stands_still
     ],
 )
 def test_the_rule(frames, side, moving, far, still):
-    speeds = np.zeros(frames + 1)
-    speeds[:moving], speeds[-1] = 3.1, far
-    assert is_static(speeds, side) is still
+    found = np.zeros(frames + 1)
+    found[:moving], found[-1] = 3.1, far
+    assert is_static(found, side) is still
 
 
 def test_the_speed_of_a_pair_is_that_of_its_fastest_fiftieth():
@@ -34,7 +35,7 @@ def test_the_speed_of_a_pair_is_that_of_its_fastest_fiftieth():
 def test_a_clip_is_shown_to_the_network_of_dynamic_degree_which_is_loaded_once(stand_in, clips):
     still, jumps = (np.full((4, 16, 16, 3), 9, np.uint8) for _ in range(2))
     jumps[-1] += 1  # by more than nothing, at the end
-    assert stands_still(still, "cpu") and not stands_still(jumps, "cpu")
+    assert is_static(np.array(speeds(still, "cpu")), 16) and not is_static(np.array(speeds(jumps, "cpu")), 16)
     assert [path.rpartition("/")[2] for path in stand_in.loads] == ["dynamic_degree.pth"]
     metric.temporal_flickering().describe(clips(["x"], [np.arange(4) * 60]))  # of any prompt: not filtered
     assert len(stand_in.loads) == 1

@@ -1,6 +1,7 @@
 """VBench's own prompts: which clips count for which dimension, and intervals of the totals."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,7 @@ from artv_eval.metrics.statistics import bootstrap_interval
 @pytest.fixture
 def own(stand_in):
     """Makes evaluators of the stand-in's list."""
-    import vbench
-    from artv_vbench.scoring import full_info
-
-    digest = list_digest(json.loads(full_info(vbench).read_text(encoding="utf-8")))
+    digest = list_digest(json.loads(Path(stand_in.__file__).with_name("VBench_full_info.json").read_text("utf-8")))
     return lambda of: suite(of=of, list_digest=digest)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from artv_vbench import DIMENSIONS, LISTED, metric, scoring
-from artv_vbench.loading import loaded_once
+from artv_vbench.inside.loading import loaded_once
 
 from artv.errors import UserError
 from artv_eval import testing
@@ -93,7 +93,7 @@ def test_it_holds_the_contract_of_metrics(stand_in):
 def test_a_version_that_loses_clips_is_named(tmp_path):
     parts = [scoring.Part(i, tmp_path / f"{i}.mp4", "x", {}, ()) for i in range(2)]
     with pytest.raises(UserError, match=r"VBench scored 1 of 2 files for dynamic_degree"):
-        scoring._by_clip([{"video_path": str(parts[0].path), "video_results": 1.0}], parts, 2, "dynamic_degree")
+        scoring._by_clip([("0.mp4", 1.0)], parts, 2, "dynamic_degree")
 
 
 def test_a_long_clip_is_scored_in_segments_and_a_short_one_whole(stand_in, clips):

@@ -5,7 +5,8 @@ import importlib.metadata
 import numpy
 import pytest
 from artv_vbench import metric
-from artv_vbench.weights import environment, weights_digest
+from artv_vbench.inside.bench import Bench
+from artv_vbench.inside.networks import files_of
 
 from artv.errors import UserError
 
@@ -19,7 +20,7 @@ def test_another_network_or_another_device_is_another_digest(stand_in, cache):
 
 def test_another_version_of_a_package_is_another_digest(stand_in, monkeypatch):
     before = metric.motion_smoothness().digest
-    assert f"numpy {numpy.__version__}" in environment()
+    assert f"numpy {numpy.__version__}" in Bench("cpu").environment()
     real = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9" if name == "torch" else real(name))
     assert metric.motion_smoothness().digest != before
@@ -48,12 +49,12 @@ def test_vbench_may_fetch_it_where_the_user_says_so(stand_in, cache):
     ],
 )
 def test_files_that_vbench_does_not_name_count_too(stand_in, cache, dimension, file):
-    before = weights_digest(dimension, fetch=False)
+    before = Bench("cpu").files(dimension, False)
     (cache / file).write_bytes(b"others")
-    assert weights_digest(dimension, fetch=False) != before
+    assert Bench("cpu").files(dimension, False) != before
     (cache / file).unlink()
-    with pytest.raises(UserError, match=file.rpartition("/")[2]):
-        weights_digest(dimension, fetch=False)
+    with pytest.raises(FileNotFoundError, match=file.rpartition("/")[2]):
+        files_of(dimension, False)
 
 
 def test_a_dimension_without_a_network_needs_none(stand_in, cache):

@@ -1,28 +1,19 @@
-"""The networks that VBench reads and where it runs: what its scores depend on beside the clips.
+"""The files of networks that a dimension of VBench reads.
 
 VBench fetches what is missing when it is first needed, in the middle of the work. Here it does so when a metric is
 made, and only if the user says so.
 """
 
-import contextlib
+from __future__ import annotations
+
 import importlib
-import importlib.metadata
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from artv.errors import UserError
-from artv_eval import digest_of, sha256_of
-
-ENVIRONMENT = (
-    "vbench", "torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless", "decord", "pillow", "timm",
-    "transformers", "pyiqa", "openai-clip", "detectron2",
-)  # fmt: skip
 BESIDE = {
     "aesthetic_quality": "{cache}/aesthetic_model/emb_reader/sa_0_4_vit_l_14_linear.pth",
     "overall_consistency": "{cache}/ViCLIP/bpe_simple_vocab_16e6.txt.gz",
@@ -32,30 +23,19 @@ BESIDE = {
 """Files that a dimension reads and ``init_submodules`` does not name, in VBench's cache and in torch's."""
 
 
-def environment() -> list[str]:
-    """``package version`` of what VBench computes with, as far as it is installed."""
-    found = []
-    for name in ENVIRONMENT:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def weights_digest(dimension: str, *, fetch: bool) -> str:
-    """16 hex digits of the files that a dimension reads.
+def files_of(dimension: str, fetch: bool) -> list[Path]:
+    """The files that are there, by name.
 
     Args:
         fetch: VBench may fetch what is missing.
 
     Raises:
-        UserError: a file is missing.
+        FileNotFoundError: a file is missing; the text says which.
     """
     from torch import hub
 
     utils = importlib.import_module("vbench.utils")
-    with _fetching(utils, dimension, fetch), contextlib.redirect_stdout(sys.stderr):
+    with _fetching(utils, dimension, fetch):
         used = utils.init_submodules([dimension], local=True)[dimension]
     named = [Path(value) for value in _texts(used) if os.sep in value]
     beside = [Path(BESIDE[dimension].format(cache=utils.CACHE_DIR, hub=hub.get_dir()))] if dimension in BESIDE else []
@@ -63,15 +43,14 @@ def weights_digest(dimension: str, *, fetch: bool) -> str:
         raise _missing(dimension, str(beside[0]))
     if lost := [path for path in named if not path.exists() and path.suffix]:
         raise _missing(dimension, str(lost[0]))
-    files = sorted(path for path in (*named, *beside) if path.is_file())
-    return digest_of([f"{path.name} {_sha256(path, path.stat().st_mtime_ns)}" for path in files])
+    return sorted(path for path in (*named, *beside) if path.is_file())
 
 
 def _texts(value: Any) -> Iterator[str]:
     """All texts in what ``init_submodules`` gives for a dimension."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list | tuple):
+    elif isinstance(value, (dict, list, tuple)):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _texts(part)
 
@@ -92,13 +71,8 @@ def _fetching(utils: Any, dimension: str, allowed: bool) -> Iterator[None]:
         utils.subprocess = its
 
 
-def _missing(dimension: str, what: str) -> UserError:
-    return UserError(
+def _missing(dimension: str, what: str) -> FileNotFoundError:
+    return FileNotFoundError(
         f"VBench lacks a network for {dimension}: {what}; put it there, or let VBench fetch it with the setting "
         "fetch=true, before the work"
     )
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, changed: int) -> str:
-    return sha256_of(path)
