@@ -50,9 +50,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "fused, two streams": {"fused": True, "recompute": False, "overlap": True},
     "recomputed, 8 bits": {"fused": True, "recompute": True, "optimizer": "adamw8bit"},
     "8 bits": {"fused": True, "recompute": False, "optimizer": "adamw8bit"},
+    "8 bits, eager": {"fused": True, "recompute": False, "optimizer": "adamw8bit", "graph": False},
 }
 CARDS = {
-    24: (("recomputed, 8 bits", 8), ("8 bits", 8), ("fused, recomputed", 8)),
+    24: (("8 bits", 8), ("8 bits, eager", 8), ("recomputed, 8 bits", 8), ("fused, recomputed", 8)),
     48: (("fused", 32), ("8 bits", 40), ("fused, recomputed", 80)),
     80: (("fused", 80), ("fused, recomputed", 120)),
 }
@@ -228,7 +229,7 @@ def memory(bench: Bench) -> Iterator[dict[str, Any]]:
 
 def curve(bench: Bench) -> Iterator[dict[str, Any]]:
     """At 320 pixels, batch 8: means of ten losses each. The same clips, noise and timesteps: neither is captured."""
-    for name in ("fused, eager", "8 bits") if bench.real else ("fused, eager",):
+    for name in ("fused, eager", "8 bits, eager") if bench.real else ("fused, eager",):
         pixels, batch = (320, 8) if bench.real else (128, 2)
         step = make_step(settings_of("paper", name, pixels, batch, bench), bench, pixels // 8)
         losses = torch.stack([step(k).clone() for k in range(bench.steps)])

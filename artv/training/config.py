@@ -40,7 +40,7 @@ class LoopConfig:
         minutes: stop (and save) after this time even if steps remain; None = no limit.
         save_minutes: time between checkpoints.
         graph: capture the step as a CUDA graph (where a process makes it from one batch).
-        optimizer: ``adamw``, or ``adamw8bit`` (bitsandbytes): a quarter of the memory for the moments, no graph.
+        optimizer: ``adamw``, or ``adamw8bit`` (bitsandbytes): a quarter of the memory for the moments.
     """
 
     steps: Count

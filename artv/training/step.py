@@ -1,4 +1,5 @@
-"""One optimiser step: draw, forward, backward, clip, AdamW, average. On GPUs it is captured as a CUDA graph.
+"""One optimiser step: draw, forward, backward, clip, AdamW, average. On GPUs it is captured as a CUDA graph (with AdamW
+of 8 bits, up to the gradients).
 
 A global batch that is larger than what the processes hold at once is gathered from several micro-batches: micro-batch
 k of a step draws the same clips, noise and timesteps whatever process it falls to, so one process that accumulates
@@ -67,8 +68,9 @@ class Step:
         self.micro_batches = config.micro_batches(processes.world())
         self._fetch = fetch or _nothing
         self._halves = HalfWeights(model) if config.precision == "bf16" else None
-        whole = self.micro_batches == 1 and config.optimizer == "adamw"
-        self._captures = device.type == "cuda" and config.graph and whole
+        self._captures = device.type == "cuda" and config.graph and self.micro_batches == 1
+        # bitsandbytes runs its kernels on the default stream, which cannot be captured
+        self._updates_itself = config.optimizer == "adamw"
         # optimiser state and library handles exist by then; DistributedDataParallel times its first ten
         self._eagerly = 8 if prepare is None else 12
         self._graph: Callable[[], Tensor] | None = None
@@ -87,6 +89,8 @@ class Step:
         else:
             self._begin(step, processes.rank())
             loss = self._graph()
+            if not self._updates_itself:
+                self._update()
         self.ema.update(self.ema.weight(step))  # not captured: its weight is a number
         return loss
 
@@ -96,7 +100,7 @@ class Step:
 
     def _captured(self) -> Callable[[], Tensor] | None:
         try:
-            return capture(lambda: self._run(None), self.optimizer)
+            return capture(lambda: (self._run if self._updates_itself else self._backward)(None), self.optimizer)
         except RuntimeError as error:  # out of memory, for one: the graph's is its own
             reason = str(error).splitlines()[0]
             print(f"artv: the step cannot be captured ({reason}); training goes on without, slower", file=sys.stderr)
@@ -114,10 +118,13 @@ class Step:
         """A step; None while it is captured: what it begins with comes ahead of each replay."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._backward(step)
+        self._update()
+        return loss
+
+    def _update(self) -> None:
         if self.config.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
         self.optimizer.step()
-        return loss
 
     def _backward(self, step: int | None) -> Tensor:
         count, losses = self.micro_batches, []

@@ -10,6 +10,7 @@ from torch import nn
 from artv.errors import UserError
 from artv.training.config import LoopConfig
 from artv.training.optimizer import flat_state, make_optimizer, nested_state
+from artv.training.step import Step
 
 CPU = torch.device("cpu")
 CONFIG = LoopConfig(steps=5, batch_size=1, lr=0.1, weight_decay=0.2)
@@ -102,3 +103,29 @@ def test_eight_bits_wait_for_gradients_of_whatever_stream():
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     torch.testing.assert_close(trained(torch.cuda.Stream()), trained(torch.cuda.default_stream()), rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("grad_clip", [None, 0.1])
+def test_eight_bits_train_alike_behind_a_graph_of_the_gradients(grad_clip):
+    pytest.importorskip("bitsandbytes")
+    device = torch.device("cuda")
+
+    def trained(graph):
+        torch.manual_seed(0)
+        model = nn.Sequential(*(nn.Linear(512, 512, device=device) for _ in range(4)))
+        x = torch.randn(64, 512, device=device)
+        config = replace(CONFIG, lr=1e-3, warmup=0, grad_clip=grad_clip, optimizer="adamw8bit", graph=graph)
+        torch.cuda.synchronize()
+        with torch.cuda.stream(torch.cuda.Stream()):
+            step = Step(model, lambda: (model(x) - x).square().mean(), config, device)
+            losses = [step(number).clone() for number in range(20)]
+            captured = step._graph is not None
+        torch.cuda.synchronize()
+        assert captured == graph
+        return torch.stack(losses), torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    losses, weights = trained(graph=True)
+    assert losses[-1] < 0.9 * losses[0]
+    for got, wanted in zip((losses, weights), trained(graph=False), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
