@@ -39,7 +39,7 @@ class Pictures:
     ):
         check_name("clip's resize mode", mode, get_args(Mode))
         self.size, self.mode, self.filter = size, mode, filter
-        self.mean, self.std = (torch.tensor(tuple(value)).view(1, 3, 1, 1) for value in (mean, std))
+        self._scale = tuple(torch.tensor(tuple(value)).view(1, 3, 1, 1) for value in (mean, std))
 
     def __call__(self, image_NCHW: Tensor) -> Tensor:
         """uint8 (N, 3, H, W) → float (N, 3, size, size), normalised, on the same device."""
@@ -49,10 +49,13 @@ class Pictures:
         tall, wide = (size * side // min(H, W) for side in (H, W))
         if self.mode == "squash":
             tall = wide = size
-        x = pillow_resize(image_NCHW, (tall, wide), self.filter)
         top, left = (round((side - size) / 2) for side in (tall, wide))
-        x = x[..., top : top + size, left : left + size]
-        return (x.float() / 255 - self.mean.to(x.device)) / self.std.to(x.device)
+        crop = slice(top, top + size), slice(left, left + size)
+        x = pillow_resize(image_NCHW, (tall, wide), self.filter, crop)
+        mean, std = self._scale
+        if mean.device != x.device:  # and stay there: each copy would wait for all that the device has to do
+            mean, std = self._scale = mean.to(x.device), std.to(x.device)
+        return (x.float() / 255 - mean) / std
 
 
 class OpenClip:

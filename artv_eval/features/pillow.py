@@ -17,6 +17,7 @@ from torch import Tensor
 
 from artv.requests import check_name
 
+ALL = slice(None)
 BITS = 22
 """Bits of a weight behind the point: 32 less 8 of a pixel and 2 of room for sums above 1."""
 
@@ -43,26 +44,32 @@ KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
 """The weight by the distance in pixels of the smaller picture, and where it ends."""
 
 
-def pillow_resize(image_NCHW: Tensor, size: tuple[int, int], filter: str = "bicubic") -> Tensor:
-    """uint8 (N, C, H, W) → uint8 at (H', W'), as ``PIL.Image.resize`` with that filter does."""
+def pillow_resize(
+    image_NCHW: Tensor, size: tuple[int, int], filter: str = "bicubic", crop: tuple[slice, slice] = (ALL, ALL)
+) -> Tensor:
+    """uint8 (N, C, H, W) → uint8 at (H', W'), as ``PIL.Image.resize`` with that filter does.
+
+    ``crop``: rows and columns of the result; others are not made.
+    """
     check_name("resize filter", filter, KERNELS)
-    wide = _along(image_NCHW, size[1], filter) if image_NCHW.shape[3] != size[1] else image_NCHW
-    if wide.shape[2] == size[0]:
-        return wide
-    return _along(wide.transpose(2, 3), size[0], filter).transpose(2, 3).contiguous()
+    wide = _along(image_NCHW, size[1], filter, crop[1])
+    return _along(wide.transpose(2, 3), size[0], filter, crop[0]).transpose(2, 3).contiguous()
 
 
-def _along(image_NCHW: Tensor, width: int, filter: str) -> Tensor:
-    """The last axis to ``width`` pixels."""
-    index_KW, weight_KW = (part.to(image_NCHW.device) for part in _taps(image_NCHW.shape[3], width, filter))
-    total = torch.full((*image_NCHW.shape[:3], width), 1 << BITS - 1, dtype=torch.int32, device=image_NCHW.device)
+def _along(image_NCHW: Tensor, width: int, filter: str, crop: slice) -> Tensor:
+    """The last axis to ``width`` pixels, and those of them that are wanted."""
+    if image_NCHW.shape[3] == width:
+        return image_NCHW[..., crop]
+    index_KW, weight_KW = (part[:, crop] for part in _taps(image_NCHW.shape[3], width, filter, image_NCHW.device))
+    shape = (*image_NCHW.shape[:3], index_KW.shape[1])
+    total = torch.full(shape, 1 << BITS - 1, dtype=torch.int32, device=image_NCHW.device)
     for index, weight in zip(index_KW, weight_KW, strict=True):
         total += image_NCHW.index_select(3, index) * weight
     return (total >> BITS).clamp(0, 255).to(torch.uint8)
 
 
 @lru_cache(maxsize=64)
-def _taps(length: int, width: int, filter: str) -> tuple[Tensor, Tensor]:
+def _taps(length: int, width: int, filter: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """For each pixel of the result the pixels that it is made of, int64 (K, W), and their weights, int32."""
     kernel, reach = KERNELS[filter]
     scale = length / width
@@ -74,4 +81,4 @@ def _taps(length: int, width: int, filter: str) -> tuple[Tensor, Tensor]:
     weight = np.where(index_KW < end, kernel((index_KW - centre + 0.5) / stretch), 0.0)
     weight /= weight.sum(0)
     whole = np.trunc(weight * (1 << BITS) + np.copysign(0.5, weight)).astype(np.int32)
-    return torch.from_numpy(np.minimum(index_KW, length - 1)), torch.from_numpy(whole)
+    return torch.from_numpy(np.minimum(index_KW, length - 1)).to(device), torch.from_numpy(whole).to(device)
