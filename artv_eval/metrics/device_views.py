@@ -3,12 +3,12 @@
     rows = walk({"exposure": measure, …}, request, clip.frames, "cuda")             # name → (d,), or why there is none
 
 Frames are read once, a few at a time, and copied to the device once; what is measured there stays there until the clip
-ends, so nobody waits between. Each thread works on a stream of its own: one clip is copied while another is measured.
+ends, so nobody waits between. Each walk has a stream of its own: one clip is copied while another is measured.
 
 Shape suffixes: T frames of a clip, t frames at a time, H W pixels, C colour channels, d numbers a row.
 """
 
-import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,18 +138,24 @@ def device_views(frames_THWC: Any, device: torch.device, values: int | None = No
         before = frames[-1].clone()  # the others may go
 
 
-_STREAMS = threading.local()
+_IDLE: defaultdict[str, list[Any]] = defaultdict(list)
+"""Streams of each GPU that nobody works on: no more are made than clips go along at a time, for each keeps memory."""
 
 
 @contextmanager
 def _own_stream(device: torch.device) -> Iterator[None]:
-    """The calling thread's stream of a GPU, which stays: libraries keep memory for each."""
+    """A stream of a GPU for the calling thread alone."""
     if device.type != "cuda":
         yield
         return
-    streams = vars(_STREAMS)
-    if (stream := streams.get(str(device))) is None:
-        stream = streams[str(device)] = torch.cuda.Stream(device)
+    idle = _IDLE[str(device)]
+    try:
+        stream = idle.pop()
+    except IndexError:
+        stream = torch.cuda.Stream(device)
     stream.wait_stream(torch.cuda.default_stream(device))  # networks were put there by it
-    with torch.cuda.stream(stream):
-        yield
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        idle.append(stream)
