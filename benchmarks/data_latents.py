@@ -1,7 +1,7 @@
 """How fast ``artv data latents`` makes latents of mp4 files, beside its decoder alone and its encoder alone.
 
     python benchmarks/data_latents.py --out results --work /tmp/work                        # one GPU
-    python benchmarks/data_latents.py --source 1280x720 --precision fp16 …                  # larger files
+    python benchmarks/data_latents.py --source 1280x720 --part decoder --part command …     # larger files
     python benchmarks/data_latents.py --preset shapes --clips 40 --device cpu --work …      # a rehearsal
 
 Clips are 320 × 240 at 25 fps, four seconds, H.264: eight of them under many names. Encoders have random weights of full
@@ -48,6 +48,7 @@ from artv_eval.efficiency.cuda import _nvml, clocks
 from artv_eval.efficiency.rows import versions
 
 FPS, FRAMES = 25.0, 100
+PARTS = ("decoder", "command", "encoder", "errors")
 
 
 def make_clips(folder: Path, count: int, width: int = 320, height: int = 240) -> None:
@@ -66,6 +67,8 @@ def make_clips(folder: Path, count: int, width: int = 320, height: int = 240) ->
 
 
 def make_components(folder: Path, device: str) -> str:
+    if folder.exists():
+        return str(folder)
     with torch.device(device):
         parts = {"autoencoder": paper_autoencoder(), "text_encoder": OpenClipTextEncoder()}
     for name, module in parts.items():
@@ -92,7 +95,7 @@ def decoder_alone(files: ClipFiles, few: int) -> float:
 
 
 @torch.no_grad()
-def encoder_alone(components: str, num_frames: int, size: int, device: str) -> dict[str, float]:
+def encoder_alone(components: str, num_frames: int, size: int, device: str, precisions: list[str]) -> dict[str, float]:
     """Clips a second of frames that lie on the device, with their text: as diffusers does it, and by precision."""
     autoencoder, text_encoder = (module.to(device) for module in load_components(components).values())
     frames = torch.randint(256, (num_frames, 3, size, size), dtype=torch.uint8, device=device)
@@ -104,7 +107,7 @@ def encoder_alone(components: str, num_frames: int, size: int, device: str) -> d
         kept[-1].sum().item()
 
     encoders = {"diffusers": partial(encode_frames, autoencoder)}
-    encoders |= {name: InferenceEncoder(autoencoder, dtype) for name, dtype in PRECISIONS.items()}
+    encoders |= {name: InferenceEncoder(autoencoder, PRECISIONS[name]) for name in precisions}
     rates = {}
     for name, encoder in encoders.items():
         encode(encoder, 1)
@@ -114,7 +117,7 @@ def encoder_alone(components: str, num_frames: int, size: int, device: str) -> d
 
 
 @torch.no_grad()
-def errors(autoencoder: AutoencoderKL, frames: torch.Tensor) -> dict[str, float]:
+def errors(autoencoder: AutoencoderKL, frames: torch.Tensor, precisions: list[str]) -> dict[str, float]:
     """Deviations from latents of float32, relative to theirs."""
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         exact = encode_frames(autoencoder, frames)
@@ -127,30 +130,30 @@ def errors(autoencoder: AutoencoderKL, frames: torch.Tensor) -> dict[str, float]
         "stored": exact.half().float(),
         "diffusers": encode_frames(autoencoder, frames),
     }
-    found |= {name: InferenceEncoder(autoencoder, dtype)(frames) for name, dtype in PRECISIONS.items()}
+    found |= {name: InferenceEncoder(autoencoder, PRECISIONS[name])(frames) for name in precisions}
     return {name: ((latents - exact).std() / exact.std()).item() for name, latents in found.items()}
 
 
-def all_errors(components: str, files: ClipFiles, device: str) -> dict[str, dict[str, float]]:
+def all_errors(components: str, files: ClipFiles, device: str, precisions: list[str]) -> dict[str, dict[str, float]]:
     """Those of the encoder that is measured, on the clips, and of that of ``shapes``, on its world."""
     ours = torch.cat([files[i][0][::8] for i in range(4)]), load_components(components)["autoencoder"]
     world = ShapesWorld("test").batch(range(4)).frames[:, ::4].flatten(0, 1), load_components("shapes")["autoencoder"]
     return {
-        name: errors(autoencoder.to(device), frames.to(device))
+        name: errors(autoencoder.to(device), frames.to(device), precisions)
         for name, (frames, autoencoder) in {"measured": ours, "shapes": world}.items()
     }
 
 
 def command(arguments: argparse.Namespace, components: str, precision: str) -> dict[str, Any]:
     """The command itself, and what NVML says about the GPU meanwhile."""
-    shards = arguments.work / f"latents-{precision}"
-    asked = ["data", "latents", "--preset", arguments.preset, "--data", str(arguments.work / "clips")]
+    shards = arguments.work / f"latents-{arguments.source}-{precision}"
+    asked = ["data", "latents", "--preset", arguments.preset, "--data", str(arguments.work / arguments.source)]
     asked += ["--components", components, "--out", str(shards), "--device", arguments.device]
     asked += ["--precision", precision]
     watched = [sys.executable, "-m", "artv_eval.twins.child", str(os.getpid())]  # dies with this process
     handle, busy = _nvml() if arguments.device == "cuda" else None, []
     started = time.time()
-    with (arguments.out / f"data_latents_{precision}.log").open("w", encoding="utf-8") as log:
+    with (arguments.out / f"data_latents_{arguments.source}_{precision}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen([*watched, *asked], stdout=log, stderr=log)
         while process.poll() is None and time.time() - started < arguments.seconds:
             time.sleep(0.2)
@@ -175,24 +178,26 @@ def command(arguments: argparse.Namespace, components: str, precision: str) -> d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results"))
-    parser.add_argument("--work", type=Path, default=Path("data-latents"), help="clips, weights and shards; new")
+    parser.add_argument("--work", type=Path, default=Path("data-latents"), help="clips, weights and shards")
     parser.add_argument("--preset", default="paper", choices=("paper", "shapes"))
     parser.add_argument("--source", default="320x240", help="width and height of the files")
     parser.add_argument("--clips", type=int, default=4 * CLIPS_A_SHARD, help="a multiple of a shard's")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
-    parser.add_argument(
-        "--precision", action="append", choices=PRECISIONS, help="of the command; default: all, fp16 first"
-    )
+    parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
+    parser.add_argument("--precision", action="append", choices=PRECISIONS, help="default: all, float16 first")
     parser.add_argument("--seconds", type=float, default=120, help="the longest that a command may run")
     arguments = parser.parse_args()
     for folder in (arguments.out, arguments.work):
         folder.mkdir(parents=True, exist_ok=True)
-    config = load_config(arguments.preset)
-    make_clips(arguments.work / "clips", arguments.clips, *map(int, arguments.source.split("x")))
-    paper = arguments.preset == "paper"
-    components = make_components(arguments.work / "components", arguments.device) if paper else "shapes"
-    files = ClipFiles(arguments.work / "clips", config.num_frames, config.size, config.fps)
-    record: dict[str, Any] = {"made_with": versions(arguments.device), "readers": readers(), "size": config.size}
+    config, device = load_config(arguments.preset), arguments.device
+    precisions = arguments.precision or (["fp16", "fp32", "bf16"] if device == "cuda" else ["fp32"])
+    make_clips(arguments.work / arguments.source, arguments.clips, *map(int, arguments.source.split("x")))
+    components = "shapes"
+    if arguments.preset == "paper":
+        components = make_components(arguments.work / "components", device)
+    files = ClipFiles(arguments.work / arguments.source, config.num_frames, config.size, config.fps)
+    few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
+    record: dict[str, Any] = {"made_with": versions(device), "readers": readers(), "size": config.size}
     record |= {"source": arguments.source, "commands": {}}
 
     def note(**found: Any) -> None:
@@ -200,16 +205,23 @@ def main() -> None:
         file = arguments.out / f"data_latents_{arguments.source}.json"
         file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
-    few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
-    note(decoder_alone_clips_per_s=decoder_alone(files, few))
-    note(encoder_alone_clips_per_s=encoder_alone(components, config.num_frames, config.size, arguments.device))
-    note(errors=all_errors(components, files, arguments.device))
-    if arguments.device == "cuda":
-        note(clocks=clocks())
+    def commands(*some: str) -> None:
+        for precision in some if "command" in parts else ():
+            record["commands"][precision] = command(arguments, components, precision)
+            note()
+
+    parts = arguments.part or PARTS
+    if "decoder" in parts:
+        note(decoder_alone_clips_per_s=decoder_alone(files, few))
+    commands(precisions[0])
+    if "encoder" in parts:
+        rates = encoder_alone(components, config.num_frames, config.size, device, precisions)
+        note(encoder_alone_clips_per_s=rates, clocks=clocks() if device == "cuda" else None)
+    if "errors" in parts:
+        note(errors=all_errors(components, files, device, precisions))
+    if device == "cuda":
         torch.cuda.empty_cache()
-    for precision in arguments.precision or (["fp16", "fp32", "bf16"] if arguments.device == "cuda" else ["fp32"]):
-        record["commands"][precision] = command(arguments, components, precision)
-        note()
+    commands(*precisions[1:])
     print(json.dumps(record))
 
 
