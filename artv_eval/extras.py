@@ -191,6 +191,9 @@ class ExtractorExtras:
     """Pictures that it is given may lie on its device already."""
     world: str | None = None
     """``shapes`` where it was trained on the synthetic world and says nothing of other clips."""
+    in_parts: bool = False
+    """It takes :class:`artv_eval.features.running.Parts` of what it sees in place of a long clip, which nobody holds
+    then."""
 
     def seen(self, clip_BTCHW: Tensor) -> Tensor | None:
         """What it takes of each frame, floats (B, T, …), which it also takes in place of the clip; None: frames.

@@ -10,7 +10,8 @@ and pooling pads as TensorFlow's ``SAME`` does: the odd pixel goes to the back.
 Shape suffixes: B clips, C channels, T frames, H W pixels, D features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 import torch
@@ -24,6 +25,7 @@ from artv.requests import MOST_PIXELS
 from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.precision import PRECISIONS, Precision, inference
 from artv_eval.features.preprocess import Filter, resize
+from artv_eval.features.running import PART, Parts, Stage, through
 from artv_eval.features.weights import find
 
 Size = tuple[int, int, int]
@@ -45,7 +47,6 @@ POOL_BEFORE: dict[str, tuple[Size, Size]] = {
     "Mixed_4b": ((3, 3, 3), (2, 2, 2)),
     "Mixed_5b": ((2, 2, 2), (2, 2, 2)),
 }
-AT_ONCE, PART, AROUND = 384, 128, 64  # frames: of a clip that goes through whole; of a part; seen before and after it
 MIN_FRAMES = 9  # fewer leave one time step for the last pooling over two
 LEAST_SIZE = 193  # fewer pixels leave fewer than 7 × 7 places for the last pooling
 
@@ -124,34 +125,35 @@ class InceptionI3d(nn.Module):
         self.logits = Unit3D(width, num_classes, plain=True)
 
     def pooled(self, x_BCTHW: Tensor) -> Tensor:
-        """(B, 1024, T', 1, 1): after the average pooling, before the logits."""
-        if x_BCTHW.shape[2] < MIN_FRAMES:
-            raise UserError(f"clips of {x_BCTHW.shape[2]} frames; I3D needs at least {MIN_FRAMES}")
+        """(B, 1024, T', 1, 1): after the average pooling, before the logits; a long clip goes through in parts."""
+        T = x_BCTHW.shape[2]
+        if T > PART:
+            return self.pooled_in_parts(x_BCTHW.split(PART, 2), T)
         return F.avg_pool3d(self.maps(x_BCTHW), (2, 7, 7), 1)
 
+    def pooled_in_parts(self, parts: Iterable[Tensor], frames: int) -> Tensor:
+        """The same of a clip of so many frames that comes in parts, (B, 3, t, H, W)."""
+        places = [F.avg_pool3d(maps, (1, 7, 7), 1) for maps in through(self.stages(frames), parts, frames)]
+        return F.avg_pool3d(torch.cat(places, 2), (2, 1, 1), 1)
+
     def maps(self, x_BCTHW: Tensor) -> Tensor:
-        """(B, 1024, T / 8, H / 32, W / 32): before the pooling; of a long clip a part at a time, with what is around.
+        """(B, 1024, T / 8, H / 32, W / 32): before the pooling."""
+        for stage in self.stages(x_BCTHW.shape[2]):
+            x_BCTHW = stage.work(x_BCTHW)
+        return x_BCTHW
 
-        Parts begin at a multiple of 8 frames and their length has the whole's remainder, so ``SAME`` pads them alike.
-        """
-        T = x_BCTHW.shape[2]
-        if T <= AT_ONCE:
-            return self._maps(x_BCTHW)
-        parts = []
-        for start in range(0, T, PART):
-            begin, end = max(start - AROUND, 0), start + PART + AROUND + T % 8
-            part = self._maps(x_BCTHW[:, :, begin:end])
-            parts.append(part[:, :, (start - begin) // 8 :][:, :, : PART // 8])
-        return torch.cat(parts, 2)
-
-    def _maps(self, x_BCTHW: Tensor) -> Tensor:
-        x = max_pool_same(self.Conv3d_1a_7x7(x_BCTHW), (1, 3, 3), (1, 2, 2))
-        x = self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x))
+    def stages(self, frames: int) -> Iterator[Stage]:
+        """Its layers, for a clip of so many frames."""
+        if frames < MIN_FRAMES:
+            raise UserError(f"clips of {frames} frames; I3D needs at least {MIN_FRAMES}")
+        yield Stage(lambda x: max_pool_same(self.Conv3d_1a_7x7(x), (1, 3, 3), (1, 2, 2)), stride=2, around=4)
+        yield Stage(lambda x: self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), around=1)
         for name in MIXED:
             if name in POOL_BEFORE:
-                x = max_pool_same(x, *POOL_BEFORE[name])
-            x = getattr(self, name)(x)
-        return x
+                kernel, stride = POOL_BEFORE[name]
+                pool = partial(max_pool_same, kernel=kernel, stride=stride)
+                yield Stage(pool, stride=stride[0], around=stride[0] if kernel[0] > 1 else 0)
+            yield Stage(getattr(self, name), around=1)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         return self.logits(self.pooled(x_BCTHW)).mean((2, 3, 4))
@@ -172,6 +174,8 @@ class InceptionI3d(nn.Module):
 class I3dFeatures:
     """I3D as an extractor: resize to ``size``, scale to [−1, 1], logits or pooled features.
 
+    Of a long clip nothing is held but what the convolutions span: 64 frames and a few around them.
+
     Args:
         network: with its weights.
         digest: names the weights.
@@ -180,6 +184,8 @@ class I3dFeatures:
         precision: ``float32``, or ``tf32``: faster on GPUs that have it, and another number in the fourth digit.
         device: where it runs.
     """
+
+    in_parts = True
 
     def __init__(
         self,
@@ -205,12 +211,19 @@ class I3dFeatures:
         self.digest = digest_of([digest, layer, str(size), filter, *([] if precision == "float32" else [precision])])
         self.dim = network.logits.conv3d.out_channels if layer == "logits" else network.logits.conv3d.in_channels
 
-    def __call__(self, clip_BTCHW: Tensor) -> Tensor:
+    def __call__(self, clip: Tensor | Parts) -> Tensor:
         """(B, D) float32 on the CPU."""
         with inference(self.precision):
-            x_BCTHW = seen_by(self, clip_BTCHW).transpose(1, 2).contiguous(memory_format=self.memory_format)
-            found = self.network(x_BCTHW) if self.layer == "logits" else self.network.features(x_BCTHW)
-        return found.float().cpu()
+            if isinstance(clip, Parts):
+                pooled = self.network.pooled_in_parts(map(self._laid_out, clip.parts), clip.frames)
+            else:
+                pooled = self.network.pooled(self._laid_out(seen_by(self, clip)))
+            found = self.network.logits(pooled) if self.layer == "logits" else pooled
+            return found.mean((2, 3, 4)).float().cpu()
+
+    def _laid_out(self, seen_BTCHW: Tensor) -> Tensor:
+        """(B, 3, T, H, W), as the convolutions want it in memory."""
+        return seen_BTCHW.transpose(1, 2).contiguous(memory_format=self.memory_format)
 
     def seen(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, T, 3, size, size) in [−1, 1]."""

@@ -25,6 +25,7 @@ from artv.files import read_bytes, read_object, regular, write_text_atomically
 from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.clip import beyond
 from artv_eval.features.precision import inference
+from artv_eval.features.running import Parts
 from artv_eval.features.shapes_networks import (
     ClassifierConfig,
     ClipConfig,
@@ -47,27 +48,29 @@ class ShapesFeatures:
         device: where it runs.
     """
 
-    name, world = "shapes", "shapes"
+    name, world, in_parts = "shapes", "shapes", True
 
     def __init__(self, network: ShapesClassifier, digest: str, device: str | torch.device = "cpu"):
         self.network, self.digest, self.device = network.to(device).eval(), digest, device
         self.dim = network.config.dim
 
     @inference()
-    def __call__(self, clip_BTCHW: Tensor) -> Tensor:
+    def __call__(self, clip: Tensor | Parts) -> Tensor:
         """(B, 64) float32 on the CPU, of mean 0 and variance 1 over real clips."""
-        return self.network.features(self._checked(clip_BTCHW)).cpu()
+        return self.network.features(self._checked(clip)).cpu()
 
     @inference()
-    def attributes(self, clip_BTCHW: Tensor) -> dict[str, Tensor]:
+    def attributes(self, clip: Tensor | Parts) -> dict[str, Tensor]:
         """Scores ``colour`` (B, 8), ``shape`` (B, 6), ``pair`` (B, 8, 9), and the other heads of the network."""
-        return {k: v.cpu() for k, v in self.network(self._checked(clip_BTCHW)).items()}
+        return {k: v.cpu() for k, v in self.network(self._checked(clip)).items()}
 
     def seen(self, clip_BTCHW: Tensor) -> Tensor:
         """(B, T, 3, 64, 64) in [0, 1]."""
         return to_unit_size(clip_BTCHW.to(self.device), SIZE)
 
-    def _checked(self, clip_BTCHW: Tensor) -> Tensor:
+    def _checked(self, clip_BTCHW: Tensor | Parts) -> Tensor | Parts:
+        if isinstance(clip_BTCHW, Parts):
+            return clip_BTCHW
         if clip_BTCHW.ndim != 5 or clip_BTCHW.shape[1] < 2 or clip_BTCHW.shape[2] != 3:
             raise UserError(
                 f"clips of shape {tuple(clip_BTCHW.shape)}; shapes features need (B, T, 3, H, W) with T at least 2"

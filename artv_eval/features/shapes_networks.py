@@ -3,6 +3,7 @@
 Shape suffixes: B clips, T frames, C channels, H W pixels, D features, N pictures, L tokens.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from artv.data.shapes import COLOURS, MOTIONS, SHAPES, SPEEDS, TINTS
 from artv.data.shapes_words import caption
 from artv_eval.corruptions import CORRUPTIONS
+from artv_eval.features.running import Parts, Stage, through
 
 BACKGROUND = 48  # descriptors: 4 × 4 cells of 3 colours
 
@@ -81,15 +83,19 @@ class ShapesClassifier(nn.Module):
             "background": BACKGROUND,
         }
 
-    def raw_features(self, x_BTCHW: Tensor) -> Tensor:
-        """(B, dim) before standardisation."""
-        y_BCTHW = self.stages(x_BTCHW.transpose(1, 2) * 2 - 1)
+    def raw_features(self, clip: Tensor | Parts) -> Tensor:
+        """(B, dim) before standardisation; of a clip in parts nothing is held but what the convolutions span."""
+        if isinstance(clip, Parts):
+            parts = (_signed(part_BTCHW) for part_BTCHW in clip.parts)
+            y_BCTHW = torch.cat(list(through(map(_in_time, self.stages), parts, clip.frames)), 2)
+        else:
+            y_BCTHW = self.stages(_signed(clip))
         layout = F.adaptive_avg_pool2d(self.layout(y_BCTHW).mean(2), 4).flatten(1)
         return self.pooled(torch.cat([y_BCTHW.mean((2, 3, 4)), y_BCTHW.amax((2, 3, 4)), layout], 1))
 
-    def features(self, x_BTCHW: Tensor) -> Tensor:
+    def features(self, clip: Tensor | Parts) -> Tensor:
         """(B, dim), standardised on real clips."""
-        return (self.raw_features(x_BTCHW).float() - self.feature_mean) / self.feature_std
+        return (self.raw_features(clip).float() - self.feature_mean) / self.feature_std
 
     def fuse(self) -> "ShapesClassifier":
         """This network for use, not training: normalisations folded into convolutions, channels last. Same numbers."""
@@ -101,9 +107,9 @@ class ShapesClassifier(nn.Module):
                 cast(nn.Sequential, unit)[1] = nn.Identity()
         return self.to(memory_format=torch.channels_last_3d)
 
-    def forward(self, x_BTCHW: Tensor) -> dict[str, Tensor]:
+    def forward(self, clip: Tensor | Parts) -> dict[str, Tensor]:
         sizes = self._sizes()
-        parts = self.heads(self.raw_features(x_BTCHW)).float().split(list(sizes.values()), 1)
+        parts = self.heads(self.raw_features(clip)).float().split(list(sizes.values()), 1)
         out = dict(zip(sizes, parts, strict=True))
         out["pair"] = out["pair"].unflatten(1, (len(COLOURS), len(MOTIONS)))
         return out
@@ -116,6 +122,19 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
+
+
+def _signed(x_BTCHW: Tensor) -> Tensor:
+    """(B, 3, T, H, W) in [−1, 1]."""
+    return x_BTCHW.transpose(1, 2) * 2 - 1
+
+
+def _in_time(layers: nn.Module) -> Stage:
+    """Layers of which at most one sees more than a frame, and that one the frames next to it."""
+    convolutions = [layer for layer in layers.modules() if isinstance(layer, nn.Conv3d)]
+    stride = math.prod(layer.stride[0] for layer in convolutions)
+    spans = any(layer.kernel_size[0] > 1 for layer in convolutions)
+    return Stage(layers, stride, around=stride if spans else 0)
 
 
 def _conv(cin: int, cout: int, kernel: tuple[int, int, int], stride: tuple[int, int, int] = (1, 1, 1)) -> nn.Sequential:

@@ -4,7 +4,8 @@
         extractor(clips)
 
 An extractor with ``seen`` shrinks frames as they are read (I3D's to 224 × 224, say), so that of a long clip only those
-are held. For one without, they are held after the transform: at their own size if there is none.
+are held; one that is ``in_parts`` (a network of convolutions) gets them 64 at a time, and none is held. For one without
+``seen``, frames are held after the transform: at their own size if there is none.
 
 Shape suffixes: B clips, T frames of a clip, t frames at a time, C colour channels, H W pixels.
 """
@@ -20,6 +21,7 @@ from torch import Tensor
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.extras import ExtractorExtras, optional
+from artv_eval.features.running import PART, Parts
 from artv_eval.metrics.base import BATCH, Preprocess, frames_of, to_BTCHW
 from artv_eval.metrics.views import views
 from artv_eval.results.clips import in_parts
@@ -29,8 +31,8 @@ HELD = 1 << 28  # bytes of frames, as they are stored, that are looked at togeth
 
 def whole_for(
     extractor: Any, clips: ClipSet, transform: Preprocess | None = None
-) -> Iterator[tuple[list[ClipRequest], Tensor]]:
-    """Requests and clips as ``extractor`` takes them: uint8 (B, T, 3, H, W), or what it sees of them.
+) -> Iterator[tuple[list[ClipRequest], Any]]:
+    """Requests and clips as ``extractor`` takes them: uint8 (B, T, 3, H, W), what it sees of them, or Parts of that.
 
     Raises:
         UserError: there are no clips, or they differ in size.
@@ -38,7 +40,7 @@ def whole_for(
     size = None
     for batch in _batches(clips):
         long = len(batch) == 1 and _is_long(batch[0][1].frames)
-        taken = _seen(extractor, batch[0][1].frames, transform) if long else frames_of(batch, transform)
+        taken = _long(extractor, batch[0][1].frames, transform) if long else frames_of(batch, transform)
         size = size or taken.shape[1:]
         if taken.shape[1:] != size:
             raise UserError(f"clips of one set differ in size: {tuple(size)} and {tuple(taken.shape[1:])} (frames, …)")
@@ -63,16 +65,30 @@ def _bytes(frames: np.ndarray) -> int:
     return int(np.prod(frames.shape))
 
 
-def _seen(extractor: Any, frames_THWC: np.ndarray, transform: Preprocess | None) -> Tensor:
-    """(1, T, …): a clip a few frames at a time."""
-    see, clip = optional(extractor, ExtractorExtras, "seen"), torch.empty(0)
+def _long(extractor: Any, frames_THWC: np.ndarray, transform: Preprocess | None) -> Tensor | Parts:
+    """One clip, read a few frames at a time: when it is used, if the extractor takes parts."""
+    T = len(frames_THWC)
+    if optional(extractor, ExtractorExtras, "in_parts"):
+        return Parts(T, _seen(extractor, frames_THWC, transform, PART))
+    (clip,) = _seen(extractor, frames_THWC, transform, T)
+    return clip
+
+
+def _seen(extractor: Any, frames_THWC: np.ndarray, transform: Preprocess | None, together: int) -> Iterator[Tensor]:
+    """(1, t, …): what is seen of the frames, so many ``together``."""
+    see, part, done, left = optional(extractor, ExtractorExtras, "seen"), torch.empty(0), 0, len(frames_THWC)
     for view in views(frames_THWC):
         frames = to_BTCHW([transform(view.frames) if transform else view.frames])
         some = see(frames)
         some = frames if some is None else some
-        if view.start == 0:
-            layout = torch.channels_last if some.ndim == 5 else torch.contiguous_format  # as frames are decoded
-            size = (len(frames_THWC), *some.shape[2:])
-            clip = torch.empty(size, dtype=some.dtype, device=some.device, memory_format=layout)[None]
-        clip[:, view.start : view.start + some.shape[1]] = some
-    return clip
+        while some.shape[1]:
+            if not done:
+                layout = torch.channels_last if some.ndim == 5 else torch.contiguous_format  # as frames are decoded
+                size = (min(together, left), *some.shape[2:])
+                part = torch.empty(size, dtype=some.dtype, device=some.device, memory_format=layout)[None]
+            fits = min(some.shape[1], part.shape[1] - done)
+            part[:, done : done + fits] = some[:, :fits]
+            some, done, left = some[:, fits:], done + fits, left - fits
+            if done == part.shape[1]:
+                yield part
+                part, done = torch.empty(0), 0
