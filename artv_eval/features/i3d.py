@@ -25,7 +25,7 @@ from artv.requests import MOST_PIXELS
 from artv_eval.features.base import digest_of, seen_by
 from artv_eval.features.precision import PRECISIONS, Precision, inference
 from artv_eval.features.preprocess import Filter, resize
-from artv_eval.features.running import PART, Parts, Stage, through
+from artv_eval.features.running import WHOLE, Parts, Stage, part_on, through
 from artv_eval.features.weights import find
 
 Size = tuple[int, int, int]
@@ -127,8 +127,8 @@ class InceptionI3d(nn.Module):
     def pooled(self, x_BCTHW: Tensor) -> Tensor:
         """(B, 1024, T', 1, 1): after the average pooling, before the logits; a long clip goes through in parts."""
         T = x_BCTHW.shape[2]
-        if T > PART:
-            return self.pooled_in_parts(x_BCTHW.split(PART, 2), T)
+        if T > WHOLE:
+            return self.pooled_in_parts(x_BCTHW.split(part_on(x_BCTHW.device), 2), T)
         return F.avg_pool3d(self.maps(x_BCTHW), (2, 7, 7), 1)
 
     def pooled_in_parts(self, parts: Iterable[Tensor], frames: int) -> Tensor:
@@ -174,7 +174,7 @@ class InceptionI3d(nn.Module):
 class I3dFeatures:
     """I3D as an extractor: resize to ``size``, scale to [−1, 1], logits or pooled features.
 
-    Of a long clip nothing is held but what the convolutions span: 64 frames and a few around them.
+    Of a long clip nothing is held but what the convolutions span: a few frames.
 
     Args:
         network: with its weights.

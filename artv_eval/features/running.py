@@ -14,7 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-PART = 64  # frames that a network takes together: as many as of a clip that is kept as one array
+WHOLE = 64  # frames of a clip that goes through as one
+PART, GPU_PART = 16, 128  # frames of a longer one that go through together: each takes a network of 224² pixels 7 MB
+
+
+def part_on(device: object) -> int:
+    """Frames that go through together there."""
+    return GPU_PART if str(device).startswith("cuda") else PART
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ def _along(stage: Stage, parts: Iterable[Tensor], frames: int) -> Iterator[Tenso
         ready = -(-frames // stride) if whole else (end - around - odd) // stride
         if ready > done:
             skipped = done - begin // stride
-            yield stage.work(held[:, :, : end - begin])[:, :, skipped : skipped + ready - done]
+            made = [stage.work(held[:, :, : end - begin])[:, :, skipped : skipped + ready - done]]
             done, kept = ready, max(0, ready * stride - around)
             held, begin = held[:, :, kept - begin :].clone(), kept
+            yield made.pop()  # and hold it no longer, nor what it was made of, while the next stages work

@@ -4,7 +4,7 @@
         extractor(clips)
 
 An extractor with ``seen`` shrinks frames as they are read (I3D's to 224 × 224, say), so that of a long clip only those
-are held; one that is ``in_parts`` (a network of convolutions) gets them 64 at a time, and none is held. For one without
+are held; one that is ``in_parts`` (a network of convolutions) gets a few at a time, and none is held. For one without
 ``seen``, frames are held after the transform: at their own size if there is none.
 
 Shape suffixes: B clips, T frames of a clip, t frames at a time, C colour channels, H W pixels.
@@ -21,7 +21,7 @@ from torch import Tensor
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.extras import ExtractorExtras, optional
-from artv_eval.features.running import PART, Parts
+from artv_eval.features.running import Parts, part_on
 from artv_eval.metrics.base import BATCH, Preprocess, frames_of, to_BTCHW
 from artv_eval.metrics.views import views
 from artv_eval.results.clips import in_parts
@@ -69,7 +69,8 @@ def _long(extractor: Any, frames_THWC: np.ndarray, transform: Preprocess | None)
     """One clip, read a few frames at a time: when it is used, if the extractor takes parts."""
     T = len(frames_THWC)
     if optional(extractor, ExtractorExtras, "in_parts"):
-        return Parts(T, _seen(extractor, frames_THWC, transform, PART))
+        together = part_on(optional(extractor, ExtractorExtras, "device"))
+        return Parts(T, _seen(extractor, frames_THWC, transform, together))
     (clip,) = _seen(extractor, frames_THWC, transform, T)
     return clip
 
@@ -90,5 +91,5 @@ def _seen(extractor: Any, frames_THWC: np.ndarray, transform: Preprocess | None,
             part[:, done : done + fits] = some[:, :fits]
             some, done, left = some[:, fits:], done + fits, left - fits
             if done == part.shape[1]:
-                yield part
-                part, done = torch.empty(0), 0
+                whole, part, done = [part], torch.empty(0), 0
+                yield whole.pop()  # and hold it no longer

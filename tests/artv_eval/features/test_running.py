@@ -65,7 +65,7 @@ def test_what_i3d_pools_of_a_long_clip_is_that_of_the_whole(monkeypatch):
     network = InceptionI3d(num_classes=5).fuse()
     clip = torch.rand(1, 3, 17, 193, 193) * 2 - 1
     whole = network(clip)
-    monkeypatch.setattr("artv_eval.features.i3d.PART", 10)
+    monkeypatch.setattr("artv_eval.features.i3d.WHOLE", 16)
     torch.testing.assert_close(network(clip), whole, atol=1e-5, rtol=1e-4)
 
 

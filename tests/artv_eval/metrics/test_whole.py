@@ -62,7 +62,7 @@ def all_are_long(monkeypatch):
 
     def set_up():
         monkeypatch.setattr(whole, "HELD", 1)
-        monkeypatch.setattr(whole, "PART", 7)
+        monkeypatch.setattr("artv_eval.features.running.PART", 7)
         monkeypatch.setattr("artv_eval.metrics.views.AT_ONCE", 5)
 
     return set_up
