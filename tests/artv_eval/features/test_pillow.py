@@ -37,6 +37,12 @@ def test_resampling_is_pillows(filter, scale):
         np.testing.assert_array_equal(found.numpy(), np.asarray(expected))
 
 
+def test_a_crop_is_a_part_of_the_whole():
+    image, crop = tensor(picture(40, 70)), (slice(3, 9), slice(5, 20))
+    for size in ((20, 33), (40, 33), (20, 70), (40, 70)):
+        assert torch.equal(pillow_resize(image, size, crop=crop), pillow_resize(image, size)[:, :, 3:9, 5:20])
+
+
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_clip_sees_what_open_clips_transform_gives(height, width):
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -12,7 +12,7 @@ from artv_eval.metrics.clipsim import AnchorSimilarity, ClipSimEvaluator
 from artv_eval.metrics.curve_factories import curve
 from artv_eval.metrics.curves import CurveEvaluator, simple
 from artv_eval.metrics.device_views import FrameMeasure, device_views, walk
-from artv_eval.metrics.frames import FrameFidEvaluator
+from artv_eval.metrics.frames import FlickerEvaluator, FrameFidEvaluator
 from artv_eval.metrics.picture_curves import consistency
 from artv_eval.results.clips import StoredArray
 
@@ -115,3 +115,11 @@ def test_where_metrics_work():
     own = CurveEvaluator(simple("own", lambda view: view.frames.mean((1, 2, 3))), device="cuda")
     assert walked_on(own) is None  # it takes arrays
     assert device_of(object()) == "cpu" and walked_on(object()) is None
+
+
+def test_a_metric_that_describes_in_its_own_way_does_not_walk():
+    class Twice(FlickerEvaluator):
+        def describe(self, clips):
+            return 2 * super().describe(clips)
+
+    assert walked_on(FlickerEvaluator("cuda")) == "cuda" and walked_on(Twice("cuda")) is None
