@@ -23,9 +23,14 @@ LUMA = tuple(part / 1000 for part in THOUSANDTHS)
 SAME, APART = 1.5, 4.0  # grey levels between thumbnails of equal frames, and of frames that differ
 
 
+def _over(x: Tensor, count: int) -> Tensor:
+    """x / count to the last bit: by a number of Python a GPU multiplies with its reciprocal."""
+    return x / x.new_full((), count)
+
+
 def _means(x_tCHW: Tensor) -> Tensor:
     """(t, C) float64: over pixels."""
-    return x_tCHW.flatten(2).sum(2).double() / (x_tCHW.shape[2] * x_tCHW.shape[3])
+    return _over(x_tCHW.flatten(2).sum(2).double(), x_tCHW.shape[2] * x_tCHW.shape[3])
 
 
 def medians(whole_NP: Tensor, most: int) -> Tensor:
@@ -55,7 +60,7 @@ def _median(apart_tCHW: Tensor) -> Tensor:
     total = apart_tCHW[:, 0].short()
     for channel in apart_tCHW.unbind(1)[1:]:
         total += channel
-    return medians(total.flatten(1), 255 * C) / C
+    return _over(medians(total.flatten(1), 255 * C), C)
 
 
 def _variance(whole_tHW: Tensor, unit: float) -> Tensor:
