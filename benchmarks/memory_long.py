@@ -8,7 +8,8 @@
 ``write``: frames as a model gives them, into an mp4 (artv sample). ``sweep``: makes, stores, describes and shows clips
 of a method that streams (``plugins/textured.py``) under metrics of frames, masks too, previews in the report.
 ``--processes`` of a set share its clips.
-``score``: the same metrics of mp4 files. ``i3d``: features of I3D with random weights, the network's own memory with
+``score``: the same metrics of mp4 files; ``score_made``: of files whose frames are made where they are read, so that no
+codec is needed and none takes time. ``i3d``: features of I3D with random weights, the network's own memory with
 them. A case is CLIPSxFRAMES. 20 frames say what the libraries take. The peak is of the largest process: a sweep of many
 frames has one a core.
 """
@@ -27,7 +28,8 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "plugins"))
+PLUGINS = HERE / "plugins"
+sys.path.insert(0, str(PLUGINS))
 
 METRICS = "curve:sharpness/delta_abs,curve:motion,curve:loops,drift,flicker,contrast_drift"
 CARD = """\
@@ -92,11 +94,15 @@ def command(what: str, folder: Path, clips: int, count: int, size: str, processe
     if what in HERE_DONE:
         here = ["--tasks", what, "--work", str(folder), "--cases", f"{clips}x{count}", "--size", size]
         return [sys.executable, __file__, *here]
-    evaluate = [sys.executable, "-m", "artv_eval", "--plugins-dir", str(HERE / "plugins")]
-    if what == "score":
-        subprocess.run(command("write", folder, clips, count, size), check=True)
+    evaluate = [sys.executable, "-m", "artv_eval", "--plugins-dir", str(PLUGINS)]
+    if what in ("score", "score_made"):
         (folder / "cache").mkdir()
         own = ["--fake", str(folder), "--frames", str(count), "--metrics", METRICS]
+        if what == "score_made":
+            for i in range(clips):
+                (folder / f"{i}.avi").write_text(f"{count} {height} {width} of clip {i}", encoding="utf-8")
+            return [*evaluate, "score", *own, "--reader", "textured"]
+        subprocess.run(command("write", folder, clips, count, size), check=True)
         return [*evaluate, "score", *own]
     (folder / "card.yaml").write_text(CARD.format(height=height, width=width), encoding="utf-8")
     (folder / "prompts.txt").write_text("\n".join(f"clip {i}" for i in range(clips)), encoding="utf-8")
@@ -113,7 +119,8 @@ def measured(what: str, clips: int, count: int, size: str, processes: int) -> tu
         folder = Path(name)
         line, started = command(what, folder, clips, count, size, processes), time.monotonic()
         with (folder / "log").open("wb") as log:
-            env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+            paths = os.pathsep.join([str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])])
+            env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": paths}
             process = subprocess.Popen(line, stdout=log, stderr=log, env=env)
             _, status, used = os.wait4(process.pid, 0)
         if status:

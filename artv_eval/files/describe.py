@@ -36,6 +36,7 @@ from artv_eval.features.precision import switched
 from artv_eval.features.weights import sha256_of
 from artv_eval.files.decoding import Decoded, Decoders, Excerpt
 from artv_eval.files.side_by_side import METRICS, by_work, describing, on_gpu, shared_cores, side_by_side
+from artv_eval.memory import give_back
 from artv_eval.metrics.base import described
 from artv_eval.metrics.device_views import walk
 from artv_eval.results.clips import in_parts
@@ -194,6 +195,8 @@ class _Describer:
                         batch = []
                     while len(waiting) > at_once:
                         self._keep(waiting.popleft().result())
+                        if long:
+                            give_back()
                     if time.monotonic() - saved > SAVE_SECONDS:
                         self._save()
                         saved = time.monotonic()

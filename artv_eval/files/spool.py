@@ -27,12 +27,15 @@ class Spool:
         self.shape, self._done = tuple(shape), 0
         self._array = None if in_parts(shape[0]) else np.empty(self.shape, np.uint8)
         self._file = tempfile.TemporaryFile() if self._array is None else None  # noqa: SIM115 it lives as long as its frames
+        self._room = np.empty((0, *self.shape[1:]), np.uint8)
 
     def room(self, count: int) -> np.ndarray:
-        """(t, H, W, 3) to be filled with the next frames, and then said to be :meth:`filled`."""
+        """(t, H, W, 3) to be filled with the next frames, and then said to be :meth:`filled`; until then, and once."""
         if self._array is not None:
             return self._array[self._done : self._done + count]
-        return np.empty((count, *self.shape[1:]), np.uint8)
+        if len(self._room) < count:
+            self._room = np.empty((count, *self.shape[1:]), np.uint8)
+        return self._room[:count]
 
     def filled(self, room_tHWC: np.ndarray) -> None:
         """The next frames are there."""
@@ -51,6 +54,7 @@ class Spool:
         if self._file is None:
             return self._array
         self._file.flush()
+        self._room = self._room[:0].copy()
         file, frame, each = self._file, int(np.prod(self.shape[1:])), part_length(self.shape)
 
         def read(number: int, wanted: tuple[int, ...]) -> np.ndarray:

@@ -17,11 +17,13 @@ import numpy as np
 
 from artv.errors import WorkFailed
 from artv_eval.api import ClipSet, Executor, FailedTask, Task
+from artv_eval.memory import give_back
 from artv_eval.metrics.base import BATCH, described
 from artv_eval.metrics.statistics import SetValue, set_value
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.protocols.sources import Lazy
+from artv_eval.results.clips import in_parts
 from artv_eval.results.row_cache import SAVE_SECONDS
 from artv_eval.results.rows import Failure, reason
 from artv_eval.results.store import RunStore
@@ -68,7 +70,10 @@ class ScoringWork(SweepWork):
         if "rows" in task.method:
             return self._set_value(**task.method)
         clips = self._clips(task)
-        return {number: self._rows(number, clips) for number in task.method["metrics"]}
+        found = {number: self._rows(number, clips) for number in task.method["metrics"]}
+        if in_parts(clips.requests[0].num_frames):
+            give_back()
+        return found
 
     again = __call__  # of a task that another worker is slow with: nothing is written here
 

@@ -1,10 +1,13 @@
 """A method without a model: a texture that moves, as long and as large as asked for, streamed, with masks.
 
 For benchmarks of everything around a model: ``artv-eval --plugins-dir benchmarks/plugins sweep --ablation textured …``.
+And a reader of files that say how many such frames they have, ``FRAMES HEIGHT WIDTH``: clips to score where there is no
+codec, with PYTHONPATH=benchmarks/plugins.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +23,12 @@ def register_methods():
 @hookimpl
 def register_ablations():
     return [Component("textured", f"{__name__}:cells", "the texture")]
+
+
+@hookimpl
+def register_readers():
+    # by the name under which processes that decode find it, which do not know the folder of plugins
+    return [Component("textured", "textured:Made", "files that say how many frames to make")]
 
 
 def cells():
@@ -54,3 +63,18 @@ class Textured:
         for i in range(size.num_frames):
             picture = frame(i, size.height, size.width)
             yield NextFrames(np.broadcast_to(picture, (B, 1, *picture.shape)), mask if i else None)
+
+
+class Made:
+    """The reader."""
+
+    fps = 16.0
+
+    def __init__(self, path: Path) -> None:
+        self.count, self.height, self.width = (int(word) for word in path.read_text(encoding="utf-8").split()[:3])
+
+    def __len__(self) -> int:
+        return self.count
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        return np.stack([frame(i, self.height, self.width) for i in indices])
