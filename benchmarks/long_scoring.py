@@ -126,17 +126,23 @@ def rates(
     decoded = []
 
     def decode() -> None:
-        decoded.append(rate(lambda: [None for _ in decoders.decode(files, excerpt)], files, excerpt))
+        decoded.append(rate(lambda: [len(clip.shown) for clip in decoders.decode(files, excerpt)], files, excerpt))
+        print(f"decoding: {decoded[-1][0]:.0f} frames/s", flush=True)
 
     decode()
     for k, (what, some) in enumerate(measures.items()):
         if k == len(measures) // 2:
             decode()
-        found[what] = rate(partial(describe_files, files, some, excerpt, decoders=decoders), files, excerpt)
+        found[what] = rate(partial(score, files, some, excerpt, decoders), files, excerpt)
         print(f"{what}: {found[what][0]:.0f} frames/s", flush=True)
     decode()
-    print("decoding: " + ", ".join(f"{each:.0f}" for each, _ in decoded) + " frames/s", flush=True)
     return {"decoding": tuple(np.mean(decoded, axis=0))} | found
+
+
+def score(files: list[Path], measures: list[Evaluator], excerpt: Excerpt, decoders: Decoders) -> None:
+    """All of them by all."""
+    found = describe_files(files, measures, excerpt, decoders=decoders)
+    assert not found.bad and not found.failed, (found.bad, found.failed)
 
 
 def rate(work: Callable[[], object], files: list[Path], excerpt: Excerpt) -> tuple[float, float]:
@@ -154,6 +160,7 @@ def main() -> None:
     parser.add_argument("--i3d", action="store_true", help="FVD's features too")
     parser.add_argument("--only", nargs="*", help="measures to time")
     parser.add_argument("--files", type=int, default=16)
+    parser.add_argument("--source", type=Path, help="a folder of files made before, of that size, in their place")
     parser.add_argument("--frames", type=int, default=240)
     parser.add_argument("--size", default="832x480")
     parser.add_argument("--workers", type=int, default=8)
@@ -163,12 +170,13 @@ def main() -> None:
     clip, excerpt = encoder(args.encoder, args.device), Excerpt(frames=args.frames)
     measures = measures_of(clip, args.i3d, args.device)
     with tempfile.TemporaryDirectory() as name, Decoders(args.workers) as decoders:
-        write_files(Path(name), args.files, args.frames, height, width)
-        files = video_files(name)
+        if args.source is None:
+            write_files(Path(name), args.files, args.frames, height, width)
+        files = video_files(args.source or name)[: args.files]
         # processes start, the files are in memory, networks are where they work
         reader = "read by " + " and ".join({clip.reader for clip in decoders.decode(files, excerpt)})
-        describe_files(files, measures[ALL], Excerpt(frames=min(args.frames, 80)), decoders=decoders)
-        found = rates({what: measures[what] for what in args.only or measures}, files, excerpt, decoders)
+        score(files, measures[ALL], Excerpt(frames=min(args.frames, 80)), decoders)
+        found = rates({what: measures[what] for what in args.only or reversed(measures)}, files, excerpt, decoders)
         ms = parts(measures, args.device, next(iter(decoders.decode(files, excerpt))))
     decoded = found["decoding"][0]
     lines = ["| what | frames/s | of decoding | cores |", "|---|---|---|---|"]

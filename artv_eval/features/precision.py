@@ -6,7 +6,7 @@ other features on a GPU than on a CPU. What is allowed here goes into the extrac
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Literal, get_args
 
 import torch
@@ -15,16 +15,17 @@ from artv.errors import UserError
 
 Precision = Literal["float32", "tf32"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
-_LOCK = (
-    threading.RLock()
-)  # torch's switches are the whole process's: one thread's TF32 must not reach another's float32
+
+
+def _check(name: str) -> None:
+    if name not in PRECISIONS:
+        raise UserError(f"precision is {name!r}; it must be {' or '.join(PRECISIONS)}")
 
 
 @contextmanager
 def switched(name: str = "float32") -> Iterator[None]:
     """The same as :func:`precision`, for all threads: what they launch unless they say otherwise themselves."""
-    if name not in PRECISIONS:
-        raise UserError(f"precision is {name!r}; it must be {' or '.join(PRECISIONS)}")
+    _check(name)
     before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = name == "tf32"
     torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
@@ -35,14 +36,61 @@ def switched(name: str = "float32") -> Iterator[None]:
         torch.set_float32_matmul_precision(before[1])
 
 
+class _Turns:
+    """Torch's switches are the whole process's: threads of one precision go together, those of another wait for them.
+
+    In the order in which they come, so that nobody waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self._changed, self._waiting = threading.Condition(), list[str]()
+        self._name, self._inside, self._back = "", 0, ExitStack()
+
+    def enter(self, name: str) -> None:
+        """Waits for a turn."""
+        with self._changed:
+            self._waiting.append(name)
+            try:
+                self._changed.wait_for(lambda: self._waiting[0] == name and (not self._inside or self._name == name))
+            finally:  # also where it is interrupted
+                self._waiting.remove(name)
+                self._changed.notify_all()
+            if not self._inside:
+                self._name = name
+                self._back.enter_context(switched(name))
+            self._inside += 1
+
+    def leave(self) -> None:
+        """Ends it."""
+        with self._changed:
+            self._inside -= 1
+            if not self._inside:
+                self._back.close()
+            self._changed.notify_all()
+
+
+_TURNS, _OWN = _Turns(), threading.local()
+
+
 @contextmanager
 def precision(name: str = "float32") -> Iterator[None]:
     """Convolutions and matrix products of float32 in ``float32``, or in ``tf32`` where a GPU has it.
 
-    One thread at a time: what another launched meanwhile would be computed in the same way.
+    Meanwhile no thread works in another precision, unless by :func:`switched`.
     """
-    with _LOCK, switched(name):
+    _check(name)
+    outer = getattr(_OWN, "name", None)
+    if outer is not None:  # it comes again after the inner one
+        _TURNS.leave()
+    _TURNS.enter(name)
+    _OWN.name = name
+    try:
         yield
+    finally:
+        _OWN.name = outer
+        _TURNS.leave()
+        if outer is not None:
+            _TURNS.enter(outer)
 
 
 @contextmanager

@@ -28,15 +28,16 @@ from typing import IO, Any
 
 import numpy as np
 
+from artv.devices import cores
 from artv.errors import UserError
 from artv.renamed import renamed
 from artv_eval.files.excerpts import Decoded, Excerpt, Parts, read_excerpt
-from artv_eval.files.spool import Spool
+from artv_eval.files.spool import Spool, SpoolFull
 from artv_eval.results.clips import in_parts
 
 WORKER = [sys.executable, "-m", "artv_eval.files.decoding"]
 AHEAD = 3  # clips in flight for each worker
-LONG_AHEAD = 2  # in flight in all, where each is a large temporary file
+LONG_AHEAD = 4 if cores() >= 8 else 2  # in flight in all, where each is a large temporary file
 PIPE = 2**20  # bytes
 
 __getattr__ = renamed(__name__, {"Window": "Excerpt", "read_window": "read_excerpt"})
@@ -103,6 +104,9 @@ class Decoders:
         try:
             _send(process.stdin, (path, excerpt, seed))
             return _receive(process.stdout, path, watch.fed)
+        except SpoolFull:  # what is still on its way is of no use
+            self._end(process)
+            raise
         except (OSError, EOFError, struct.error):
             self._end(process)
             why = f"no answer within {self.timeout:g} s" if watch.late else "the decoder crashed"
@@ -149,6 +153,8 @@ def decode(
 def _decode_here(path: Path, excerpt: Excerpt, seed: int) -> Decoded:
     try:
         return read_excerpt(path, excerpt, seed)
+    except SpoolFull:
+        raise
     except UserError as error:
         return Decoded(path=path, frames=None, error=str(error))
 

@@ -13,7 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from artv.errors import UserError, describe_os_error
 from artv_eval.results.clips import StoredArray, in_parts, part_length
+
+
+class SpoolFull(UserError):
+    """A temporary file cannot be written: no fault of the video."""
 
 
 class Spool:
@@ -38,9 +43,15 @@ class Spool:
         return self._room[:count]
 
     def filled(self, room_tHWC: np.ndarray) -> None:
-        """The next frames are there."""
+        """The next frames are there. Raises SpoolFull when the temporary file cannot take them."""
         if self._file is not None:
-            self._file.write(room_tHWC.data)
+            try:
+                self._file.write(room_tHWC.data)
+                self._file.flush()
+            except OSError as error:
+                where = f"decoded frames of long clips lie in {tempfile.gettempdir()} for a while"
+                what = f"{describe_os_error(error)}, or set TMPDIR to a folder with more room"
+                raise SpoolFull(f"{where}: {what}") from None
         self._done += len(room_tHWC)
 
     def add(self, frames_tHWC: np.ndarray) -> None:

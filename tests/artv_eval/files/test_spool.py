@@ -1,9 +1,15 @@
 """Frames between decoding and describing: whatever portions they come in, they are the same array."""
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
+from video_folders import clip_file
 
-from artv_eval.files.spool import Spool
+from artv_eval.files import decoding, spool
+from artv_eval.files.excerpts import Excerpt
+from artv_eval.files.spool import Spool, SpoolFull
 from artv_eval.results import clips as parts
 from artv_eval.results.clips import StoredArray
 
@@ -50,3 +56,12 @@ def test_frames_that_never_came_are_an_error_and_no_black_ones():
     assert np.array_equal(found[:64], frames(70)[:64])
     with pytest.raises(OSError, match="holds less than was written"):
         found[64:]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_a_full_disk_is_no_fault_of_the_video(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool.tempfile, "TemporaryFile", partial(Path("/dev/full").open, "r+b", buffering=0))
+    path = clip_file(tmp_path / "a.mp4", 0, frames=70)
+    for workers in (0, 1):
+        with pytest.raises(SpoolFull, match=r"disk full.*TMPDIR"):
+            list(decoding.decode([path], Excerpt(frames=70), workers=workers))
