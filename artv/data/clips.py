@@ -167,8 +167,11 @@ def fit_square(frames_T3HW: Tensor, size: int, place: tuple[float, float] = (0.5
     frames = frames_T3HW[..., top : top + side, left : left + side]
     if side == size:
         return frames.contiguous()
-    resized = torch.nn.functional.interpolate(frames.float(), (size, size), mode="bicubic", antialias=True)
-    return resized.round().clamp(0, 255).to(torch.uint8)
+    result = torch.empty(*frames.shape[:-2], size, size, dtype=torch.uint8)
+    for frame, fitted in zip(frames, result, strict=True):  # one at a time stays in a CPU's cache
+        resized = torch.nn.functional.interpolate(frame[None].float(), (size, size), mode="bicubic", antialias=True)
+        fitted.copy_(resized[0].round_().clamp_(0, 255))
+    return result
 
 
 def collate(samples: list[tuple[Any, ...]]) -> tuple[Any, ...]:
