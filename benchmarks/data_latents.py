@@ -48,11 +48,13 @@ from artv_eval.efficiency.cuda import _nvml, clocks
 from artv_eval.efficiency.rows import versions
 
 FPS, FRAMES = 25.0, 100
-PARTS = ("decoder", "command", "encoder", "errors")
+PARTS = ("decoder", "command", "encoder", "profile", "errors")
 
 
 def make_clips(folder: Path, count: int, width: int = 320, height: int = 240) -> None:
     """A drifting texture each: about what a filmed clip costs its decoder."""
+    if (folder / "captions.csv").exists():
+        return
     folder.mkdir(parents=True)
     for k in range(8):
         coarse = np.random.default_rng(k).integers(0, 256, (height // 8, width // 8 + 16, 3), np.uint8)
@@ -83,10 +85,10 @@ def a_second(count: int, work: Callable[[], Any]) -> float:
 
 
 def decoder_alone(files: ClipFiles, few: int) -> float:
-    """Clips a second, workers' start left out."""
-    chosen = range(len(files))
+    """Clips a second of the first 512, workers' start left out."""
+    chosen = range(min(512, len(files)))
     batch = iter(batches(WholeClips(files), [chosen[k : k + few] for k in chosen[::few]], torch.device("cpu")))
-    for _ in range(min(4 * readers(), len(files) // (2 * few))):
+    for _ in range(min(4 * readers(), len(chosen) // (2 * few))):
         next(batch)
     started, done = time.perf_counter(), 0
     for frames, _, _ in batch:
@@ -114,6 +116,25 @@ def encoder_alone(components: str, num_frames: int, size: int, device: str, prec
         repeats = 4 if device == "cuda" else 1
         rates[name] = a_second(repeats * texts, partial(encode, encoder, repeats))
     return rates
+
+
+@torch.no_grad()
+def profile(components: str, num_frames: int, size: int, precision: str, file: Path) -> None:
+    """Every kernel of a clip's encoder, longest first."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as recorded
+
+    encoder = InferenceEncoder(load_components(components)["autoencoder"].cuda(), PRECISIONS[precision])
+    frames = torch.randint(256, (num_frames, 3, size, size), dtype=torch.uint8, device="cuda")
+    for _ in range(3):
+        encoder(frames)
+    with recorded(activities=[ProfilerActivity.CUDA]) as record:
+        encoder(frames)
+        torch.cuda.synchronize()
+    events = sorted(record.key_averages(), key=lambda e: -e.self_device_time_total)
+    lines = [f"{e.self_device_time_total / 1e3:10.3f} ms {e.count:6d} × {e.key[:150]}" for e in events]
+    total = sum(e.self_device_time_total for e in events) / 1e3
+    file.write_text("\n".join([f"{total:10.3f} ms in all", *lines]) + "\n", encoding="utf-8")
 
 
 @torch.no_grad()
@@ -186,14 +207,17 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
     parser.add_argument("--precision", action="append", choices=PRECISIONS, help="default: all, float16 first")
     parser.add_argument("--seconds", type=float, default=120, help="the longest that a command may run")
+    parser.add_argument("--only-make", action="store_true", help="the files")
     arguments = parser.parse_args()
     for folder in (arguments.out, arguments.work):
         folder.mkdir(parents=True, exist_ok=True)
     config, device = load_config(arguments.preset), arguments.device
     precisions = arguments.precision or (["fp16", "fp32", "bf16"] if device == "cuda" else ["fp32"])
     make_clips(arguments.work / arguments.source, arguments.clips, *map(int, arguments.source.split("x")))
-    components = "shapes"
-    if arguments.preset == "paper":
+    if arguments.only_make:
+        return
+    parts, components = arguments.part or PARTS, "shapes"
+    if arguments.preset == "paper" and set(parts) != {"decoder"}:
         components = make_components(arguments.work / "components", device)
     files = ClipFiles(arguments.work / arguments.source, config.num_frames, config.size, config.fps)
     few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
@@ -210,13 +234,14 @@ def main() -> None:
             record["commands"][precision] = command(arguments, components, precision)
             note()
 
-    parts = arguments.part or PARTS
     if "decoder" in parts:
         note(decoder_alone_clips_per_s=decoder_alone(files, few))
     commands(precisions[0])
     if "encoder" in parts:
         rates = encoder_alone(components, config.num_frames, config.size, device, precisions)
         note(encoder_alone_clips_per_s=rates, clocks=clocks() if device == "cuda" else None)
+    if "profile" in parts and device == "cuda":
+        profile(components, config.num_frames, config.size, precisions[0], arguments.out / "profile-encoder.txt")
     if "errors" in parts:
         note(errors=all_errors(components, files, device, precisions))
     if device == "cuda":
