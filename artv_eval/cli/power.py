@@ -84,7 +84,8 @@ def _chance(
     assert pair.sd_trainings is not None and pair.se_clips is not None
     assert pair.standard_error is not None and pair.seeds is not None
     chance = Chance.of(pair.sd_trainings, pair.se_clips, pair.standard_error, pair.seeds, pair.n)
-    return chance, read_json(Path(run) / "manifest.json")
+    manifest = Path(run) / "manifest.json"
+    return chance, read_json(manifest) if manifest.exists() else {}
 
 
 def _price(manifest: dict[str, Any], train_minutes: float | None, clip_seconds: float | None) -> "Price":
@@ -96,7 +97,7 @@ def _price(manifest: dict[str, Any], train_minutes: float | None, clip_seconds: 
         trainings = [cell.get("training") or {} for cell in manifest.get("cells", [])]
         seconds = [training["seconds"] for training in trainings if "seconds" in training]
         if not seconds:
-            raise UserError("give --train-minutes: there is no training here that says what it took")
+            raise UserError("give --train-minutes: there is no training here that says what it took (manifest.json)")
         train_minutes = sum(seconds) / len(seconds) / 60
     return Price(training=train_minutes, clip=(clip_seconds or 0.0) / 60)
 

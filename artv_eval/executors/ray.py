@@ -24,6 +24,7 @@ from artv.files import read_text
 from artv_eval.api import FailedTask, Task
 
 START_SECONDS = 120.0  # until the first worker has started
+HEAD_SECONDS = 20.0  # that the head may be away; after 60 Ray itself ends the process
 LOSSES = 3  # workers that a task may take down
 LATE, LATE_SECONDS = 3.0, 15.0  # times the usual time of a task, and at least so long: then its worker is a straggler
 
@@ -68,8 +69,10 @@ class RayExecutor:
             return
         if not self._ray.is_initialized():
             self._connect()
+        _, client, place = (self.address or "").partition("://")
+        head = _Head(place if client else self._ray.get_runtime_context().gcs_address)
         repeats = hasattr(work, "again")
-        yield from _Pool(self._ray, self._actor(), self._ray.put(work), tasks, self._room, repeats=repeats).run()
+        yield from _Pool(self._ray, self._actor(), self._ray.put(work), tasks, self._room, head, repeats=repeats).run()
 
     def _actor(self) -> Any:
         return self._ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(_Worker)
@@ -107,6 +110,25 @@ class RayExecutor:
             raise UserError(f"no Ray cluster at {address!r}: {why}") from None
 
 
+class _Head:
+    """The head of the cluster, at HOST:PORT. Without it calls of Ray wait for a minute, and then end the process."""
+
+    def __init__(self, place: str) -> None:
+        self.place, self.gone = place, False
+
+    def check(self) -> None:
+        """Waits for one that does not answer. Raises WorkFailed when it stays away."""
+        until = time.monotonic() + HEAD_SECONDS
+        while (why := _refused(self.place)) is not None:
+            self.gone = time.monotonic() > until
+            if self.gone:
+                raise WorkFailed(
+                    f"the head of the Ray cluster at {self.place} has gone ({why}); what was made is kept: start the "
+                    "cluster again, and run the same command again"
+                )
+            time.sleep(0.5)
+
+
 class _Worker:
     """Keeps the work as long as it lives."""
 
@@ -140,9 +162,17 @@ class _Pool:
     """
 
     def __init__(
-        self, ray: Any, actor: Any, work: Any, tasks: Sequence[Task], room: Callable[[], int], *, repeats: bool
+        self,
+        ray: Any,
+        actor: Any,
+        work: Any,
+        tasks: Sequence[Task],
+        room: Callable[[], int],
+        head: _Head,
+        *,
+        repeats: bool,
     ) -> None:
-        self.ray, self.actor, self.work, self.room, self.repeats = ray, actor, work, room, repeats
+        self.ray, self.actor, self.work, self.room, self.head, self.repeats = ray, actor, work, room, head, repeats
         self.queue, self.left = deque(tasks), {id(task) for task in tasks}
         self.losses: dict[int, int] = {}
         self.running: dict[Any, _Running] = {}
@@ -154,12 +184,13 @@ class _Pool:
         try:
             yield from self._run()
         finally:
-            for item in self.running.values():  # stragglers, or all when the sweep stops
+            for item in () if self.head.gone else self.running.values():  # stragglers, or all when the sweep stops
                 with suppress(self.ray.exceptions.RayError):
                     self.ray.kill(item.worker)
 
     def _run(self) -> Iterator[tuple[Task, Any]]:
         while self.left:
+            self.head.check()
             self._hire()
             ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=1 if self.took else 5)
             if not ready and not self.started and time.monotonic() > self.ended:
@@ -262,7 +293,15 @@ def _check_answers(address: str) -> None:
     host, _, port = place.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UserError(f"executor.address is {address!r}; it must be HOST:PORT, ray://HOST:PORT, auto or local")
+    if (why := _refused(place)) is not None:
+        raise UserError(f"no Ray cluster answers at {place} ({why}); is it running?")
+
+
+def _refused(place: str) -> str | None:
+    """Why nobody answers at HOST:PORT; None where somebody does."""
+    host, _, port = place.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except OSError as error:
-        raise UserError(f"no Ray cluster answers at {place} ({error.strerror or error}); is it running?") from None
+        return error.strerror or str(error)
+    return None

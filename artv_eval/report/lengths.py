@@ -114,7 +114,7 @@ def _means(trained: Sequence[tuple[Row, Row, Comparison]]) -> Measured:
 
 
 def _variance(row: Row) -> float:
-    """Of a value over trainings; of results that do not say its standard error, what its interval comes from."""
+    """The variance of a value over trainings: of its standard error, or what its interval comes from."""
     if row.standard_error is not None:
         return row.standard_error**2
     assert row.ci_low is not None and row.ci_high is not None and row.seeds is not None

@@ -114,5 +114,5 @@ def protocols(rows: Sequence[Row]) -> str:
     named = []
     for name, key in of:
         its = dict.fromkeys(row.metric for row in rows if (row.protocol, row.protocol_hash[:HASH]) == (name, key))
-        named.append(f"{name} {key} ({', '.join(its)})")
+        named.append(f"{f'{name} {key}'.rstrip()} ({', '.join(its)})")
     return ", ".join(named)

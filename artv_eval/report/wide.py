@@ -1,7 +1,7 @@
 """One row a cell, the metrics as columns: what tables show first, in the terminal, on the page and in LaTeX."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from artv_eval.report.findings import told_apart
 from artv_eval.report.numbers import number
@@ -15,6 +15,8 @@ class Entry:
     """A value of the table; ``row`` is None where there is none.
 
     ``mark``: ``best`` of its column, ``alike``: not told apart from the best, or nothing. ``second``: best but one.
+    A value of fewer clips than others of its column have is never marked: those that it lacks may be the hard ones, and
+    metrics of a whole set grow with fewer.
     ``differs``: told apart from the first cell. ``caveat``: why the p-value of that may be too small.
     """
 
@@ -83,18 +85,17 @@ def _marks(rows: Sequence[Row], pairs: Sequence[Comparison]) -> dict[str, Entry]
     against = {pair.b: pair for pair in pairs if there and pair.metric == there[0].metric}
     differs = {cell for cell, pair in against.items() if told_apart(pair)}
     caveats = {cell: pair.caveat for cell, pair in against.items() if cell in differs}
-    if len(there) < 2 or there[0].higher_is_better is None:
-        return {row.cell: Entry(row=row, differs=row.cell in differs, caveat=caveats.get(row.cell)) for row in there}
-    sign = -1 if there[0].higher_is_better else 1
-    ranked = sorted(there, key=lambda row: sign * (row.value or 0.0))
+    entries = {row.cell: Entry(row=row, differs=row.cell in differs, caveat=caveats.get(row.cell)) for row in there}
+    whole = [row for row in there if row.n == max(row.n for row in there)]
+    if len(whole) < 2 or whole[0].higher_is_better is None:
+        return entries
+    sign = -1 if whole[0].higher_is_better else 1
+    ranked = sorted(whole, key=lambda row: sign * (row.value or 0.0))
     best = ranked[0].cell
-    entries = {}
     for rank, row in enumerate(ranked):
         alike = rank > 0 and not _apart(best, row.cell, against)
         mark = BEST if rank == 0 else ALIKE if alike else ""
-        entries[row.cell] = Entry(
-            row=row, mark=mark, differs=row.cell in differs, caveat=caveats.get(row.cell), second=rank == 1
-        )
+        entries[row.cell] = replace(entries[row.cell], mark=mark, second=rank == 1)
     return entries
 
 

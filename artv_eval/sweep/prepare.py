@@ -220,9 +220,8 @@ def _metric_recipes(
 ) -> list[Recipe]:
     names = options.metrics if options.metrics is not None else optional(card, ProtocolExtras, "metrics")
     if not names:
-        raise UserError(
-            f"protocol {card.name!r} names no metrics; choose with --metrics: {', '.join(manager.names('metrics'))}"
-        )
+        who = f"protocol {card.name!r}" if options.metrics is None else "--metrics"
+        raise UserError(f"{who} names no metrics; choose with --metrics: {', '.join(manager.names('metrics'))}")
     fixed = Conventions.of(card)
     targets = [manager.target(manager.find("ablations", name)) for name in options.request.ablations]
     asked = [name for target in targets for name in optional(target, AblationExtras, "metrics")]

@@ -26,6 +26,7 @@ def is_one_line(outcome):
         ((), ["no ablation given", "noise"]),
         (("--ablation", "noise", "--protocol", "toy@2"), ["unknown protocol 'toy@2'", "did you mean toy@1"]),
         (("--ablation", "noise", "--metrics", "brightnes"), ["unknown metric", "did you mean brightness"]),
+        (("--ablation", "noise", "--metrics", ","), ["--metrics names no metrics", "brightness"]),
         (("--ablation", "noise", "--executor", "seriel"), ["unknown executor", "did you mean serial"]),
         (("--ablation", "noise", "--format", "jsn"), ["unknown reporter", "did you mean json"]),
         (("--ablation", "noise", "--preset", "shape", "--protocol", "toy@1"), ["preset is 'shape'", "shapes, paper"]),

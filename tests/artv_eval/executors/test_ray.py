@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from artv.errors import UserError
+from artv.errors import UserError, WorkFailed
 from artv_eval import testing
 from artv_eval.api import FailedTask, Task
 
@@ -127,6 +128,27 @@ def test_a_sweep_makes_the_clips_that_it_makes_in_one_process(cluster, toy):
     assert ("clips", "30", "30") in shown and shown[-1][0] == "described" and shown[-1][1] == shown[-1][2]
     for path in Path("serial").glob("clips/*/*.npz"):
         assert (np.load(path)["frames"] == np.load("several" / path.relative_to("serial"))["frames"]).all()
+
+
+def test_a_head_that_goes_is_waited_for_and_then_told_before_ray_ends_the_process(cluster, monkeypatch, tmp_path):
+    """A socket in its place: to kill the real one would end this process, if it were not told in time."""
+    from artv_eval.executors import ray as module
+
+    monkeypatch.setattr(module, "HEAD_SECONDS", 1.5)
+    listening = socket.create_server(("127.0.0.1", 0))
+    head = module._Head(f"127.0.0.1:{listening.getsockname()[1]}")
+    listening.close()
+    back = threading.Timer(0.7, lambda: opened.append(socket.create_server(listening_at)))
+    listening_at, opened = ("127.0.0.1", int(head.place.rpartition(":")[2])), []
+    back.start()
+    head.check()  # it comes back
+    opened[0].close()
+    monkeypatch.setattr(module, "_Head", lambda place: head)
+    started = time.monotonic()
+    tasks = [Task(cell=name, method={}, indices=()) for name in "ab"]
+    with pytest.raises(WorkFailed, match=r"the head of the Ray cluster at 127.0.0.1:\d+ has gone \(.*refused\)"):
+        list(executor().run(Mortal(tmp_path), tasks))
+    assert head.gone and time.monotonic() - started < 10
 
 
 def test_a_share_that_the_cluster_has_not_is_told_at_once(cluster):

@@ -1,6 +1,7 @@
 """What to buy: the power that is promised is the one that whole simulated sweeps have."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,10 @@ def test_the_command_reads_a_run_and_says_what_to_buy(toy, cli):
     assert outcome.code == 0 and "training seeds a side" in outcome.out, outcome.err
     options = json.loads(cli(*arguments, "--clip-seconds", 1, "--format", "json").out)
     assert options[0]["power"] == max(option["power"] for option in options)
+    Path("run/manifest.json").unlink()  # it is needed for what trainings took alone
+    assert cli(*arguments).code == 0
+    lacking = cli("power", "run", "--metric", "brightness", "--difference", 3)
+    assert lacking.code == 2 and "give --train-minutes: there is no training here" in lacking.err
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ def test_metrics_with_a_protocol_of_their_own_are_named():
     assert protocols([by("a", "12345678ff"), by("a", "12345678ff", metric="kvd")]) == "a 12345678"
     mixed = [by("a", "1"), by("a", "1", metric="kvd"), by("b", "2", metric="psnr")]
     assert protocols(mixed) == "a 1 (fvd, kvd), b 2 (psnr)"
+    assert protocols([by("a", "1"), by("speed card", "", metric="rate")]) == "a 1 (fvd), speed card (rate)"
 
 
 def test_any_table_is_as_wide_as_it_must_be_and_obeys_no_markup():

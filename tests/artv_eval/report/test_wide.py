@@ -34,6 +34,16 @@ def test_the_best_and_what_is_not_told_from_it_are_marked():
     assert shown.lines[-1].sanity
 
 
+def test_a_value_of_fewer_clips_is_neither_best_nor_compared_with_it():
+    rows, pairs = four()
+    fewer = [replace(one, n=19) if one.cell == "b" else one for one in rows]
+    entries = {line.cell: line.entries[0] for line in wide(fewer, pairs).lines}
+    assert {cell: entry.mark for cell, entry in entries.items()} == {"a": "", "b": "", "c": "best", "d": "", "real": ""}
+    assert entries["b"].differs and entries["b"].text == "1.00 ± 0.10" and entries["a"].second
+    alone = [replace(one, n=19) if one.cell != "a" else one for one in rows]  # best of one is no best
+    assert {line.entries[0].mark for line in wide(alone, pairs).lines} == {""}
+
+
 def test_a_metric_without_a_direction_has_no_best():
     rows = [row(cell, "motion", value, better=None) for cell, value in (("a", 1.0), ("b", 2.0))]
     assert {line.entries[0].mark for line in wide(rows, []).lines} == {""}

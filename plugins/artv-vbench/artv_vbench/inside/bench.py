@@ -86,7 +86,7 @@ class Bench:
         return [(Path(each["video_path"]).name, float(each["video_results"])) for each in results[dimension][1]]
 
     def speeds(self, file: str) -> list[float]:
-        """Of the neighbouring frames, and of the first and the last, of a clip in a ``.npy`` file."""
+        """Speeds of the neighbouring frames, and of the first and the last, of a clip in a ``.npy`` file."""
         import numpy as np
 
         return speeds(np.load(file), self.device)
