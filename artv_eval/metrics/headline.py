@@ -4,6 +4,7 @@ Chosen by what sees faults, with :func:`best`: ``benchmarks/results/drift_power.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 ANY_VIDEO = "sharpness/vde_even"
 """A card's default: what :func:`best` takes where neither the truth nor a standing camera is known."""
@@ -15,6 +16,12 @@ CHANGES = ("slope", "delta", "delta_abs", "vde", "vde_even")
 """Summaries that are 0 where nothing changes along the clip, which levels and shares are not."""
 
 OF_A_STILL_CAMERA = ("change", "change_mean")
+
+
+def curve_choices(measure: str, ends: int | None) -> dict[str, dict[str, Any]]:
+    """Settings of metrics of curves that a card says: what ``drift`` is, and the frames of each end of a delta."""
+    headline = {} if measure == STILL_BACKGROUND else {"drift": {"measure": measure}}
+    return headline | ({} if ends is None else {"curve": {"ends": ends}})
 
 
 def best(power: Mapping[str, float], *, truth: bool = False, still: bool = False) -> str:

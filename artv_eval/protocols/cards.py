@@ -29,14 +29,14 @@ from artv_eval.extras import ProtocolExtras
 from artv_eval.features.base import digest_of
 from artv_eval.features.preprocess import Transform
 from artv_eval.files.decoding import Excerpt
-from artv_eval.metrics.headline import ANY_VIDEO, STILL_BACKGROUND
+from artv_eval.metrics.headline import ANY_VIDEO, curve_choices
 from artv_eval.protocols.prompt_source import PromptSource
 from artv_eval.protocols.shapes import NUMBERS, ShapesSource
 from artv_eval.protocols.sources import Lazy, Source, request_seed
 from artv_eval.protocols.videos import VideoSource
 
 CARDS = Path(__file__).parents[1] / "cards"
-NOT_HASHED = ("title", "source", "notes", "published", "metrics", "drift")  # they change no number of the others
+NOT_HASHED = ("title", "source", "notes", "published", "metrics", "drift", "ends")  # they change no other number
 OWN = ("file", "folder", "lists")
 """Data sets of prompts that are the user's."""
 MOST_SEEDS = 10_000  # of a prompt
@@ -131,7 +131,8 @@ class Published(YamlModel):
 class Card(YamlModel):
     """A protocol card. Everything that a number depends on goes into the hash (all but ``NOT_HASHED``).
 
-    ``drift``: the measure, ``QUANTITY/SUMMARY``, that the metric ``drift`` is; part of the hash of its values.
+    ``drift``: the measure, ``QUANTITY/SUMMARY``, that the metric ``drift`` is; ``ends``: frames of each end that
+    ``curve:…/delta`` and ``…/delta_abs`` compare; both are part of the hash of such values.
     """
 
     name: str = Field(pattern=r"^[^\s/:=]+$")
@@ -147,6 +148,7 @@ class Card(YamlModel):
     clip: TextImage | None = None
     metrics: tuple[str, ...] = Field(min_length=1)
     drift: str = ANY_VIDEO
+    ends: int | None = Field(default=None, ge=1, le=MOST_FRAMES)
     bad_files: float = Field(default=0.01, ge=0, lt=1)
     published: tuple[Published, ...] = ()
 
@@ -205,7 +207,7 @@ class Protocol(ProtocolExtras):
         self.name, self.metrics = " ".join([card.name, *changes]), card.metrics
         self.bad_files, self.published = card.bad_files, card.published
         self.extractor_settings = _extractor_settings(card)
-        self.metric_choices = {} if card.drift == STILL_BACKGROUND else {"drift": {"measure": card.drift}}
+        self.metric_choices = curve_choices(card.drift, card.ends)
         self.world = "shapes" if {card.prompts.dataset, card.reference.dataset} <= NUMBERS.keys() else None
 
     def with_frames(self, frames: int) -> "Protocol":

@@ -1,5 +1,6 @@
 """Which settings a metric takes from the protocol: those that it has, a plugin's as ours."""
 
+import numpy as np
 import pytest
 
 from artv_eval.plugins.manager import PluginManager, PluginOptions
@@ -94,6 +95,18 @@ def test_the_old_headline_has_the_rows_that_it_had(manager):
     fixed = Conventions.of(load("shapes@2"))
     old = build(manager, metric_recipe(manager, "still_background_drift", fixed, Assignments({})))
     assert old.digest == "drift-change-1" and old.name == "still_background_drift"
+
+
+def test_the_card_says_how_much_of_each_end_a_delta_compares(manager):
+    """Five seconds at 16 fps; of a curve that grows by 1 a frame the ends are as far apart as their middles."""
+    ramp = np.arange(480.0)[None]
+    for card, apart in (("long@rolling-forcing", 480 - 80), ("long@lv-bench", 480 - 72)):
+        made = metric_recipe(manager, "curve:sharpness/delta_abs", Conventions.of(load(card)), Assignments({}))
+        assert build(manager, made).per_clip(ramp).tolist() == [apart]
+    card = load("long@rolling-forcing")
+    made = metric_recipe(manager, "curve:sharpness/delta", Conventions.of(card), Assignments({}))
+    short = metric_of(manager, made, {}, card, 80)
+    assert short.status.endswith("takes clips of at least 160 frames, as it is set, and these have 80")
 
 
 def test_set_wins_and_is_seen_as_a_change(manager):
