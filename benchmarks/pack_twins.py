@@ -46,7 +46,8 @@ class Twin:
     @property
     def network(self) -> Path:
         """Where its weights and their configuration are: a store that was carried along may be flat."""
-        return next(self.folder.rglob("*.safetensors")).parent
+        inside = self.folder / "pipeline" / "model"
+        return inside if inside.is_dir() else self.folder
 
     def record(self) -> dict[str, Any]:
         """What is said of it in the package."""
