@@ -4,8 +4,9 @@
     python benchmarks/gpus_sweep.py --gpus 2,1 --device cpu --num-videos 24 --described 24 --batch-size 2 --frames 4
 
 Clips are of the packaged shapes model by ``--executor gpus``, so many for each GPU that all are as long at work. A rate
-is that of processes at work: from the end of their second tasks, for the first may compile, to the last end. On a CPU a
-"GPU" is a process. Prints a table, then one JSON line; ``--out`` keeps it, as it grows.
+is that of all processes at work: from the end of their second tasks, for the first may compile, until one finds no
+task left. One GPU alone has the cores of all, which flatters it: ``taskset`` its share. On a CPU a "GPU" is a process.
+Prints a table, then one JSON line; ``--out`` keeps it, with the end of every task, as it grows.
 """
 
 import argparse
@@ -60,9 +61,14 @@ class Timed:
             self.ends.append((time.monotonic(), len(task.indices)))
             yield task, result
 
+    @property
+    def seconds(self) -> list[float]:
+        """When tasks ended, after the first."""
+        return [round(end - self.ends[0][0], 2) for end, _ in self.ends]
+
     def rate(self, processes: int) -> float | None:
-        """Clips a second after the second task of each process; None of too few tasks."""
-        ends = [end for end in self.ends if end[1]][2 * processes - 1 :]
+        """Clips a second between the second task of each process and the last that all work on; None of too few."""
+        ends = [end for end in self.ends if end[1]][2 * processes - 1 : 1 - processes or None]
         if len(ends) < 2:
             return None
         return round(sum(clips for _, clips in ends[1:]) / (ends[-1][0] - ends[0][0]), 2)
@@ -101,6 +107,7 @@ def measured(
         "made_per_s": making.rate(processes),
     }
     found |= {"making_s": round(made - started, 1), "clips_of": clips_of(store.root / NOTES)}
+    found["ends_s"] = making.seconds
     print(found, flush=True)
     scored(manager, folder, gpus * arguments.described, describing, arguments)
     found |= {"described_per_s": describing.rate(processes), "scoring_s": round(time.monotonic() - made, 1)}
