@@ -14,7 +14,7 @@ Expected on an H200: 0.428 TFLOP a frame (torch's counter), so 6.85 a clip of 16
 TFLOP/s of half precision that is 115 clips/s; at 55 % of it, which convolutions reach, 63; less what norms and sums
 move through memory (2 GB a clip and pass), 50. With TF32 half as many. Sixteen cores at 72 ms a clip (measured on one
 of another machine) decode 220 clips/s of 320 × 240 and 49 of 1280 × 720: the GPU decides for small files, the decoder
-for large ones.
+for large ones. Measured on 16 cores of such a machine, the decoder of small files is less than half as fast.
 """
 
 import argparse

@@ -86,8 +86,8 @@ def launch_latents(
     """Writes shards, in every process its part.
 
     Args:
-        precision: None: that of a folder that is continued, else float16 on a GPU, whose error is a sixth of what
-            rounding pixels to 8 bits does to latents (``benchmarks/data_latents.py``).
+        precision: None: that of a folder that is continued, else float16 on a GPU, whose error is a fourth or fifth of
+            what rounding pixels to 8 bits does to latents (``benchmarks/data_latents.py``).
     """
     own, _ = _own_device(device)
     precision = precision or begun_with(out) or ("fp16" if own.type == "cuda" else "fp32")
