@@ -167,10 +167,11 @@ def fit_square(frames_T3HW: Tensor, size: int, place: tuple[float, float] = (0.5
     frames = frames_T3HW[..., top : top + side, left : left + side]
     if side == size:
         return frames.contiguous()
-    result = torch.empty(*frames.shape[:-2], size, size, dtype=torch.uint8)
-    for frame, fitted in zip(frames, result, strict=True):  # one at a time stays in a CPU's cache
-        resized = torch.nn.functional.interpolate(frame[None].float(), (size, size), mode="bicubic", antialias=True)
-        fitted.copy_(resized[0].round_().clamp_(0, 255))
+    layout = torch.channels_last if frames.stride(1) == 1 else torch.contiguous_format  # what the resizing keeps to
+    result = torch.empty(*frames.shape[:2], size, size, dtype=torch.uint8, memory_format=layout)
+    for frame, fitted in zip(frames.split(1), result.split(1), strict=True):  # one at a time stays in a CPU's cache
+        resized = torch.nn.functional.interpolate(frame.float(), (size, size), mode="bicubic", antialias=True)
+        fitted.copy_(resized.round_().clamp_(0, 255))
     return result
 
 

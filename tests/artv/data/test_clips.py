@@ -216,6 +216,17 @@ def test_resizing_overshoots_nowhere():
     assert small[..., :4].max() < 30 and small[..., -4:].min() > 225
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_resized_one_at_a_time_frames_are_those_resized_together_in_pixels_and_layout(last):
+    """An autoencoder rounds otherwise in another layout."""
+    frames = torch.randint(256, (3, 20, 30, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    frames = frames if last else frames.contiguous()
+    square = frames[..., 5:25].float()
+    together = torch.nn.functional.interpolate(square, (32, 32), mode="bicubic", antialias=True).round().clamp(0, 255)
+    found = fit_square(frames, 32)
+    assert torch.equal(found, together.to(torch.uint8)) and found.stride() == together.stride()
+
+
 def test_batches_stack_frames_and_list_the_rest():
     samples = [(torch.full((2, 3, 4, 4), i, dtype=torch.uint8), f"clip {i}", {i: "x"}) for i in range(3)]
     frames, captions, faults = collate(samples)
