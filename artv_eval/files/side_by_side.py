@@ -1,8 +1,7 @@
 """The threads that describe clips: beside decoding, and beside each other where a GPU does part of the work.
 
 On a GPU two batches are described at a time, so that one is put together beside another. Of long clips a few are at
-a time, and on a GPU several metrics of each: what pictures alone are measured for takes a core two to three times as
-long as decoding does two, and a network on a GPU needs but one.
+a time. On a GPU those metrics that can walk along a clip together, reading it once, and the others beside them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

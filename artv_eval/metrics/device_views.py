@@ -24,7 +24,7 @@ from artv_eval.api import ClipRequest
 from artv_eval.metrics.views import check_bytes, frames_at_once
 from artv_eval.results.clips import part_length
 
-VALUES = 1 << 26  # in the frames at once: few large kernels in place of many small ones
+VALUES = 1 << 25  # in the frames at once: few large kernels in place of many small ones
 LUMA = (299, 587, 114)  # of red, green and blue (BT.601), in thousandths
 
 
