@@ -22,6 +22,7 @@ from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
 from artv_eval.extras import ExtractorExtras, optional
 from artv_eval.features.running import Parts, part_on
+from artv_eval.memory import give_back
 from artv_eval.metrics.base import BATCH, Preprocess, frames_of, to_BTCHW
 from artv_eval.metrics.views import views
 from artv_eval.results.clips import in_parts
@@ -93,3 +94,4 @@ def _seen(extractor: Any, frames_THWC: np.ndarray, transform: Preprocess | None,
             if done == part.shape[1]:
                 whole, part, done = [part], torch.empty(0), 0
                 yield whole.pop()  # and hold it no longer
+                give_back()

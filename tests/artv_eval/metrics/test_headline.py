@@ -36,3 +36,15 @@ def test_the_table_shows_the_matrix_with_its_intervals(matrix):
     assert {name: [float(x) for x in values] for name, *values in rows} == {
         measure: [pytest.approx(value, abs=0.0051) for value in found["mean"]] for measure, found in matrix.items()
     }
+
+
+def test_the_powers_of_windows_on_the_page_are_those_measured():
+    power = json.loads((RESULTS / "drift_power_windows.json").read_text(encoding="utf-8"))["power"]
+    page = (RESULTS.parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(window_\w+)` \| [a-z, ]+ \| (.* / .*) \| [.\d]+ \|$", page, re.M))
+    faults = ("freeze", "loop", "colour shift", "blur grows", "object vanishes", "background repainted", "cut")
+    for n, k in (("32", 0), ("256", 1)):
+        shown = {name: [float(cell.split(" / ")[k]) for cell in row.split(" | ")] for name, row in rows.items()}
+        assert shown == {
+            name: [pytest.approx(each[fault][0], abs=0.0051) for fault in faults] for name, each in power[n].items()
+        }
