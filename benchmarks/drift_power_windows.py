@@ -44,7 +44,7 @@ def wilson(count: int, draws: int) -> tuple[float, float]:
 
 
 def p_value(metric: Any, one: Any, other: Any, chance: float) -> float:
-    """Of the harness's paired test of a set metric, after ``chance`` was taken off the difference."""
+    """The p-value of the harness's paired test of a set metric, after ``chance`` was taken off the difference."""
     spread = Spread.of_halves(one.halves - other.halves)
     error = spread.standard_error(optional(metric, EvaluatorExtras, "quadratic"))
     apart = abs(one.value - other.value - chance)
