@@ -78,7 +78,7 @@ class Bench:
         vbench = importlib.import_module("vbench")
         bench = _told(vbench.VBench, listing)(torch.device(self.device), self.list_path(), f"{folder}/out")
         try:
-            with loaded_once(dimension):
+            with loaded_once(dimension), torch.no_grad():  # scene keeps 20 GB for gradients otherwise
                 bench.evaluate(videos_path=folder, name="clips", dimension_list=[dimension], local=True)
         except ZeroDivisionError:  # of color: it divides by the clips in which it finds the object
             return []
