@@ -69,7 +69,13 @@ class _Turns:
             self._changed.notify_all()
 
 
-_TURNS, _OWN = _Turns(), threading.local()
+class _Own(threading.local):
+    """The precision in which the calling thread works."""
+
+    name: str | None = None
+
+
+_TURNS, _OWN = _Turns(), _Own()
 
 
 @contextmanager
@@ -79,7 +85,7 @@ def precision(name: str = "float32") -> Iterator[None]:
     Meanwhile no thread works in another precision, unless by :func:`switched`.
     """
     _check(name)
-    outer = getattr(_OWN, "name", None)
+    outer = _OWN.name
     if outer is not None:  # it comes again after the inner one
         _TURNS.leave()
     _TURNS.enter(name)
