@@ -1,7 +1,12 @@
 """How many trainings and how many clips to buy: the power of the test of a method, by drawing experiments.
 
 An experiment of S seeds a side and n clips gives a mean difference, a variance MS between seeds and a covariance C over
-clips: a normal, a chi-squared with S − 1 degrees of freedom and one with n − 1. The test that will be made
+clips: a normal, a chi-squared with S − 1 degrees of freedom and, for clips' own parts are taken out of what the seeds'
+mean varies by over clips,
+
+    C = max(((own + (S − 1) shared) X₁ − (own − shared) X₂) / S, 0)
+
+with X₁ and X₂ chi-squared over their degrees of freedom, n − 1 and (S − 1)(n − 1). The test that will be made
 (:mod:`artv_eval.metrics.training_seeds`) is applied to many of them, so small numbers are as right as large ones.
 """
 
@@ -81,18 +86,20 @@ def power_of(difference: float, chance: Chance, seeds: int, clips: int, *, level
     own = chance.se_clips**2 * chance.clips / clips
     shared = own * chance.shared
     between = chance.sd_trainings**2 + own - shared
-    normal, seeds_part, clips_part = _draws(seeds, clips)
+    normal, seeds_part, together, apart = _draws(seeds, clips)
     mean = difference + normal * np.sqrt(between / seeds + shared)
-    a, c = between * seeds_part / seeds, shared * clips_part
+    a = between * seeds_part / seeds
+    c = np.maximum((own + (seeds - 1) * shared) * together - (own - shared) * apart, 0.0) / seeds
     margin = quantile((1 - level) / 2, a, c, seeds, clips) * np.sqrt(a + c)
     return float((np.abs(mean) > margin).mean())
 
 
 @lru_cache(maxsize=256)
-def _draws(seeds: int, clips: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A standard normal, and the two chi-squared ones over their degrees of freedom."""
+def _draws(seeds: int, clips: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A standard normal, and the three chi-squared ones over their degrees of freedom."""
     rng = np.random.default_rng(0)
-    squares = (rng.chisquare(freedom, DRAWS) / freedom for freedom in (seeds - 1, clips - 1))
+    degrees = (seeds - 1, clips - 1, (seeds - 1) * (clips - 1))
+    squares = (rng.chisquare(freedom, DRAWS) / freedom for freedom in degrees)
     return rng.normal(size=DRAWS), *squares  # type: ignore[return-value]
 
 

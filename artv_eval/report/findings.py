@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.special import stdtrit  # the quantile of Student's t
+from scipy.special import nctdtrinc, stdtrit  # Student's t: what the noncentral one must be centred on; the quantile
 
 from artv_eval.report.numbers import interval, number, probability
 from artv_eval.results.rows import OK, Comparison, Results, Row
@@ -58,7 +58,8 @@ def smallest_seen(pair: Comparison, tests: int = 1) -> float | None:
     if not pair.standard_error or independent < 2 or (pair.seeds is None and independent < FEWEST):
         return None
     freedom = independent - 1
-    return float(stdtrit(freedom, 1 - LEVEL / (2 * tests)) + stdtrit(freedom, POWER)) * pair.standard_error
+    limit = stdtrit(freedom, 1 - LEVEL / (2 * tests))
+    return float(nctdtrinc(freedom, 1 - POWER, limit)) * pair.standard_error
 
 
 def better(pair: Comparison, rows: Sequence[Row]) -> str:

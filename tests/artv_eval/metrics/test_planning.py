@@ -30,6 +30,7 @@ def simulated(difference, chance, seeds, clips, repetitions=1500):
         (6.0, Chance(sd_trainings=2.0, se_clips=0.4, clips=512, shared=0.5), 2, 8),
         (0.5, Chance(sd_trainings=0.1, se_clips=0.4, clips=512, shared=0.9), 3, 300),
         (1.0, Chance(sd_trainings=1.0, se_clips=1.0, clips=20, shared=0.3), 8, 20),
+        (1.0, Chance(sd_trainings=0.0, se_clips=1.0, clips=8), 8, 8),  # nothing shared, yet an estimate of it
     ],
 )
 def test_the_power_is_that_of_simulated_sweeps(difference, chance, seeds, clips):
