@@ -33,7 +33,6 @@ NO_PLUGINS_OBJECT = {
     "features/clip.py": "open_clip's tokenizer",
     "features/hub.py": "a class of transformers by name",
     "features/i3d.py": "layers of our network",
-    "features/precision.py": "this thread's own precision",
     "features/registry.py": "our own extractors by name",
     "metrics/__init__.py": "lazy names of a module",
     "metrics/base.py": "what every evaluator must have, by name",
