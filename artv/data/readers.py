@@ -115,19 +115,27 @@ class DecordReader:
 
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
-        table = read_table(path)
+        self._path, self._table = path, (table := read_table(path))
         self._video = _decord(path, table) if table.doubt is None else None
-        self._instead = PyAvReader.of(path, table)
-        self.used = "decord" if self._video is not None else self._instead.used
+        self._instead = PyAvReader.of(path, table) if self._video is None else None
         self.fps, self.times, self._length = table.rate, table.times, table.length
 
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def used(self) -> str:
+        """Who reads the file."""
+        return "decord" if self._instead is None else self._instead.used
+
     def frames(self, indices: Sequence[int]) -> np.ndarray:
-        return (
-            self._video.get_batch(list(indices)).asnumpy() if self._instead is None else self._instead.frames(indices)
-        )
+        if self._video is not None and self._instead is None:
+            try:
+                return self._video.get_batch(list(indices)).asnumpy()
+            except Exception:  # decord's own errors, of a batch of which some frames may still be read
+                self._instead = PyAvReader.of(self._path, self._table)
+        assert self._instead is not None
+        return self._instead.frames(indices)
 
 
 def _decord(path: Path, table: FrameTable) -> Any | None:

@@ -245,7 +245,7 @@ def check_room(left: Sequence[Planned], store: TwinStore) -> None:
     needed, free = sum(item.bytes or 0 for item in left), store.free()
     if needed > free:
         raise UserError(
-            f"{len(left)} trainings need about {needed / 1e9:.1f} GB in {store.root}, where {free / 1e9:.1f} GB are "
+            f"{len(left)} trainings need about {needed / 1e6:,.0f} MB in {store.root}, where {free / 1e6:,.0f} MB are "
             "free; make room, or give a folder elsewhere with --twins"
         )
 

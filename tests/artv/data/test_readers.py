@@ -13,7 +13,7 @@ from PIL import Image, ImageSequence
 
 from artv.data.cut_off import is_cut_off
 from artv.data.frame_table import read_table
-from artv.data.readers import READERS, frames_at, open_video, read_video
+from artv.data.readers import READERS, PyAvReader, frames_at, open_video, read_video
 from artv.errors import UserError
 from artv.images import open_image
 from artv.video import write_clip, write_gif, write_stream, write_video
@@ -56,6 +56,13 @@ def test_a_file_of_one_rate_keeps_its_arithmetic(tmp_path):
             container.mux(stream.encode())
         assert open_video(path).times is None
         assert frames_at(open_video(path), 8.0) == [int(i * 30000 / 1001 / 8) for i in range(16)]
+
+
+def test_what_says_decord_is_decoded_by_decord(tmp_path, monkeypatch):
+    path = write_counting(tmp_path / "clip.mp4", FILES["H.264"])
+    monkeypatch.setattr(PyAvReader, "of", None)
+    video = open_video(path)
+    assert video.used == "decord" and [number(frame) for frame in video.frames([3, 40])] == [3, 40]
 
 
 def test_without_decord_pyav_reads(tmp_path, monkeypatch):
