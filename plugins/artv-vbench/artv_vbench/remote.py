@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
-from artv_eval.methods.program import Program, ProgramFault
+from artv_eval import Program, ProgramFault
 from artv_vbench.inside.bench import Bench, Lacking
 
 SERVER = Path(__file__).parent / "inside" / "__main__.py"

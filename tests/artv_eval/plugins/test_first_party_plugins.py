@@ -85,7 +85,8 @@ def test_vbench_that_is_not_installed_is_a_status_and_no_crash(installed, cli, m
     rows = json.loads(outcome.out)["rows"]
     assert outcome.code == 0
     assert {r["status"] for r in rows if r["metric"].startswith("vbench")} == {
-        "absent: VBench is not installed: pip install vbench"
+        "absent: VBench is not installed: pip install vbench, or give the setting python=PATH of an environment that "
+        "has it"
     }
     assert {r["status"] for r in rows if r["metric"] == "brightness"} == {"ok"}
 
