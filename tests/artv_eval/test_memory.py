@@ -25,5 +25,7 @@ def test_what_lies_freed_between_what_is_in_use_goes_back():
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
-    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    asked = []
+    monkeypatch.setattr("ctypes.CDLL", lambda name: asked.append(name) or object())
     give_back()
+    assert asked == [None]
