@@ -7,12 +7,14 @@ callers that read files they did not write (decord hangs on some broken ones).
 Shape suffixes: T frames, H W pixels.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 
@@ -132,14 +134,37 @@ class DecordReader:
         if self._video is not None and self._instead is None:
             try:
                 return self._video.get_batch(list(indices)).asnumpy()
-            except Exception:  # decord's own errors, of a batch of which some frames may still be read
+            except Exception:  # of a batch of which PyAV may read some frames, or in a process that was forked
                 self._instead = PyAvReader.of(self._path, self._table)
         assert self._instead is not None
         return self._instead.frames(indices)
 
 
+class _Forked:
+    """A process that was forked has none of decord's threads: to free a reader there, or to read by it, need not end.
+
+    So it has no decord. ``open``: decord's readers of this process. ``here``: whether it was forked.
+    """
+
+    open: WeakSet[Any] = WeakSet()
+    here = False
+
+    @classmethod
+    def begin(cls) -> None:
+        """Leaves what is open to the parent."""
+        cls.here = True
+        for video in list(cls.open):
+            video._handle = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Forked.begin)
+
+
 def _decord(path: Path, table: FrameTable) -> Any | None:
     """decord's reader, where there is one and it sees the same frames at the same times; otherwise None."""
+    if _Forked.here:
+        return None
     try:
         import decord
     except ImportError:  # it has no wheel for every machine
@@ -147,6 +172,7 @@ def _decord(path: Path, table: FrameTable) -> Any | None:
     decord.logging.set_level(decord.logging.FATAL)
     try:
         video = decord.VideoReader(whole(path), num_threads=1)
+        _Forked.open.add(video)
         if len(video) != table.length:
             return None
         seconds = video.get_frame_timestamp(list(range(table.length)))[:, 0]

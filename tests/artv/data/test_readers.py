@@ -1,5 +1,6 @@
 """Readers give the frames that a file holds; what is no file of frames is refused."""
 
+import multiprocessing
 import os
 import re
 import sys
@@ -63,6 +64,25 @@ def test_what_says_decord_is_decoded_by_decord(tmp_path, monkeypatch):
     monkeypatch.setattr(PyAvReader, "of", None)
     video = open_video(path)
     assert video.used == "decord" and [number(frame) for frame in video.frames([3, 40])] == [3, 40]
+
+
+def test_a_forked_process_reads_and_frees_what_was_open_before(tmp_path):
+    path = write_counting(tmp_path / "clip.mp4", FILES["H.264"])
+    opened = [open_video(path)]
+    assert opened[0].used == "decord" and number(opened[0].frames([20])[0]) == 20
+
+    def child():
+        assert [number(frame) for frame in opened[0].frames([3, 40])] == [3, 40]
+        opened.clear()  # decord waits here for threads that only the parent has
+        video = open_video(path)
+        assert video.used == "pyav" and number(video.frames([7])[0]) == 7
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    process.kill()
+    assert process.exitcode == 0
+    assert number(opened[0].frames([21])[0]) == 21
 
 
 def test_without_decord_pyav_reads(tmp_path, monkeypatch):
