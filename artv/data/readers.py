@@ -7,6 +7,7 @@ callers that read files they did not write (decord hangs on some broken ones).
 Shape suffixes: T frames, H W pixels.
 """
 
+import gc
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -109,7 +110,7 @@ class PyAvReader:
 
 
 class DecordReader:
-    """Jumps to the frames that are asked for, fast when they are few; files that do not prove their order, PyAV reads.
+    """decord says whether a file's frames are those that its packets prove (``used``); PyAV decodes all files.
 
     decord counts packets and trusts that a jump lands where it should: in files with open groups of pictures, edit
     lists or no times it gives other frames than those asked for (its last release is of 2021).
@@ -117,33 +118,24 @@ class DecordReader:
 
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
-        self._path, self._table = path, (table := read_table(path))
+        table = read_table(path)
         self._video = _decord(path, table) if table.doubt is None else None
-        self._instead = PyAvReader.of(path, table) if self._video is None else None
+        self._instead = PyAvReader.of(path, table)
+        self.used = "decord" if self._video is not None else self._instead.used
         self.fps, self.times, self._length = table.rate, table.times, table.length
 
     def __len__(self) -> int:
         return self._length
 
-    @property
-    def used(self) -> str:
-        """Who reads the file."""
-        return "decord" if self._instead is None else self._instead.used
-
     def frames(self, indices: Sequence[int]) -> np.ndarray:
-        if self._video is not None and self._instead is None:
-            try:
-                return self._video.get_batch(list(indices)).asnumpy()
-            except Exception:  # of a batch of which PyAV may read some frames, or in a process that was forked
-                self._instead = PyAvReader.of(self._path, self._table)
-        assert self._instead is not None
         return self._instead.frames(indices)
 
 
 class _Forked:
-    """A process that was forked has none of decord's threads: to free a reader there, or to read by it, need not end.
+    """A process that was forked has none of the threads that decode: to free a reader of its parent may wait for ever.
 
-    So it has no decord. ``open``: decord's readers of this process. ``here``: whether it was forked.
+    So what is garbage there stays, and decord, which has threads of its own, is not asked. ``here``: whether it was
+    forked. ``open``: decord's readers of this process.
     """
 
     open: WeakSet[Any] = WeakSet()
@@ -152,6 +144,7 @@ class _Forked:
     @classmethod
     def begin(cls) -> None:
         """Leaves what is open to the parent."""
+        gc.freeze()
         cls.here = True
         for video in list(cls.open):
             video._handle = None

@@ -308,7 +308,7 @@ def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:
 
 def readers_of(sides: Mapping[str, Described], asked: str) -> tuple[str, ...]:
     """Which reader read how many files, where that is not all by the one that was ``asked`` for."""
-    names = {"decord": "decord", "pyav": "PyAV", "pillow": "Pillow", "": asked}
+    names = {"decord": "PyAV, decord agreeing", "pyav": "PyAV", "pillow": "Pillow", "": asked}
     return tuple(
         f"{name}: "
         + ", ".join(f"{count} files were read by {names[reader]}" for reader, count in side.readers.most_common())

@@ -103,5 +103,5 @@ def test_a_readers_reason_has_no_place_of_its_source(tmp_path):
     data[(start + end) // 2 : end] = bytes(end - (start + end) // 2)  # the index is whole
     (tmp_path / "broken.mp4").write_bytes(data)
     (clip,) = decode([tmp_path / "broken.mp4"], Excerpt(frames=30), workers=1)
-    assert clip.error is not None and "breaks off while reading (pyav)" in clip.error
+    assert clip.error is not None and "breaks off while reading (decord)" in clip.error
     assert "github" not in clip.error and not re.search(r"\d\d:\d\d:\d\d", clip.error)

@@ -31,7 +31,7 @@ def test_the_centre_of_every_file_is_its_centre(mixed, reader):
 
 
 def test_a_note_says_who_read_how_many_also_of_kept_rows(mixed, tmp_path):
-    note = "fake: 3 files were read by decord, 2 files were read by PyAV (docs/readers.md)"
+    note = "fake: 3 files were read by PyAV, decord agreeing, 2 files were read by PyAV (docs/readers.md)"
     found = [
         score_folders(None, mixed, [FlickerEvaluator()], Excerpt(frames=8, reader=reader), workers=0, cache=tmp_path)
         for reader in ("decord", "decord", "pyav")
