@@ -1,5 +1,6 @@
 """Reading ahead in worker processes, without their tracebacks, and without waiting for ever."""
 
+import gc
 import os
 import shutil
 import sys
@@ -46,6 +47,7 @@ def read_ahead(
     if ahead:
         options |= {"num_workers": num_workers, "timeout": patience, "prefetch_factor": ahead}
     try:
+        gc.collect()  # a reader that is garbage would be freed by a worker, and wait there for this process's threads
         yield from DataLoader(dataset, **options)
     except (UserError, WorkFailed) as error:
         name = f"{type(error).__module__}.{type(error).__qualname__}: "

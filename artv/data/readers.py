@@ -7,7 +7,6 @@ callers that read files they did not write (decord hangs on some broken ones).
 Shape suffixes: T frames, H W pixels.
 """
 
-import gc
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -134,8 +133,8 @@ class DecordReader:
 class _Forked:
     """A process that was forked has none of the threads that decode: to free a reader of its parent may wait for ever.
 
-    So what is garbage there stays, and decord, which has threads of its own, is not asked. ``here``: whether it was
-    forked. ``open``: decord's readers of this process.
+    Loaders have none that is garbage when they fork, and decord, which has threads of its own, is not asked.
+    ``here``: whether it was forked. ``open``: decord's readers of this process.
     """
 
     open: WeakSet[Any] = WeakSet()
@@ -144,7 +143,6 @@ class _Forked:
     @classmethod
     def begin(cls) -> None:
         """Leaves what is open to the parent."""
-        gc.freeze()
         cls.here = True
         for video in list(cls.open):
             video._handle = None

@@ -1,7 +1,5 @@
 """Readers give the frames that a file holds; what is no file of frames is refused."""
 
-import gc
-import multiprocessing
 import os
 import re
 import sys
@@ -58,27 +56,6 @@ def test_a_file_of_one_rate_keeps_its_arithmetic(tmp_path):
             container.mux(stream.encode())
         assert open_video(path).times is None
         assert frames_at(open_video(path), 8.0) == [int(i * 30000 / 1001 / 8) for i in range(16)]
-
-
-def test_a_forked_process_leaves_the_readers_that_are_garbage(tmp_path):
-    path = write_counting(tmp_path / "clip.mp4", FILES["H.264"])
-    gc.disable()
-    opened = [open_video(path)]
-    assert opened[0].used == "decord" and number(opened[0].frames([20])[0]) == 20
-    opened.append(opened)
-    del opened
-
-    def child():
-        gc.collect()  # would free it, and wait for threads that only the parent has
-        video = open_video(path)
-        assert video.used == "pyav" and number(video.frames([7])[0]) == 7
-
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    gc.enable()
-    process.join(30)
-    process.kill()
-    assert process.exitcode == 0
 
 
 def test_without_decord_pyav_reads(tmp_path, monkeypatch):
