@@ -1,14 +1,19 @@
 """Reading ahead: the same batches and one line for an error, whatever the number of workers and their room."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
+import numpy as np
 import pytest
 from torch.utils.data import Dataset
 
 from artv.data import loading
 from artv.data.loading import ROOM, read_ahead
+from artv.data.readers import open_video
 from artv.errors import UserError, WorkFailed
+from artv.video import write_video
 
 SCRIPT = """
 import torch
@@ -67,6 +72,41 @@ def test_an_error_of_ours_is_its_one_line_wherever_it_was_raised(workers, error)
 def test_an_error_that_nobody_foresaw_stays_what_it_is():
     with pytest.raises(ZeroDivisionError):
         list(read_ahead(Numbers(0, ZeroDivisionError("x")), num_workers=0, batch_size=1))
+
+
+class Freed(Dataset):
+    """1: what ``witness`` refers to is gone; garbage is freed before the answer."""
+
+    def __init__(self, witness):
+        self.witness = witness
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, i):
+        gone = self.witness() is None
+        gc.collect()
+        return int(gone)
+
+
+def in_a_circle(path):
+    """A reader with decoding threads that only the collector of garbage can free, not referred to by anything else."""
+    video = open_video(path, "pyav")
+    video.frames(range(4))
+    video.itself = video
+    return weakref.ref(video)
+
+
+def test_a_reader_that_is_garbage_is_freed_where_its_threads_are(tmp_path):
+    # a worker that frees it waits for threads that only its parent has (by hand: three of four did, for ever)
+    path = tmp_path / "clip.mp4"
+    write_video(path, np.random.default_rng(0).integers(0, 255, (60, 64, 64, 3)).astype(np.uint8))
+    gc.disable()
+    try:
+        batches = read_ahead(Freed(in_a_circle(path)), num_workers=1, batch_size=2, collate_fn=list, patience=30)
+        assert list(batches) == [[1, 1]]
+    finally:
+        gc.enable()
 
 
 MIB = 2**20
