@@ -14,8 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from artv import ArtVPipeline
-
 MIB = 2**20
 AT = (1, 10, 100, 200, 500, 1000, 2000, 5000, 10000)
 
@@ -39,6 +37,8 @@ def family(pid: int) -> list[int]:
 
 def stream(frames: int, steps: int) -> dict[int, float]:
     """Frame → MiB resident after it."""
+    from artv import ArtVPipeline  # what takes `family` alone stays small
+
     pipe = ArtVPipeline.from_pretrained("shapes")
     made = pipe.stream("a red circle moves left", num_frames=frames, steps=steps, seed=0)
     return {i: round(resident(), 1) for i, _ in enumerate(made, start=1) if i in AT or i == frames}

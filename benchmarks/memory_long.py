@@ -10,8 +10,9 @@ of a method that streams (``plugins/textured.py``) under metrics of frames, mask
 ``--processes`` of a set share its clips.
 ``score``: the same metrics of mp4 files; ``score_made``: of files whose frames are made where they are read, so that no
 codec is needed and none takes time. ``i3d``: features of I3D with random weights, the network's own memory with
-them. A case is CLIPSxFRAMES. 20 frames say what the libraries take. The peak is of the largest process: a sweep of many
-frames has one a core.
+them. A case is CLIPSxFRAMES. 20 frames say what the libraries take. Peaks are of the largest process, and of all of a
+command's together, sampled: PSS, to which a page counts once however many processes have it, and less if others
+than these do.
 """
 
 import argparse
@@ -21,11 +22,14 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from memory_cpu import family
 
 HERE = Path(__file__).parent
 PLUGINS = HERE / "plugins"
@@ -108,13 +112,41 @@ def command(what: str, folder: Path, clips: int, count: int, size: str, processe
     (folder / "prompts.txt").write_text("\n".join(f"clip {i}" for i in range(clips)), encoding="utf-8")
     what_of = ["--protocol", str(folder / "card.yaml"), "--prompts", str(folder / "prompts.txt")]
     how_many = ["--num-videos", str(clips), "--frames", str(count), "--metrics", METRICS, "--batch-size", "4"]
-    if min(processes, clips) > 1:
-        how_many += ["--executor", "gpus", "--set", f"executor.processes={min(processes, clips)}"]
+    several = ["--executor", "gpus", "--set", f"executor.processes={min(processes, clips)}"]
+    how_many += several if min(processes, clips) > 1 else ["--executor", "serial"]
     return [*evaluate, "sweep", "--ablation", "textured", *what_of, *how_many, "--out", str(folder / "run")]
 
 
-def measured(what: str, clips: int, count: int, size: str, processes: int) -> tuple[float, float]:
-    """Peak memory in MB, of the largest of its processes, and seconds."""
+def together(pid: int) -> float:
+    """MB of a process and its descendants now, pages that they share counted once."""
+    found = 0
+    for one in family(pid):
+        with suppress(OSError, StopIteration):  # it has ended
+            lines = Path(f"/proc/{one}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+            found += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return found / 1024
+
+
+@contextmanager
+def watched(pid: int, every: float = 0.25) -> Iterator[list[float]]:
+    """What :func:`together` is at its most while the block runs, as the one number of the list."""
+    most, ended = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(every):
+            most[0] = max(most[0], together(pid))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield most
+    finally:
+        ended.set()
+        thread.join()
+
+
+def measured(what: str, clips: int, count: int, size: str, processes: int) -> tuple[float, float, float]:
+    """Peak memory in MB, of the largest of its processes and of all together, and seconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         line, started = command(what, folder, clips, count, size, processes), time.monotonic()
@@ -122,10 +154,11 @@ def measured(what: str, clips: int, count: int, size: str, processes: int) -> tu
             paths = os.pathsep.join([str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])])
             env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": paths}
             process = subprocess.Popen(line, stdout=log, stderr=log, env=env)
-            _, status, used = os.wait4(process.pid, 0)
+            with watched(process.pid) as most:
+                _, status, used = os.wait4(process.pid, 0)
         if status:
             raise SystemExit(f"{what} failed: {(folder / 'log').read_text(encoding='utf-8', errors='replace')[-2000:]}")
-        return used.ru_maxrss / 1024, time.monotonic() - started
+        return used.ru_maxrss / 1024, most[0], time.monotonic() - started
 
 
 def main() -> None:
@@ -148,16 +181,17 @@ def main() -> None:
     machine = f"{platform.processor() or platform.machine()} CPU, {os.cpu_count()} cores"
     lines = ["# Memory by the length of a clip", "", f"`{given}`, {machine}, {time.strftime('%Y-%m-%d')}."]
     lines += [f"Metrics: {METRICS.replace(',', ', ')}.", ""]
-    lines += ["| task | size | clips | frames | peak, MB | seconds |", "|---|---|---|---|---|---|"]
+    lines += ["| task | size | clips | frames | processes | largest, MB | together, MB | seconds |", "|" + "---|" * 8]
     rows = []
     for what in args.tasks:
         small = ["2x20", *args.cases] if args.cases else []
         for size, cases in ((args.size, small), (args.large_size, args.large)):
             for case in cases:
                 clips, count = (int(number) for number in case.split("x"))
-                peak, seconds = measured(what, clips, count, size, args.processes)
-                rows.append({"task": what, "size": size, "clips": clips, "frames": count, "peak_mb": round(peak, 1)})
-                lines.append(f"| {what} | {size} | {clips} | {count} | {peak:.0f} | {seconds:.0f} |")
+                peak, most, seconds = measured(what, clips, count, size, args.processes)
+                row = {"task": what, "size": size, "clips": clips, "frames": count, "processes": args.processes}
+                rows.append(row | {"peak_mb": round(peak, 1), "together_mb": round(most, 1)})
+                lines.append(f"| {' | '.join(map(str, row.values()))} | {peak:.0f} | {most:.0f} | {seconds:.0f} |")
                 print(lines[-1], flush=True)
                 args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")  # as it grows: a call may be cut off
     print(json.dumps({"benchmark": "memory_long", "rows": rows}))

@@ -1,4 +1,4 @@
-"""Frames of long excerpts between decoding and describing: raw in a temporary file, read from there by slices.
+"""Frames of long clips between reading and describing: raw in a temporary file, read from there by slices.
 
 The file has no name: it is gone with whoever holds it, however that ends. A clip of 1,000 frames at 832 × 480 takes
 1.2 GB in ``$TMPDIR`` while it is described, and no memory.
@@ -75,3 +75,14 @@ class Spool:
             return part
 
         return StoredArray(read, range(0, self.shape[0], each), self.shape, np.uint8)
+
+
+def spooled(frames_THWC: Any) -> Any:
+    """A long clip, read once and lying raw from then on; the same frames where the temporary file cannot take them."""
+    spool, each = Spool(frames_THWC.shape), part_length(frames_THWC.shape)
+    try:
+        for start in range(0, len(frames_THWC), each):
+            spool.add(frames_THWC[start : start + each])
+    except SpoolFull:
+        return frames_THWC
+    return spool.frames()

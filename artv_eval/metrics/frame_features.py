@@ -16,7 +16,7 @@ from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.extras import ExtractorExtras, optional
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.metrics.device_views import FrameMeasure
-from artv_eval.metrics.views import GPU_VALUES, VALUES, Together, along_the_clips, batches
+from artv_eval.metrics.views import Together, along_the_clips, batches, values_on
 
 Some = tuple[Sequence[ClipRequest], np.ndarray]
 
@@ -71,7 +71,6 @@ def _made(encoder: TextImageExtractor, clips: ClipSet) -> Iterator[Some]:
         frames = view.frames_BTCHW
         return encoder.images(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).float()
 
-    on_gpu = str(optional(encoder, ExtractorExtras, "device")).startswith("cuda")
-    values = GPU_VALUES if on_gpu else VALUES
+    values = values_on(optional(encoder, ExtractorExtras, "device"))
     for batch in batches(clips, values=values):
         yield [request for request, _ in batch], along_the_clips(batch, encoded, values)

@@ -24,6 +24,11 @@ GPU_VALUES = 1 << 24  # where a GPU does the work, which a few large pictures le
 PICTURES = 256  # frames at once of several clips: as many as of 16 clips of 16 frames
 
 
+def values_on(device: object) -> int:
+    """Values in the frames that are looked at together, where such a device does the work."""
+    return GPU_VALUES if str(device).startswith("cuda") else VALUES
+
+
 @dataclass(frozen=True, kw_only=True)
 class View:
     """Some frames of a clip: uint8 (t, H, W, C), the first of which is frame ``start``, with what was there before.

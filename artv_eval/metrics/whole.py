@@ -24,7 +24,7 @@ from artv_eval.extras import ExtractorExtras, optional
 from artv_eval.features.running import Parts, part_on
 from artv_eval.memory import give_back
 from artv_eval.metrics.base import BATCH, Preprocess, frames_of, to_BTCHW
-from artv_eval.metrics.views import views
+from artv_eval.metrics.views import values_on, views
 from artv_eval.results.clips import in_parts
 
 HELD = 1 << 28  # bytes of frames, as they are stored, that are looked at together
@@ -79,7 +79,7 @@ def _long(extractor: Any, frames_THWC: np.ndarray, transform: Preprocess | None)
 def _seen(extractor: Any, frames_THWC: np.ndarray, transform: Preprocess | None, together: int) -> Iterator[Tensor]:
     """(1, t, …): what is seen of the frames, so many ``together``."""
     see, part, done, left = optional(extractor, ExtractorExtras, "seen"), torch.empty(0), 0, len(frames_THWC)
-    for view in views(frames_THWC):
+    for view in views(frames_THWC, values_on(optional(extractor, ExtractorExtras, "device"))):
         frames = to_BTCHW([transform(view.frames) if transform else view.frames])
         some = see(frames)
         some = frames if some is None else some

@@ -9,14 +9,15 @@ Shape legend: n clips, d numbers a row.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from artv.errors import WorkFailed
-from artv_eval.api import ClipSet, Executor, FailedTask, Task
+from artv_eval.api import ClipSet, Executor, FailedTask, GeneratedClip, Task
+from artv_eval.files.spool import spooled
 from artv_eval.memory import give_back
 from artv_eval.metrics.base import BATCH, described
 from artv_eval.metrics.statistics import SetValue, set_value
@@ -29,7 +30,7 @@ from artv_eval.results.rows import Failure, reason
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.work import SweepWork
 
-CLIPS, FRAMES = 2 * BATCH, 2048  # of a task at most, so that a few long clips are work for several processes
+CLIPS, FRAMES = 2 * BATCH, 1024  # of a task at most, so that a few long clips are work for several processes
 HELD = 2**28  # bytes of frames that a task keeps in memory, so that all its metrics see them
 
 
@@ -69,7 +70,7 @@ class ScoringWork(SweepWork):
         """Rows by metric, or why there are none; or a SetValue. A damaged clip and a full disk are raised."""
         if "rows" in task.method:
             return self._set_value(**task.method)
-        clips = self._clips(task)
+        clips = each_once(self._clips(task), len(task.method["metrics"]))
         found = {number: self._rows(number, clips) for number in task.method["metrics"]}
         if in_parts(clips.requests[0].num_frames):
             give_back()
@@ -79,8 +80,8 @@ class ScoringWork(SweepWork):
 
     def _clips(self, task: Task) -> ClipSet:
         if task.method["reference"]:
-            return each_once(self.card.reference().at(task.indices))
-        return each_once(self.store.clips(task.cell, Lazy(len(task.indices), lambda i: self.requests[task.indices[i]])))
+            return self.card.reference().at(task.indices)
+        return self.store.clips(task.cell, Lazy(len(task.indices), lambda i: self.requests[task.indices[i]]))
 
     def _rows(self, number: int, clips: ClipSet) -> np.ndarray | str:
         try:
@@ -107,12 +108,22 @@ class ScoringWork(SweepWork):
         return self.evaluators[number]
 
 
-def each_once(clips: ClipSet) -> ClipSet:
-    """The same few clips and requests, each made once however often it is asked for; clips while memory has room."""
+def each_once(clips: ClipSet, times: int = 2) -> ClipSet:
+    """The same few clips and requests, each made once however often it is asked for.
+
+    Clips are in memory while it has room. Long ones that are looked at several ``times`` lie raw in temporary files,
+    for unpacking them takes longer than most metrics do.
+    """
     request = lru_cache(maxsize=None)(clips.requests.__getitem__)
     frames = request(0)
     size = 3 * frames.num_frames * frames.height * frames.width
-    load = lru_cache(maxsize=len(clips) if len(clips) * size < HELD else 1)(clips._load)  # clips[i] asks for a request
+    apart = in_parts(frames.num_frames) and times > 1
+
+    def read(i: int) -> GeneratedClip:
+        clip = clips._load(i)  # clips[i] asks for a request
+        return replace(clip, frames=spooled(clip.frames)) if apart else clip
+
+    load = lru_cache(maxsize=len(clips) if apart or len(clips) * size < HELD else 1)(read)
     once = ClipSet(Lazy(len(clips), request), load, clips.origin)
     once.shared = {}
     return once

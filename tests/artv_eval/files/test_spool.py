@@ -9,7 +9,7 @@ from video_folders import clip_file
 
 from artv_eval.files import decoding, spool
 from artv_eval.files.excerpts import Excerpt
-from artv_eval.files.spool import Spool, SpoolFull
+from artv_eval.files.spool import Spool, SpoolFull, spooled
 from artv_eval.results import clips as parts
 from artv_eval.results.clips import StoredArray
 
@@ -65,3 +65,22 @@ def test_a_full_disk_is_no_fault_of_the_video(tmp_path, monkeypatch):
     for workers in (0, 1):
         with pytest.raises(SpoolFull, match=r"disk full.*TMPDIR"):
             list(decoding.decode([path], Excerpt(frames=70), workers=workers))
+
+
+def test_a_clip_is_read_once_however_often_it_is_looked_at(monkeypatch):
+    monkeypatch.setattr(parts, "PART_BYTES", 20 * 4 * 5 * 3)
+    given, read = frames(70), []
+
+    def part(number, shape):
+        read.append(number)
+        return given[20 * number :][: shape[0]].copy()
+
+    found = spooled(StoredArray(part, range(0, 70, 20), given.shape, np.uint8))
+    assert all(np.array_equal(np.asarray(found), given) for _ in range(3)) and read == [0, 1, 2, 3]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_where_it_cannot_lie_it_is_read_again(monkeypatch):
+    monkeypatch.setattr(spool.tempfile, "TemporaryFile", partial(Path("/dev/full").open, "r+b", buffering=0))
+    given = frames(70)
+    assert spooled(given) is given

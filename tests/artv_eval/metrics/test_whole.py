@@ -145,6 +145,17 @@ def test_memory_is_that_of_a_few_frames():
     np.testing.assert_allclose(rows, (np.arange(1500) % 256).mean(), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("device", "at_once"), [("cpu", 3), ("cuda:0", 14)])
+def test_a_gpu_is_given_more_frames_at_once(device, at_once, monkeypatch):
+    """4 and 17 million bytes at most, of 832 × 480."""
+    monkeypatch.setattr(whole, "HELD", 1)
+    clip, extractor = Striped(17, 480, 832), MeanColour()
+    extractor.device = device
+    ((_, seen),) = whole.whole_for(extractor, ClipSet(requests(1, *clip.shape[:3]), lambda i: GeneratedClip(clip)))
+    assert clip.asked == at_once and seen.shape == (1, 17, 3, 480, 832)
+    assert seen[0, :, 0, 0, 0].tolist() == list(range(17))
+
+
 def test_metrics_without_frames_read_none():
     clip = Striped(400)
     wanted = requests(1, *clip.shape[:3], labels={"motion": np.arange(400 * 64).reshape(400, 8, 8) % 3 == 0})

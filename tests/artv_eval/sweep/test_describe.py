@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from artv_eval.api import ClipRequest, ClipSet, FailedTask, GeneratedClip
+from artv_eval.results import clips as stored
 from artv_eval.results.store import RunStore
 from artv_eval.sweep import describe
 from artv_eval.sweep.describe import Group, Rows, each_once
@@ -28,7 +29,7 @@ def rows_of(tmp_path):
 
 @pytest.mark.parametrize(
     ("frames", "sizes"),
-    [(16, [32, 32, 6]), (64, [32, 32, 6]), (240, [8] * 8 + [6]), (1000, [2] * 35), (5000, [1] * 70)],
+    [(16, [32, 32, 6]), (64, [16] * 4 + [6]), (240, [4] * 17 + [2]), (1000, [1] * 70), (5000, [1] * 70)],
 )
 def test_long_clips_are_more_tasks(rows_of, frames, sizes):
     """So that a few of them are work for several processes; every clip is in one task, under one metric a digest."""
@@ -87,3 +88,22 @@ def test_clips_are_read_once_while_memory_has_room(monkeypatch, held, loads):
     for _ in range(2):  # two metrics
         assert [(asked_for.index, int(clip.frames.max())) for asked_for, clip in clips] == [(0, 0), (1, 1), (2, 2)]
     assert read == loads and asked == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("times", "reads"), [(1, 2), (3, 1)])
+def test_long_clips_are_unpacked_once_for_all_metrics(tmp_path, times, reads, monkeypatch):
+    """No metric holds them; frames and masks are the same."""
+    store = RunStore(tmp_path / "run")
+    request = ClipRequest(index=0, prompt="", seed=0, num_frames=80, height=4, width=5, fps=8.0)
+    frames = np.random.default_rng(0).integers(0, 256, (80, 4, 5, 3), np.uint8)
+    store.save_clip("cell", 0, GeneratedClip(frames, np.full((79, 2, 2), 0.5, np.float32), 1.5))
+    unpacked, read_array = [], stored.read_array
+    monkeypatch.setattr(stored, "read_array", lambda archive, name: unpacked.append(name) or read_array(archive, name))
+    once = each_once(store.clips("cell", [request]), times)
+    for _ in range(2):
+        ((_, clip),) = once
+        assert (
+            not isinstance(clip.frames, np.ndarray) and np.array_equal(clip.frames[:], frames) and clip.seconds == 1.5
+        )
+        assert clip.mask.shape == (79, 2, 2)
+    assert sum(name == "frames.0000.npy" for name in unpacked) == reads
