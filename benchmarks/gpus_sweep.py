@@ -1,12 +1,12 @@
 """A sweep on one GPU against several of one machine: clips a second made and described, and that all is the same.
 
-    python benchmarks/gpus_sweep.py --gpus 4,1 --each 3                                 # two minutes on four H200s
-    python benchmarks/gpus_sweep.py --gpus 2,1 --device cpu --num-videos 24 --described 24 --batch-size 2 --frames 4
+    python benchmarks/gpus_sweep.py --gpus 4,1 --each 3                                 # four minutes on four H200s
+    python benchmarks/gpus_sweep.py --gpus 2,1 --device cpu --num-videos 24 --batch-size 2 --frames 4
 
-Clips are of the packaged shapes model by ``--executor gpus``, so many for each GPU that all are as long at work. A rate
-is that of all processes at work: from the end of their second tasks, for the first may compile, until one finds no
-task left. One GPU alone has the cores of all, which flatters it: ``taskset`` its share. On a CPU a "GPU" is a process.
-Prints a table, then one JSON line; ``--out`` keeps it, with the end of every task, as it grows.
+Clips are of the packaged shapes model by ``--executor gpus``, so many for each GPU that all are as long at work; a GPU
+has its share of the cores, also where it is alone. A rate is that of all processes at work: from when the last of them
+has ended its second task, for the first may compile, until the first has ended its last. On a CPU a "GPU" is a process.
+Prints a table, then one JSON line; ``--out`` keeps it as it grows, so that a run that is cut off has its rates.
 """
 
 import argparse
@@ -14,16 +14,18 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the commands have it, before torch is imported
 
+import numpy as np
 import torch
 
 from artv_eval.api import Task
@@ -37,41 +39,129 @@ from artv_eval.sweep.plan_file import SweepPlan
 from artv_eval.sweep.prepare import Prepared, prepare
 from artv_eval.sweep.score import Scoring
 
-NOTES = "notes.txt"
+PARTS = 6  # of a window: their rates say how steady it was
+TOLD = 2.0  # seconds between two looks at what is there so far
+SOME = 200  # clips whose seconds are read
 
 
-class Work(GenerationWork):
-    """Notes on which GPU a task's clips were made."""
+@dataclass(frozen=True)
+class Done:
+    """A task that dealt with clips of the model, and when, by the machine's clock."""
+
+    gpu: str
+    process: int
+    clips: int
+    began: float
+    ended: float
+
+
+class Noted:
+    """Work that notes, in a file, what was :class:`Done`."""
+
+    def __init__(self, work: Callable[[Task], Any], notes: Path) -> None:
+        self.work, self.notes = work, notes
 
     def __call__(self, task: Task) -> Any:
-        result = super().__call__(task)
-        with (self.run / NOTES).open("a", encoding="utf-8") as file:
-            file.write(f"{os.environ.get(VISIBLE) or os.getpid()} {len(task.indices)}\n")
+        began = time.monotonic()
+        result = self.work(task)
+        if task.indices and not task.method.get("reference"):
+            line = os.environ.get(VISIBLE) or "-", os.getpid(), len(task.indices), began, time.monotonic()
+            with self.notes.open("a", encoding="utf-8") as file:
+                file.write(" ".join(map(str, line)) + "\n")
         return result
 
 
-class Timed:
-    """An executor whose ends are noted: (seconds, clips of the task)."""
+def noted(notes: Path) -> list[Done]:
+    """What the file says, by ends."""
+    lines = notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []
+    kinds = (str, int, int, float, float)
+    found = [Done(*(kind(word) for kind, word in zip(kinds, line.split(), strict=True))) for line in lines]  # type: ignore[arg-type]
+    return sorted(found, key=lambda done: done.ended)
 
-    def __init__(self, executor: GpuExecutor) -> None:
-        self.executor, self.ends = executor, list[tuple[float, int]]()
+
+class Timed:
+    """An executor whose tasks are noted; ``tell`` is given their rates so far."""
+
+    def __init__(self, executor: GpuExecutor, notes: Path, tell: Callable[[dict[str, Any]], object]) -> None:
+        self.executor, self.notes, self.tell = executor, notes, tell
 
     def run(self, work: Any, tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
-        for task, result in self.executor.run(work, tasks):
-            self.ends.append((time.monotonic(), len(task.indices)))
-            yield task, result
+        begun = told = time.monotonic()
+        for item in self.executor.run(Noted(work, self.notes), tasks):
+            yield item
+            if time.monotonic() - told > TOLD:
+                self.tell(rates(noted(self.notes), self.executor.processes or 1, begun))
+                told = time.monotonic()
+        self.tell(rates(noted(self.notes), self.executor.processes or 1, begun))
 
-    @property
-    def seconds(self) -> list[float]:
-        """When tasks ended, after the first."""
-        return [round(end - self.ends[0][0], 2) for end, _ in self.ends]
 
-    def rate(self, processes: int) -> float | None:
-        """Clips a second between the second task of each process and the last that all work on; None of too few."""
-        ends = [end for end in self.ends if end[1]][2 * processes - 1 : 1 - processes or None]
-        if len(ends) < 2:
-            return None
-        return round(sum(clips for _, clips in ends[1:]) / (ends[-1][0] - ends[0][0]), 2)
+def rates(tasks: Sequence[Done], processes: int, begun: float) -> dict[str, Any]:
+    """Clips a second while all processes are at work, and how steady that was; ``per_s`` is None of too few tasks."""
+    of: dict[int, list[Done]] = {}
+    for done in tasks:
+        of.setdefault(done.process, []).append(done)
+    found: dict[str, Any] = {"clips": sum(done.clips for done in tasks), "per_s": None}
+    if len(of) < processes or min(map(len, of.values())) < 3:
+        return found
+    start, end = max(its[1].ended for its in of.values()), min(its[-1].ended for its in of.values())
+    if end <= start:
+        return found
+    inside = [done for done in tasks if done.began < end and done.ended > start]
+
+    def rate(a: float, b: float) -> float:
+        return round(sum(share(done, a, b) for done in inside) / (b - a), 2)
+
+    gpus = sorted({done.gpu for done in tasks})
+    return found | {
+        "per_s": rate(start, end),
+        "parts_per_s": [rate(a, b) for a, b in pairwise(np.linspace(start, end, PARTS + 1).tolist())],
+        "start_s": round(start - begun, 1), "window_s": round(end - start, 1),
+        "all_s": round(tasks[-1].ended - begun, 1),
+        "task_s": round(statistics.median(done.ended - done.began for done in inside), 3),
+        "clips_of_gpu": {gpu: sum(done.clips for done in tasks if done.gpu == gpu) for gpu in gpus},
+    }  # fmt: skip
+
+
+def share(done: Done, start: float, end: float) -> float:
+    """Clips of a task that fall between two times, as if it dealt with them evenly."""
+    return done.clips * max(0.0, min(done.ended, end) - max(done.began, start)) / (done.ended - done.began)
+
+
+class Report:
+    """What is known so far, in ``--out``."""
+
+    def __init__(self, path: Path, found: dict[str, Any]) -> None:
+        self.path, self.found = path, found | {"rows": []}
+        self.fingerprints: dict[int, list[str | None]] = {}
+
+    def begin(self, gpus: int, processes: int) -> None:
+        self.found["rows"].append({"gpus": gpus, "processes": processes, "cores": len(os.sched_getaffinity(0))})
+
+    def tell(self, name: str, value: Any) -> None:
+        """Keeps something of the last row."""
+        self.found["rows"][-1][name] = value
+        least = min(self.found["rows"], key=lambda row: row["gpus"])
+        others = [row for row in self.found["rows"] if row is not least]
+        self.found["compared"] = [compared(least, row, self.fingerprints) for row in others]
+        text = json.dumps(self.found | {"load": round(os.getloadavg()[0], 1)}, indent=1) + "\n"
+        self.path.write_text(text, encoding="utf-8")
+
+
+def compared(
+    one: Mapping[str, Any], several: Mapping[str, Any], fingerprints: Mapping[int, Sequence[str | None]]
+) -> dict[str, Any]:
+    """How many times as fast, and whether all that both have is the same."""
+    found: dict[str, Any] = {"gpus": [several["gpus"], one["gpus"]]}
+    for name in ("made", "described"):
+        pair = [row.get(name, {}).get("per_s") for row in (several, one)]
+        found[f"{name}_ratio"] = round(pair[0] / pair[1], 3) if all(pair) else None
+    if one["gpus"] in fingerprints:
+        pairs = list(zip(fingerprints[one["gpus"]], fingerprints[several["gpus"]], strict=False))
+        found |= {"clips_of_both": len(pairs), "same_clips": sum(a == b for a, b in pairs)}
+    if "values" in one:
+        off = [abs(several["values"][name] / value - 1) for name, value in one["values"].items() if value]
+        found["largest_relative_difference"] = max(off)
+    return found
 
 
 def planned(manager: PluginManager, run: Path, number: int, arguments: argparse.Namespace) -> tuple[Prepared, RunStore]:
@@ -85,75 +175,43 @@ def planned(manager: PluginManager, run: Path, number: int, arguments: argparse.
     return prepared, store
 
 
-def measured(
-    manager: PluginManager, folder: Path, gpus: int, alike: int, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """Makes and describes clips on so many GPUs; ``alike``: clips whose values are kept to be compared."""
-    processes, started = gpus * arguments.each, time.monotonic()
-    executor = GpuExecutor(processes=processes)
-    prepared, store = planned(manager, folder / "made", gpus * arguments.num_videos, arguments)
-    work = Work(
+def measure(
+    manager: PluginManager, folder: Path, gpus: int, alike: int, arguments: argparse.Namespace, report: Report
+) -> None:
+    """Makes and describes clips on so many GPUs. ``alike``: clips whose values are kept to be compared."""
+    executor = GpuExecutor(processes=gpus * arguments.each)
+    report.begin(gpus, gpus * arguments.each)
+
+    def timed(name: str) -> Any:
+        return Timed(executor, folder / f"{name}.txt", lambda seen: report.tell(name, seen))
+
+    prepared, store = planned(manager, folder / "run", gpus * arguments.num_videos, arguments)
+    (cell,), indices = prepared.cells, prepared.indices
+    work = GenerationWork(
         manager=manager, protocol=prepared.card_recipe.named(), num=len(prepared.requests),
         frames=prepared.protocol.frames, seed=0, run=store.root, runtime=prepared.runtime,
     )  # fmt: skip
-    making, describing = Timed(executor), Timed(executor)
-    faults = generate(making, work, pending(store, prepared.cells, prepared.indices, Shard(), arguments.batch_size))
+    faults = generate(timed("made"), work, pending(store, prepared.cells, indices, Shard(), arguments.batch_size))
     assert not faults, faults
-    made = time.monotonic()
-    found = {
-        "gpus": gpus,
-        "processes": processes,
-        "clips": len(prepared.requests),
-        "made_per_s": making.rate(processes),
-    }
-    found |= {"making_s": round(made - started, 1), "clips_of": clips_of(store.root / NOTES)}
-    found["ends_s"] = making.seconds
-    print(found, flush=True)
-    scored(manager, folder, gpus * arguments.described, describing, arguments)
-    found |= {"described_per_s": describing.rate(processes), "scoring_s": round(time.monotonic() - made, 1)}
-    found["values"] = scored(manager, folder, alike, executor, arguments)
-    (cell,) = prepared.cells
-    return found | {"fingerprints": [store.fingerprint(cell.id, index) for index in prepared.indices]}
-
-
-def scored(
-    manager: PluginManager, folder: Path, number: int, executor: Any, arguments: argparse.Namespace
-) -> dict[str, float]:
-    """Metric → value of the first clips of those that were made, in a run folder of its own."""
-    prepared, store = planned(manager, folder / f"scored-{number}", number, arguments)
+    some = [store.load_clip(cell.id, index).seconds or 0.0 for index in indices[:: max(1, len(indices) // SOME)]]
+    report.tell("sampling_s", round(statistics.mean(some) * arguments.batch_size, 3))  # of a task
+    report.fingerprints[gpus] = [store.fingerprint(cell.id, index) for index in indices]
+    scoring = Scoring(replace(prepared, executor=timed("described")), store, prepared.cells)
+    scoring._describe(scoring._work())  # without intervals, each of which is one process's work
+    prepared, store = planned(manager, folder / "alike", alike, arguments)
     results = Scoring(replace(prepared, executor=executor), store, prepared.cells).results()
-    return {row.metric: row.value for row in results.rows if row.value is not None}
-
-
-def clips_of(notes: Path) -> dict[str, int]:
-    """GPU → clips that it made."""
-    found: Counter[str] = Counter()
-    for line in notes.read_text(encoding="utf-8").splitlines():
-        who, clips = line.split()
-        found[who] += int(clips)
-    return dict(sorted(found.items()))
-
-
-def compared(one: Mapping[str, Any], several: Mapping[str, Any]) -> dict[str, Any]:
-    """How many times as fast, and whether all that both have is the same."""
-    pairs = list(zip(one["fingerprints"], several["fingerprints"], strict=False))
-    off = max(abs(several["values"][name] / value - 1) for name, value in one["values"].items() if value)
-
-    def ratio(name: str) -> float | None:
-        return round(several[name] / one[name], 2) if several[name] and one[name] else None
-
-    return {
-        "gpus": [several["gpus"], one["gpus"]],
-        "making_ratio": ratio("made_per_s"), "describing_ratio": ratio("described_per_s"),
-        "clips_of_both": len(pairs), "same_clips": sum(a == b for a, b in pairs), "largest_relative_difference": off,
-    }  # fmt: skip
+    report.tell("values", {row.metric: row.value for row in results.rows if row.value is not None})
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A row a number of GPUs."""
-    names = ("gpus", "processes", "clips", "made_per_s", "described_per_s", "making_s", "scoring_s")
-    lines = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|---" * len(names) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows)])
+    names = ("gpus", "processes", "cores", "clips", "made/s", "described/s")
+    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
+    for row in rows:
+        made, seen = row["made"], row["described"]
+        cells = (row["gpus"], row["processes"], row["cores"], made["clips"], made["per_s"], seen["per_s"])
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -161,34 +219,28 @@ def main() -> None:
     parser.add_argument("--gpus", default="4,1", help="numbers of GPUs; the others are compared with the least")
     parser.add_argument("--each", type=int, default=1, help="processes a GPU")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--num-videos", type=int, default=896, help="clips made for each GPU; whole batches")
-    parser.add_argument("--described", type=int, default=256, help="of them described")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--num-videos", type=int, default=1792, help="clips for each GPU; whole batches")
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--frames", type=int)
     parser.add_argument("--metrics", default="fvd,clipsim,drift")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "gpus_sweep.json")
     arguments = parser.parse_args()
-    manager, rows, names = PluginManager(PluginOptions()), list[dict[str, Any]](), visible()
+    manager, names, cores = PluginManager(PluginOptions()), visible(), sorted(os.sched_getaffinity(0))
     counts = [int(count) for count in arguments.gpus.split(",")]
-    found: dict[str, Any] = {
-        "hardware": torch.cuda.get_device_name() if arguments.device == "cuda" else platform.machine(),
-        "torch": torch.__version__, "each": arguments.each, "batch_size": arguments.batch_size,
-    }  # fmt: skip
+    hardware = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.machine()
+    kept = {name: getattr(arguments, name) for name in ("each", "batch_size", "frames", "num_videos")}
+    report = Report(arguments.out, {"hardware": hardware, "torch": torch.__version__, **kept})
     for count in counts:
         if arguments.device == "cuda":
             os.environ[VISIBLE] = ",".join(names[:count])  # for the processes that it starts
+        os.sched_setaffinity(0, cores[: max(1, len(cores) * count // max(counts))])
         folder = Path(tempfile.mkdtemp(prefix="gpus-sweep-"))
         try:
-            rows.append(measured(manager, folder, count, min(counts) * arguments.described, arguments))
+            measure(manager, folder, count, min(counts) * arguments.num_videos, arguments, report)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        least = min(rows, key=lambda row: row["gpus"])
-        found["rows"] = [{key: value for key, value in row.items() if key != "fingerprints"} for row in rows]
-        found["compared"] = [compared(least, row) for row in rows if row is not least]
-        text = json.dumps(found | {"load": round(os.getloadavg()[0], 1)}, indent=1) + "\n"
-        arguments.out.write_text(text, encoding="utf-8")
-    print(table(rows))
-    print(json.dumps(found))
+    print(table(report.found["rows"]))
+    print(json.dumps(report.found))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ import pytest
 from scored import scored
 
 from artv.errors import UserError
-from artv_eval.api import ClipRequest, FailedTask, GeneratedClip, Task
+from artv_eval.api import ClipRequest, FailedClip, FailedTask, GeneratedClip, Task
 from artv_eval.executors.serial import SerialExecutor
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.generate import (
     Done,
+    GenerationWork,
     Sent,
     Shard,
     check_clip,
@@ -162,6 +163,37 @@ def test_clips_made_where_the_folder_is_not_seen_come_into_it(store, tmp_path):
     assert generate(SerialExecutor(), work, [Task(cell="a", method={}, indices=(0,))]) == {}
     assert np.array_equal(store.load_clip("a", 3).frames, frames)
     assert store.made_on("a") == {3: {"device": "a GPU", "host": "elsewhere"}}
+
+
+def keeping(store, indices):
+    """Work whose method is there, and a task of all its requests."""
+    work = GenerationWork(manager=None, protocol={}, num=len(indices), frames=3, seed=0, run=store.root, runtime={})
+    work.store, work.requests = store, [replace(REQUEST, index=index) for index in indices]
+    work._method = "a", type("Method", (), {"timed": True})()
+    return work, Task(cell="a", method={}, indices=tuple(range(len(indices))))
+
+
+def test_clips_made_together_are_stored_up_to_the_first_that_is_wrong(store):
+    work, task = keeping(store, range(9))
+    counted = []
+    work.on_clip = counted.append
+    clips = [clip(frames=np.full((3, 4, 5, 3), i, np.uint8)) for i in range(9)]
+    clips[2], clips[7] = FailedClip("it was refused"), None
+    made, error = work._keep_all(task, work.requests, clips, 0.5)
+    assert made == len(counted) == 7 and "NoneType" in str(error)
+    for i in (0, 1, 3, 4, 5, 6):
+        kept = store.load_clip("a", i)
+        assert (kept.frames == i).all() and kept.seconds == 0.5
+    assert store.missing("a", range(9)) == [2, 7, 8] and store.failures("a", range(9)) == {2: "it was refused"}
+    made, error = work._keep_all(task, work.requests, clips[:2], 0.5)
+    assert made == 2 and str(error) == "the method gave 2 clips for 9 requests"
+
+
+def test_what_the_disk_refuses_of_clips_stored_together_is_raised(store):
+    work, task = keeping(store, [0, 10**300, 2])  # a name that no file system has room for
+    with pytest.raises(OSError, match="File name too long"):
+        work._keep_all(task, work.requests, [clip()] * 3, 0.5)
+    assert store.fingerprint("a", 0) is not None
 
 
 def test_failed_cells_are_marked_and_those_without_a_method_keep_their_reason():
