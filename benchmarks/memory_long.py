@@ -92,7 +92,9 @@ def describe_by_i3d(folder: Path, clips: int, count: int, height: int, width: in
 HERE_DONE = {"write": write, "i3d": describe_by_i3d}
 
 
-def command(what: str, folder: Path, clips: int, count: int, size: str, processes: int = 1) -> list[str]:
+def command(
+    what: str, folder: Path, clips: int, count: int, size: str, processes: int = 1, device: str = "cpu"
+) -> list[str]:
     """The command line of a task; what it needs is made in ``folder``."""
     width, height = (int(side) for side in size.split("x"))
     if what in HERE_DONE:
@@ -101,7 +103,7 @@ def command(what: str, folder: Path, clips: int, count: int, size: str, processe
     evaluate = [sys.executable, "-m", "artv_eval", "--plugins-dir", str(PLUGINS)]
     if what in ("score", "score_made"):
         (folder / "cache").mkdir()
-        own = ["--fake", str(folder), "--frames", str(count), "--metrics", METRICS]
+        own = ["--fake", str(folder), "--frames", str(count), "--metrics", METRICS, "--device", device]
         if what == "score_made":
             for i in range(clips):
                 (folder / f"{i}.avi").write_text(f"{count} {height} {width} of clip {i}", encoding="utf-8")
@@ -112,6 +114,7 @@ def command(what: str, folder: Path, clips: int, count: int, size: str, processe
     (folder / "prompts.txt").write_text("\n".join(f"clip {i}" for i in range(clips)), encoding="utf-8")
     what_of = ["--protocol", str(folder / "card.yaml"), "--prompts", str(folder / "prompts.txt")]
     how_many = ["--num-videos", str(clips), "--frames", str(count), "--metrics", METRICS, "--batch-size", "4"]
+    how_many += ["--device", device]
     several = ["--executor", "gpus", "--set", f"executor.processes={min(processes, clips)}"]
     how_many += several if min(processes, clips) > 1 else ["--executor", "serial"]
     return [*evaluate, "sweep", "--ablation", "textured", *what_of, *how_many, "--out", str(folder / "run")]
@@ -145,11 +148,11 @@ def watched(pid: int, every: float = 0.25) -> Iterator[list[float]]:
         thread.join()
 
 
-def measured(what: str, clips: int, count: int, size: str, processes: int) -> tuple[float, float, float]:
+def measured(what: str, clips: int, count: int, size: str, processes: int, device: str) -> tuple[float, float, float]:
     """Peak memory in MB, of the largest of its processes and of all together, and seconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        line, started = command(what, folder, clips, count, size, processes), time.monotonic()
+        line, started = command(what, folder, clips, count, size, processes, device), time.monotonic()
         with (folder / "log").open("wb") as log:
             paths = os.pathsep.join([str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])])
             env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": paths}
@@ -169,6 +172,7 @@ def main() -> None:
     parser.add_argument("--large-size", default="832x480")
     parser.add_argument("--tasks", nargs="+", default=["write", "sweep", "score"])
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="where sweep, score and score_made describe")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "memory_long.md")
     args = parser.parse_args()
@@ -178,7 +182,7 @@ def main() -> None:
         HERE_DONE[args.tasks[0]](Path(args.work), clips, count, height, width)
         return
     given = " ".join(["python", "benchmarks/memory_long.py", *sys.argv[1:]]).split(" --out")[0]
-    machine = f"{platform.processor() or platform.machine()} CPU, {os.cpu_count()} cores"
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {args.device}"
     lines = ["# Memory by the length of a clip", "", f"`{given}`, {machine}, {time.strftime('%Y-%m-%d')}."]
     lines += [f"Metrics: {METRICS.replace(',', ', ')}.", ""]
     lines += ["| task | size | clips | frames | processes | largest, MB | together, MB | seconds |", "|" + "---|" * 8]
@@ -188,7 +192,7 @@ def main() -> None:
         for size, cases in ((args.size, small), (args.large_size, args.large)):
             for case in cases:
                 clips, count = (int(number) for number in case.split("x"))
-                peak, most, seconds = measured(what, clips, count, size, args.processes)
+                peak, most, seconds = measured(what, clips, count, size, args.processes, args.device)
                 row = {"task": what, "size": size, "clips": clips, "frames": count, "processes": args.processes}
                 rows.append(row | {"peak_mb": round(peak, 1), "together_mb": round(most, 1)})
                 lines.append(f"| {' | '.join(map(str, row.values()))} | {peak:.0f} | {most:.0f} | {seconds:.0f} |")
