@@ -78,9 +78,8 @@ def make_shards(folder: Path, pipeline: ArtVPipeline, preset: str, size: int, cl
 def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Runs the command until ``arguments.rows`` rows of log follow a whole checkpoint, or the start; then kills it."""
     settings = out / "settings.json"  # JSON is YAML
-    settings.write_text(
-        json.dumps({"size": arguments.size, "model": {"save_minutes": arguments.save_minutes}}), encoding="utf-8"
-    )
+    model = {"save_minutes": arguments.save_minutes, "reduce_dtype": arguments.reduce_dtype}
+    settings.write_text(json.dumps({"size": arguments.size, "model": model}), encoding="utf-8")
     run = out / f"run-{arguments.gpus}"
     if arguments.gpus == 1:
         # as a child that dies with this process: what is left on the card would slow down all that is measured after
@@ -158,6 +157,7 @@ def main() -> None:
     parser.add_argument("--size", type=int)
     parser.add_argument("--batch", type=int, default=120)
     parser.add_argument("--gpus", type=int, default=1)
+    parser.add_argument("--reduce-dtype", default="fp32", choices=("fp32", "bf16"), help="of gradients")
     parser.add_argument("--clips", type=int, default=1024)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--save-minutes", type=float, default=0.5)
@@ -186,6 +186,8 @@ def main() -> None:
         "gpus": arguments.gpus,
         "batch": arguments.batch,
         "size": arguments.size,
+        "reduce_dtype": arguments.reduce_dtype,
+        "nccl": {name: value for name, value in os.environ.items() if "NCCL" in name},
         **run_command(arguments.work, arguments),
     }
     file = arguments.out / f"training_command{'' if arguments.gpus == 1 else f'_{arguments.gpus}_gpus'}.json"

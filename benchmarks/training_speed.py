@@ -38,7 +38,7 @@ from artv.data.latents import LatentCache
 from artv.training.config import TrainConfig, load_config, with_loop
 from artv.training.estimate import GIB, estimate
 from artv.training.model import loss_drawer, prepare_networks
-from artv.training.step import Step
+from artv.training.step import Prepare, Step
 from artv_eval.efficiency.cuda import clocks
 from artv_eval.efficiency.rows import versions
 
@@ -104,7 +104,7 @@ def settings_of(preset: str, variant: str, pixels: int, batch: int, bench: Bench
     return with_loop(config, "model", batch_size=batch, precision="bf16" if bench.real else "fp32", **loop)
 
 
-def make_step(config: TrainConfig, bench: Bench, latent: int) -> Step:
+def make_step(config: TrainConfig, bench: Bench, latent: int, prepare: Prepare | None = None) -> Step:
     """A training step on random clips that lie on the device."""
     torch.manual_seed(0)
     with bench.device:
@@ -116,7 +116,7 @@ def make_step(config: TrainConfig, bench: Bench, latent: int) -> Step:
         torch.randn(256, *text, device=bench.device).half(),
     )
     null_text = torch.randn(text, device=bench.device)
-    return Step(model, loss_drawer(model, clips.sample, null_text, config), config.model, bench.device)
+    return Step(model, loss_drawer(model, clips.sample, null_text, config), config.model, bench.device, prepare)
 
 
 @cache

@@ -41,6 +41,8 @@ class LoopConfig:
         save_minutes: time between checkpoints.
         graph: capture the step as a CUDA graph (where a process makes it from one batch).
         optimizer: ``adamw``, or ``adamw8bit`` (bitsandbytes): a quarter of the memory for the moments.
+        reduce_dtype: in which several processes exchange and sum the gradients of matrices and kernels, ``fp32`` or,
+            with precision ``bf16``, ``bf16``: half the bytes. Weights and moments are float32 with both.
     """
 
     steps: Count
@@ -58,6 +60,7 @@ class LoopConfig:
     save_minutes: Amount = 2.0
     graph: bool = True
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    reduce_dtype: Literal["fp32", "bf16"] = "fp32"
 
     def micro_batches(self, world: int) -> int:
         """How many batches each of ``world`` processes draws for a step.
@@ -212,14 +215,14 @@ def paper() -> TrainConfig:
 
 
 WATCHED = ("validate_every", "validation", "validation_clips", "sample_every", "best_by", "trackers")
-TECHNICAL = ("save_minutes", "graph", "recompute", "overlap", "fused", "reader", *WATCHED)
-"""Settings of how fast, in how much memory and how watched: they do not change what is trained. ``workers`` is none of
-them: the order of streamed samples depends on their number."""
+TECHNICAL = ("save_minutes", "graph", "recompute", "overlap", "fused", "reader", "reduce_dtype", *WATCHED)
+"""Settings of how fast, in how much memory and how watched: they change what is trained by rounding at most.
+``workers`` is none of them: the order of streamed samples depends on their number."""
 
 HOW = ("minutes", *TECHNICAL)
 """What may change from one start of a run to the next. ``minutes`` ends it early, so another time is another model."""
 
-LATER = ("optimizer", "crop", *WATCHED)
+LATER = ("optimizer", "crop", "reduce_dtype", *WATCHED)
 """Settings that came after models were first kept under a hash of all the others."""
 
 

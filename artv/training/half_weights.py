@@ -5,14 +5,16 @@ gradients are the same, bit for bit, except that a weight that is used twice (an
 in bfloat16. The weights that are trained stay float32.
 
 Neighbouring weights are converted in groups, and a group's gradients are there as soon as the backward pass has gone
-through it: several processes exchange them while it goes on.
+through it: several processes exchange them while it goes on. Or they exchange the gradients in bfloat16, as the
+products give them (:class:`HalfLeaves`): half as many bytes, and no more conversions than one process makes.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -41,12 +43,7 @@ class HalfWeights:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Within it the modules have the converted weights, through which gradients reach the model's own."""
-        halves: dict[Tensor, Any] = {}
-        for weights, held in self._groups:
-            converted = _Converted.apply(held, *weights)
-            if converted[0].grad_fn is not None:  # of weights that are trained
-                converted[0].grad_fn._set_sequence_nr(_AT_ONCE)
-            halves |= zip(weights, converted, strict=True)
+        halves = self._converted()
         own: list[Any] = [module.weight for module in self._modules]
         try:
             for module in self._modules:
@@ -55,6 +52,60 @@ class HalfWeights:
         finally:
             for module, weight in zip(self._modules, own, strict=True):
                 module._parameters["weight"] = weight
+
+    def exposed(self) -> AbstractContextManager:
+        """Within it the model has the parameters whose gradients several processes are to exchange."""
+        return nullcontext()
+
+    def hand_over(self) -> None:
+        """Gives the model's own weights what gradients are not theirs yet; called once a step, after it."""
+
+    def _converted(self) -> dict[Tensor, Any]:
+        halves: dict[Tensor, Any] = {}
+        for weights, held in self._groups:
+            converted = _Converted.apply(held, *weights)
+            if converted[0].grad_fn is not None:  # of weights that are trained
+                converted[0].grad_fn._set_sequence_nr(_AT_ONCE)
+            halves |= zip(weights, converted, strict=True)
+        return halves
+
+
+class HalfLeaves(HalfWeights):
+    """The converted weights are parameters themselves, so that what exchanges gradients sees theirs, in bfloat16.
+
+    They are summed in bfloat16 as well, over processes and over a step's micro-batches, and become float32 once, for
+    the optimiser. What wraps the model for several processes does not see the weights that are trained, so that these
+    are given the main process's values here.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self._leaves = {
+            weight: nn.Parameter(half, requires_grad=weight.requires_grad)
+            for weights, held in self._groups
+            for weight, half in zip(weights, held, strict=True)
+        }
+        for weight in self._leaves if dist.is_initialized() else ():
+            dist.broadcast(weight.detach(), 0)
+
+    def exposed(self) -> AbstractContextManager:
+        """The same as where they are used."""
+        return self.in_place()
+
+    @torch.no_grad()
+    def hand_over(self) -> None:
+        """Converts the gradients."""
+        given = {weight: leaf.grad for weight, leaf in self._leaves.items() if leaf.grad is not None}
+        if given:
+            found = [torch.empty_like(weight) for weight in given]
+            torch._foreach_copy_(found, list(given.values()))
+            for weight, gradient in zip(given, found, strict=True):
+                weight.grad, self._leaves[weight].grad = gradient, None
+
+    @torch.no_grad()
+    def _converted(self) -> dict[Tensor, Any]:
+        torch._foreach_copy_(list(self._leaves.values()), list(self._leaves))
+        return dict(self._leaves)
 
 
 def _groups(weights: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:

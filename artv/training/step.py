@@ -18,7 +18,7 @@ from artv.networks.fast.graphs import CapturedGraph
 from artv.training import processes
 from artv.training.config import LoopConfig
 from artv.training.ema import Ema
-from artv.training.half_weights import HalfWeights
+from artv.training.half_weights import HalfLeaves, HalfWeights
 from artv.training.optimizer import make_optimizer
 
 Prepare = Callable[[nn.Module], nn.Module]
@@ -61,13 +61,14 @@ class Step:
     ) -> None:
         objective = Objective(model, draw_loss)
         self.model, self.config, self.device = model, config, device
-        self.objective = prepare(objective) if prepare is not None else objective
         self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self._halves = _halves(model, config, exchanged=prepare is not None)
+        with nullcontext() if self._halves is None else self._halves.exposed():
+            self.objective = prepare(objective) if prepare is not None else objective
         self.optimizer = make_optimizer(self.parameters, config, device)
         self.ema = Ema(model, config.ema_decay)
         self.micro_batches = config.micro_batches(processes.world())
         self._fetch = fetch or _nothing
-        self._halves = HalfWeights(model) if config.precision == "bf16" else None
         self._captures = device.type == "cuda" and config.graph and self.micro_batches == 1
         # bitsandbytes runs its kernels on the default stream, which cannot be captured
         self._updates_itself = config.optimizer == "adamw"
@@ -136,6 +137,8 @@ class Step:
                     loss = self.objective(None) / count
                 loss.backward()
             losses.append(loss.detach())
+        if self._halves is not None:
+            self._halves.hand_over()
         return losses[0] if count == 1 else torch.stack(losses).sum()
 
     def _begin(self, step: int, place: int) -> None:
@@ -157,6 +160,12 @@ class Step:
         # the processes exchange gradients once a step, with the last micro-batch
         no_sync: Callable[[], AbstractContextManager] | None = getattr(self.objective, "no_sync", None)
         return no_sync() if alone and no_sync is not None else nullcontext()
+
+
+def _halves(model: nn.Module, config: LoopConfig, *, exchanged: bool) -> HalfWeights | None:
+    if config.precision != "bf16":
+        return None
+    return HalfLeaves(model) if exchanged and config.reduce_dtype == "bf16" else HalfWeights(model)
 
 
 def _nothing(step: int, place: int) -> None:

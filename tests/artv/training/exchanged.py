@@ -14,10 +14,13 @@ from artv.training.launch import exchange
 from artv.training.model import loss_drawer, prepare_networks
 from artv.training.step import Step
 
-out, at_once = Path(sys.argv[1]), int(sys.argv[2])
+out, at_once, reduced = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 accelerator = Accelerator(kwargs_handlers=[exchange()])
 torch.cuda.set_stream(torch.cuda.Stream())
-config = with_loop(load_config("shapes"), "model", batch_size=at_once, global_batch=8, warmup=1, steps=50, lr=1e-4)
+config = with_loop(
+    load_config("shapes"), "model",
+    batch_size=at_once, global_batch=8, warmup=1, steps=50, lr=1e-4, reduce_dtype=reduced,
+)  # fmt: skip
 torch.manual_seed(0)
 with accelerator.device:
     model, null_text = ArtVModel.from_config(config.sizes()), torch.randn(32, 96)

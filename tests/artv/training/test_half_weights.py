@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from artv.training.half_weights import HalfWeights
+from artv.training.half_weights import HalfLeaves, HalfWeights
 
 
 class Small(nn.Module):
@@ -27,6 +27,8 @@ def step(model: nn.Module, halves: HalfWeights | None, x: torch.Tensor) -> torch
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
             loss = model(x).float().square().mean()
         loss.backward()
+    if halves is not None:
+        halves.hand_over()
     return loss.detach()
 
 
@@ -76,3 +78,33 @@ def test_after_an_error_the_model_has_its_own_weights():
             raise ValueError
     except ValueError:
         assert all(a is b for a, b in zip(model.parameters(), weights, strict=True))
+
+
+def test_leaves_collect_gradients_in_bfloat16_which_become_those_of_the_weights():
+    torch.manual_seed(0)
+    ours = Small().to(memory_format=torch.channels_last)
+    ours.conv.weight.requires_grad_(False)
+    theirs, halves = copy.deepcopy(ours), HalfLeaves(ours)
+    with halves.exposed():
+        seen = {name: p.dtype for name, p in ours.named_parameters() if p.requires_grad}
+    assert seen["out.weight"] == torch.bfloat16 and seen["out.bias"] == torch.float32 and "conv.weight" not in seen
+    for _ in range(2):
+        ours.out.weight.grad = None
+        theirs.out.weight.grad = None
+        x = torch.randn(4, 3, 6, 6)
+        assert torch.equal(step(ours, halves, x), step(theirs, None, x))
+        for parameter, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert parameter.grad is expected.grad is None or torch.equal(parameter.grad, expected.grad)
+        with torch.no_grad():
+            for model in (ours, theirs):  # the next step sees the weights as they are then
+                model.out.weight.sub_(model.out.weight.grad)
+
+
+def test_leaves_sum_micro_batches_in_bfloat16():
+    model, x = nn.Linear(2, 1, bias=False), torch.tensor([[1.0, 0.0]])
+    halves = HalfLeaves(model)
+    for value in (256.0, 1.0):
+        with halves.in_place():
+            (model(x.bfloat16()).sum() * value).backward()
+    halves.hand_over()
+    assert model.weight.grad.tolist() == [[256.0, 0.0]]  # 257 takes a bit more than there is

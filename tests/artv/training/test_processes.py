@@ -23,11 +23,13 @@ ACCELERATE = ["accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--
               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", 0]  # fmt: skip
 
 
-@pytest.mark.parametrize(("precision", "apart"), [("fp32", 1e-6), ("bf16", 1e-3)])
-def test_two_halves_are_one_whole(precision, apart, tmp_path):
-    """In bf16 weights are converted in one pass, and their gradients exchanged after it."""
-    both = ranks(HALVES, tmp_path / "two", precision, cwd=tmp_path)
-    for process in (*both, run(HALVES, tmp_path / "one", precision)):
+@pytest.mark.parametrize(
+    ("precision", "reduced", "apart"), [("fp32", "fp32", 1e-6), ("bf16", "fp32", 1e-3), ("bf16", "bf16", 1e-3)]
+)
+def test_two_halves_are_one_whole(precision, reduced, apart, tmp_path):
+    """In bf16 weights are converted in one pass, and their gradients exchanged after it, or before it."""
+    both = ranks(HALVES, tmp_path / "two", precision, reduced, cwd=tmp_path)
+    for process in (*both, run(HALVES, tmp_path / "one", precision, reduced)):
         assert process.returncode == 0, process.stderr
     one, two = (torch.load(tmp_path / name / "result.pt") for name in ("one", "two"))
     assert torch.equal(*two["weights"])
