@@ -71,12 +71,13 @@ def show(
         card = optional(protocol, ProtocolExtras, "card")
         fields = card.model_dump(mode="json") if card is not None else {"name": protocol.name}
         known = {"hash": protocol.hash, "reference_digest": optional(protocol, ProtocolExtras, "reference_digest")}
+        said = optional(protocol, ProtocolExtras, "conventions")()
     if as_json:
         echo(json.dumps({**fields, **known}, indent=2))
         return
     import yaml
 
-    for line in _comments(card, **known):
+    for line in [*_comments(card, **known), *([said] if said else [])]:
         echo(f"# {line}")
     echo(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100), nl=False)
 

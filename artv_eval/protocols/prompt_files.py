@@ -28,10 +28,14 @@ LIMIT = 64 << 20  # bytes: a list of prompts is no data set
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A text, what the file calls it, the picture that it begins with, if any, and another wording of it, if asked."""
+    """A text, what the file calls it, the picture that it begins with, if any, and another wording of it, if asked.
+
+    ``list``: the file of a folder of lists.
+    """
 
     text: str
     id: str = ""
+    list: str = ""
     image: Path | None = None
     wording: str = ""
 
@@ -71,7 +75,11 @@ def _in_lists(path: Path, wording: str | None) -> list[Prompt]:
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
         raise UserError(f"prompts folder {path} holds no list; give it files of {', '.join(SUFFIXES)}")
-    return [replace(prompt, id=prompt.id or file.stem) for file in files for prompt in _in_file(file, wording)]
+    return [
+        replace(prompt, id=prompt.id or file.stem, list=file.name)
+        for file in files
+        for prompt in _in_file(file, wording)
+    ]
 
 
 def _in_folder(path: Path) -> list[Prompt]:

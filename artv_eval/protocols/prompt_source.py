@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,8 @@ from artv.files import read_bytes
 from artv.images import load_image
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import digest_of
+from artv_eval.protocols.card import Card
+from artv_eval.protocols.known_lists import check, said
 from artv_eval.protocols.prompt_files import Prompt, read_prompts
 from artv_eval.protocols.sources import Lazy, request_seed
 
@@ -19,7 +20,7 @@ from artv_eval.protocols.sources import Lazy, request_seed
 class PromptSource:
     """Prompts of a file or folder, and what methods are given in their place, if that is another ``wording``."""
 
-    def __init__(self, card: Any, path: str | None, wording: str | None = None):
+    def __init__(self, card: Card, path: str | None, wording: str | None = None):
         self.card, self.path, self.wording = card, None if path is None else Path(path), wording
 
     @cached_property
@@ -31,11 +32,7 @@ class PromptSource:
                 "protocol.prompts=FILE (.txt: a line each, .csv or .jsonl: prompt)"
             )
         found = read_prompts(self.path, self.wording, lists=self.card.prompts.dataset == "lists")
-        if self.card.prompts.exact and len(found) != self.card.prompts.number:
-            raise UserError(
-                f"{self.path} has {len(found)} prompts and the list of protocol {self.card.name} as published "
-                f"{self.card.prompts.number}: take that file, or a card without prompts.exact"
-            )
+        check(self.card, self.path, found)
         return found
 
     def __len__(self) -> int:
@@ -93,3 +90,7 @@ class PromptSource:
         wordings = [prompt.wording for prompt in self.prompts if prompt.wording]
         texts = [*(prompt.text for prompt in self.prompts), *wordings]
         return digest_of([*texts, *(read_bytes(file) for file in pictures)])[:12]
+
+    def said(self) -> str | None:
+        """Whether this is the list as published, as far as can be told; None of the user's own, or without a file."""
+        return None if self.path is None else said(self.card, self.path, self.prompts)

@@ -59,7 +59,13 @@ class Scoring:
         self._describe(work)
         self._measure(work)
         results, valued = self._of(self._in_order())
-        notes = [*what_ran(self._all), *features_lines(results.rows), *prompts_lines(results.rows)]
+        said = optional(self.prepared.card, ProtocolExtras, "conventions")()
+        notes = [
+            *([said] if said else []),
+            *what_ran(self._all),
+            *features_lines(results.rows),
+            *prompts_lines(results.rows),
+        ]
         notes += same_clips(self.store, self._all, self.prepared.indices)
         notes += [*published(self.prepared), *notes_of(self.references.files), *results.notes]
         return replace(results, notes=[*notes, *self._doubts(valued)], bad_files=bad_files_of(self.references.files))

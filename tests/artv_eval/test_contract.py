@@ -41,7 +41,7 @@ NO_PLUGINS_OBJECT = {
     "metrics/frames.py": "a measure passed in Python",
     "metrics/set_modules.py": "torchmetrics states, and dim of any callable",
     "metrics/warping.py": "a flow passed in Python",
-    "protocols/cards.py": "fields of our card",
+    "protocols/card.py": "fields of our card",
     "protocols/shapes.py": "labels of our world",
     "report/serve.py": "an OSError",
     "plugins/components.py": "fields of our dataclass",

@@ -1,21 +1,25 @@
 """Scores of clips by VBench's own code: clips become files, VBench is told which, and its score of each is read.
 
+A dimension is asked once for a clip, however many metrics read it (a total beside one of its dimensions).
+
 Shape legend: n clips, T frames.
 """
 
 import contextlib
+import hashlib
 import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from artv.errors import UserError
-from artv_eval import ClipSet, digest_of
+from artv_eval import ClipRequest, ClipSet, digest_of
 from artv_vbench.remote import bench_of, said
 from artv_vbench.segments import is_long, segment_seconds, segments
 from artv_vbench.static import FILTERED, is_static
@@ -23,6 +27,7 @@ from artv_vbench.suite import Suite
 
 RULE = "1"  # of how clips are cut into segments and files
 BATCH = 16  # clips that are files at the same time
+MOST = 200_000  # scores that a process keeps
 ACTION = re.compile(r"a person is ([a-z ,'()]+)", re.IGNORECASE)  # the prompts of human_action
 
 
@@ -44,15 +49,20 @@ class Scorer:
         device: where VBench's networks run.
         dimensions: that will be asked for.
         python: of the environment that has VBench; None: this one.
+        beside: dimensions whose networks it takes too, and no scores.
 
     Raises:
         UserError: VBench is not installed, or lacks a package that one of these needs.
     """
 
-    def __init__(self, device: str, dimensions: Sequence[str], python: str | None = None) -> None:
-        self._bench, self._dimensions, self._device = bench_of(python, device), list(dimensions), device
+    def __init__(
+        self, device: str, dimensions: Sequence[str], python: str | None = None, beside: Sequence[str] = ()
+    ) -> None:
+        self._bench, self._known = bench_of(python, device), known_of(python, device)
+        self._dimensions, self._device = list(dimensions), device
+        self._needed = list(dict.fromkeys([*dimensions, *beside]))
         with _printing_aside():
-            self._bench.check(self._dimensions)
+            self._bench.check(self._needed)
 
     def list_path(self) -> Path:
         """VBench's own list of prompts."""
@@ -68,7 +78,7 @@ class Scorer:
             UserError: it lacks one.
         """
         with _printing_aside():
-            weights = [f"{name} {digest_of(self._bench.files(name, fetch))}" for name in self._dimensions]
+            weights = [f"{name} {digest_of(self._bench.files(name, fetch))}" for name in self._needed]
             return digest_of([RULE, *weights, *self._bench.environment(), self._device.partition(":")[0]])
 
     def scores(self, clips: ClipSet, suite: Suite | None = None) -> np.ndarray:
@@ -78,28 +88,39 @@ class Scorer:
             suite: a clip is scored under the dimensions that this list has its prompt for alone, and under temporal
                 flickering if it stands still; None: under all.
         """
-        found = np.full((len(clips), len(self._dimensions)), np.nan)
-        for start in range(0, len(clips), BATCH):
-            few = clips[start : start + BATCH]
-            with tempfile.TemporaryDirectory() as folder, _printing_aside():
-                parts = list(self._written(few, Path(folder), suite))
-                for column, dimension in enumerate(self._dimensions):
-                    its = [part for part in parts if dimension in part.dimensions]
-                    if its:
-                        scores = self._bench.score(dimension, _listing(dimension, its), folder)
-                        found[start : start + len(few), column] = _by_clip(scores, its, len(few), dimension)
-        return found
+        parts = [self._scored(clips[start : start + BATCH], suite) for start in range(0, len(clips), BATCH)]
+        return np.concatenate(parts) if parts else np.empty((0, len(self._dimensions)))
 
-    def _written(self, clips: ClipSet, folder: Path, suite: Suite | None) -> Iterator[Part]:
-        """Writes the clips that are of a dimension, cut by VBench-Long's rule, named by their place."""
+    def _scored(self, clips: ClipSet, suite: Suite | None) -> np.ndarray:
+        """(n, dimensions): the same of clips that are files at the same time; what is known is not asked again."""
+        keys: list[str] = []
+        with tempfile.TemporaryDirectory() as folder, _printing_aside():
+            parts = list(self._written(clips, Path(folder), suite, keys))
+            for dimension in self._dimensions:
+                if its := [part for part in parts if dimension in part.dimensions]:
+                    scores = self._bench.score(dimension, _listing(dimension, its), folder)
+                    values = _by_clip(scores, its, len(clips), dimension)
+                    self._known |= {(dimension, keys[part.clip]): float(values[part.clip]) for part in its}
+        found = [[self._known.get((dimension, key), np.nan) for dimension in self._dimensions] for key in keys]
+        for oldest in list(self._known)[: max(len(self._known) - MOST, 0)]:
+            del self._known[oldest]
+        return np.array(found).reshape(len(clips), len(self._dimensions))
+
+    def _written(self, clips: ClipSet, folder: Path, suite: Suite | None, keys: list[str]) -> Iterator[Part]:
+        """Writes the clips whose scores are not known, cut by VBench-Long's rule, named by their place; ``keys``:
+        takes what each clip is known by.
+        """
         for place, (request, clip) in enumerate(clips):
-            entry = None if suite is None else suite.of(request.caption)
+            entry, frames = None if suite is None else suite.of(request.caption), np.asarray(clip.frames)
+            keys.append(_key(request, frames, suite))
             its = tuple(self._dimensions) if entry is None else entry.dimensions
-            frames, rate, cut = np.asarray(clip.frames), max(round(request.fps), 1), [slice(None)]
+            left = tuple(name for name in self._dimensions if name in its and (name, keys[-1]) not in self._known)
+            rate, cut = max(round(request.fps), 1), [slice(None)]
             long = is_long(len(frames), request.fps)
-            if entry is not None and not long and FILTERED in its and not self._stands_still(frames, folder):
-                its = tuple(name for name in its if name != FILTERED)
-            if not set(its) & set(self._dimensions):
+            if entry is not None and not long and FILTERED in left and not self._stands_still(frames, folder):
+                self._known[FILTERED, keys[-1]] = np.nan
+                left = tuple(name for name in left if name != FILTERED)
+            if not left:
                 continue
             if long:
                 cut = segments(len(frames), rate, segment_seconds(() if entry is None else its))
@@ -108,13 +129,27 @@ class Scorer:
             for number, piece in enumerate(cut):
                 path = folder / f"{name}{place:05d}_{number:03d}.mp4"
                 _write(path, frames[piece], rate)
-                yield Part(place, path, request.caption, {} if entry is None else entry.auxiliary, its)
+                yield Part(place, path, request.caption, {} if entry is None else entry.auxiliary, left)
 
     def _stands_still(self, frames_THWC: np.ndarray, folder: Path) -> bool:
         """Whether a clip, uint8, passes the filter of temporal flickering."""
         file = folder / "clip.npy"
         np.save(file, frames_THWC)
         return is_static(np.array(self._bench.speeds(str(file))), min(frames_THWC.shape[1:3]))
+
+
+@cache
+def known_of(python: str | None, device: str) -> dict[tuple[str, str], float]:
+    """(dimension, clip) → score that VBench gave there in this process; NaN: none."""
+    return {}
+
+
+def _key(request: ClipRequest, frames_THWC: np.ndarray, suite: Suite | None) -> str:
+    """What a clip's scores depend on, beside the networks that a process has loaded."""
+    shown = hashlib.blake2b(np.ascontiguousarray(frames_THWC), digest_size=16)
+    said = f"{request.caption}\n{request.fps}\n{suite and suite.digest}\n{frames_THWC.shape}"
+    shown.update(said.encode())
+    return shown.hexdigest()
 
 
 @contextlib.contextmanager

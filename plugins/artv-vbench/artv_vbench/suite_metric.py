@@ -1,9 +1,10 @@
-"""VBench's own prompts: its sixteen dimensions and totals as metrics that share one description of each clip.
+"""VBench's own prompts: its sixteen dimensions and totals as metrics; each needs the networks of its own dimensions.
 
-Shape legend: n clips, d dimensions (16), R resamples. Rows have d scores and the number of the clip's prompt,
--1 of a long clip.
+Shape legend: n clips, d dimensions (1, or those of a total), R resamples. Rows have d scores and the number of the
+clip's prompt, -1 of a long clip.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,15 @@ from artv_vbench.scoring import Scorer
 from artv_vbench.segments import is_long
 from artv_vbench.static import FILTERED, FIRST
 from artv_vbench.suite import Suite
-from artv_vbench.totals import totals
+from artv_vbench.totals import OF, total
 
 RULE = "static"  # of which clips count
-SCALES = np.array([SCALE.get(name, 1.0) for name in ALL])
+FILTER = "dynamic_degree"  # whose network tells which clips stand still
+OR_ELSE = {
+    "color": ", or it finds the object of the prompt in none",
+    FILTERED: ", or none that has one stands still",
+}
+"""Why VBench gives a clip no score, beside that its prompt is not for the dimension."""
 
 
 class SuiteEvaluator:
@@ -53,12 +59,13 @@ class SuiteEvaluator:
     ) -> None:
         if of not in (*TOTALS, *ALL):
             raise UserError(f"vbench-suite is of {of!r}; {closest(of, (*TOTALS, *ALL))}")
-        self.of, self.name, self._scorer = of, f"vbench-suite:{of}", Scorer(device, ALL, python)
+        self.of, self.name, self.dimensions = of, f"vbench-suite:{of}", OF.get(of, (of,))
+        self._scorer = Scorer(device, self.dimensions, python, [FILTER] if FILTERED in self.dimensions else [])
         self.suite = Suite.read(Path(prompts) if prompts else self._scorer.list_path(), list_digest)
         self.digest = f"vbench-suite-{digest_of([RULE, self.suite.digest, self._scorer.digest(fetch)])}"
 
     def describe(self, clips: ClipSet) -> np.ndarray:
-        """(n, d + 1): VBench's score of each clip under the dimensions that its prompt is for, else NaN; the prompt."""
+        """(n, d + 1): VBench's score of each clip where its prompt is for the dimension, else NaN; the prompt."""
         numbers = [-1 if is_long(r.num_frames, r.fps) else self.suite.number(r.caption) for r in clips.requests]
         return np.column_stack([self._scorer.scores(clips, self.suite), numbers])
 
@@ -66,9 +73,12 @@ class SuiteEvaluator:
         """(n,): a dimension's scores, on the scale of the totals; None of a total."""
         if self.of in TOTALS:
             return None
-        values = _counted(rows)[:, ALL.index(self.of)]
+        values = _counted(rows, self.dimensions)[:, 0]
         if np.isnan(values).all():
-            raise UserError(f"none of {len(rows)} clips has a prompt that VBench's list has for {self.of}")
+            raise UserError(
+                f"VBench has no score for {self.of} of any of these {len(rows)} clips: none has a prompt that its list "
+                f"has for it{OR_ELSE.get(self.of, '')}"
+            )
         return values
 
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
@@ -76,29 +86,34 @@ class SuiteEvaluator:
         values = self.per_clip(rows)
         if values is not None:
             return float(np.nanmean(values))
-        counted = _counted(rows)
-        lacking = [name for name, empty in zip(ALL, np.isnan(counted).all(0), strict=True) if empty]
+        counted = _counted(rows, self.dimensions)
+        lacking = [name for name, empty in zip(self.dimensions, np.isnan(counted).all(0), strict=True) if empty]
         if lacking:
-            raise UserError(f"a total is of all 16 dimensions; no clip has a prompt for {', '.join(lacking)}")
+            raise UserError(
+                f"{self.of} is of {len(self.dimensions)} dimensions; no clip has a score for {', '.join(lacking)}"
+            )
         return self._value(counted)
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
         """(R,): the value of such samples of the clips. Raises UserError where one lacks a dimension altogether."""
-        counted = _counted(rows)
+        counted = _counted(rows, self.dimensions)
         found = np.array([self._value(counted[index]) for index in index_Rn])
         if np.isnan(found).any():
-            fewest = ALL[int((~np.isnan(counted)).sum(0).argmin())]
+            fewest = self.dimensions[int((~np.isnan(counted)).sum(0).argmin())]
             raise UserError(f"too few clips for an interval: half of them can be without {fewest}; take the whole list")
         return found
 
     def _value(self, counted: np.ndarray) -> float:
         means = mean_where_defined(counted)
-        return (dict(zip(ALL, means, strict=True)) | totals(means))[self.of]
+        return total(self.of, means) if self.of in TOTALS else float(means[0])
 
 
-def _counted(rows: np.ndarray) -> np.ndarray:
+def _counted(rows: np.ndarray, dimensions: Sequence[str]) -> np.ndarray:
     """(n, d): the scores that count, on the scale of the totals: of static clips the first five of a prompt."""
-    scores, column = rows[:, :-1] * SCALES, ALL.index(FILTERED)
+    scores = rows[:, :-1] * np.array([SCALE.get(name, 1.0) for name in dimensions])
+    if FILTERED not in dimensions:
+        return scores
+    column = dimensions.index(FILTERED)
     static = np.flatnonzero(~np.isnan(scores[:, column]) & (rows[:, -1] >= 0))
     prompts = rows[static, -1]
     earlier = np.array([(prompts[:i] == prompt).sum() for i, prompt in enumerate(prompts)], int)

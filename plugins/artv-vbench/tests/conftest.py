@@ -6,7 +6,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from artv_vbench import ALL, DIMENSIONS
+from artv_vbench import ALL, DIMENSIONS, scoring
 from artv_vbench.inside import loading
 
 from artv_eval import ClipRequest, ClipSet, GeneratedClip
@@ -149,6 +149,7 @@ def stand_in(tmp_path, monkeypatch, cache):
     (package / "VBench_full_info.json").write_text(json.dumps(LIST), encoding="utf-8")
     monkeypatch.syspath_prepend(str(package.parent))
     monkeypatch.setattr(loading, "KEPT", {})
+    scoring.known_of.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "vbench"]:
         monkeypatch.delitem(sys.modules, name)
     import vbench.utils

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from artv_vbench import ALL
 from artv_vbench.archive import main
-from artv_vbench.totals import totals
+from artv_vbench.totals import total
 
 from artv_eval.results.per_clip import as_csv
 from artv_eval.results.rows import ClipValues
@@ -47,7 +47,7 @@ def test_it_holds_what_the_leaderboards_script_looks_for(run, tmp_path, capsys):
     assert [clip["video_path"] for clip in files["color"]] == ["0-0.mp4", "0-1.mp4", "1-3.mp4"]
     raw = [clip["video_results"] for clip in files["imaging_quality"]]  # VBench divides the mean alone
     assert raw == pytest.approx(list(100 * VALUES[ALL.index("imaging_quality")]))
-    assert set(totals(np.array(means))) == {"quality", "semantic", "total"} and "color" in capsys.readouterr().out
+    assert np.isfinite(total("total", np.array(means))) and "color" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

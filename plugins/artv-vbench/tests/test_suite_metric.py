@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from artv_vbench import ALL, TOTALS
+from artv_vbench.inside.bench import Bench
 from artv_vbench.suite import Suite, list_digest
 from artv_vbench.suite_metric import SuiteEvaluator, suite
 from artv_vbench.totals import ENDS, QUALITY, WEIGHTS
@@ -41,41 +42,71 @@ def test_of_flickering_the_first_five_clips_of_a_prompt_that_stand_still_count(o
     """Clips that brighten from frame to frame move, as the stand-in's network has it."""
     levels = [np.arange(4) * 60, *range(10, 80, 10), np.arange(4)]
     rows = own("temporal_flickering").describe(clips(["everything else"] * 9, levels))
-    column, moves = ALL.index("temporal_flickering"), [True, *[False] * 7, True]
-    np.testing.assert_array_equal(np.isnan(rows[:, column]), moves)
-    assert not np.isnan(rows[:, ALL.index("motion_smoothness")]).any()
+    moves = [True, *[False] * 7, True]
+    np.testing.assert_array_equal(np.isnan(rows[:, 0]), moves)
+    assert not np.isnan(own("motion_smoothness").describe(clips(["everything else"] * 9, levels))).any()
     counted = own("temporal_flickering").per_clip(rows)
     np.testing.assert_array_equal(np.flatnonzero(~np.isnan(counted)), [1, 2, 3, 4, 5])
     assert own("temporal_flickering").evaluate(rows) == pytest.approx(30 / 255, abs=0.005)
     long = own("temporal_flickering").describe(clips(["everything else"], [np.arange(6) * 40], 6, fps=1.0))
-    assert not np.isnan(long[0, column]) and long[0, -1] == -1  # VBench-Long does not filter
+    assert not np.isnan(long[0, 0]) and long[0, -1] == -1  # VBench-Long does not filter
 
 
 def test_a_clip_in_which_color_finds_no_object_has_no_value_alone_or_beside_others(own, clips):
     for levels, want in (([25], [np.nan]), ([25, 204], [np.nan, 0.8])):
         rows = own("color").describe(clips(["a red ball"] * len(levels), levels))
-        np.testing.assert_allclose(rows[:, ALL.index("color")], want, atol=0.005)
+        np.testing.assert_allclose(rows[:, 0], want, atol=0.005)
 
 
-def test_all_scores_share_their_rows_and_a_dimension_is_its_column(own):
-    scores = [own(of) for of in (*TOTALS, *ALL)]
-    assert len({score.digest for score in scores}) == 1 and len({score.name for score in scores}) == 19
-    rows = np.full((3, 17), np.nan)
-    rows[:2, ALL.index("imaging_quality")] = 40, 60
-    quality = own("imaging_quality")
+def test_only_the_networks_of_what_is_asked_are_needed_and_in_the_digest(own, cache):
+    before = {of: own(of).digest for of in (*TOTALS, *ALL)}
+    assert len(set(before.values())) == 19
+    (cache / "nets/color.pth").write_bytes(b"other weights")
+    changed = {of for of, digest in before.items() if own(of).digest != digest}
+    assert changed == {"total", "semantic", "color"}
+    for file in cache.glob("nets/*.pth"):
+        if file.stem not in ("imaging_quality", "dynamic_degree"):
+            file.unlink()
+    assert own("imaging_quality").digest == before["imaging_quality"]
+    assert own("temporal_flickering").digest == before["temporal_flickering"]  # its filter has dynamic_degree's
+    for of in ("total", "quality", "semantic", "scene"):
+        with pytest.raises(UserError, match="lacks a network for"):
+            own(of)
+    (cache / "nets/dynamic_degree.pth").unlink()
+    with pytest.raises(UserError, match="lacks a network for dynamic_degree"):
+        own("temporal_flickering")
+
+
+def test_a_score_of_a_clip_is_asked_for_once_however_many_metrics_read_it(own, clips, monkeypatch):
+    asked, shown = [], clips(PROMPTS, [51, 204, 0, 102, 153])
+    score = Bench.score
+    monkeypatch.setattr(Bench, "score", lambda *given: asked.append(given[1]) or score(*given))
+    rows = own("total").describe(shown)
+    assert sorted(asked) == sorted(ALL)
+    for of in ALL:
+        np.testing.assert_array_equal(own(of).describe(shown), rows[:, [ALL.index(of), -1]])
+    assert len(asked) == 16
+    own("color").describe(clips(PROMPTS, [51, 203, 0, 102, 153]))  # another clip
+    assert asked[16:] == ["color"]
+
+
+def test_a_dimension_is_its_column_on_the_scale_of_the_totals(own):
+    quality, rows = own("imaging_quality"), np.array([[40, 3], [60, 3], [np.nan, 3]])
     assert quality.evaluate(rows) == pytest.approx(0.5) and quality.resample(rows, None, np.array([[0, 2]])) == [0.4]
     np.testing.assert_allclose(quality.per_clip(rows), [0.4, 0.6, np.nan])
 
 
 def test_what_the_clips_do_not_have_is_said(own):
+    for of, why in (("scene", "for it$"), ("color", "finds the object of the prompt in none"),
+                    ("temporal_flickering", "stands still")):  # fmt: skip
+        with pytest.raises(UserError, match=rf"no score for {of} of any of these 4 clips: none has a prompt .*{why}"):
+            own(of).per_clip(np.full((4, 2), np.nan))
     rows = np.full((4, 17), np.nan)
     rows[:, 0] = 1.0
-    with pytest.raises(UserError, match=r"none of 4 clips has a prompt that VBench's list has for color"):
-        own("color").per_clip(rows)
-    with pytest.raises(
-        UserError, match=r"all 16 dimensions; no clip has a prompt for background_consistency, temporal"
-    ):
+    with pytest.raises(UserError, match=r"total is of 16 dimensions; no clip has a score for background_consistency, "):
         own("total").evaluate(rows)
+    with pytest.raises(UserError, match=r"semantic is of 9 dimensions; no clip has a score for multiple_objects, "):
+        own("semantic").evaluate(rows[:, :10])
     with pytest.raises(UserError, match=r"vbench-suite is of 'colour'"):
         own("colour")
 

@@ -221,17 +221,25 @@ def test_a_line_ends_where_the_file_has_a_new_line_and_nowhere_else(tmp_path, su
 SUITES = {"vbench@946": (946, 5), "vbench-long@946": (946, 5), "moviegen@1003": (1003, 1), "evalcrafter@700": (700, 1)}
 
 
+def unmarked(tmp_path, name):
+    """The card of a suite without the prompts that it looks for, which lists of ours do not have."""
+    values = yaml.safe_load(cards()[name].read_text(encoding="utf-8"))
+    del values["known"]["prompts"]
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    return str(tmp_path / "card.yaml")
+
+
 @pytest.mark.parametrize("name", SUITES)
 def test_public_suites_take_their_lists_and_no_shorter_ones(name, tmp_path):
     number, seeds = SUITES[name]
     file = tmp_path / "list.txt"
     file.write_text("".join(f"prompt {i}\n" for i in range(number)), encoding="utf-8")
-    requests = load(name, prompts=str(file)).requests()
+    requests = load(unmarked(tmp_path, name), prompts=str(file)).requests()
     assert len(requests) == number * seeds and requests[-1].prompt == f"prompt {number - 1}"
-    assert len(load(name, prompts=str(file), seeds=1).requests()) == number
+    assert len(load(unmarked(tmp_path, name), prompts=str(file), seeds=1).requests()) == number
     file.write_text("only one\n", encoding="utf-8")
     with pytest.raises(UserError, match=rf"has 1 prompts and the list of protocol {name} as published {number}"):
-        load(name, prompts=str(file)).requests()
+        load(unmarked(tmp_path, name), prompts=str(file)).requests()
 
 
 def test_lists_in_the_forms_of_vbench_moviegen_and_t2v_compbench(tmp_path):
@@ -246,7 +254,7 @@ def test_lists_in_the_forms_of_vbench_moviegen_and_t2v_compbench(tmp_path):
     folder.mkdir()
     for i in range(7):
         (folder / f"{i + 1}_kind.txt").write_text("".join(f"{i} {j}\n" for j in range(200)), encoding="utf-8")
-    requests = load("t2v-compbench@1400", prompts=str(folder)).requests()
+    requests = load(unmarked(tmp_path, "t2v-compbench@1400"), prompts=str(folder)).requests()
     assert len(requests) == 1400 and (requests[200].prompt, requests[-1].prompt) == ("1 0", "6 199")
 
 
@@ -256,17 +264,17 @@ def test_evalcrafters_folder_and_compbenchs_meta_data(tmp_path):
     folder.mkdir()
     for i in range(700):
         (folder / f"{i:04d}.txt").write_text(f"prompt {i}", encoding="utf-8")
-    requests = load("evalcrafter@700", prompts=str(folder)).requests()
+    requests = load(unmarked(tmp_path, "evalcrafter@700"), prompts=str(folder)).requests()
     assert [request.prompt for request in requests] == [f"prompt {i}" for i in range(700)]
     (folder / "0699.txt").unlink()
     with pytest.raises(UserError, match="has 699 prompts and the list of protocol evalcrafter@700 as published 700"):
-        load("evalcrafter@700", prompts=str(folder)).requests()
+        load(unmarked(tmp_path, "evalcrafter@700"), prompts=str(folder)).requests()
     meta.mkdir()
     for name in ("action_binding", "consistent_attribute_binding", "dynamic_attribute_binding", "generative_numeracy",
                  "motion_binding", "object_interactions", "spatial_relationships"):  # fmt: skip
         items = [{"prompt": f"{name} {j}", "objects": "car, bird", "numbers": "1, 2"} for j in range(200)]
         (meta / f"{name}.json").write_text(json.dumps(items), encoding="utf-8")
-    requests = load("t2v-compbench@1400", prompts=str(meta)).requests()
+    requests = load(unmarked(tmp_path, "t2v-compbench@1400"), prompts=str(meta)).requests()
     assert len(requests) == 1400 and requests[600].prompt == "generative_numeracy 0"
 
 

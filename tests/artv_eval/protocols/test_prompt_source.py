@@ -7,13 +7,14 @@ import pytest
 from PIL import Image
 
 from artv.errors import UserError
+from artv_eval.protocols.card import Known
 from artv_eval.protocols.prompt_source import PromptSource
 from artv_eval.protocols.sources import request_seed
 
 CARD = SimpleNamespace(
     name="mine@1", first_frame=False,
     frames=SimpleNamespace(height=8, width=12, fps=24.0, stride=2),
-    prompts=SimpleNamespace(dataset="texts", exact=False),
+    prompts=SimpleNamespace(dataset="texts", exact=False), known=Known(),
 )  # fmt: skip
 
 
