@@ -34,6 +34,11 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 clip``, ``2 clips``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def closest(name: str, options: Iterable[str]) -> str:
     """Ends an error about an unknown name: the closest of the allowed ones, all of them, or that there are none."""
     known = sorted(options)

@@ -21,7 +21,7 @@ def collect(
 ) -> None:
     """Lists clips, rows and twins that no run folder refers to; with --yes removes them."""
     with quiet_stdout():
-        from artv.errors import UserError
+        from artv.errors import UserError, counted
         from artv_eval.results.documents import read_json
         from artv_eval.results.shared_store import SharedStore, unnamed
         from artv_eval.twins.store import TwinStore
@@ -32,16 +32,20 @@ def collect(
         found, models = SharedStore(store), TwinStore(twins)
         there, gone = found.runs()
         clips, unused = found.unnamed(run), [unnamed(path) for path in models.unused()]
-        lines = [f"{store}: {len(there)} run folders refer to it; {len(gone)} that did are gone"]
+        lines = [f"{store}: run folders that refer to it: {len(there)}; that did and are gone: {len(gone)}"]
         lines += [f"  gone, or on a disk that is not there now: {read_json(note)['run']}" for note in gone]
-        lines += [f"  {item.path}: {item.files} files, {item.bytes / 1e6:.1f} MB" for item in (*clips, *unused)]
+        lines += [
+            f"  {item.path}: {counted(item.files, 'file')}, {item.bytes / 1e6:.1f} MB" for item in (*clips, *unused)
+        ]
         total = sum(item.bytes for item in (*clips, *unused))
         yes = yes and not dry_run
         if yes:
             found.remove(clips)
             for item in unused:
                 shutil.rmtree(item.path)
-        what = f"{len(clips)} folders of clips and rows, {len(unused)} twins, {total / 1e9:.3f} GB"
+        what = (
+            f"{counted(len(clips), 'folder')} of clips and rows, {counted(len(unused), 'twin')}, {total / 1e9:.3f} GB"
+        )
         if not clips and not unused:
             lines.append("nothing to remove")
         else:

@@ -25,7 +25,7 @@ def merge(
     """Puts the clips of shards together and scores them; shards in one run folder need no merge."""
     manager, render = plugins_and_reporter(context, format_)
     with quiet_stdout():
-        from artv.errors import UserError
+        from artv.errors import UserError, counted
         from artv_eval.cli.sweep import failures_of
         from artv_eval.results.shared_store import SharedStore
         from artv_eval.results.store import RunStore
@@ -42,11 +42,12 @@ def merge(
         prepared = prepare(manager, SweepPlan.model_validate({**shared_plan(runs), **own}).options())
         check_whole(prepared, looked_at(prepared), runs)
         if dry_run:
-            say(f"every clip of {len(prepared.cells)} cells is in these {len(runs)} shards; {out} would hold them")
+            cells, shards = counted(len(prepared.cells), "cell"), counted(len(runs), "shard")
+            say(f"every clip of {cells} is in {shards}; {out} would hold them")
             return
         whole = RunStore(prepared.run, shared=SharedStore(prepared.store))
         refer(prepared, whole)
-        say(f"{brought(prepared, whole, runs)} clips of {len(runs)} shards are in {out}")
+        say(f"{out}: {counted(brought(prepared, whole, runs), 'clip')} of {counted(len(runs), 'shard')}")
         results = run_sweep(prepared, ["artv-eval", *sys.argv[1:]])
         assert results is not None, "it is one shard"
         shown = render(results)

@@ -38,6 +38,7 @@ def save(
     manager = PluginManager(context.obj)
     changes: dict[str, Any] = {"frames": frames, "fps": fps, "stride": stride, "size": size, "features": features}
     with quiet_stdout():
+        from artv.errors import counted
         from artv_eval.files.describe import WORKERS, video_files
         from artv_eval.files.saved_reference import SavedReference
 
@@ -46,7 +47,7 @@ def save(
         )
         if dry_run:
             names = ", ".join(evaluator.name for evaluator in evaluators)
-            say(f"would describe {len(video_files(real))} files of {real} under {names} and write {out}")
+            say(f"would describe {counted(len(video_files(real)), 'file')} of {real} under {names} and write {out}")
             return
         saved = SavedReference.of(real, evaluators, excerpt, label, WORKERS if workers is None else workers)
         saved.save(out)

@@ -180,7 +180,7 @@ def _prepared(
 
     from artv.data.captions import read_captions
     from artv.devices import chosen_device
-    from artv.errors import UserError
+    from artv.errors import UserError, counted
     from artv_eval.files.describe import WORKERS, default_cache, video_files
     from artv_eval.files.saved_reference import is_saved
     from artv_eval.files.score import score_folders
@@ -224,8 +224,12 @@ def _prepared(
         results = run()
         return replace(results, notes=[*([conventions] if conventions else []), *results.notes])
 
-    by = ", ".join(f"{metric.name} ({metric.status})" if metric.status != OK else metric.name for metric in made)
-    return f"would score {sum(counts.values())} files in {len(counts)} folders by {by}, {label}", excerpt, noted
+    by = ", ".join(f"{metric.title} ({metric.status})" if metric.status != OK else metric.title for metric in made)
+    return (
+        f"would score {counted(sum(counts.values()), 'file')} in {counted(len(counts), 'folder')} by {by}, {label}",
+        excerpt,
+        noted,
+    )
 
 
 def _check_excerpt(changes: dict[str, Any], workers: int | None) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from artv.ending import echo
-from artv.errors import WorkFailed
+from artv.errors import WorkFailed, counted
 from artv_eval.cli.common import DryRun, check_least, quiet_stdout, say
 from artv_eval.plugins.manager import PluginManager
 
@@ -33,7 +33,8 @@ def verify(
         prepared = again(PluginManager(context.obj), run, device)
         if dry_run:
             clips = len(prepared.indices) * len(prepared.cells)
-            say(f"would read {clips} clips of {len(prepared.cells)} cells and make {min(sample, clips)} of them again")
+            cells = counted(len(prepared.cells), "cell")
+            say(f"would read {counted(clips, 'clip')} of {cells} and make {min(sample, clips)} of them again")
             return
         with progress_bar("clips read", total=len(prepared.indices) * len(prepared.cells)) as bar:
             read = iter(range(1, 1 << 60))

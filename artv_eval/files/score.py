@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from artv.data.captions import Captions
-from artv.errors import UserError
+from artv.errors import UserError, counted
 from artv_eval.api import Evaluator
 from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.features.base import digest_of
@@ -238,7 +238,7 @@ def _scored(
         if (withheld := side.withheld(bad_files, name)) is not None:
             return replace(row, status=withheld)
         if len(side.files) < 2:
-            return replace(row, status=f"absent: {len(side.files)} {name} clips; at least 2 are needed")
+            return replace(row, status=f"absent: {counted(len(side.files), f'{name} clip')}; at least 2 are needed")
         if evaluator.digest in side.failed:
             return replace(row, status=side.failed[evaluator.digest])
     first = optional(evaluator, EvaluatorExtras, "first")
@@ -302,7 +302,8 @@ def notes_of(sides: Mapping[str, Described]) -> tuple[str, ...]:
         if side.bad:
             shown = "; ".join(list(side.bad.values())[:5])
             more = f" and {len(side.bad) - 5} more" if len(side.bad) > 5 else ""
-            notes.append(f"{len(side.bad)} {name} files were left out: {shown}{more}")
+            were = f"{counted(len(side.bad), f'{name} file')} {'was' if len(side.bad) == 1 else 'were'}"
+            notes.append(f"{were} left out: {shown}{more}")
     return (*notes, *dict.fromkeys(side.unkept for side in sides.values() if side.unkept))
 
 
@@ -311,7 +312,7 @@ def readers_of(sides: Mapping[str, Described], asked: str) -> tuple[str, ...]:
     names = {"decord": "PyAV, decord agreeing", "pyav": "PyAV", "pillow": "Pillow", "": asked}
     return tuple(
         f"{name}: "
-        + ", ".join(f"{count} files were read by {names[reader]}" for reader, count in side.readers.most_common())
+        + ", ".join(f"{counted(count, 'file')} read by {names[reader]}" for reader, count in side.readers.most_common())
         + " (docs/readers.md)"
         for name, side in sides.items()
         if set(side.readers) - {asked, ""}

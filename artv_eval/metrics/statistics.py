@@ -26,7 +26,7 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t: its distribution and its quantile
 
-from artv.errors import UserError
+from artv.errors import UserError, counted
 from artv_eval.api import Evaluator
 from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.metrics.clusters import Totals, as_groups
@@ -382,7 +382,7 @@ def check_rows(rows: np.ndarray, resamples: int, level: float) -> None:
     """Raises UserError for fewer than 2 rows, or for numbers that make no interval."""
     if len(rows) < 2:
         raise UserError(
-            f"{len(rows)} clips: an interval or a test needs at least 2 clips on which the metric is defined"
+            f"{counted(len(rows), 'clip')}: an interval or a test needs at least 2 clips on which the metric is defined"
         )
     if resamples < 20 or not 0 < level < 1:
         raise UserError(f"resamples {resamples}, level {level}: need at least 20 resamples and a level between 0 and 1")

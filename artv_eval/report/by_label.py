@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from artv.errors import UserError, closest
+from artv.errors import UserError, closest, counted
 from artv_eval.api import ClipRequest
 from artv_eval.metrics.statistics import mean_interval
 from artv_eval.results.csv_text import csv_text
@@ -83,7 +83,7 @@ def row_of(
     chosen = [i for i, v in values.items() if labels.get(i, {}).get(name) == value and np.isfinite(v)]
     cell = f"{row.cell} · {name}={value}"
     if len(chosen) < LEAST:
-        why = f"absent: {len(chosen)} clips with {name}={value} have a value; at least {LEAST} are needed"
+        why = f"absent: {counted(len(chosen), 'value')} of clips with {name}={value}; at least {LEAST} are needed"
         return replace(row, cell=cell, value=None, ci_low=None, ci_high=None, n=len(chosen), status=why)
     shown = mean_interval(np.array([values[i] for i in chosen]), groups=[prompts[i] for i in chosen])
     return replace(

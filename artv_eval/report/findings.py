@@ -10,6 +10,7 @@ from typing import Any
 
 from scipy.special import nctdtrinc, stdtrit  # Student's t: what the noncentral one must be centred on; the quantile
 
+from artv.errors import counted
 from artv_eval.report.numbers import interval, number, probability
 from artv_eval.results.rows import OK, Comparison, Results, Row
 
@@ -174,8 +175,8 @@ def _signed(value: float, low: float, high: float) -> str:
 
 
 def _size(pair: Comparison) -> str:
-    clips = f"{pair.n} clips"
-    return clips if pair.seeds is None else f"{pair.seeds} training{'s' if pair.seeds > 1 else ''} × {clips}"
+    clips = counted(pair.n, "clip")
+    return clips if pair.seeds is None else f"{counted(pair.seeds, 'training')} × {clips}"
 
 
 def _alike(pairs: Sequence[Comparison], tests: int) -> Iterator[str]:
@@ -216,7 +217,7 @@ def _failed(rows: Sequence[Row]) -> Iterator[str]:
         if all(row.status != OK for row in its):
             yield f"{cell} has no value: {its[0].status}."
         elif lost := max(row.failed for row in its):
-            yield f"{cell} lacks {lost} clip{'s' if lost > 1 else ''} that failed."
+            yield f"{cell} lacks {counted(lost, 'clip')} that failed."
 
 
 def _valueless(rows: Sequence[Row]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from artv.errors import in_one_line
+from artv.errors import counted, in_one_line
 from artv_eval.api import GeneratedClip
 from artv_eval.efficiency.power import PowerMeter
 from artv_eval.extras import MethodExtras, optional
@@ -88,9 +88,9 @@ class Costs:
         )
         needed = (self.bytes or 0) + self.training_bytes
         room = f"{needed / 1e9:.3g} GB of {self.free / 1e9:.0f} GB free"
-        said = f"{self.clips} clips to make{each}; {hours} on {self.device}, {energy}; {room}"
+        said = f"{counted(self.clips, 'clip')} to make{each}; {hours} on {self.device}, {energy}; {room}"
         return [
-            f"costs: {said} (from clips of {self.probed} of {self.cells} cells)",
+            f"costs: {said} (from clips of {self.probed} of {counted(self.cells, 'cell')})",
             *(f"{name}: cost not known ({why})" for name, why in self.unknown.items()),
             *(["more room is needed than there is"] if needed > self.free else []),
         ]

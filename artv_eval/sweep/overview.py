@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from artv.errors import counted
 from artv_eval.sweep.costs import Costs
 from artv_eval.sweep.kept_in import looked_at
 from artv_eval.sweep.plan import READY, Cell
@@ -19,7 +20,7 @@ def document(prepared: Prepared, costs: Costs | None = None) -> dict[str, Any]:
         "protocol": prepared.protocol.label,
         "protocol_hash": prepared.protocol.key,
         "num_videos": len(prepared.requests),
-        "metrics": [{"name": metric.name, "status": metric.status} for metric in prepared.metrics],
+        "metrics": [{"name": metric.title, "status": metric.status} for metric in prepared.metrics],
         "cells": [
             {
                 "id": cell.id,
@@ -56,14 +57,15 @@ def text(prepared: Prepared, costs: Costs | None = None) -> str:
     total, first = len(prepared.requests), prepared.requests[0]
     done = finished(prepared)
     lines = [
-        f"protocol {prepared.protocol.label} ({prepared.protocol.key}): {total} clips a cell of {first.num_frames} "
-        f"frames, {first.width}×{first.height} at {first.fps:g} fps; run folder {prepared.run}"
+        f"protocol {prepared.protocol.label} ({prepared.protocol.key}): {counted(total, 'clip')} a cell of "
+        f"{counted(first.num_frames, 'frame')}, {first.width}×{first.height} at {first.fps:g} fps; run folder "
+        f"{prepared.run}"
     ]
     lines += training_lines(trainings_of(prepared))
     lines += [f"  {_line(cell, total - done[cell.id])}" for cell in prepared.cells]
     lines += [f"  {line}" for line in what_ran(prepared.cells)]
-    absent = [f"{metric.name} ({metric.status})" for metric in prepared.metrics if metric.status != READY]
-    there = [metric.name for metric in prepared.metrics if metric.status == READY]
+    absent = [f"{metric.title} ({metric.status})" for metric in prepared.metrics if metric.status != READY]
+    there = [metric.title for metric in prepared.metrics if metric.status == READY]
     lines.append(f"  metrics: {', '.join([*there, *absent])}")
     executor = prepared.executor_recipe
     if executor.name != "serial":
@@ -88,7 +90,7 @@ def trainings_of(prepared: Prepared) -> list[Planned]:
 
 
 def _line(cell: Cell, left: int) -> str:
-    state = f"{left} clips to make" if left else "finished"
+    state = counted(left, "clip") + " to make" if left else "finished"
     state = state if cell.status == READY else cell.status
     seed = f", seed {cell.seed}" if cell.seed is not None else ""
     return f"{cell.ablation} · {cell.name} ({cell.label}{seed}): {state} · {cell.id}"

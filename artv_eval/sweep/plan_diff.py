@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from artv.errors import counted
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.results.documents import read_manifest
 from artv_eval.sweep.overview import document
@@ -66,7 +67,7 @@ def compared(a: Side, b: Side) -> dict[str, Any]:
 def lines(a: Side, b: Side) -> list[str]:
     """For people."""
     found = compared(a, b)
-    said = [f"A {a.name}: {a.protocol}, {a.clips} clips a cell", f"B {b.name}: {b.protocol}, {b.clips} clips a cell"]
+    said = [f"{side} {x.name}: {x.protocol}, {counted(x.clips, 'clip')} a cell" for side, x in (("A", a), ("B", b))]
     for kind in ("cells", "trainings"):
         parts = found[kind]
         counts = {name: len(items) for name, items in parts.items()}

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from artv.errors import UserError
+from artv.errors import UserError, counted
 from artv_eval.ablations import in_short
 from artv_eval.plugins.components import KINDS, ROLES
 from artv_eval.plugins.digests import digest
@@ -96,7 +96,7 @@ def _line(ablation: str, method: str, cells: Sequence["Cell"]) -> str:
             its.get(key, f"no {key}") for key in dict.fromkeys([*first[1], *its]) if its.get(key) != first[1].get(key)
         ]
         parts += [f"{name} with {', '.join(own)}"] if own != [name] else []
-    left = f"; and {len(cells) - SHOWN} cells more" if len(cells) > SHOWN else ""
+    left = f"; and {counted(len(cells) - SHOWN, 'cell')} more" if len(cells) > SHOWN else ""
     return "; ".join(parts) + left + (f"; the rest as {first[0]}" if others else "")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from artv.errors import WorkFailed
+from artv.errors import WorkFailed, counted
 from artv.progress import progress_bar
 from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.files.decoding import Excerpt
@@ -79,5 +79,5 @@ def _of_files(
     check_sizes([metric.evaluator], {**found.sizes, (first.height, first.width): Path("a generated clip")})
     status = found.withheld(optional(prepared.card, ProtocolExtras, "bad_files"), "reference")
     if status is None and len(found.files) < 2:
-        status = f"absent: {len(found.files)} reference clips; at least 2 are needed"
+        status = f"absent: {counted(len(found.files), 'reference clip')}; at least 2 are needed"
     return status or found.failed.get(metric.evaluator.digest) or found.rows[metric.evaluator.digest]

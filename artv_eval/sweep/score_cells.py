@@ -50,6 +50,11 @@ class Metric:
     evaluator: Any = None
     status: str = OK
 
+    @property
+    def title(self) -> str:
+        """As its rows have it: metrics of one component may be several, such as ``curve``."""
+        return self.name if self.evaluator is None else str(self.evaluator.name)
+
 
 @dataclass(frozen=True)
 class CellClips:

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from artv.errors import UserError, WorkFailed
+from artv.errors import UserError, WorkFailed, counted
 from artv.progress import progress_bar
 from artv_eval.api import Executor, FailedTask, Task
 from artv_eval.extras import TrainerExtras, optional
@@ -245,8 +245,8 @@ def check_room(left: Sequence[Planned], store: TwinStore) -> None:
     needed, free = sum(item.bytes or 0 for item in left), store.free()
     if needed > free:
         raise UserError(
-            f"{len(left)} trainings need about {needed / 1e6:,.0f} MB in {store.root}, where {free / 1e6:,.0f} MB are "
-            "free; make room, or give a folder elsewhere with --twins"
+            f"{counted(len(left), 'training')} to keep: about {needed / 1e6:,.0f} MB in {store.root}, where "
+            f"{free / 1e6:,.0f} MB are free; make room, or give a folder elsewhere with --twins"
         )
 
 
@@ -268,7 +268,7 @@ def _progress(manager: PluginManager, left: Sequence[Planned], store: TwinStore,
                         there = optional(trainer, TrainerExtras, "steps")(store.folder(item.training.id))
                     done += most if store.finished(item.training.id) else min(there, most)
                 if done != shown:
-                    bar.update(done, f"{len(left)} models")
+                    bar.update(done, counted(len(left), "model"))
                 shown = done
 
         thread = threading.Thread(target=follow, daemon=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from artv.errors import WorkFailed, in_one_line
+from artv.errors import WorkFailed, counted, in_one_line
 from artv_eval.api import GeneratedClip
 from artv_eval.extras import MethodExtras, optional
 from artv_eval.plugins.manager import PluginManager
@@ -96,8 +96,8 @@ def _read(store: RunStore, cell: Cell, indices: Sequence[int], on_clip: Callable
             read_through(store.load_clip(cell.id, index))
         except WorkFailed as error:
             bad.append(str(error))
-    what = f"{len(indices) - len(failed)} stored clips of {cell.title}"
-    return Check(what=what, same=not bad, why=f"{len(bad)} are damaged or gone: {bad[0]}" if bad else "")
+    what = f"{counted(len(indices) - len(failed), 'stored clip')} of {cell.title}"
+    return Check(what=what, same=not bad, why=f"{len(bad)} damaged or gone: {bad[0]}" if bad else "")
 
 
 def _made_again(

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from artv.errors import closest, describe_os_error, in_one_line
+from artv.errors import closest, counted, describe_os_error, in_one_line
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,8 @@ def test_an_error_that_nobody_foresaw(error, line):
 )
 def test_the_closest_names(name, options, end):
     assert closest(name, options) == end
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 clips"), (1, "1 clip"), (2, "2 clips"), (1003, "1003 clips")])
+def test_one_of_something_is_singular(number, words):
+    assert counted(number, "clip") == words

@@ -152,7 +152,8 @@ def test_a_head_that_goes_is_waited_for_and_then_told_before_ray_ends_the_proces
 
 
 def test_a_share_that_the_cluster_has_not_is_told_at_once(cluster):
-    with pytest.raises(UserError, match=r"executor.gpus=1.*the cluster has 2 CPUs, 0 GPUs"):
+    # a machine that left in a test before may not be forgotten yet
+    with pytest.raises(UserError, match=r"executor.gpus=1.*the cluster has [23] CPUs, 0 GPUs"):
         list(executor(gpus=1.0).run(abs, [Task(cell="x", method={}, indices=())]))
 
 

@@ -31,7 +31,7 @@ def test_the_centre_of_every_file_is_its_centre(mixed, reader):
 
 
 def test_a_note_says_who_read_how_many_also_of_kept_rows(mixed, tmp_path):
-    note = "fake: 3 files were read by PyAV, decord agreeing, 2 files were read by PyAV (docs/readers.md)"
+    note = "fake: 3 files read by PyAV, decord agreeing, 2 files read by PyAV (docs/readers.md)"
     found = [
         score_folders(None, mixed, [FlickerEvaluator()], Excerpt(frames=8, reader=reader), workers=0, cache=tmp_path)
         for reader in ("decord", "decord", "pyav")
@@ -44,7 +44,7 @@ def test_without_decord_every_file_is_scored(mixed, monkeypatch):
     monkeypatch.setitem(sys.modules, "decord", None)
     results = score_folders(mixed, mixed, [FvdEvaluator(Means())], Excerpt(frames=8), workers=0)
     assert results.rows[0].status == "ok" and results.rows[0].value == pytest.approx(0, abs=1e-6)
-    assert "fake: 5 files were read by PyAV (docs/readers.md)" in results.notes
+    assert "fake: 5 files read by PyAV (docs/readers.md)" in results.notes
 
 
 def test_a_pipe_among_the_files_is_a_bad_file(mixed, tmp_path):

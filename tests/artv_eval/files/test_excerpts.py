@@ -137,6 +137,6 @@ def test_score_names_a_file_that_breaks_off_and_says_how_much_came(breaks_off, t
         (bad,) = found.bad_files
         assert bad.file.endswith("broken.mkv") and said in bad.reason
         assert bad.reason.endswith("101 of the 110 frames asked for were read")
-        assert any(note.startswith("1 fake files were left out") and said in note for note in found.notes)
+        assert any(note.startswith("1 fake file was left out") and said in note for note in found.notes)
     shorter = score_folders(None, tmp_path, metrics, Excerpt(frames=80), workers=0, resamples=20)
     assert (shorter.rows[0].n, shorter.bad_files) == (4, ())  # what breaks off later is of no account

@@ -36,7 +36,7 @@ def test_sensitivity_compares_the_same_clips_in_every_row_and_names_the_others(s
         covariances=("n",), workers=0, bad_files=0.2, on_note=notes.append,
     )  # fmt: skip
     assert [(row.stride, row.n) for row in rows] == [(1, 4), (1, 2), (2, 4), (2, 2)]
-    assert len(notes) == 1 and "1 fake files were left out" in notes[0] and "4.mp4" in notes[0]
+    assert len(notes) == 1 and "1 fake file was left out" in notes[0] and "4.mp4" in notes[0]
 
 
 def test_sensitivity_takes_as_many_clips_of_either_folder_as_the_row_says(sides, tmp_path):

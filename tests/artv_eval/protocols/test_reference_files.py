@@ -113,7 +113,7 @@ def test_a_bad_file_is_left_out_and_named_and_too_many_withhold_the_metric(sweep
     results = json.loads(Path("run/results.json").read_text())
     notes, (bad,) = results["notes"], results["bad_files"]
     assert any("reference clips describe a covariance of" in line for line in notes)
-    (note,) = [line for line in notes if line.startswith("1 reference files were left out")]
+    (note,) = [line for line in notes if line.startswith("1 reference file was left out")]
     assert files[3].name in note
     assert bad["side"] == "reference" and Path(bad["file"]).name == files[3].name
     whole = files[5].read_bytes()

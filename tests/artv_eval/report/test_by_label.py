@@ -37,7 +37,7 @@ def test_trainings_of_a_cell_are_averaged_clip_by_clip():
 def test_too_few_clips_are_said():
     few = {**LABELS, 2: {"pans": "no"}}
     yes = split_by(results(), few, "pans").rows[1]
-    assert yes.value is None and "1 clips with pans=yes" in yes.status
+    assert yes.value is None and "1 value of clips with pans=yes" in yes.status
 
 
 def test_labels_of_the_long_world_read_back(tmp_path):

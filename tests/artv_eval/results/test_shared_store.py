@@ -134,7 +134,7 @@ def test_gc_shows_what_no_run_refers_to_and_removes_it_when_told(toy, cli, made)
     Path("two").rename("moved")
     shown = cli("gc", "store")
     # noise=much=50 and its rows; the other cells are the first run's too
-    assert "2 folders of clips and rows" in shown.out and "1 that did are gone" in shown.out
+    assert "2 folders of clips and rows" in shown.out and "that did and are gone: 1" in shown.out
     assert f"gone, or on a disk that is not there now: {Path('two').absolute()}" in shown.out
     assert "nothing to remove" in cli("gc", "store", "--run", "moved").out
     before = {path: np.load(path)["frames"].sum() for path in Path("one/clips").glob("*/*.npz")}

@@ -10,7 +10,7 @@ from artv_eval.metrics.kvd import KvdEvaluator
 from artv_eval.results.rows import Results, Row
 from artv_eval.sweep.over_seeds import Replicates
 from artv_eval.sweep.plan import Cell, ProtocolRef
-from artv_eval.sweep.score_cells import Scored
+from artv_eval.sweep.score_cells import Metric, Scored
 from artv_eval.sweep.summaries import row_of
 
 ROW = {
@@ -22,6 +22,11 @@ class Features:
     """Stands for an extractor; statistics need its names only."""
 
     name, digest, dim = "features", "0", 4
+
+
+def test_metrics_of_one_component_are_told_apart():
+    assert Metric(name="curve", evaluator=type("E", (), {"name": "motion/level"})()).title == "motion/level"
+    assert Metric(name="fvd", status="not installed").title == "fvd"
 
 
 @pytest.mark.parametrize(

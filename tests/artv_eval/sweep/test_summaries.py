@@ -66,7 +66,7 @@ def test_a_row_of_the_set_is_the_metric_of_all_clips():
     ("group", "status"),
     [
         (single("on", None, status="absent: no mask"), "absent: no mask"),
-        (single("on", normal(0, 1)), "absent: 1 clips: an interval or a test needs at least 2 clips"),
+        (single("on", normal(0, 1)), "absent: 1 clip: an interval or a test needs at least 2 clips"),
         (single("on", normal(0), metric=Failing(UserError("give a FILE"))), "absent: give a FILE"),
         (single("on", normal(0), metric=Failing(KeyError("x"))), "failed: KeyError: 'x'"),
         (single("on", np.full(N, np.nan)), "absent: 0 clips: an interval or a test needs at least 2 clips"),

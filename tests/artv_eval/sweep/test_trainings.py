@@ -282,7 +282,7 @@ def test_bad_input_ends_in_one_line(toy, arguments, message):
 def test_no_room_is_found_before_the_first_training(toy, made, monkeypatch):
     monkeypatch.setenv("TOY_BYTES", str(10**18))
     outcome = toy(*TRAIN)
-    assert outcome.code == 2 and "2 trainings need about 2,000,000,000,000 MB" in outcome.err
+    assert outcome.code == 2 and "2 trainings to keep: about 2,000,000,000,000 MB in" in outcome.err
     assert "--twins" in outcome.err
     assert trained(made) == []
 
