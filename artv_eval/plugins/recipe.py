@@ -159,11 +159,18 @@ def recipe(
             raise UserError(f"{where}.{field} is {str(given[field])!r} and {name!r} says {argument!r}; give it once")
         given[field] = argument
     known, open_ended = settings_of(manager.target(entry), KINDS[kind])
-    checked = {field: _checked(manager, known, open_ended, field, value, where) for field, value in given.items()}
+    checked = {name: _checked(manager, known, open_ended, name, value, where) for name, value in given.items()}
     missing = [s.name for s in known.values() if s.required and s.name not in checked]
     if missing:
         raise UserError(f"{where} needs {', '.join(missing)}; give it with --set {where}.{missing[0]}=VALUE")
     return Recipe(entry=entry, settings=checked)
+
+
+def check_setting(manager: PluginManager, kind: str, component: str, name: str, value: Any) -> None:
+    """Raises UserError if a component has no such setting, or one of another type; others may be missing."""
+    entry = manager.find(kind, component)
+    known, open_ended = settings_of(manager.target(entry), KINDS[kind])
+    _checked(manager, known, open_ended, name, value, entry.component.name)
 
 
 def _checked(

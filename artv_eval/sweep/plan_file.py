@@ -12,7 +12,8 @@
 What the command line says comes on top of the file. A run's ``manifest.json`` holds the whole as ``plan``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from artv.yaml_models import YamlModel
 from artv_eval.errors import explain
 from artv_eval.plugins.components import ROLES
 from artv_eval.plugins.manager import PluginManager
-from artv_eval.plugins.recipe import Typed, named_component, parse_assignments
+from artv_eval.plugins.recipe import Typed, check_setting, named_component, parse_assignments
 from artv_eval.results.documents import read_json
 from artv_eval.sweep.grid import parse_grid
 from artv_eval.sweep.plan import SweepRequest
@@ -187,9 +188,9 @@ def read_plan(manager: PluginManager, path: str | None, given: Mapping[str, Any]
         plan = SweepPlan.model_validate(values)
     except ValidationError as error:
         raise UserError(f"plan {path}: {explain(error, SweepPlan, lines)}") from None
-    for place, kind, name in _components(plan):
+    for place, check in _checks(manager, plan):
         try:
-            manager.find(kind, name)
+            check()
         except UserError as error:
             line = lines.get(place) or lines[place[:-1]]  # a cell without a method has the usual one
             raise UserError(f"plan {path}: line {line}: {error}") from None
@@ -197,6 +198,15 @@ def read_plan(manager: PluginManager, path: str | None, given: Mapping[str, Any]
         raise UserError(f"plan {path} has no cells: give it ablations, cells or a grid")
     added = {name: getattr(plan, name) for name in ("settings", "grid", "set") if name in given}
     return plan.model_copy(update={**given, **{name: _added(value, given[name]) for name, value in added.items()}})
+
+
+def _checks(manager: PluginManager, plan: SweepPlan) -> Iterator[tuple[tuple[Any, ...], Callable[[], object]]]:
+    """Place in the file, and what raises UserError if what stands there does not exist or does not fit."""
+    for place, kind, name in _components(plan):
+        yield place, partial(manager.find, kind, name)
+    for i, cell in enumerate(plan.cells):
+        for name, value in cell.settings.items():
+            yield ("cells", i, "settings", name), partial(check_setting, manager, "methods", cell.method, name, value)
 
 
 def _components(plan: SweepPlan) -> Iterator[tuple[tuple[Any, ...], str, str]]:

@@ -52,7 +52,7 @@ class Metric:
 
     @property
     def title(self) -> str:
-        """As its rows have it: metrics of one component may be several, such as ``curve``."""
+        """The name that its rows have: metrics of one component may be several, such as ``curve``."""
         return self.name if self.evaluator is None else str(self.evaluator.name)
 
 

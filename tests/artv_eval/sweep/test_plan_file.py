@@ -101,6 +101,14 @@ def test_a_sweep_of_a_plan_has_a_table_of_each_ablation(plan):
             "cells:\n- name: a\n  settings:\n    sampler: {name: dpmp}\n- {name: b}",
             "line 4: unknown sampler 'dpmp'; did you mean",
         ),
+        (
+            "cells:\n- name: a\n  method: noisy\n  settings:\n    masked: true\n    strenght: 2",
+            "line 6: noisy has no setting 'strenght'; did you mean strength",
+        ),
+        (
+            "cells:\n- {name: a, method: noisy, settings: {strength: much}}",
+            "line 2: noisy.strength is 'much'",
+        ),
         ("cells: [{name: real}, {name: b}]", "named 'real', as a row that every table has; give it another name"),
         ("num_videos: 6", "has no cells: give it ablations, cells or a grid"),
     ],
