@@ -11,13 +11,15 @@ C is computed from the clips' own values, or by half-samples for metrics of a wh
 freedom and C has n − 1, so the quantile lies between Student's two, as for the sums of Cochran and Cox (1957):
 
     q = g·t₁ + (1 − g)·t₂        w = MS / (S·V): the share of MS in V
+    g = y²(3 − 2y)               y = (4 w/k − 1) / 3 between 0 and 1;  k² = t₂ / t₁, at most 1
 
-With C = 0 it is the t-test over seeds. Cochran and Cox's g = w rejects equal methods in 2.2 to 6.1 % of cases at two
-seeds; Satterthwaite's degrees of freedom, which Hillis (2007) uses there, in 4.9 to 12.8. Here g is the semicircle's
-distribution function at w, which keeps within 3.1 and 6.7 whatever the two spreads, and from three seeds on within 3.5
-and 5.0: by numerical integration, and by simulation in ``benchmarks/training_seeds.py``. That is of many clips; of 20
-it keeps within 2.8 and 6.4 at two seeds, of 8 within 2.3 and 6.0, and never above that of many. A 1 % test rejects in
-up to 2.9 % at two seeds and 1.3 at three: few trainings carry no small p-values.
+With C = 0 it is the t-test over seeds. That is a preliminary test of whether trainings vary (Bancroft 1944), made
+gradual: t₂ where the share is below k/4, t₁ from k on. Where to put it was found by integration over the chi-squared
+laws of MS and C, as Trickett and Welch (1954) found critical values, for the size to be the same whatever the two
+spreads: 5 % tests reject equal methods in 3.6 to 6.3 % of cases at two seeds and in 3.8 to 5.2 from three on, of 20
+clips and more; of 12 in 3.3 to 5.7, of 8 in 2.9 to 5.6. At two seeds the best g that rises with w keeps within 4.1 and
+6.1, Cochran and Cox's g = w within 2.0 and 6.1, Satterthwaite's degrees of freedom, which Hillis (2007) uses there, 4.9
+and 12.8. A 1 % test rejects in up to 2.9 % at two seeds and 1.4 at three: few trainings carry no small p-values.
 
 The test of the *checkpoints* asks less: whether these S models differ, with no other training in mind.
 
@@ -30,7 +32,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import betainc, stdtr, stdtrit  # the last two: Student's t, its distribution and its quantile
+from scipy.special import stdtr, stdtrit  # Student's t: its distribution and its quantile
 
 from artv.errors import UserError
 from artv_eval.api import Evaluator
@@ -171,28 +173,21 @@ def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:
 def quantile(tail: float, seeds_part: Any, clips_part: Any, S: int, n: int) -> Any:
     """The quantile at 1 − ``tail`` of a mean whose variance has two parts (arrays of one shape): see the head above."""
     total = np.maximum(seeds_part + clips_part, np.finfo(np.float64).tiny)
-    g = betainc(1.5, 1.5, seeds_part / total)  # the semicircle's
-    return stdtrit(S - 1, 1 - tail) * g + stdtrit(n - 1, 1 - tail) * (1 - g)
-
-
-def standard_error_of(margin: float, sd_trainings: float, se_clips: float, S: int, n: int) -> float:
-    """The standard error of a mean whose 95 % interval has this half-width, where only its components were kept.
-
-    Between C = 0 and C = all of one training's variance over clips the one is taken that comes nearest.
-    """
-    shared = np.linspace(0.0, se_clips**2, 2001)
-    between = (sd_trainings**2 + se_clips**2 - shared) / S
-    errors = np.sqrt(between + shared)
-    return float(errors[np.abs(errors * quantile(0.025, between, shared, S, n) - margin).argmin()])
+    t_seeds, t_clips = stdtrit(S - 1, 1 - tail), stdtrit(n - 1, 1 - tail)
+    all_seeds = min(np.sqrt(t_clips / t_seeds), 1.0)
+    y = np.clip((4 * seeds_part / total / all_seeds - 1) / 3, 0, 1)
+    return t_clips + (t_seeds - t_clips) * y**2 * (3 - 2 * y)
 
 
 def _p_value(value: float, error: float, *parts: Any) -> float:
     """Two-sided: the level at which the interval just reaches 0."""
     if error == 0:
         return float(value == 0)
-    smallest = 1e-9
+    smallest, largest = 1e-9, 1 - 1e-9  # at 1 both quantiles are 0, and their ratio is not defined
 
     def excess(p: float) -> float:
         return float(quantile(p / 2, *parts)) - value / error
 
-    return smallest if excess(smallest) <= 0 else float(brentq(excess, smallest, 1.0))
+    if excess(largest) >= 0:
+        return 1.0
+    return smallest if excess(smallest) <= 0 else float(brentq(excess, smallest, largest))

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from artv.errors import UserError
 from artv_eval.metrics.compute_worth import worth_of_means
-from artv_eval.metrics.training_seeds import Measured, standard_error_of
+from artv_eval.metrics.training_seeds import Measured
 from artv_eval.report.plots import COLOURS, STYLES, Drawing, logarithmic, short
 from artv_eval.results.rows import OK, Comparison, Results, Row, noted
 
@@ -114,9 +115,7 @@ def _means(trained: Sequence[tuple[Row, Row, Comparison]]) -> Measured:
 
 
 def _variance(row: Row) -> float:
-    """The variance of a value over trainings: of its standard error, or what its interval comes from."""
-    if row.standard_error is not None:
-        return row.standard_error**2
-    assert row.ci_low is not None and row.ci_high is not None and row.seeds is not None
-    margin, parts = (row.ci_high - row.ci_low) / 2, (row.sd_trainings or 0.0, row.se_clips or 0.0)
-    return standard_error_of(margin, *parts, row.seeds, row.prompts or row.n) ** 2
+    """The variance of a value over trainings; an interval does not give it back."""
+    if row.standard_error is None:
+        raise UserError("results of an older version do not say standard errors; run the sweep again")
+    return row.standard_error**2

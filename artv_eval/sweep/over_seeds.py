@@ -143,7 +143,7 @@ def few_seeds(comparisons: Sequence[Comparison]) -> list[str]:
     if not any(pair.about == METHOD and pair.seeds == 2 for pair in comparisons):
         return []
     return [
-        "2 training seeds: in 2.5 to 6.7 % of cases the 5 % test finds a difference of equal methods, and intervals "
+        "2 training seeds: in 3.4 to 6.3 % of cases the 5 % test finds a difference of equal methods, and intervals "
         "are wide (Student's t with 1 degree of freedom); a third seed tells far more"
     ]
 

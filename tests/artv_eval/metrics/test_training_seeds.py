@@ -1,11 +1,13 @@
 """Statements about methods: seeds and clips both count; with no shared chance it is the t-test over seeds."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from artv.errors import UserError
-from artv_eval.metrics.training_seeds import Measured, measured, over_seeds, quantile, standard_error_of
+from artv_eval.metrics.training_seeds import Measured, measured, over_seeds, quantile
 
 
 class Mean:
@@ -56,16 +58,6 @@ def test_without_shared_clips_it_is_the_t_test_over_seeds():
     assert found.sd_trainings == pytest.approx(np.sqrt(values.var(ddof=1) - 0.15))
 
 
-@pytest.mark.parametrize("shared", [0.0, 0.3, 1.0])
-def test_an_interval_and_its_components_give_the_standard_error_back(shared):
-    values = np.array([2.0, 3.5, 1.0, 4.0])
-    covariance = 0.5 * (shared + (1 - shared) * np.eye(4))
-    error = np.sqrt(values.var(ddof=1) / 4 + 0.5 * shared)  # between seeds, and over the clips that all share
-    found = over_seeds(Measured(values, covariance, n=64))
-    known = standard_error_of(found.high - found.value, found.sd_trainings, found.se_clips, 4, 64)
-    assert known == pytest.approx(error, rel=1e-3)
-
-
 def test_without_spread_between_trainings_it_is_the_t_test_over_clips():
     clips = np.random.default_rng(1).normal(0.4, 1, 25)
     found = over_seeds(measured(Mean(), [clips[:, None]] * 3))
@@ -113,16 +105,34 @@ def test_one_seed_says_nothing_about_a_method():
         over_seeds(measured(Mean(), rows_of(0, S=1)))
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 4, 8])
-def test_sizes_by_numerical_integration_lie_within_3_and_7_percent(seeds):
-    """A mean with variance A/S + 1, and A known by a chi-squared of S - 1 degrees of freedom, whatever A."""
-    chi = stats.chi2.ppf((np.arange(2000) + 0.5) / 2000, seeds - 1) / (seeds - 1)
+RATIOS, SHARED = (0.0, 0.5, 0.8, 1.4, 2.5, 4.0, 8.0, 20.0), (0.0, 0.4, 0.6, 0.95)
+
+
+@pytest.mark.parametrize("n", [12, 20, 200])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
+def test_sizes_by_numerical_integration_lie_within_3_and_7_percent(seeds, n):
+    """The mean is normal, and the three mean squares behind its variance are chi-squared, whatever the two spreads."""
+    degrees = (seeds - 1, n - 1, (seeds - 1) * (n - 1))
+    ranks = np.clip(stats.qmc.Sobol(3, seed=0).random(4096), 1e-9, 1 - 1e-9)
+    trainings, together, apart = (stats.chi2.ppf(u, d) / d for u, d in zip(ranks.T, degrees, strict=True))
     sizes = []
-    for A in (0.0, *np.geomspace(0.02, 1e4, 40)):
-        part = A * chi / seeds
-        margin = quantile(0.025, part, np.ones_like(part), seeds, 10**6) * np.sqrt(part + 1)
-        sizes.append(2 * stats.norm.sf(margin / np.sqrt(A / seeds + 1)).mean())
-    assert min(sizes) > 0.03 and max(sizes) < (0.07 if seeds == 2 else 0.051)
+    for ratio, shared in itertools.product(RATIOS, SHARED):
+        own = (ratio**2 + 1 - shared) / seeds
+        a = own * trainings
+        c = np.maximum((1 + (seeds - 1) * shared) * together - (1 - shared) * apart, 0) / seeds
+        margin = quantile(0.025, a, c, seeds, n) * np.sqrt(a + c)
+        sizes.append(2 * stats.norm.sf(margin / np.sqrt(own + shared)).mean())
+    assert min(sizes) > 0.032 and max(sizes) < (0.063 if seeds == 2 else 0.052)
+
+
+def test_the_quantile_goes_from_one_t_to_the_other():
+    w = np.linspace(0, 1, 401)
+    found = quantile(0.025, w, 1 - w, 3, 20)
+    t_seeds, t_clips = stats.t.ppf(0.975, 2), stats.t.ppf(0.975, 19)
+    k = np.sqrt(t_clips / t_seeds)
+    assert (np.diff(found) >= 0).all()
+    assert found[w <= k / 4] == pytest.approx(t_clips) and found[w >= k] == pytest.approx(t_seeds)
+    assert quantile(0.025, 5 * k / 8, 1 - 5 * k / 8, 3, 20) == pytest.approx((t_seeds + t_clips) / 2)  # halfway
 
 
 @pytest.mark.parametrize("seeds", [2, 4])
