@@ -70,10 +70,11 @@ def _entry(entry: Entry) -> str:
     value = number(row.value, row.ci_low, row.ci_high)
     value = rf"\mathbf{{{value}}}" if entry.mark == BEST else rf"\underline{{{value}}}" if entry.second else value
     star = (r"^{*\dagger}" if entry.caveat else "^{*}") if entry.differs else ""
+    clips = "" if entry.fewer is None else f" ($n = {entry.fewer}$)"
     if row.ci_low is None or row.ci_high is None:
-        return f"${value}{star}$"
+        return f"${value}{star}${clips}"
     low, high = (number(limit, row.ci_low, row.ci_high) for limit in (row.ci_low, row.ci_high))
-    return rf"${value}{star}_{{\scriptscriptstyle [{low}, {high}]}}$"
+    return rf"${value}{star}_{{\scriptscriptstyle [{low}, {high}]}}${clips}"
 
 
 def comment(text: str) -> str:

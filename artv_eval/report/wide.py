@@ -17,7 +17,8 @@ class Entry:
     ``mark``: ``best`` of its column, ``alike``: not told apart from the best, or nothing. ``second``: best but one.
     A value of fewer clips than others of its column have is never marked: those that it lacks may be the hard ones, and
     metrics of a whole set grow with fewer.
-    ``differs``: told apart from the first cell. ``caveat``: why the p-value of that may be too small.
+    ``differs``: told apart from the first cell. ``caveat``: why the p-value of that may be too small. ``fewer``: of how
+    many clips it is, where others of its line have more: truth that is not known of all, say.
     """
 
     row: Row | None
@@ -25,6 +26,7 @@ class Entry:
     differs: bool = False
     caveat: str | None = None
     second: bool = False
+    fewer: int | None = None
 
     @property
     def text(self) -> str:
@@ -33,7 +35,8 @@ class Entry:
             return "–"
         low, high = self.row.ci_low, self.row.ci_high
         value = number(self.row.value, low, high)
-        return value if low is None or high is None else f"{value} ± {number((high - low) / 2, low, high)}"
+        value = value if low is None or high is None else f"{value} ± {number((high - low) / 2, low, high)}"
+        return value if self.fewer is None else f"{value} (n {self.fewer})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +74,14 @@ def wide(rows: Sequence[Row], pairs: Sequence[Comparison]) -> Wide:
     lines = []
     for cell in sorted(cells, key=lambda cell: cells[cell]):  # stable: sanity cells last, else the order of the rows
         its = [at[cell, metric] for metric in metrics if (cell, metric) in at]
-        entries = [marks[m].get(cell, Entry(row=at.get((cell, m)))) for m in metrics]
-        seeds = max((row.seeds or 0 for row in its), default=0) or None
-        lines.append(
-            Line(cell=cell, sanity=cells[cell], n=max(row.n for row in its), seeds=seeds, entries=entries)
-        )  # fmt: skip
+        n, seeds = max(row.n for row in its), max((row.seeds or 0 for row in its), default=0) or None
+        entries = [_counted(marks[m].get(cell, Entry(row=at.get((cell, m)))), n) for m in metrics]
+        lines.append(Line(cell=cell, sanity=cells[cell], n=n, seeds=seeds, entries=entries))
     return Wide(metrics=metrics, directions=[direction[metric] for metric in metrics], lines=lines)
+
+
+def _counted(entry: Entry, n: int) -> Entry:
+    return entry if entry.row is None or entry.row.n == n else replace(entry, fewer=entry.row.n)
 
 
 def _marks(rows: Sequence[Row], pairs: Sequence[Comparison]) -> dict[str, Entry]:

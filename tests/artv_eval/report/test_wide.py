@@ -44,6 +44,19 @@ def test_a_value_of_fewer_clips_is_neither_best_nor_compared_with_it():
     assert {line.entries[0].mark for line in wide(alone, pairs).lines} == {""}
 
 
+def test_a_value_of_fewer_clips_than_its_line_says_so():
+    """In every table: one column of counts cannot say it of each metric."""
+    rows = [row(cell, "fvd", 1.0, n=12) for cell in ("a", "b")]
+    rows += [row("a", "position_error", 2.0, n=8), row("b", "position_error", 3.0, n=4)]
+    assert [[entry.text for entry in line.entries] for line in wide(rows, []).lines] == [
+        ["1.00 ± 0.10", "2.00 ± 0.10 (n 8)"],
+        ["1.00 ± 0.10", "3.00 ± 0.10 (n 4)"],
+    ]
+    made = results(rows)
+    assert "3.00 ± 0.10 (n 4)" in table()(made) and "3.00 ± 0.10 (n 4)" in markdown()(made)
+    assert "($n = 4$)" in latex()(made)
+
+
 def test_a_metric_without_a_direction_has_no_best():
     rows = [row(cell, "motion", value, better=None) for cell, value in (("a", 1.0), ("b", 2.0))]
     assert {line.entries[0].mark for line in wide(rows, []).lines} == {""}
