@@ -167,7 +167,12 @@ def compared(
 def planned(manager: PluginManager, run: Path, number: int, arguments: argparse.Namespace) -> tuple[Prepared, RunStore]:
     """A sweep of one cell and so many clips, and its run folder."""
     given = {name: getattr(arguments, name) for name in ("frames", "batch_size", "device")}
-    plan = {"cells": [{"name": "model"}], "sanity": False, "metrics": arguments.metrics.split(","), **given}
+    plan = {
+        "cells": [{"name": "model", "method": arguments.method}],
+        "sanity": False,
+        "metrics": arguments.metrics.split(","),
+        **given,
+    }
     prepared = prepare(manager, SweepPlan.model_validate({**plan, "num_videos": number, "out": str(run)}).options())
     store = RunStore(prepared.run, shared=SharedStore(prepared.store))
     refer(prepared, store)
@@ -219,6 +224,9 @@ def main() -> None:
     parser.add_argument("--gpus", default="4,1", help="numbers of GPUs; the others are compared with the least")
     parser.add_argument("--each", type=int, default=1, help="processes a GPU")
     parser.add_argument("--device", default="cuda")
+    parser.add_argument(
+        "--method", default="artv", help="of the clips; real makes them at once, where describing counts"
+    )
     parser.add_argument("--num-videos", type=int, default=1792, help="clips for each GPU; whole batches")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--frames", type=int)
@@ -228,7 +236,7 @@ def main() -> None:
     manager, names, cores = PluginManager(PluginOptions()), visible(), sorted(os.sched_getaffinity(0))
     counts = [int(count) for count in arguments.gpus.split(",")]
     hardware = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.machine()
-    kept = {name: getattr(arguments, name) for name in ("each", "batch_size", "frames", "num_videos")}
+    kept = {name: getattr(arguments, name) for name in ("method", "each", "batch_size", "frames", "num_videos")}
     report = Report(arguments.out, {"hardware": hardware, "torch": torch.__version__, **kept})
     for count in counts:
         if arguments.device == "cuda":

@@ -9,9 +9,11 @@ import typer
 from artv.ending import echo
 from artv_eval.cli.common import DryRun, quiet_stdout
 
+STORE = Path("runs/store")
+
 
 def collect(
-    store: Annotated[Path, typer.Argument(help="The store; it lies beside run folders.")] = Path("runs/store"),
+    store: Annotated[Path, typer.Argument(help="The store; it lies beside run folders.")] = STORE,
     run: Annotated[
         list[Path], typer.Option(metavar="DIR", help="A run folder that was moved: what it refers to stays.")
     ] = [],  # noqa: B006
@@ -26,6 +28,8 @@ def collect(
         from artv_eval.results.shared_store import SharedStore, unnamed
         from artv_eval.twins.store import TwinStore
 
+        if store != STORE and not store.exists():  # by itself that means no sweep yet; there may be twins
+            raise UserError(f"store {str(store)!r} does not exist; give store/ beside a run folder, or its --store")
         for folder in run:
             if not (folder / "manifest.json").is_file():
                 raise UserError(f"--run is {str(folder)!r}, which is no run folder; give the one that was moved")

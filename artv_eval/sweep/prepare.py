@@ -236,7 +236,7 @@ def _checked(manager: PluginManager, cell: Cell, runtime: dict[str, Any], preset
     extra = partial(optional, method, MethodExtras)
     try:
         lacks = extra("unavailable")() or extra("unsuited")(first)
-        own = extra("preset")()
+        own = None if lacks else extra("preset")()
         checkpoint = None if lacks else extra("digest")()
     except (UserError, OSError):
         raise

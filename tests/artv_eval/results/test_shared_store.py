@@ -141,6 +141,8 @@ def test_gc_shows_what_no_run_refers_to_and_removes_it_when_told(toy, cli, made)
     assert "removed: 2 folders" in cli("gc", "store", "--yes").out
     assert {path: np.load(path)["frames"].sum() for path in before} == before and len(before) == 30
     assert "nothing to remove" in cli("gc", "store").out
+    mistyped = cli("gc", "stroe")
+    assert mistyped.code == 2 and "store 'stroe' does not exist" in mistyped.err
     count = len(clips_made(made))
     assert toy(*NOISE, "--out", "moved", "--set", "noise.much=50").code == 0 and len(clips_made(made)) == count + 6
     assert ClipIndex(Path("store/index.sqlite")).known("none") == {}

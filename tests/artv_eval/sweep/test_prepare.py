@@ -59,3 +59,14 @@ def test_a_length_that_a_method_cannot_make_is_said_before_any_work(monkeypatch,
     cell = Cell(ablation="a", name="short", label="short", protocol=ref, method=SimpleNamespace())
     found = module._checked(PluginManager(), cell, {}, "shapes", request)
     assert found.status == (READY if status == "ready" else status) and (found.method is None) == (frames != 16)
+
+
+def test_a_cell_without_weights_says_so_and_the_others_go_on():
+    settings = {
+        "cells": {"cells": [{"name": "there"}, {"name": "absent", "settings": {"checkpoint": "nobody/nothing"}}]}
+    }
+    request = SweepRequest(ablations=("cells",), settings=settings, sanity=False)
+    there, absent = prepare(PluginManager(), SweepOptions(request=request, num_videos=2, protocol="shapes@1")).cells
+    assert there.status == READY and there.checkpoint
+    assert absent.status.startswith("not available: the weights of nobody/nothing are not here; fetch them with")
+    assert absent.method is None
