@@ -39,6 +39,7 @@ METRICS = (
     *("change/slope", "change/delta", "change_mean/slope", "change_mean/delta", "colour/delta", "exposure/delta_abs"),
     *("sharpness/delta_abs", "sharpness/vde", "sharpness/vde_even", "contrast/delta_abs", "saturation/delta_abs"),
     *("motion/level", "motion/below_half", "motion/peak", "frozen", "loops", "consistency", "consistency/delta"),
+    *("flow_lk", "flow_lk/below_half", "flow_lk/peak"),
     *("background_error", "background_error/slope", "background_error/delta", "object_survival", "object_colour"),
     *("object_shape", "position_error", "size_error"),
 )

@@ -60,7 +60,7 @@ def main() -> None:
     mask = mask.repeat(requests[0].num_frames - 1, 0)
     clips = ClipSet(requests[: args.clips], lambda i: GeneratedClip(requests[i].real, mask))
     default = [getattr(factories, name)() for name in DEFAULT]
-    new = [curve(name) for name in (*QUANTITIES, "consistency", *TRUTHS)]
+    new = [curve(name) for name in (*QUANTITIES, "flow_lk", "consistency", *TRUTHS)]
     new += [getattr(window_factories, name)() for name in WINDOWS]
     metrics = {"default": by_digest(default), "new": by_digest(new)}
     for each in metrics.values():

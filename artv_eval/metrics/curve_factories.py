@@ -31,7 +31,10 @@ def summary_of(name: str, ends: int | None = None, chunks: int | None = None) ->
 
 
 def quantity_of(name: str, feature: Any = "shapes-clip", distance: int | None = None, device: str = "cpu") -> Quantity:
-    """A quantity by name: of pictures, of the truth of a shapes world, ``consistency`` (encoder) or ``flow`` (RAFT)."""
+    """A quantity by name: of pictures, of the truth of a shapes world, ``consistency`` (by an encoder), or a flow.
+
+    ``flow`` is by RAFT, ``flow_lk`` by Lucas and Kanade.
+    """
     from artv_eval.metrics.picture_curves import QUANTITIES, consistency, flow
     from artv_eval.metrics.truth import TRUTHS
 
@@ -43,9 +46,13 @@ def quantity_of(name: str, feature: Any = "shapes-clip", distance: int | None = 
         from artv_eval.metrics.warping import Raft
 
         return flow(Raft(device=device))
+    if name == "flow_lk":
+        from artv_eval.metrics.lucas_kanade import LucasKanade
+
+        return flow(LucasKanade(device=device), name)
     known = {**QUANTITIES, **TRUTHS}
     if name not in known:
-        raise UserError(f"quantity of a curve is {name!r}; {closest(name, [*known, 'consistency', 'flow'])}")
+        raise UserError(f"quantity of a curve is {name!r}; {closest(name, [*known, 'consistency', 'flow', 'flow_lk'])}")
     return known[name]
 
 

@@ -148,10 +148,10 @@ def consistency(encoder: TextImageExtractor, distance: int | None = None) -> Qua
 FLOWS = 4  # pairs of frames at once
 
 
-def flow(estimate: Flow) -> Quantity:
+def flow(estimate: Flow, name: str = "flow") -> Quantity:
     """Mean length of the optical flow from the frame before, pixels; NaN in frame 0.
 
-    ``estimate``: such as :class:`artv_eval.metrics.warping.Raft`.
+    ``estimate``: :class:`artv_eval.metrics.warping.Raft` or :class:`artv_eval.metrics.lucas_kanade.LucasKanade`.
     """
 
     def measure(view: View) -> np.ndarray:
@@ -161,7 +161,7 @@ def flow(estimate: Flow) -> Quantity:
         lengths = torch.cat(found).double().numpy()
         return np.where(np.arange(view.start, view.start + len(lengths)) == 0, np.nan, lengths)
 
-    return Quantity(name="flow", digest=f"flow-{getattr(estimate, 'digest', '1')}-1", begin=lambda request: measure)
+    return Quantity(name=name, digest=f"flow-{getattr(estimate, 'digest', '1')}-1", begin=lambda request: measure)
 
 
 def _lengths(flow_B2HW: torch.Tensor) -> torch.Tensor:
