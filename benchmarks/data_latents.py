@@ -177,6 +177,8 @@ def command(arguments: argparse.Namespace, components: str, precision: str) -> d
     with (arguments.out / f"data_latents_{arguments.source}_{precision}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen([*watched, *asked], stdout=log, stderr=log)
         while process.poll() is None and time.time() - started < arguments.seconds:
+            if len(list(shards.glob("*.tar"))) >= (arguments.shards or arguments.clips):
+                break
             time.sleep(0.2)
             if handle is not None:
                 import pynvml
@@ -207,18 +209,19 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
     parser.add_argument("--precision", action="append", choices=PRECISIONS, help="default: all, float16 first")
     parser.add_argument("--seconds", type=float, default=120, help="the longest that a command may run")
-    parser.add_argument("--only-make", action="store_true", help="the files")
+    parser.add_argument("--shards", type=int, help="of a command, which ends then; default: all")
+    parser.add_argument("--only-make", action="store_true", help="the files and the encoders")
     arguments = parser.parse_args()
     for folder in (arguments.out, arguments.work):
         folder.mkdir(parents=True, exist_ok=True)
     config, device = load_config(arguments.preset), arguments.device
     precisions = arguments.precision or (["fp16", "fp32", "bf16"] if device == "cuda" else ["fp32"])
     make_clips(arguments.work / arguments.source, arguments.clips, *map(int, arguments.source.split("x")))
-    if arguments.only_make:
-        return
     parts, components = arguments.part or PARTS, "shapes"
     if arguments.preset == "paper" and set(parts) != {"decoder"}:
         components = make_components(arguments.work / "components", device)
+    if arguments.only_make:
+        return
     files = ClipFiles(arguments.work / arguments.source, config.num_frames, config.size, config.fps)
     few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
     record: dict[str, Any] = {"made_with": versions(device), "readers": readers(), "size": config.size}

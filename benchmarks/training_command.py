@@ -39,6 +39,12 @@ START = 15
 NEVER = 1e6
 """Minutes between checkpoints."""
 
+LIMITED = """import runpy, torch
+torch.cuda.set_per_process_memory_fraction(({} - 0.5) * 2**30 / torch.cuda.get_device_properties(0).total_memory)
+runpy.run_module("artv_eval.twins.child", run_name="__main__", alter_sys=True)
+"""
+"""The command on a card with less memory, in GiB: torch may have so much of it, less the context's 0.5 GiB."""
+
 
 def make_pipeline(folder: Path, preset: str, device: str) -> ArtVPipeline:
     """Random weights of full size (the text encoder with few layers, since it only names the latents)."""
@@ -83,7 +89,8 @@ def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     run = out / f"run-{arguments.gpus}"
     if arguments.gpus == 1:
         # as a child that dies with this process: what is left on the card would slow down all that is measured after
-        start = ["-m", "artv_eval.twins.child", str(os.getpid())]
+        start = ["-c", LIMITED.format(arguments.card)] if arguments.card else ["-m", "artv_eval.twins.child"]
+        start.append(str(os.getpid()))
     else:
         start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(arguments.gpus), "-m", "artv"]
     command = ["train", "--preset", arguments.preset, "--out", str(run)]
@@ -157,6 +164,7 @@ def main() -> None:
     parser.add_argument("--size", type=int)
     parser.add_argument("--batch", type=int, default=120)
     parser.add_argument("--gpus", type=int, default=1)
+    parser.add_argument("--card", type=int, help="memory that the one GPU may have, in GiB")
     parser.add_argument("--reduce-dtype", default="fp32", choices=("fp32", "bf16"), help="of gradients")
     parser.add_argument("--clips", type=int, default=1024)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
@@ -186,6 +194,7 @@ def main() -> None:
         "gpus": arguments.gpus,
         "batch": arguments.batch,
         "size": arguments.size,
+        "card_gib": arguments.card,
         "reduce_dtype": arguments.reduce_dtype,
         "nccl": {name: value for name, value in os.environ.items() if "NCCL" in name},
         **run_command(arguments.work, arguments),

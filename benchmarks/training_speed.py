@@ -55,7 +55,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 CARDS = {
     24: (("8 bits", 8), ("8 bits, eager", 8), ("recomputed, 8 bits", 8), ("fused, recomputed", 8)),
     48: (("fused", 32), ("8 bits", 40), ("fused, recomputed", 80)),
-    80: (("fused", 80), ("fused, recomputed", 120)),
+    80: (("fused", 96), ("fused", 80), ("fused, recomputed", 120)),
 }
 """Memory of a card in GiB, and what to try on it, with the batch."""
 TEXT = {"paper": (77, 1024), "shapes": (32, 96)}

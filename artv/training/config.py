@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -316,6 +317,14 @@ def _mistake(error: ValidationError) -> UserError:
         known = [field.name for field in fields(ModelConfig) + fields(NetworkConfig)]
         return UserError(f"unknown setting {where!r}; {closest(str(first['loc'][-1]), known)}")
     return UserError(f"setting {where} = {first.get('input')!r}: {message[:1].lower()}{message[1:]}")
+
+
+def in_full(config: TrainConfig) -> str:
+    """All settings as YAML of few lines, each stage's on lines of their own."""
+    values = _plain(config)
+    stages = [{stage: values.pop(stage)} for stage in STAGES]
+    parts = (yaml.safe_dump(x, sort_keys=False, default_flow_style=True, width=140) for x in (values, *stages))
+    return "{" + ",\n ".join(part.strip()[1:-1] for part in parts) + "}"
 
 
 def for_cpu(config: TrainConfig) -> TrainConfig:

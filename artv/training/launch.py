@@ -143,6 +143,7 @@ def _own_device(device: str | None) -> tuple[torch.device, Prepare | None]:
         )
     if max(sizes, default=1) > 1:
         _check_gpus(device)
+        os.environ.setdefault("TORCH_NCCL_HIGH_PRIORITY", "1")  # its kernels wait for no place among the others
         from accelerate import Accelerator
 
         accelerator = Accelerator(cpu=device == "cpu", kwargs_handlers=[exchange()])

@@ -96,6 +96,8 @@ def optimise(
         saved, first, stop, ending = time.monotonic(), step, False, asked()
         while step < config.steps and not stop:
             record.add(one_step(step))
+            if record.tell():  # of the steps before this one
+                _check_loss(name, record.loss, step, out / "state")
             step += 1
             if step == first + 1:
                 saver.reserve()
@@ -106,9 +108,13 @@ def optimise(
                 main and record.due, main and (due or best), main and over, asked()
             )
             stop = late or ending
-            if log_now or save_now or stop or step == config.steps:
-                record.write(step, lr=config.lr_at(step - 1))
-                _check_finite(name, record.loss, one_step, step, out / "state")
+            keep = save_now or stop or step == config.steps
+            if log_now or keep:
+                record.mark(step, lr=config.lr_at(step - 1))
+            if keep:
+                record.tell()
+                _check_loss(name, record.loss, step, out / "state")
+                _check_weights(name, one_step, step, out / "state")
             if save_now and not stop and step < config.steps:
                 saver.save(step)
                 saved = time.monotonic()
@@ -122,11 +128,14 @@ def optimise(
     return one_step.ema, Outcome(step, record.loss, time.monotonic() - started, step >= config.steps)
 
 
-def _check_finite(name: str, loss: float, one_step: Step, step: int, kept: Path) -> None:
-    """Ahead of every save: a state that is not finite, once kept, is what every resumption would begin with."""
-    norms = torch._foreach_norm([p.detach() for p in one_step.parameters])
+def _check_loss(name: str, loss: float, step: int, kept: Path) -> None:
     if not math.isfinite(loss):
         raise WorkFailed(f"{name}: the loss became {loss} before step {step}; kept: {kept}")
+
+
+def _check_weights(name: str, one_step: Step, step: int, kept: Path) -> None:
+    """Ahead of every save: a state that is not finite, once kept, is what every resumption would begin with."""
+    norms = torch._foreach_norm([p.detach() for p in one_step.parameters])
     if not bool(torch.stack(norms).isfinite().all()):
         raise WorkFailed(f"{name}: a weight is no longer finite at step {step}; kept: {kept}")
 

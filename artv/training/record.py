@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import torch
@@ -18,8 +18,18 @@ _EVERY = 2.0  # seconds
 _LONGEST = 500  # steps
 
 
+class _Marked(NamedTuple):
+    step: int
+    steps: int
+    copied: torch.cuda.Event | None
+    values: dict[str, Any]
+
+
 class Record:
     """Sums losses on the device, so that a step waits for nothing, and now and then asks for their mean.
+
+    What is asked for by :meth:`mark` is told by :meth:`tell`, when the next step is under way: the GPU has work while
+    Python waits for the sum, writes it and prepares the step after that.
 
     Attributes:
         loss: mean of the steps that were told last; NaN before.
@@ -51,6 +61,8 @@ class Record:
         # of one sample a second on all GPUs together
         self._share = flops / card_rate(device) / processes.world() if flops and device.type == "cuda" else None
         self._sum = torch.zeros((), device=device)
+        self._host = torch.zeros((), pin_memory=self._sum.is_cuda)
+        self._marked: _Marked | None = None
         self._steps, self._since = 0, time.monotonic()
 
     def add(self, loss: Tensor) -> None:
@@ -64,11 +76,29 @@ class Record:
         return time.monotonic() - self._since > _EVERY or self._steps >= _LONGEST
 
     def write(self, step: int, **values: Any) -> None:
-        """Tells the mean since the last time, and other ``values``; every process calls it."""
-        self.loss = processes.mean(self._sum.item() / self._steps)
-        rate = self._steps * self._samples / (time.monotonic() - self._since)
+        """Tells the mean since the last time, and other ``values``, at once; every process calls it."""
+        self.mark(step, **values)
+        self.tell()
+
+    def mark(self, step: int, **values: Any) -> None:
+        """The mean since the last time, and other ``values``, are what :meth:`tell` is to tell."""
+        self._host.copy_(self._sum, non_blocking=True)
+        copied = torch.cuda.Event() if self._sum.is_cuda else None
+        if copied is not None:
+            copied.record()
         self._sum.zero_()
-        self._steps, self._since = 0, time.monotonic()
+        self._marked, self._steps = _Marked(step, self._steps, copied, values), 0
+
+    def tell(self) -> bool:
+        """Tells what was marked, if anything was; every process calls it."""
+        if self._marked is None:
+            return False
+        (step, steps, copied, values), self._marked = self._marked, None
+        if copied is not None:
+            copied.synchronize()
+        self.loss = processes.mean(self._host.item() / steps)
+        rate = steps * self._samples / (time.monotonic() - self._since)
+        self._since = time.monotonic()
         row: dict[str, Any] = {"step": step, "loss": self.loss, "samples_per_s": round(rate, 1), **values}
         note = f"loss {self.loss:.4f} · {rate:,.0f} samples/s"
         if self._sum.is_cuda:
@@ -81,6 +111,7 @@ class Record:
             note += f" · {_spoken((self._total - step) * self._samples / rate)} left"
         self.row(**row)
         self._tell(step, note)
+        return True
 
     def row(self, **values: Any) -> None:
         """A row of its own in the log."""

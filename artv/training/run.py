@@ -35,7 +35,7 @@ from artv.training import processes
 from artv.training.autoencoder import train_autoencoder
 from artv.training.checkpoint import replacing
 from artv.training.clips import Clips
-from artv.training.config import HOW, STAGES, LoopConfig, TrainConfig
+from artv.training.config import HOW, STAGES, LoopConfig, TrainConfig, in_full
 from artv.training.loop import Outcome
 from artv.training.model import train_model
 from artv.training.step import Prepare
@@ -64,6 +64,8 @@ def run(
     """
     config.model.micro_batches(processes.world())  # before any work: it may not be a whole number
     _claim(out, config)
+    if processes.is_main():
+        print(f"settings, kept in {out / 'config.json'}:\n{in_full(config)}", file=sys.stderr)
     torch.manual_seed(config.seed * 1000 + processes.rank())
     clips = Clips(config, device)
     parts = {name: module.to(device) for name, module in (components or {}).items()}

@@ -76,22 +76,24 @@ class Trackers:
         self._after.close()
 
     def _start(self, name: str, folder: Path, settings: Mapping[str, Any]) -> None:
-        from accelerate import tracking
+        from accelerate import PartialState, tracking
 
+        PartialState()  # W&B's tracker logs through it and would not start without
         place = folder / "trackers"
         run = f"{folder.parent.name}-{folder.name}"
         if name == "tensorboard":
             tracker = tracking.TensorBoardTracker(".", str(place))
             where = f"tensorboard --logdir {place}"
         elif name == "wandb":
-            tracker = tracking.WandBTracker("artv", name=run, dir=str(folder))
-            where = "the page that wandb names"
+            tracker, where = tracking.WandBTracker("artv", name=run, dir=str(folder)), ""
         else:
             own = self._mlflow_file(place)
             tracker = tracking.MLflowTracker("artv", logging_dir=str(place) if own else None, run_name=run)
             where = f"mlflow ui --backend-store-uri {own or os.environ['MLFLOW_TRACKING_URI']}"
         if hasattr(tracker, "start"):  # older ones have started by now
             tracker.start()
+        if name == "wandb":  # offline it has no page
+            where = tracker.run.url or f"wandb sync {Path(tracker.run.dir).parent}"
         plain = {key: value for key, value in settings.items() if isinstance(value, bool | int | float | str)}
         if name != "tensorboard":  # which would show them as a run of their own
             tracker.store_init_configuration(plain)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+import yaml
 
 from artv.data.clips import write_shapes
 from artv.errors import UserError
@@ -78,6 +80,8 @@ def test_train_and_resume_in_two_processes(tmp_path):
     assert [process.returncode for process in resumed] == [0, 0], told
     for stderr in (stopped.stderr, told):
         assert stderr.count("sample from it with") == 1 and "Warning" not in stderr
+        (shown,) = re.findall(r"settings, kept in run/config.json:\n(\{.*?\}\})\n", stderr, re.DOTALL)
+    assert yaml.safe_load(shown) == json.loads((tmp_path / "run" / "config.json").read_text()) | {"reader": "decord"}
     assert told.count("model: 3/3 loss") == 1
     log = [json.loads(line) for line in (tmp_path / "run" / "model" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log][-1] == 3 and (tmp_path / "run" / "pipeline" / "model_index.json").is_file()

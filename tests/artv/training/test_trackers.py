@@ -130,3 +130,34 @@ def test_mlflow_keeps_numbers_pictures_and_settings_beside_the_run(tmp_path, mon
     assert np.array_equal(np.asarray(Image.open(file)), picture)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]  # nothing where it was started
     assert "MLFLOW_TRACKING_URI" not in os.environ  # MLflow sets it: another run would be told where
+
+
+def test_wandb_offline_keeps_numbers_pictures_and_settings_beside_the_run(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    from wandb.proto import wandb_internal_pb2
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    (tmp_path / "model").mkdir()
+    picture = np.random.default_rng(0).integers(0, 256, (6, 10, 3), np.uint8)
+    trackers = Trackers(["wandb"], tmp_path / "model", {"lr": 0.1, "networks": None})
+    for step in (1, 5):
+        trackers.log(step, {"loss": 1 / step, "validation/loss@100": 2.0 * step})
+    trackers.picture(5, "samples", picture)
+    trackers.finish()
+    (kept,) = (tmp_path / "model" / "wandb").glob("offline-run-*")
+    assert trackers.where == [f"wandb: wandb sync {kept}"]
+    (file,) = kept.rglob("samples*.png")
+    from PIL import Image
+
+    assert np.array_equal(np.asarray(Image.open(file)), picture)
+    data, place, rows, settings = next(kept.glob("*.wandb")).read_bytes(), 7, [], {}
+    while place < len(data):  # LevelDB's log: behind a header, records of checksum, length, type
+        length = int.from_bytes(data[place + 4 : place + 6], "little")
+        record = wandb_internal_pb2.Record.FromString(data[place + 7 : place + 7 + length])
+        place += 7 + length
+        rows += [{"/".join(i.nested_key) or i.key: json.loads(i.value_json) for i in record.history.item}]
+        settings |= {item.key: json.loads(item.value_json) for item in record.config.update}
+    told = [row for row in rows if "validation/loss@100" in row]
+    assert [(row["_step"], row["loss"], row["validation/loss@100"]) for row in told] == [(1, 1, 2), (5, 0.2, 10)]
+    assert settings["lr"] == 0.1 and "networks" not in settings
