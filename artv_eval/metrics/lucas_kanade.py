@@ -36,7 +36,7 @@ class LucasKanade:
 
     @torch.inference_mode()
     def __call__(self, first_B3HW: Tensor, second_B3HW: Tensor) -> Tensor:
-        """Of pictures in 0 … 255; on the CPU."""
+        """The flow between pictures in 0 … 255, on the CPU."""
         first, second = (_luma(x.to(self.device)) for x in (first_B3HW, second_B3HW))
         pairs = [(first, second)]
         while len(pairs) < self.levels and min(pairs[-1][0].shape[-2:]) >= 2 * LEAST_SIDE:

@@ -51,14 +51,14 @@ def test_pairs_do_not_touch_each_other_and_flat_ones_have_no_flow():
     torch.testing.assert_close(flow[1:2], LucasKanade()(picture(), picture(2, 1)), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("size", [(5, 7), (16, 33), (47, 31)])
+@pytest.mark.parametrize("size", [(5, 7), (16, 33), (47, 63)])
 def test_small_and_odd_pictures(size):
-    """A texture that moves by one pixel down does so at any size that has room for it."""
+    """A texture that moves by one pixel down does so at any size that has room for a coarser picture."""
     texture = picture()[..., : size[0] + 1, : size[1]]
     flow = LucasKanade()(texture[..., 1:, :], texture[..., :-1, :])
     assert flow.shape == (1, 2, *size) and bool(flow.isfinite().all())
     if min(size) > 16:
-        assert flow[0, 1, 8:-8, 8:-8].mean() == pytest.approx(1, abs=0.15)
+        assert flow[0, 1, 8:-8, 8:-8].mean() == pytest.approx(1, abs=0.05)
 
 
 def test_it_is_a_quantity_of_curves_that_needs_no_weights(monkeypatch, tmp_path):
