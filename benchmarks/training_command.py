@@ -85,6 +85,7 @@ def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Runs the command until ``arguments.rows`` rows of log follow a whole checkpoint, or the start; then kills it."""
     settings = out / "settings.json"  # JSON is YAML
     model = {"save_minutes": arguments.save_minutes, "reduce_dtype": arguments.reduce_dtype}
+    model["fused_update"] = arguments.fused_update
     over = {"size": arguments.size, "model": model} | ({"overlap": True} if arguments.overlap else {})
     settings.write_text(json.dumps(over), encoding="utf-8")
     run = out / f"run-{arguments.gpus}-{arguments.batch}"
@@ -166,6 +167,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=120)
     parser.add_argument("--gpus", type=int, default=1)
     parser.add_argument("--overlap", action="store_true", help="the two networks on two streams")
+    parser.add_argument("--fused-update", action="store_true", help="AdamW and the average in one kernel")
     parser.add_argument("--card", type=int, help="memory that the one GPU may have, in GiB")
     parser.add_argument("--reduce-dtype", default="fp32", choices=("fp32", "bf16"), help="of gradients")
     parser.add_argument("--clips", type=int, default=1024)
@@ -198,6 +200,7 @@ def main() -> None:
         "size": arguments.size,
         "card_gib": arguments.card,
         "overlap": arguments.overlap,
+        "fused_update": arguments.fused_update,
         "reduce_dtype": arguments.reduce_dtype,
         "nccl": {name: value for name, value in os.environ.items() if "NCCL" in name},
         **run_command(arguments.work, arguments),

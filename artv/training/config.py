@@ -44,6 +44,7 @@ class LoopConfig:
         optimizer: ``adamw``, or ``adamw8bit`` (bitsandbytes): a quarter of the memory for the moments.
         reduce_dtype: in which several processes exchange and sum the gradients of matrices and kernels, ``fp32`` or,
             with precision ``bf16``, ``bf16``: half the bytes. Weights and moments are float32 with both.
+        fused_update: in a captured step AdamW and the weights' average are one pass over memory, by a kernel of ours.
     """
 
     steps: Count
@@ -62,6 +63,7 @@ class LoopConfig:
     graph: bool = True
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"
     reduce_dtype: Literal["fp32", "bf16"] = "fp32"
+    fused_update: bool = False
 
     def micro_batches(self, world: int) -> int:
         """How many batches each of ``world`` processes draws for a step.
@@ -216,14 +218,24 @@ def paper() -> TrainConfig:
 
 
 WATCHED = ("validate_every", "validation", "validation_clips", "sample_every", "best_by", "trackers")
-TECHNICAL = ("save_minutes", "graph", "recompute", "overlap", "fused", "reader", "reduce_dtype", *WATCHED)
+TECHNICAL = (
+    "save_minutes",
+    "graph",
+    "recompute",
+    "overlap",
+    "fused",
+    "fused_update",
+    "reader",
+    "reduce_dtype",
+    *WATCHED,
+)
 """Settings of how fast, in how much memory and how watched: they change what is trained by rounding at most.
 ``workers`` is none of them: the order of streamed samples depends on their number."""
 
 HOW = ("minutes", *TECHNICAL)
 """What may change from one start of a run to the next. ``minutes`` ends it early, so another time is another model."""
 
-LATER = ("optimizer", "crop", "reduce_dtype", *WATCHED)
+LATER = ("optimizer", "crop", "reduce_dtype", "fused_update", *WATCHED)
 """Settings that came after models were first kept under a hash of all the others."""
 
 

@@ -18,6 +18,10 @@ class Ema:
         """How much of the current weights enters the average at ``step``."""
         return 1 - min(self.decay, (1 + step) / (10 + step))
 
+    def averages(self) -> dict[nn.Parameter, nn.Parameter]:
+        """The average of each parameter of the model."""
+        return {value: average for average, value in self._pairs}
+
     @torch.no_grad()
     def update(self, weight: float) -> None:
         """Moves the average towards the model by ``weight``, in one pass over both."""

@@ -34,7 +34,7 @@ class HalfWeights:
     def __init__(self, model: nn.Module, group: int = _GROUP) -> None:
         modules = [module for module in model.modules() if isinstance(module, _KINDS)]
         self._modules = [module for module in modules if module.weight.dtype == torch.float32]
-        weights = dict.fromkeys(module.weight for module in self._modules)  # one may be in two places
+        weights: dict[Any, None] = dict.fromkeys(module.weight for module in self._modules)  # one may be in two places
         self._groups = [
             (weights, [torch.empty_like(weight, dtype=torch.bfloat16) for weight in weights])
             for weights in _groups(weights, group)
@@ -76,17 +76,29 @@ class HalfLeaves(HalfWeights):
     They are summed in bfloat16 as well, over processes and over a step's micro-batches, and become float32 once, for
     the optimiser. What wraps the model for several processes does not see the weights that are trained, so that these
     are given the main process's values here.
+
+    Attributes:
+        kept: whether the leaves are kept up to date, and their gradients read, by whatever updates the weights.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        self._leaves = {
+        self._leaves: dict[Any, nn.Parameter] = {
             weight: nn.Parameter(half, requires_grad=weight.requires_grad)
             for weights, held in self._groups
             for weight, half in zip(weights, held, strict=True)
         }
+        self.kept = False
         for weight in self._leaves if dist.is_initialized() else ():
             dist.broadcast(weight.detach(), 0)
+
+    def keep(self) -> dict[nn.Parameter, nn.Parameter]:
+        """The leaves by their weights, for an update that reads their gradients and keeps them up to date: neither is
+        converted here from now on.
+        """
+        self._converted()
+        self.kept = True
+        return {weight: leaf for weight, leaf in self._leaves.items() if leaf.requires_grad}
 
     def exposed(self) -> AbstractContextManager:
         """The same as where they are used."""
@@ -96,7 +108,7 @@ class HalfLeaves(HalfWeights):
     def hand_over(self) -> None:
         """Converts the gradients."""
         given = {weight: leaf.grad for weight, leaf in self._leaves.items() if leaf.grad is not None}
-        if given:
+        if given and not self.kept:
             found = [torch.empty_like(weight) for weight in given]
             torch._foreach_copy_(found, list(given.values()))
             for weight, gradient in zip(given, found, strict=True):
@@ -104,7 +116,8 @@ class HalfLeaves(HalfWeights):
 
     @torch.no_grad()
     def _converted(self) -> dict[Tensor, Any]:
-        torch._foreach_copy_(list(self._leaves.values()), list(self._leaves))
+        if not self.kept:
+            torch._foreach_copy_(list(self._leaves.values()), list(self._leaves))
         return dict(self._leaves)
 
 

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from artv.networks.fast.graphs import CapturedGraph
+from artv.networks.fast.kernels.launching import ENABLED
 from artv.training import processes
 from artv.training.config import LoopConfig
 from artv.training.ema import Ema
+from artv.training.fast.update import FusedUpdate
 from artv.training.half_weights import HalfLeaves, HalfWeights
 from artv.training.optimizer import make_optimizer
 
@@ -75,6 +77,7 @@ class Step:
         # optimiser state and library handles exist by then; DistributedDataParallel times its first ten
         self._eagerly = 8 if prepare is None else 12
         self._graph: Callable[[], Tensor] | None = None
+        self._fused: FusedUpdate | None = None  # of a captured step
         self._done = 0
 
     def __call__(self, step: int) -> Tensor:
@@ -84,15 +87,20 @@ class Step:
             graph = self._captured()
             (without,) = processes.any_of(graph is None)  # all or none: others would wait for whoever is slow
             self._graph = None if without else graph
+            if without:
+                self._update_apart()
         self._done += 1
         if self._graph is None:
             loss = self._run(step)
         else:
             self._begin(step, processes.rank())
+            if self._fused is not None:
+                self._fused.weight.fill_(self.ema.weight(step))
             loss = self._graph()
             if not self._updates_itself:
                 self._update()
-        self.ema.update(self.ema.weight(step))  # not captured: its weight is a number
+        if self._graph is None or self._fused is None:
+            self.ema.update(self.ema.weight(step))  # not captured: its weight is a number
         return loss
 
     def close(self) -> None:
@@ -101,12 +109,28 @@ class Step:
 
     def _captured(self) -> Callable[[], Tensor] | None:
         try:
-            return capture(lambda: (self._run if self._updates_itself else self._backward)(None), self.optimizer)
+            if self.config.fused_update and self._updates_itself and ENABLED:
+                self._fused = self._fused_update()
+            graph = capture(lambda: (self._run if self._updates_itself else self._backward)(None), self.optimizer)
+            if self._fused is not None:
+                self._fused.point()
+            return graph
         except RuntimeError as error:  # out of memory, for one: the graph's is its own
             reason = str(error).splitlines()[0]
             print(f"artv: the step cannot be captured ({reason}); training goes on without, slower", file=sys.stderr)
             torch.cuda.empty_cache()
             return None
+
+    def _fused_update(self) -> FusedUpdate:
+        halves = {}
+        if isinstance(self._halves, HalfLeaves) and self.config.grad_clip is None:  # which reads gradients of float32
+            halves = self._halves.keep()
+        return FusedUpdate(self.optimizer, self.ema.averages(), halves)
+
+    def _update_apart(self) -> None:
+        self._fused = None
+        if isinstance(self._halves, HalfLeaves):
+            self._halves.kept = False
 
     def _set_rate(self, step: int) -> None:
         for group in self.optimizer.param_groups:
@@ -125,7 +149,7 @@ class Step:
     def _update(self) -> None:
         if self.config.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
-        self.optimizer.step()
+        (self.optimizer.step if self._fused is None else self._fused)()
 
     def _backward(self, step: int | None) -> Tensor:
         count, losses = self.micro_batches, []

@@ -20,6 +20,7 @@ torch.cuda.set_stream(torch.cuda.Stream())
 config = with_loop(
     load_config("shapes"), "model",
     batch_size=at_once, global_batch=8, warmup=1, steps=50, lr=1e-4, reduce_dtype=reduced,
+    fused_update=reduced == "bf16",
 )  # fmt: skip
 torch.manual_seed(0)
 with accelerator.device:

@@ -108,3 +108,14 @@ def test_leaves_sum_micro_batches_in_bfloat16():
             (model(x.bfloat16()).sum() * value).backward()
     halves.hand_over()
     assert model.weight.grad.tolist() == [[256.0, 0.0]]  # 257 takes a bit more than there is
+
+
+def test_leaves_that_are_kept_are_not_converted_again():
+    model = nn.Linear(2, 2)
+    halves = HalfLeaves(model)
+    (leaf,) = halves.keep().values()
+    assert torch.equal(leaf, model.weight.bfloat16())
+    with torch.no_grad():
+        model.weight.zero_()
+    step(model, halves, torch.randn(1, 2))
+    assert leaf.any() and leaf.grad is not None and model.weight.grad is None
