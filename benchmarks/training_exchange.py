@@ -4,9 +4,10 @@
     torchrun --nproc-per-node 2 benchmarks/training_exchange.py --out results --device cpu    # a rehearsal
 
 ``alone`` exchanges nothing. ``fp32`` and ``bf16`` are the settings of ``reduce_dtype``, and go through the same draws:
-their losses are told as well. The others are bf16 with NCCL's kernels first in line, and on fewer of the card's
-multiprocessors. Milliseconds are between CUDA events, the medians of every GPU; a step that waits for the others
-is as slow as the slowest. Each row is written to ``training_exchange.json`` as soon as it is there.
+their losses are told as well. The others are bf16 with NCCL's kernels first in line, on fewer of the card's
+multiprocessors, with the two networks on two streams, or with the update and the average in one pass. Milliseconds are
+between CUDA events, the medians of every GPU; a step that waits for the others is as slow as the slowest. Each row is
+written to ``training_exchange.json`` as soon as it is there.
 """
 
 import argparse
@@ -39,6 +40,11 @@ WAYS: dict[str, dict[str, Any]] = {
         "reduce_dtype": "bf16", "first": True, "blocks": 16, "steps": 26,
         "env": "TORCH_NCCL_HIGH_PRIORITY=1 NCCL_MAX_CTAS=16",
     },
+    "two streams": {"reduce_dtype": "bf16", "first": True, "overlap": True, "steps": 24},
+    "one pass": {"reduce_dtype": "bf16", "first": True, "fused_update": True, "steps": 24},
+    "one pass, two streams": {
+        "reduce_dtype": "bf16", "first": True, "fused_update": True, "overlap": True, "steps": 24,
+    },
     "bf16, 8 blocks": {"reduce_dtype": "bf16", "blocks": 8, "steps": 26, "env": "NCCL_MAX_CTAS=8"},
 }  # fmt: skip
 """``env``: what gives a whole training the same."""
@@ -66,8 +72,9 @@ def measured(name: str, way: dict[str, Any], bench: Bench, batch: int) -> dict[s
     group = group_of(way, bench.device) if "reduce_dtype" in way else None
     prepare = None if group is None else partial(wrapped, group=group)
     pixels = 320 if bench.real else 128
-    config = settings_of("paper", "fused", pixels, batch, bench)
-    config = with_loop(config, "model", precision="bf16", reduce_dtype=way.get("reduce_dtype"))
+    config = settings_of("paper", "fused, two streams" if "overlap" in way else "fused", pixels, batch, bench)
+    over = {name: way.get(name) for name in ("reduce_dtype", "fused_update")}
+    config = with_loop(config, "model", precision="bf16", **over)
     step = make_step(config, bench, pixels // 8, prepare)
     torch.manual_seed(1 + processes.rank())
     numbers = iter(range(way["steps"]))
