@@ -209,7 +209,8 @@ def _prepared(
     run = partial(
         score_folders, real, fakes, [metric.evaluator for metric in made if metric.status == OK], excerpt,
         absent={metric.name: metric.status for metric in made if metric.status != OK}, captions=texts,
-        bad_files=own if changes["bad_files"] is None else changes["bad_files"], protocol=label,
+        bad_files=own if changes["bad_files"] is None else changes["bad_files"],
+        same_length=changes["frames"] is None and protocol == DEFAULT_PROTOCOL, protocol=label,
         protocol_hash=key, hashes=keys,
         real_which=fields.reference.which if fields else None,
         real_transform=_own_transform(fields),

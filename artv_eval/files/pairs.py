@@ -55,6 +55,24 @@ def check_pairs(sides: Mapping[str, Side]) -> None:
                 )
 
 
+def check_lengths(sides: Mapping[str, Side], found: Mapping[str, Described]) -> None:
+    """Raises UserError where a clip has another number of frames than the first folder's clip of its prompt."""
+    by_caption = _captioned(sides)
+    first, *others = (
+        dict(zip(_keys(side, found[name].files, by_caption), zip(found[name].files, found[name].lengths, strict=True),
+                 strict=True))
+        for name, side in sides.items()
+    )  # fmt: skip
+    for other in others:
+        both = [(first[key], other[key]) for key in first if key in other]
+        if apart := [pair for pair in both if pair[0][1] != pair[1][1]]:
+            named = ", ".join(f"{two} has {m} frames and {one} {n}" for (one, n), (two, m) in apart[:3])
+            raise UserError(
+                f"{len(apart)} of {len(both)} pairs are of two lengths: {named}; folders are compared on clips of the "
+                "same length: take these out, or say with --frames how many frames of each count"
+            )
+
+
 def compare_folders(
     sides: Mapping[str, Side], found: Mapping[str, Described], there: Collection[tuple[str, str]], *, resamples: int
 ) -> tuple[list[Comparison], list[str]]:

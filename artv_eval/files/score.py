@@ -22,7 +22,7 @@ from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Decoders, Excerpt
 from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files
-from artv_eval.files.pairs import FOLDERS, Side, check_pairs, compare_folders, prompts_of
+from artv_eval.files.pairs import FOLDERS, Side, check_lengths, check_pairs, compare_folders, prompts_of
 from artv_eval.files.saved_reference import SavedReference, is_saved
 from artv_eval.metrics.bands import banded_curve
 from artv_eval.metrics.base import features_of
@@ -73,6 +73,7 @@ def score_folders(
     absent: Mapping[str, str] | None = None,
     captions: Captions | Mapping[str, Captions] | None = None,
     bad_files: float = 0.01,
+    same_length: bool = False,
     protocol: str = "folders",
     protocol_hash: str = "",
     hashes: Mapping[str, str] | None = None,
@@ -100,11 +101,13 @@ def score_folders(
         hashes: metric → its hash, where its settings are not the protocol's.
         real_which: the part of a real video that is taken, if not the excerpt's.
         real_transform: fields of the transform of real videos alone, where the excerpt has none for all.
+        same_length: several folders must hold clips of the same numbers of frames, as where nobody said how many count.
         on_clip: progress: folder, files done, files in all.
 
     Raises:
         UserError: no metric can be had, fewer than 2 files, a file without a caption where one is needed, files that
-            differ as :func:`describe_files` says, several folders that do not hold clips of the same names or captions.
+            differ as :func:`describe_files` says, several folders that do not hold clips of the same names or captions,
+            or lengths.
     """
     fakes = dict(fake) if isinstance(fake, Mapping) else {Path(fake).name: Path(fake)}
     texts = dict(captions) if isinstance(captions, Mapping) else dict.fromkeys(fakes, captions)
@@ -127,7 +130,7 @@ def score_folders(
     several = len(fakes) > 1
     if several:
         check_pairs(sides)
-    found = {}
+    fake_sides, found = dict(sides), {}
     if needing and is_saved(real):
         whole = real_excerpt(excerpt, real_which, real_transform)
         found["real"] = SavedReference.read(str(real)).described(str(real), needing, whole)
@@ -142,6 +145,8 @@ def score_folders(
             )  # fmt: skip
     theirs = found.get("real", Described())
     check_rates(excerpt, {rate: file for side in found.values() for rate, file in side.rates.items()})
+    if several and same_length:
+        check_lengths(fake_sides, found)
     check_sizes(needing, {size: file for side in found.values() for size, file in side.sizes.items()})
     empty = Row(
         ablation=FOLDERS if several else None, cell="", method="", metric="", value=None, ci_low=None, ci_high=None,
@@ -275,6 +280,9 @@ def _oddities(sides: Mapping[str, Described], excerpt: Excerpt) -> list[str]:
         if sides[a].files and sides[a].digest == sides[b].digest:
             below = "; unbiased metrics, such as KVD, then come out below 0" if "real" in (a, b) else ""
             notes.append(f"{b} and {a} hold the same clips{below}")
+        one, other = (min(sides[name].rates, default=None) for name in (a, b))
+        if excerpt.fps is None and one and other and one != other:
+            notes.append(f"{a} has {one:g} fps and {b} {other:g}, each at its own rate; --fps takes both at one")
     for name, side in sides.items():
         slowest = min(side.rates, default=None)
         if excerpt.fps and slowest and slowest < 0.99 * excerpt.fps:

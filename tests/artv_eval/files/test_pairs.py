@@ -82,6 +82,33 @@ def test_clips_of_other_prompts_are_refused_by_name(tmp_path):
         score_folders(None, {"a": a, "c": c}, [Brightness()], EXCERPT, captions=texts, workers=0)
 
 
+def test_clips_of_other_lengths_are_refused_by_name_unless_it_is_said_how_many_frames_count(tmp_path):
+    a, b = folder(tmp_path / "a", range(4)), folder(tmp_path / "b", range(4))
+    clip_file(b / "2.mp4", 2, frames=9)
+    with pytest.raises(
+        UserError, match=r"1 of 4 pairs are of two lengths: .*b/2.mp4 has 9 frames and .*a/2.mp4 6; fol"
+    ):
+        score_folders(None, {"a": a, "b": b}, [Brightness()], EXCERPT, same_length=True, workers=0)
+    said = score_folders(None, {"a": a, "b": b}, [Brightness()], EXCERPT, workers=0)
+    assert said.comparisons[0].n == 4
+
+
+def test_the_command_refuses_other_lengths_and_tells_of_other_rates(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, frames, fps in (("a", 16, 8.0), ("b", 20, 10.0)):
+        for k in range(2):
+            clip_file(tmp_path / name / f"{k}.mp4", k, frames=frames, fps=fps)
+    given = ("score", "--fake", f"a={tmp_path / 'a'}", "--fake", f"b={tmp_path / 'b'}", "--metrics", "flicker",
+             "--format", "json")  # fmt: skip
+    refused = cli(*given)
+    assert refused.code == 2 and "2 of 2 pairs are of two lengths" in refused.err
+    said = cli(*given, "--frames", 16)
+    notes = json.loads(said.out)["notes"]
+    assert "a has 8 fps and b 10, each at its own rate; --fps takes both at one" in notes
+    at_one = cli(*given, "--fps", 8)  # two seconds of each
+    assert at_one.code == 0 and not [note for note in json.loads(at_one.out)["notes"] if "its own rate; " in note]
+
+
 def test_an_unreadable_file_costs_its_pair(tmp_path):
     a, b = folder(tmp_path / "a", range(8), shift=12), folder(tmp_path / "b", range(8))
     (b / "5.mp4").write_bytes(b"no video")
