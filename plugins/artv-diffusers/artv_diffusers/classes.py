@@ -3,6 +3,7 @@
 python -m artv_diffusers.classes              # the table of the plugin's README
 """
 
+import importlib
 import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -50,11 +51,12 @@ def video_pipelines() -> list[VideoPipeline]:
 
 
 def left_out() -> dict[str, str]:
-    """Class → why it is none of these, of those that are called for a number of frames or have video in their name."""
+    """Class → why it is none of these, of those called for a number of frames or with video in a name of theirs."""
     found, ours = {}, {pipeline.name for pipeline in video_pipelines()}
     for name, target in _pipelines(all_of_them=True):
         parameters = inspect.signature(target.__call__).parameters
-        if name not in ours and ({*NAMES["num_frames"], "frames"} & parameters.keys() or "video" in name.lower()):
+        names = " ".join([name, *parameters]).lower()
+        if name not in ours and ({*NAMES["num_frames"], "frames"} & parameters.keys() or "video" in names):
             word = next((word for word in OTHER_INPUTS if word in name.lower()), None)
             found[name] = f"takes {OTHER_INPUTS[word]}" if word else f"needs {', '.join(_needed(parameters))}"
     return found
@@ -62,9 +64,7 @@ def left_out() -> dict[str, str]:
 
 def parts(name: str) -> set[str]:
     """Networks, tokenizers and processors that a pipeline's class is made of, by its annotations."""
-    import diffusers
-
-    given = inspect.signature(getattr(diffusers, name).__init__).parameters.values()
+    given = inspect.signature(_class(name).__init__).parameters.values()
     return {part.rpartition(".")[2] for p in given for part in PART.findall(str(p.annotation))}
 
 
@@ -94,12 +94,22 @@ def _pipelines(*, all_of_them: bool = False) -> Iterator[tuple[str, Any]]:
     for name in sorted(set(dir(diffusers))):
         if name.endswith("Pipeline") and (all_of_them or not any(word in name.lower() for word in OTHER_INPUTS)):
             try:
-                target = getattr(diffusers, name)
-                target.__call__  # noqa: B018 one that needs an absent package fails here
+                target = _class(name)
             except Exception:
                 continue
             if isinstance(target, type):
                 yield name, target
+
+
+def _class(name: str) -> Any:
+    """A pipeline's class, also where a package that it needs is absent and diffusers shows another in its place."""
+    import diffusers
+
+    found = getattr(diffusers, name)
+    if not isinstance(found, diffusers.utils.DummyObject):
+        return found
+    module = name.removesuffix("Pipeline").lower()
+    return getattr(importlib.import_module(f"diffusers.pipelines.{module}.pipeline_{module}"), name)
 
 
 def _described(name: str, target: Any) -> VideoPipeline | None:

@@ -20,6 +20,7 @@ RUN = dict.fromkeys(
 }  # fmt: skip
 
 REASONS = {
+    "ConsisIDPipeline": "it needs OpenCV, and tensors made of a face",
     "PIAPipeline": "no tiny UNet of nine input channels",
     "TextToVideoZeroPipeline": "it does not load without a safety checker",
     "TextToVideoZeroSDXLPipeline": "it counts back from the last of at least 48 steps (`t0`, `t1`)",
