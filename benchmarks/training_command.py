@@ -202,7 +202,7 @@ def main() -> None:
         "overlap": arguments.overlap,
         "fused_update": arguments.fused_update,
         "reduce_dtype": arguments.reduce_dtype,
-        "nccl": {name: value for name, value in os.environ.items() if "NCCL" in name},
+        "nccl": {k: v for k, v in os.environ.items() if k.startswith(("NCCL_", "TORCH_NCCL_"))},
         **run_command(arguments.work, arguments),
     }
     file = arguments.out / f"training_command{'' if arguments.gpus == 1 else f'_{arguments.gpus}_gpus'}.json"

@@ -213,6 +213,7 @@ def paper() -> TrainConfig:
             precision="bf16",
             grad_clip=None,  # none in the paper
             save_minutes=30,
+            reduce_dtype="bf16",
         ),
     )
 

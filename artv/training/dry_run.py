@@ -39,11 +39,10 @@ def dry_run(
     config.model.micro_batches(world)
     samples = config.model.samples(world)
     echo(f"steps        {config.model.steps:,} of {samples:,} samples, {world} process{'es' if world > 1 else ''}")
-    hours, kwh = expected.hours(config, world), expected.kwh(config, world)
-    if device == "cpu" or hours is None or kwh is None or expected.samples_per_s is None:
+    rate, hours, kwh = expected.rate(world), expected.hours(config, world), expected.kwh(config, world)
+    if device == "cpu" or rate is None or hours is None or kwh is None:
         echo("time         not known: nothing like it was measured")
     else:
-        rate = expected.samples_per_s * world
         echo(f"time         {hours:,.1f} hours at {rate:,.0f} samples/s, {kwh:,.0f} kWh at {WATTS:.0f} W a GPU (H200s)")
     if expected.disk > free:
         raise UserError(f"checkpoints need {expected.disk / GIB:.1f} GiB and {free / GIB:.1f} are free; make room")

@@ -21,6 +21,9 @@ WATTS = 700.0
 SAMPLES_A_SECOND = {("shapes", 64): 25_000.0, ("paper", 320): 264.0, ("paper", 640): 51.8}
 """By preset and size, fused, captured and without recomputation, a training alone on the card."""
 
+SHARE_OF_SEVERAL = 0.95
+"""What each of several GPUs that exchange gradients keeps of its speed (two and four of one machine)."""
+
 FLOPS_A_SAMPLE = {("shapes", 64): 1.497e9, ("paper", 320): 1.387e12, ("paper", 640): 7.133e12}
 """Work of forward and backward pass, attention included, nothing recomputed, by torch's counter on meta tensors."""
 
@@ -39,11 +42,16 @@ class Estimate:
     disk: int
     samples_per_s: float | None
 
-    def hours(self, config: TrainConfig, world: int) -> float | None:
-        """For ``world`` GPUs that share the work evenly."""
+    def rate(self, world: int) -> float | None:
+        """Samples a second of ``world`` GPUs that share the work evenly."""
         if self.samples_per_s is None:
             return None
-        return config.model.steps * config.model.samples(world) / (self.samples_per_s * world) / 3600
+        return self.samples_per_s * world * (SHARE_OF_SEVERAL if world > 1 else 1)
+
+    def hours(self, config: TrainConfig, world: int) -> float | None:
+        """For ``world`` of them."""
+        rate = self.rate(world)
+        return None if rate is None else config.model.steps * config.model.samples(world) / rate / 3600
 
     def kwh(self, config: TrainConfig, world: int) -> float | None:
         """Energy of the GPUs alone."""
