@@ -65,7 +65,9 @@ class LucasKanade:
 
     def _around(self, x: Tensor) -> Tensor:
         """Mean over each pixel's window, as far as it lies in the picture."""
-        return F.avg_pool2d(x, 2 * self.radius + 1, 1, self.radius, count_include_pad=False)
+        side, rim = 2 * self.radius + 1, self.radius
+        rows = F.avg_pool2d(x, (1, side), 1, (0, rim), count_include_pad=False)
+        return F.avg_pool2d(rows, (side, 1), 1, (rim, 0), count_include_pad=False)
 
 
 def _luma(x_B3HW: Tensor) -> Tensor:
