@@ -9,6 +9,7 @@ from artv.errors import counted
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.results.documents import read_manifest
 from artv_eval.sweep.overview import document
+from artv_eval.sweep.plan import ProtocolRef
 from artv_eval.sweep.plan_file import read_plan
 from artv_eval.sweep.prepare import prepare
 
@@ -33,7 +34,9 @@ def side(manager: PluginManager, place: str) -> Side:
             for cell in found["cells"]
             if cell.get("training")
         }
-        protocol = f"{found['protocol']['name']} ({found['protocol']['key']})"
+        its = found["protocol"]
+        label = ProtocolRef(name=its["name"], hash=its["key"], frames=its.get("frames"), seed=its.get("seed", 0)).label
+        protocol = f"{label} ({its['key']})"
     else:
         found = document(prepare(manager, read_plan(manager, place, {}).options()))
         trainings = {item["id"]: f"{' = '.join(item['cells'])}, seed {item['seed']}" for item in found["trainings"]}

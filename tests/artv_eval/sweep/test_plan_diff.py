@@ -49,11 +49,11 @@ def test_a_run_folder_is_read_from_its_manifest(tmp_path):
         {"id": "01", "ablation": "mask", "cell": "on", "title": "on, seed 1", "training": {"id": "t1", "seed": 1}},
         {"id": "02", "ablation": "mask", "cell": "real", "training": None},
     ]
-    document = {"protocol": {"name": "toy@1", "key": "abc"}, "num_videos": 5, "cells": cells}
+    document = {"protocol": {"name": "toy@1", "key": "abc", "frames": 4}, "num_videos": 5, "cells": cells}
     write_json(tmp_path / "manifest.json", document)
     found = side(PluginManager(), str(tmp_path))
     assert found.cells == {"01": "mask · on, seed 1", "02": "mask · real"} and found.clips == 5
-    assert found.trainings == {"t1": "on, seed 1"} and found.protocol == "toy@1 (abc)"
+    assert found.trainings == {"t1": "on, seed 1"} and found.protocol == "toy@1 frames=4 (abc)"
 
 
 @pytest.mark.parametrize("make", [lambda folder: folder, lambda folder: folder / "nothing.yaml"])
