@@ -17,6 +17,7 @@ from artv.presets import load_components
 from artv.training.clips import Clips
 from artv.training.config import TrainConfig
 from artv.training.estimate import GIB, WATTS, estimate
+from artv.training.probe import cpu_samples_per_s
 from artv.weights import check_saved, read_config
 
 
@@ -40,7 +41,10 @@ def dry_run(
     samples = config.model.samples(world)
     echo(f"steps        {config.model.steps:,} of {samples:,} samples, {world} process{'es' if world > 1 else ''}")
     rate, hours, kwh = expected.rate(world), expected.hours(config, world), expected.kwh(config, world)
-    if device == "cpu" or rate is None or hours is None or kwh is None:
+    if device == "cpu" and (own := cpu_samples_per_s(config)) is not None:
+        hours = config.model.steps * samples / (own * world) / 3600
+        echo(f"time         {hours:,.1f} hours at {own * world:,.0f} samples/s, by a few steps on this CPU")
+    elif device == "cpu" or rate is None or hours is None or kwh is None:
         echo("time         not known: nothing like it was measured")
     else:
         echo(f"time         {hours:,.1f} hours at {rate:,.0f} samples/s, {kwh:,.0f} kWh at {WATTS:.0f} W a GPU (H200s)")

@@ -10,6 +10,7 @@ from statistics import median
 
 import torch
 
+from artv.config import PRESETS as NETWORKS
 from artv.config import ModelConfig
 from artv.networks import ArtVModel
 from artv.training.config import TrainConfig
@@ -78,9 +79,10 @@ def card_rate(device: torch.device, n: int = 8192, repeats: int = 10) -> float:
 
 
 def estimate(config: TrainConfig) -> Estimate:
-    """The stage of the networks on a GPU."""
+    """The stage of the networks on a GPU. Smaller networks than the preset's count as those, which take longer."""
     usual = config.networks is None
-    known = usual and config.fused and not config.recompute and config.model.optimizer == "adamw"
+    small = usual or weights_of(config.sizes()) <= weights_of(NETWORKS[config.preset]())
+    known = small and config.fused and not config.recompute and config.model.optimizer == "adamw"
     return Estimate(
         memory=_memory(config) if usual and config.fused else None,
         disk=disk_of(config),

@@ -285,13 +285,13 @@ def training_lines(found: Sequence[Planned]) -> list[str]:
     if not found:
         return []
     left = [item for item in found if not item.finished]
-    minutes = [item.minutes for item in left]
-    known = sum(m for m in minutes if m is not None)
-    room = sum(item.bytes or 0 for item in left) / 1e9
-    price = f"; about {known:.0f} device minutes and {room:.2f} GB in all" if left and None not in minutes else ""
+    minutes = [item.minutes for item in left if item.minutes is not None]
+    time = f"about {sum(minutes):,.0f}" if len(minutes) == len(left) else "an unknown number of"
+    room = sum(item.bytes or 0 for item in left) / 1e6
+    price = f"; {time} device minutes and {room:,.0f} MB in all" if left else ""
     lines = [f"  trainings: {len(left)} to do, {len(found) - len(left)} there{price}"]
     for item in found:
-        state = "there" if item.finished else f"about {item.minutes:.0f} min" if item.minutes is not None else "to do"
+        state = "there" if item.finished else "to do" if item.minutes is None else f"about {item.minutes:,.0f} min"
         steps = f", {item.training.steps} steps" if item.training.steps else ""
         lines.append(f"    {' = '.join(item.cells)}, seed {item.training.seed}{steps} ({item.training.id}): {state}")
     return lines

@@ -1,15 +1,20 @@
-"""What a training is expected to cost, for the plan: from what was measured, not from a probe here."""
+"""What a training is expected to cost, for the plan: as measured on a GPU, or by a few steps on this CPU."""
+
+from dataclasses import replace
 
 from artv.training.config import TrainConfig
 
 START_SECONDS = 30.0
-"""Loading, and encoding the built-in world's clips, on one NVIDIA H200."""
+"""Loading, and encoding the built-in world's clips, on one NVIDIA H200; fewer clips on two CPU cores take as long."""
 
 
 def cost_of(config: TrainConfig, device: str) -> tuple[float | None, int]:
-    """Minutes on one GPU (None where no such training was measured), and bytes on disk while it trains."""
-    from artv.training.estimate import estimate  # which needs torch
+    """Minutes on one device (None where nothing tells), and bytes on disk while it trains."""
+    from artv.training.estimate import estimate  # these need torch
+    from artv.training.probe import cpu_samples_per_s
 
     expected = estimate(config)
-    hours = expected.hours(config, 1) if device == "cuda" else None
+    if device == "cpu":
+        expected = replace(expected, samples_per_s=cpu_samples_per_s(config))
+    hours = expected.hours(config, 1)
     return None if hours is None else hours * 60 + START_SECONDS / 60, expected.disk

@@ -32,7 +32,11 @@ def test_the_plan_has_settings_and_what_they_take(tmp_path):
     assert (stored.drop_text, stored.model.lr, stored.model.steps, stored.clips) == (0.3, 2e-4, 70, 12)
     weights = sum(p.numel() for p in ArtVModel.from_config(preset="shapes").parameters())
     assert f"{60 * weights / GIB:.1f} GiB at most" in plan  # three states of 16 bytes a weight, three pipelines of 4
-    assert "builtin: 12 clips" in plan and "steps        70 of 32 samples" in plan and "time         not known" in plan
+    assert (
+        "builtin: 12 clips" in plan
+        and "steps        70 of 32 samples" in plan
+        and "samples/s, by a few steps on this CPU" in plan
+    )
     assert not (tmp_path / "run").exists()
 
 

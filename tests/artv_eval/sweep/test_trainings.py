@@ -206,7 +206,9 @@ def test_the_plan_shows_trainings_with_their_costs(toy, made):
     assert made() == [] and not Path("runs").exists()
     toy(*TRAIN)
     text = toy(*TRAIN, "--train-seeds", 2, "--dry-run").out
-    assert "trainings: 2 to do, 2 there; about 12 device minutes" in text and "data=noisy, seed 2" in text
+    assert (
+        "trainings: 2 to do, 2 there; about 12 device minutes and 0 MB in all" in text and "data=noisy, seed 2" in text
+    )
 
 
 def test_lengths_are_cells_of_their_own_compared_at_the_same_length(toy):
