@@ -13,6 +13,7 @@ from artv.errors import UserError
 from artv.files import write_text_atomically
 from artv.requests import MOST_PIXELS
 from artv_eval.cli.common import DryRun, check_above_zero, check_least, complete, read_settings
+from artv_eval.errors import WorkFailed
 
 OF_STREAMING = ("cells", "size", "fps", "batch", "set_")
 OF_TABLE_2 = ("res", "dtype", "setting", "repeats", "train_batch")
@@ -127,6 +128,7 @@ def _streaming(
     from artv_eval.efficiency.card import CARD
     from artv_eval.efficiency.formats import check_format
     from artv_eval.efficiency.streaming import Asked, cells_of, recipes_of, rows_of
+    from artv_eval.results.rows import OK
 
     check_format(format)
     done, manager, device = [], _manager(context), chosen_device(device or "cpu")
@@ -146,6 +148,8 @@ def _streaming(
         done.append(row)
         keep(CARD.render(done, "json"))
     echo(CARD.render(done, format))
+    if not any(row["status"] == OK for row in done):
+        raise WorkFailed("nothing was measured, as said above")
 
 
 def _would(methods: list[str], sizes: list[str], device: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from artv_eval.efficiency.formats import Look, Row
+from artv_eval.results.rows import OK
 
 TITLES = {
     "method": "method",
@@ -36,16 +37,18 @@ def grid(rows: Sequence[Row]) -> list[list[str]]:
 
 def _cell(row: Row, name: str) -> str:
     value = f"{row['width']}×{row['height']}" if name == "size" and "width" in row else row.get(name)
+    value = str(value).partition(":")[0] if name == "status" else value  # why is a note
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """Under which conditions, in a line."""
+    """Under which conditions, in a line, and why a row has no figures."""
     cards = dict.fromkeys(str(row["hardware"]) for row in rows if "hardware" in row)
     rates = dict.fromkeys(f"{row['fps']:g}" for row in rows if "fps" in row)
     return [
         f"On {', '.join(cards)}; real time is {', '.join(rates)} frames a second; gaps between chunks, frames/s over "
-        "the second half of them, frames decoded unless it says without."
+        "the second half of them, frames decoded unless it says without.",
+        *(f"{row['method']}: {row['status']}" for row in rows if row["status"] != OK),
     ]
 
 

@@ -20,5 +20,6 @@ def test_cells_have_four_digits_and_a_dash_for_what_is_not_known():
 
 
 def test_the_conditions_that_differ_are_named_once():
-    (said,) = notes(ROWS)
+    said, why = notes(ROWS)
     assert said.startswith("On H200; real time is 16, 24 frames a second")
+    assert why == "three: absent: no weights" and [row[-1] for row in grid(ROWS)] == ["status", "ok", "absent"]

@@ -177,7 +177,8 @@ def test_the_command_makes_a_card(slow, cli, tmp_path):
     assert row["status"] == "ok" and row["chunks"] == 10 and (row["width"], row["height"]) == (16, 8)
     assert row["gap_median_s"] > 0.05 and "real time is 8 frames a second" in outcome.out
     unsaid = cli("efficiency", "--streaming", "--method", f"command:{slow()}", "--frames", 4, "--size", "16x8")
-    assert "says nothing without its precision and steps" in unsaid.out
+    assert unsaid.code == 1 and "says nothing without its precision and steps" in unsaid.out
+    assert unsaid.err.endswith("nothing was measured, as said above\n")
     assert cli("efficiency", "--streaming", "--size", "wide").code == 2
     assert cli("efficiency", "--streaming", "--method", f"command:{path}", "--set", "artv.steps=2").code == 2
 
