@@ -13,7 +13,8 @@ text file are skipped; a blank prompt in a table is a mistake.
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from artv.files import read_text
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+FEW = 10  # prompts by which an order is not judged
 LIMIT = 64 << 20  # bytes: a list of prompts is no data set
 
 
@@ -69,6 +71,28 @@ def read_prompts(path: str | Path, wording: str | None = None, *, lists: bool = 
             f"{wording} has {len(others)} texts and {path} {len(found)} prompts; give one for each, in order"
         )
     return [replace(prompt, wording=other.text) for prompt, other in zip(found, others, strict=True)]
+
+
+def order_doubt(prompts: Sequence[Prompt]) -> str | None:
+    """That the wordings seem to be in another order than the prompts, in a line; None where nothing says so.
+
+    Most wordings say a long word of their prompt. Prompts count whose long words all occur in some wording: of another
+    language there are none.
+    """
+    pairs = [(_long_words(prompt.text), _long_words(prompt.wording)) for prompt in prompts]
+    said_somewhere = set[str]().union(*(wording for _, wording in pairs))
+    there = [(text, wording) for text, wording in pairs if text and text <= said_somewhere]
+    own = sum(bool(text & wording) for text, wording in there)
+    if len(there) < FEW or 2 * own >= len(there):
+        return None
+    return (
+        f"the wordings seem to be of other prompts: of {len(there)} prompts whose words occur in them {own} have one "
+        "in their own; are both in the same order?"
+    )
+
+
+def _long_words(text: str) -> set[str]:
+    return set(re.findall(r"\w{4,}", text.casefold()))
 
 
 def _in_lists(path: Path, wording: str | None) -> list[Prompt]:

@@ -13,7 +13,7 @@ from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import digest_of
 from artv_eval.protocols.card import Card
 from artv_eval.protocols.known_lists import check, said
-from artv_eval.protocols.prompt_files import Prompt, read_prompts
+from artv_eval.protocols.prompt_files import Prompt, order_doubt, read_prompts
 from artv_eval.protocols.sources import Lazy, request_seed
 
 
@@ -92,5 +92,7 @@ class PromptSource:
         return digest_of([*texts, *(read_bytes(file) for file in pictures)])[:12]
 
     def said(self) -> str | None:
-        """Whether this is the list as published, as far as can be told; None of the user's own, or without a file."""
-        return None if self.path is None else said(self.card, self.path, self.prompts)
+        """Whether this is the list as published and wordings are in its order, as far as can be told; None: no word."""
+        if self.path is None:
+            return None
+        return "; ".join(filter(None, [said(self.card, self.path, self.prompts), order_doubt(self.prompts)])) or None

@@ -93,6 +93,22 @@ def test_the_digest_is_of_all_that_clips_depend_on(pictured, written):
     assert PromptSource(CARD, str(written)).digest() != plain.digest()
 
 
+def test_wordings_in_another_order_are_doubted(tmp_path):
+    things = [f"{colour} {thing}" for colour in ("crimson", "golden") for thing in
+              ("kettle", "ladder", "violin", "turtle", "window", "basket")]  # fmt: skip
+    (tmp_path / "p.txt").write_text("\n".join(things), encoding="utf-8")
+
+    def doubt(wordings):
+        (tmp_path / "longer.txt").write_text("\n".join(wordings), encoding="utf-8")
+        return PromptSource(CARD, str(tmp_path / "p.txt"), str(tmp_path / "longer.txt")).said()
+
+    assert doubt([f"slowly, a {thing} turns" for thing in things]) is None
+    assert doubt([f"eine Szene mit Nummer {i}" for i in range(12)]) is None  # another language
+    moved = [f"slowly, a {thing} turns" for thing in [*things[7:], *things[:7]]]
+    said = "the wordings seem to be of other prompts: of 12 prompts whose words occur in them 2 have one in their own; "
+    assert doubt(moved).startswith(said)  # seven places on, the last of each colour meet its colour again
+
+
 def test_there_are_no_real_clips(written):
     with pytest.raises(UserError, match="has no real clips: its prompts are a file's"):
         PromptSource(CARD, str(written)).reference(16)
