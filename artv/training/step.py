@@ -84,11 +84,8 @@ class Step:
         """Does step number ``step``, the first few of a process always eagerly."""
         self._set_rate(step)
         if self._captures and self._done == self._eagerly:
-            graph = self._captured()
-            (without,) = processes.any_of(graph is None)  # all or none: others would wait for whoever is slow
-            self._graph = None if without else graph
-            if without:
-                self._update_apart()
+            fuses = self.config.fused_update and self._updates_itself and ENABLED
+            self._graph = (self._captured_by_all(fused=True) if fuses else None) or self._captured_by_all(fused=False)
         self._done += 1
         if self._graph is None:
             loss = self._run(step)
@@ -107,9 +104,16 @@ class Step:
         """Lets go of the graph: NCCL does not end while one holds its kernels."""
         self._graph = None
 
-    def _captured(self) -> Callable[[], Tensor] | None:
+    def _captured_by_all(self, *, fused: bool) -> Callable[[], Tensor] | None:
+        graph = self._captured(fused)
+        (without,) = processes.any_of(graph is None)  # all or none: others would wait for whoever is slow
+        if without:
+            self._update_apart()
+        return None if without else graph
+
+    def _captured(self, fused: bool) -> Callable[[], Tensor] | None:
         try:
-            if self.config.fused_update and self._updates_itself and ENABLED:
+            if fused:
                 self._fused = self._fused_update()
             graph = capture(lambda: (self._run if self._updates_itself else self._backward)(None), self.optimizer)
             if self._fused is not None:
@@ -117,7 +121,8 @@ class Step:
             return graph
         except RuntimeError as error:  # out of memory, for one: the graph's is its own
             reason = str(error).splitlines()[0]
-            print(f"artv: the step cannot be captured ({reason}); training goes on without, slower", file=sys.stderr)
+            what = "the update cannot be one pass" if fused else "the step cannot be captured"
+            print(f"artv: {what} ({reason}); training goes on without, slower", file=sys.stderr)
             torch.cuda.empty_cache()
             return None
 

@@ -186,3 +186,27 @@ def test_a_global_batch_that_is_no_multiple_is_refused_before_any_step():
     model = network()
     with pytest.raises(UserError, match="global batch is 10; it must be a multiple of 4"):
         Step(model, lambda: None, config(global_batch=10), CPU)
+
+
+def test_an_update_that_cannot_be_one_pass_is_made_apart_behind_the_graph_and_told(monkeypatch, capsys):
+    """With what records standing in for a CUDA graph: the function itself."""
+    monkeypatch.setattr("artv.training.step.capture", lambda one_step, optimizer: one_step)
+    monkeypatch.setattr("artv.training.step.ENABLED", True)
+
+    def odd(self):
+        raise RuntimeError("a weight begins at an odd place\nmore")
+
+    monkeypatch.setattr(Step, "_fused_update", odd)
+    model, stream = network(), Stream(None, 4)
+    stream.model = model
+    one_step = Step(model, stream.loss, config(fused_update=True), CPU, fetch=stream.fetch)
+    one_step._captures, one_step._eagerly = True, 2
+    losses = [one_step(step) for step in range(4)]
+    assert one_step._graph is not None and one_step._fused is None
+    expected, plain, *_, theirs = trained(config(), 4)
+    assert torch.equal(torch.stack(losses), torch.stack(theirs))
+    for ours, others in ((model, expected), (one_step.ema.model, plain.ema.model)):
+        for a, b in zip(ours.parameters(), others.parameters(), strict=True):
+            assert torch.equal(a, b)
+    told = "artv: the update cannot be one pass (a weight begins at an odd place); training goes on without, slower\n"
+    assert capsys.readouterr().err == told
