@@ -174,7 +174,8 @@ def main() -> None:
             write_files(Path(name), args.files, args.frames, height, width)
         files = video_files(args.source or name)[: args.files]
         # processes start, the files are in memory, networks are where they work
-        reader = "read by " + " and ".join({clip.reader for clip in decoders.decode(files, excerpt)})
+        used = {clip.reader for clip in decoders.decode(files, excerpt)}
+        reader = "read by PyAV" + (", decord agreeing" if "decord" in used else "")
         score(files, measures[ALL], Excerpt(frames=min(args.frames, 80)), decoders)
         found = rates({what: measures[what] for what in args.only or reversed(measures)}, files, excerpt, decoders)
         ms = parts(measures, args.device, next(iter(decoders.decode(files, excerpt))))

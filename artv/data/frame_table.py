@@ -10,7 +10,7 @@ Legend: T frames; pts is the time at which a frame is shown, in units of ``time_
 import math
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -93,6 +93,17 @@ def read_table(path: Path) -> FrameTable:
         return FrameTable.of(shown, rate, base, starts=starts, doubt=doubt)
 
 
+def count_left(path: Path) -> int:
+    """How many packets of pictures are whole in a file that ends early; 0 where its index is missing."""
+    import av
+
+    left = 0
+    with suppress(av.FFmpegError, ValueError), open_container(path) as (container, stream):
+        for packet in container.demux(stream):
+            left += packet.size > 0 and not packet.is_corrupt
+    return left
+
+
 def _is_timed(container: "InputContainer") -> bool:
     return container.format.name.split(",")[0] in TIMED
 
@@ -159,7 +170,9 @@ def open_container(path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]"
 
 def _rank(stream: "VideoStream") -> tuple[bool, bool, int]:
     flags = int(getattr(stream, "disposition", 0))  # PyAV has it since 14.2
-    return not flags & ATTACHED, bool(flags & DEFAULT), stream.codec_context.width * stream.codec_context.height
+    context = stream.codec_context  # None where a file that was cut off does not say which codec
+    pixels = context.width * context.height if context else 0
+    return not flags & ATTACHED, bool(flags & DEFAULT), pixels
 
 
 def orientation(frame: "VideoFrame") -> tuple[int, bool]:

@@ -19,9 +19,9 @@ from weakref import WeakSet
 import numpy as np
 
 from artv.data.cut_off import is_cut_off
-from artv.data.frame_table import FrameTable, frames_from, orientation, read_table
+from artv.data.frame_table import FrameTable, count_left, frames_from, orientation, read_table
 from artv.data.pixels import ToRgb
-from artv.errors import UserError
+from artv.errors import UserError, counted
 from artv.files import check_regular, whole
 from artv.images import on_white
 from artv.requests import check_name
@@ -230,7 +230,7 @@ def open_video(path: str | Path, reader: str | Callable[[Path], Reader] = "decor
     if path.stat().st_size == 0:
         raise UserError(f"video {path} is empty (0 bytes); delete it or make it again")
     if is_cut_off(path):
-        raise UserError(f"video {path} is cut off: its end is missing; copy or make it again")
+        raise UserError(f"video {path} is cut off: its end is missing{_left(path)}; copy or make it again")
     try:
         video = kind(path)
         if len(video) == 0:
@@ -242,6 +242,11 @@ def open_video(path: str | Path, reader: str | Callable[[Path], Reader] = "decor
     except Exception as error:
         raise UserError(f"video {path} cannot be read: {why(error)}") from None
     return video
+
+
+def _left(path: Path) -> str:
+    left = count_left(path) if path.suffix.lower() != ".gif" else 0
+    return f" ({counted(left, 'frame')} of it can be read)" if left else ""
 
 
 def why(error: Exception) -> str:

@@ -2,13 +2,16 @@
 
 import struct
 from fractions import Fraction
+from itertools import pairwise
 from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
-from artv.data.frame_table import FrameTable, frames_from, open_container, orientation, read_table
+from artv.data.frame_table import FrameTable, count_left, frames_from, open_container, orientation, read_table
+from artv.data.readers import open_video
+from artv.errors import UserError
 from artv_eval.testing.counting import FILES, counting_clip, number, write_counting
 
 RATES = [Fraction(8), Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60)]
@@ -132,3 +135,36 @@ def test_a_file_without_pictures(tmp_path):
         container.mux(stream.encode(frame))
     with pytest.raises(ValueError, match="no video stream"), open_container(path):
         pass
+
+
+CUT = [
+    ("MPEG-4, B-frames", ".avi"),
+    ("MPEG-4, B-frames", ".mkv"),
+    ("VP9", ".webm"),
+    ("H.264, index first", ".mp4"),
+    ("H.264, fragments", ".mov"),
+]
+
+
+@pytest.mark.parametrize(("name", "suffix"), CUT, ids=[suffix for _, suffix in CUT])
+def test_what_is_left_of_a_file_that_ends_early_is_counted(tmp_path, name, suffix):
+    path = write_counting(tmp_path / f"clip{suffix}", FILES[name])
+    with open_container(path) as (container, stream):
+        ends = sorted(packet.pos + packet.size for packet in container.demux(stream) if packet.size)
+    # in the middle of a packet: Matroska counts its place without the head of its block
+    cut = next(end + 20 for end, following in pairwise(ends[30:]) if following > end + 40)
+    path.write_bytes(path.read_bytes()[:cut])
+    assert count_left(path) == sum(end < cut for end in ends)
+
+
+def test_the_error_of_a_file_that_ends_early_says_what_is_left(tmp_path):
+    path = write_counting(tmp_path / "clip.mkv", FILES["MPEG-4"])
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(
+        UserError, match=rf"is cut off: its end is missing \({count_left(path)} frames of it can be read\); copy"
+    ):
+        open_video(path)
+    path = write_counting(tmp_path / "clip.mp4", FILES["MPEG-4"])  # its index comes last
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match="its end is missing; copy or make it again"):
+        open_video(path)
