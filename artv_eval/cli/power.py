@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from artv_eval.metrics.planning import Chance, Option, Price
 
 SHOWN = 6
+MOST = 1e12  # of a difference or a spread
 
 
 def power(
@@ -38,7 +39,7 @@ def power(
     from artv.errors import UserError
     from artv_eval.metrics.planning import cheapest, within_budget
 
-    check_above_zero(1e12, difference=difference)
+    check_above_zero(MOST, difference=difference)
     check_above_zero(budget=budget, train_minutes=train_minutes, clip_seconds=clip_seconds)
     check_share(power=power)
     if format_ not in ("table", "json"):
@@ -68,8 +69,9 @@ def _chance(
     if run is None:
         if sd_trainings is None or se_clips is None:
             raise UserError("give a run's folder, or --sd-trainings and --se-clips")
-        if sd_trainings < 0 or se_clips < 0 or clips < 2:
-            raise UserError("--sd-trainings and --se-clips may not be below 0, nor --clips below 2")
+        if not (0 <= sd_trainings <= MOST and 0 <= se_clips <= MOST and clips >= 2):
+            given = f"--sd-trainings {sd_trainings:g}, --se-clips {se_clips:g}, --clips {clips}"
+            raise UserError(f"{given}: the first two are 0 to {MOST:g}, the last is at least 2")
         return Chance(sd_trainings=sd_trainings, se_clips=se_clips, clips=clips), {}
     from artv_eval.report.html import load_run
     from artv_eval.results.documents import read_json
