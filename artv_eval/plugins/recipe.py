@@ -173,6 +173,26 @@ def check_setting(manager: PluginManager, kind: str, component: str, name: str, 
     _checked(manager, known, open_ended, name, value, entry.component.name)
 
 
+def check_assignment(manager: PluginManager, component: str, name: str, values: Sequence[Any]) -> None:
+    """Raises UserError if ``component`` names components to which ``component.name=value`` may be said, and none of
+    them takes these values; says nothing of other names, and of what cannot be imported."""
+    errors = []
+    for kind in KINDS.values():
+        if kind.set_as == "name" and component in manager.names(kind.name):
+            try:
+                manager.target(manager.find(kind.name, component))
+            except UserError:
+                return
+            try:
+                for value in values:
+                    check_setting(manager, kind.name, component, name, value)
+                return
+            except UserError as error:
+                errors.append(error)
+    if errors:
+        raise errors[0]
+
+
 def _checked(
     manager: PluginManager, known: Mapping[str, Setting], open_ended: bool, name: str, value: Any, where: str
 ) -> Any:

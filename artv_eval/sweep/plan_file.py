@@ -26,7 +26,7 @@ from artv.yaml_models import YamlModel
 from artv_eval.errors import explain
 from artv_eval.plugins.components import ROLES
 from artv_eval.plugins.manager import PluginManager
-from artv_eval.plugins.recipe import Typed, check_setting, named_component, parse_assignments
+from artv_eval.plugins.recipe import Typed, check_assignment, check_setting, named_component, parse_assignments
 from artv_eval.results.documents import read_json
 from artv_eval.sweep.grid import parse_grid
 from artv_eval.sweep.plan import SweepRequest
@@ -207,6 +207,12 @@ def _checks(manager: PluginManager, plan: SweepPlan) -> Iterator[tuple[tuple[Any
     for i, cell in enumerate(plan.cells):
         for name, value in cell.settings.items():
             yield ("cells", i, "settings", name), partial(check_setting, manager, "methods", cell.method, name, value)
+    for component, fields in plan.settings.items():
+        for name, value in fields.items():
+            yield ("settings", component, name), partial(check_assignment, manager, component, name, [value])
+    for path, values in _grid(plan.grid).items():
+        component, _, name = path.rpartition(".")
+        yield ("grid", path), partial(check_assignment, manager, component, name, values)
 
 
 def _components(plan: SweepPlan) -> Iterator[tuple[tuple[Any, ...], str, str]]:

@@ -109,6 +109,15 @@ def test_a_sweep_of_a_plan_has_a_table_of_each_ablation(plan):
             "cells:\n- {name: a, method: noisy, settings: {strength: much}}",
             "line 2: noisy.strength is 'much'",
         ),
+        (
+            "ablations: [noise]\nsettings:\n  noisy:\n    strenght: 2",
+            "line 4: noisy has no setting 'strenght'; did you mean strength",
+        ),
+        (
+            "cells: [{name: a, method: noisy}]\ngrid:\n  noisy.strenght: [2, 4]",
+            "line 3: noisy has no setting 'strenght'; did you mean strength",
+        ),
+        ("cells: [{name: a, method: noisy}]\ngrid:\n  noisy.strength: 2,much", "line 3: noisy.strength is 'much'"),
         ("cells: [{name: real}, {name: b}]", "named 'real', as a row that every table has; give it another name"),
         ("num_videos: 6", "has no cells: give it ablations, cells or a grid"),
     ],
