@@ -214,7 +214,6 @@ def paper() -> TrainConfig:
             grad_clip=None,  # none in the paper
             save_minutes=30,
             reduce_dtype="bf16",
-            fused_update=True,
         ),
     )
 
