@@ -35,6 +35,12 @@ def optional(component: Any, kind: type, name: str) -> Any:
     return partial(default, component) if callable(default) else default
 
 
+def gives(component: Any, kind: type, name: str) -> bool:
+    """Whether it has a member of its own in the place of the default one."""
+    own = getattr(component, name, None)
+    return own is not None and getattr(own, "__func__", own) is not getattr(kind, name)
+
+
 class MethodExtras:
     """Optional members of a method."""
 

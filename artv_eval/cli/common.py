@@ -68,6 +68,25 @@ def check_least(least: int, most: int | None = None, **options: int | None) -> N
         check_count(f"--{name.replace('_', '-')}", value, least, MOST if most is None else most)
 
 
+EACH = "each"
+"""In the place of a number of frames: all that each file has."""
+
+
+def frames_given(text: str | None) -> int | str | None:
+    """A number, or ``each``; None if nothing was given. Raises UserError for anything else."""
+    from artv.errors import UserError
+    from artv.requests import MOST_FRAMES
+
+    if text in (None, EACH):
+        return text
+    try:
+        number = int(text)
+    except ValueError:
+        raise UserError(f"--frames is {text!r}; it must be a number, or {EACH}: all that each file has") from None
+    check_least(1, MOST_FRAMES, frames=number)
+    return number
+
+
 def check_above_zero(most: float = MOST_SECONDS, **options: float | None) -> None:
     """Raises UserError for the first of the options that is not above 0 and at most ``most``; None was not given."""
     from artv.errors import UserError

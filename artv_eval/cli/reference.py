@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from artv.ending import echo
-from artv_eval.cli.common import DryRun, complete, quiet_stdout, read_settings, say, words
+from artv_eval.cli.common import DryRun, complete, frames_given, quiet_stdout, read_settings, say, words
 from artv_eval.plugins.manager import PluginManager
 
 app = typer.Typer(help="Rows of real clips in a file, to score against without the clips.", no_args_is_help=True)
@@ -23,7 +23,7 @@ def save(
         str, typer.Option(help="Conventions: a card or YAML file.", autocompletion=complete("protocols"))
     ] = "files",
     features: Annotated[str | None, typer.Option(help="Extractor of clips.")] = None,
-    frames: Annotated[int | None, typer.Option(help="As of score, likewise the next three.")] = None,
+    frames: Annotated[str | None, typer.Option(metavar="N|each", help="As of score, likewise the next three.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second.")] = None,
     stride: Annotated[int | None, typer.Option(help="Every k-th frame.")] = None,
     size: Annotated[int | None, typer.Option(help="Scale to size × size first.")] = None,
@@ -36,7 +36,8 @@ def save(
     from artv_eval.cli.score import reference_parts
 
     manager = PluginManager(context.obj)
-    changes: dict[str, Any] = {"frames": frames, "fps": fps, "stride": stride, "size": size, "features": features}
+    changes: dict[str, Any] = {"frames": frames_given(frames), "fps": fps, "stride": stride, "size": size}
+    changes["features"] = features
     with quiet_stdout():
         from artv.errors import counted
         from artv_eval.files.describe import WORKERS, video_files
@@ -60,7 +61,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="One document.")] = False,
 ) -> None:
     """Shows what saved references are of: clips, digest, conventions, metrics."""
-    from artv_eval.files.saved_reference import SavedReference
+    from artv_eval.files.saved_reference import SavedReference, said
 
     paths: list[Path] = []
     for name in files:
@@ -72,6 +73,8 @@ def list_(
         return
     for file, saved in found.items():
         card, names = saved.card, sorted({name for names in saved.card["metrics"].values() for name in names})
-        cut = ", ".join(f"{key} {value}" for key, value in card["excerpt"].items() if value)
+        cut = ", ".join(
+            said(card["excerpt"], key) for key, value in card["excerpt"].items() if value or key == "frames"
+        )
         echo(f"{file}  {saved.digest}  {card['clips']} clips {card['digest']}  {', '.join(names)}")
         echo(f"    protocol {card['protocol']}: {cut}")

@@ -9,6 +9,7 @@ import typer
 
 from artv.ending import echo
 from artv_eval.cli.common import (
+    EACH,
     MOST_FPS,
     DryRun,
     Format,
@@ -16,6 +17,7 @@ from artv_eval.cli.common import (
     check_least,
     check_share,
     complete,
+    frames_given,
     plugins_and_reporter,
     quiet_stdout,
     read_settings,
@@ -63,7 +65,10 @@ def score(
     protocol: Annotated[
         str, typer.Option(help="Card whose conventions to score by.", autocompletion=complete("protocols"))
     ] = DEFAULT_PROTOCOL,
-    frames: Annotated[int | None, typer.Option(help="Frames of a clip. Default: the protocol's.")] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(metavar="N|each", help="Frames of a clip, or each: all that it has. Default: the protocol's."),
+    ] = None,
     fps: Annotated[float | None, typer.Option(help="Rate to compare at. Default: the protocol's.")] = None,
     stride: Annotated[int | None, typer.Option(help="Every k-th frame. Default: the protocol's.")] = None,
     size: Annotated[int | None, typer.Option(help="Scale all clips to this many pixels, square, first.")] = None,
@@ -89,7 +94,7 @@ def score(
     """Scores video files of any model: value, interval, n and protocol. A file that cannot be read is named."""
     manager, render = plugins_and_reporter(context, format_)
     fakes = _named(fake)
-    changes = {"frames": frames, "fps": fps, "stride": stride, "size": size, "features": features}
+    changes = {"frames": frames_given(frames), "fps": fps, "stride": stride, "size": size, "features": features}
     changes["bad_files"] = bad_files
     try:
         with quiet_stdout():
@@ -237,7 +242,7 @@ def _check_excerpt(changes: dict[str, Any], workers: int | None) -> None:
     """Raises UserError for numbers by which no clip can be read."""
     from artv.requests import MOST_FRAMES, MOST_PIXELS
 
-    check_least(1, MOST_FRAMES, frames=changes["frames"], stride=changes["stride"])
+    check_least(1, MOST_FRAMES, stride=changes["stride"])
     check_least(1, MOST_PIXELS, size=changes["size"])
     check_least(0, 1_000, workers=workers)
     check_above_zero(MOST_FPS, fps=changes["fps"])
@@ -284,6 +289,7 @@ def _metrics(
     device: str,
 ) -> tuple[Any, list["Metric"], dict[str, Any]]:
     """The protocol card, the metrics, absent where weights are, and by their names what ``--set`` changed."""
+    from artv.requests import MOST_FRAMES
     from artv_eval.plugins.recipe import build
     from artv_eval.sweep.metric_recipes import (
         Conventions,
@@ -296,7 +302,7 @@ def _metrics(
     card = build(manager, protocol_recipe(manager, protocol, assignments.take("protocol")))
     fixed, frames = Conventions.of(card, given["features"]), _excerpt(card, given, "decord").frames
     recipes = [metric_recipe(manager, name, fixed, assignments) for name in dict.fromkeys(metrics)]
-    made = [metric_of(manager, item, {"device": device}, card, frames) for item in recipes]
+    made = [metric_of(manager, item, {"device": device}, card, frames or MOST_FRAMES) for item in recipes]
     changes = [changed_convention(manager, item, fixed) for item in recipes]
     names = [metric.name if metric.evaluator is None else metric.evaluator.name for metric in made]
     return card, made, {name: change for name, change in zip(names, changes, strict=True) if change is not None}
@@ -308,8 +314,10 @@ def _excerpt(card: Any, changes: dict[str, Any], reader: str) -> Any:
     fields = optional(card, ProtocolExtras, "card")
     own = fields.frames if fields else None
     first = None if own is not None else card.requests(num=1)[0]
+    number = own.number if own else first.num_frames if first else 16
+    each = changes["frames"] == EACH or (changes["frames"] is None and own is not None and own.lengths == EACH)
     return Excerpt(
-        frames=changes["frames"] or (own.number if own else first.num_frames if first else 16),
+        frames=None if each else changes["frames"] or number,
         fps=changes["fps"] or (own.fps if own else first.fps if first else None),
         stride=changes["stride"] or (own.stride if own else 1),
         transform=(("size", changes["size"]),) if changes["size"] else (),
@@ -328,6 +336,9 @@ def _label(card: Any, changes: dict[str, Any]) -> tuple[str, str]:
     """The protocol as shown, with what the command line changed of it, and its hash."""
     from artv_eval.sweep.plan import digest
 
-    given = {name: value for name, value in changes.items() if value is not None}
+    cut = _excerpt(card, dict.fromkeys(changes), "decord")
+    own = {"frames": cut.frames or EACH, "fps": cut.fps, "stride": cut.stride}
+    own["bad_files"] = optional(card, ProtocolExtras, "bad_files")
+    given = {name: value for name, value in changes.items() if value not in (None, own.get(name))}
     label = " ".join([card.name, *(f"{name}={value}" for name, value in given.items())])
     return label, digest([card.hash, given])[:12] if given else card.hash

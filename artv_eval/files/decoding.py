@@ -33,7 +33,6 @@ from artv.errors import UserError
 from artv.renamed import renamed
 from artv_eval.files.excerpts import Decoded, Excerpt, Parts, read_excerpt
 from artv_eval.files.spool import Spool, SpoolFull
-from artv_eval.results.clips import in_parts
 
 WORKER = [sys.executable, "-m", "artv_eval.files.decoding"]
 AHEAD = 3  # clips in flight for each worker
@@ -78,7 +77,7 @@ class Decoders:
         try:
             for path, seed in zip(paths, seeds, strict=True):
                 pending.append(self._pool.submit(self._decode, path, excerpt, seed))
-                if len(pending) >= (LONG_AHEAD if in_parts(excerpt.frames) else self.workers * AHEAD):
+                if len(pending) >= (LONG_AHEAD if excerpt.long else self.workers * AHEAD):
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

@@ -39,8 +39,9 @@ from artv_eval.files.side_by_side import METRICS, by_work, describing, on_gpu, s
 from artv_eval.memory import give_back
 from artv_eval.metrics.base import described
 from artv_eval.metrics.device_views import walk
+from artv_eval.metrics.each_clip import of_sets, several_lengths
 from artv_eval.results.clips import in_parts
-from artv_eval.results.row_cache import SAVE_SECONDS, RowCache
+from artv_eval.results.row_cache import SAVE_SECONDS, RowCache, stacked
 from artv_eval.results.rows import reason
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".gif", ".m4v")
@@ -82,6 +83,7 @@ def default_cache() -> Path:
 class Described:
     """Rows of the files that could be read, by the digest of the metric; ``bad``: file → why not.
 
+    Of files that count whole and are of several lengths, rows may be too: an array of objects, a row each.
     ``failed``: digest of a metric that could not describe the files → why, as its row's status. ``unkept``: why rows
     could not be kept.
     """
@@ -162,11 +164,17 @@ class _Describer:
         # beside the metrics' rows, each file's rate, size and reader: mixtures are seen without decoding again
         self.names = {digest: digest_of([digest, shape]) for digest in (*self.evaluators, FACTS)}
         self.kept = {digest: cache.load(name) for digest, name in self.names.items()}
+        single = {evaluator.digest for evaluator in evaluators if not of_sets(evaluator)}
+        self.sets, self.counts = self.evaluators.keys() - single, set[int]()
         with ThreadPoolExecutor(WORKERS) as pool:
             self.contents = list(pool.map(_content, files))
         self.keys = [self._key(place, file) for place, file in enumerate(files)]
-        self.missing = [i for i, key in enumerate(self.keys) if any(key not in kept for kept in self.kept.values())]
         self.found = Described()
+        for key in self.keys:
+            if key in self.kept[FACTS]:
+                self._count(self.kept[FACTS][key][-1])
+        wanted = [kept for digest, kept in self.kept.items() if digest not in self.found.failed]
+        self.missing = [i for i, key in enumerate(self.keys) if any(key not in kept for kept in wanted)]
 
     def _key(self, place: int, file: Path) -> str:
         seed = str(place) if self.excerpt.which == "random" else ""
@@ -175,7 +183,7 @@ class _Describer:
     def run(self, decoders: Decoders) -> Described:
         missing = self.missing
         clips = decoders.decode([self.files[i] for i in missing], self.excerpt, missing)
-        gpu, long = on_gpu(self.evaluators.values()), in_parts(self.excerpt.frames)
+        gpu, long = on_gpu(self.evaluators.values()), self.excerpt.long
         pool, at_once = describing(gpu, long)
         size = 1 if long else BATCH
         each = side_by_side() if long and gpu else map
@@ -189,6 +197,7 @@ class _Describer:
                         self.found.bad[clip.path] = clip.error
                     else:
                         self._check(clip.path, *_facts(clip)[:3])
+                        self._count(clip.length)
                         batch.append((i, clip))
                     if len(batch) == size:
                         waiting.append(pool.submit(self._describe, batch, each))
@@ -224,12 +233,18 @@ class _Describer:
             self.found.sizes[size] = path
             check_sizes(list(self.evaluators.values()), self.found.sizes)
 
+    def _count(self, length: float) -> None:
+        """A file has so many frames. Of the second length on, whole files are no set that can be compared."""
+        self.counts.add(self.excerpt.count(int(length)))
+        if len(self.counts) > 1:
+            self.found.failed |= dict.fromkeys(self.sets, several_lengths(sorted(self.counts)))
+
     def _describe(self, batch: Sequence[tuple[int, Decoded]], each: Callable[..., Iterable[Any]]) -> "Rows":
         """Rows of a few clips. ``each``: ``map``, or one that works side by side."""
         keys = [self.keys[i] for i, _ in batch]
         found = {FACTS: dict(zip(keys, (np.array(_facts(clip)) for _, clip in batch), strict=True))}
         working = [evaluator for digest, evaluator in self.evaluators.items() if digest not in self.found.failed]
-        long = in_parts(self.excerpt.frames)
+        long = self.excerpt.long
         for rows in each(lambda work: self._rows(work, batch), by_work(working, long)):
             found |= {digest: dict(zip(keys, some, strict=True)) for digest, some in rows.items()}
         return found
@@ -287,12 +302,13 @@ class _Describer:
         for i in good:
             *facts, reader, length = self.kept[FACTS][self.keys[i]]
             self._check(self.files[i], *facts)
+            self._count(length)
             self.found.lengths.append(int(length))
             self.found.readers[READERS[int(reader)]] += 1
         self.found.digest = digest_of(sorted(self.contents[i] for i in good))[:12]
         if good:
             there = {digest: kept for digest, kept in self.kept.items() if digest not in self.found.failed}
-            self.found.rows = {digest: np.stack([kept[self.keys[i]] for i in good]) for digest, kept in there.items()}
+            self.found.rows = {digest: stacked([kept[self.keys[i]] for i in good]) for digest, kept in there.items()}
         return self.found
 
 

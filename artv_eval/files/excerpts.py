@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from artv.errors import UserError
+from artv.requests import MOST_FRAMES
 from artv_eval.extras import ReaderExtras, optional
 from artv_eval.files.spool import Spool
 from artv_eval.results.clips import in_parts
@@ -22,12 +23,13 @@ STEP = 16  # frames of a long excerpt that are decoded at once
 class Excerpt:
     """Which frames of a video, and what is done to them.
 
+    ``frames`` None: all that the file has, however long others are.
     ``fps`` None: the video's own rate; ``stride``: every k-th frame at that rate; ``which``: first, centre or random
     (drawn from the file's place in the list). ``transform``: fields of ``artv_eval.features.preprocess.Transform``.
     ``own_rates``: that files of different rates are each taken at their own is meant, not forgotten.
     """
 
-    frames: int
+    frames: int | None
     fps: float | None = None
     stride: int = 1
     which: str = "first"
@@ -35,11 +37,21 @@ class Excerpt:
     reader: str = "decord"
     own_rates: bool = False
 
+    @property
+    def long(self) -> bool:
+        """Whether clips may be too many frames to be held."""
+        return self.frames is None or in_parts(self.frames)
+
+    def count(self, available: int) -> int:
+        """Frames that are taken of a file with so many."""
+        return -(-available // self.stride) if self.frames is None else self.frames
+
     def said(self, lengths: Sequence[int]) -> str:
         """Which part of files with so many frames: ``first 16 of 48 to 1000 frames at 8 fps``."""
         span = f"{min(lengths)}" if len(set(lengths)) == 1 else f"{min(lengths)} to {max(lengths)}"
         one_in = f", one in {self.stride}" if self.stride > 1 else ""
-        return f"{self.which} {self.frames} of {span} frames{f' at {self.fps:g} fps' if self.fps else ''}{one_in}"
+        part = "each whole:" if self.frames is None else f"{self.which} {self.frames} of"
+        return f"{part} {span} frames{f' at {self.fps:g} fps' if self.fps else ''}{one_in}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +102,10 @@ class Parts:
         self._path, self._excerpt = path, excerpt
         self._video = open_video(path, excerpt.reader)
         available = frames_at(self._video, excerpt.fps)
-        span = (excerpt.frames - 1) * excerpt.stride + 1
+        count = excerpt.count(len(available))
+        if count > MOST_FRAMES:
+            raise UserError(f"video {path} has {count} frames; at most {MOST_FRAMES} of a clip are taken (--frames)")
+        span = (count - 1) * excerpt.stride + 1
         spare = len(available) - span
         if spare < 0:
             at = f"{excerpt.fps:g} fps" if excerpt.fps else "its own rate"

@@ -10,7 +10,7 @@ Shape suffixes: n clips, d numbers a row.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ class SavedReference:
         if other:
             name = other[0]
             raise UserError(
-                f"reference {path} was made with {name} {theirs.get(name)}, and this scoring has {ours[name]}: give "
+                f"reference {path} was made with {said(theirs, name)}, and this scoring has {said(ours, name)}: give "
                 "the same options and protocol, or the clips themselves"
             )
         there = ", ".join(sorted({name for names in self.card["metrics"].values() for name in names}))
@@ -116,6 +116,12 @@ class SavedReference:
         return Described(
             files=files, rows=dict(self.rows), failed=failed, digest=self.card["digest"], lengths=self.card["lengths"]
         )
+
+
+def said(conventions: Mapping[str, Any], name: str) -> str:
+    """One of them in words."""
+    value = conventions.get(name)
+    return f"{name} {'each' if name == 'frames' and value is None else value}"
 
 
 def conventions(excerpt: Excerpt) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.features.base import digest_of
 from artv_eval.files.decoding import Decoders, Excerpt
 from artv_eval.files.describe import WORKERS, Described, check_rates, check_sizes, describe_files
+from artv_eval.files.lengths import each_whole
 from artv_eval.files.pairs import FOLDERS, Side, check_lengths, check_pairs, compare_folders, prompts_of
 from artv_eval.files.saved_reference import SavedReference, is_saved
 from artv_eval.metrics.bands import banded_curve
@@ -145,8 +146,13 @@ def score_folders(
             )  # fmt: skip
     theirs = found.get("real", Described())
     check_rates(excerpt, {rate: file for side in found.values() for rate, file in side.rates.items()})
-    if several and same_length:
+    if several and (same_length or excerpt.frames is None):
         check_lengths(fake_sides, found)
+    if excerpt.frames is None:
+        taken, refused = each_whole(possible, found, excerpt)
+        by_name, statuses = {each.name: each for each in taken}, statuses | refused
+        evaluators = [by_name.get(evaluator.name, evaluator) for evaluator in evaluators]
+        sides |= {name: replace(sides[name], evaluators=taken) for name in fakes}
     check_sizes(needing, {size: file for side in found.values() for size, file in side.sizes.items()})
     empty = Row(
         ablation=FOLDERS if several else None, cell="", method="", metric="", value=None, ci_low=None, ci_high=None,

@@ -26,7 +26,10 @@ OWN = ("file", "folder", "lists")
 """Data sets of prompts that are the user's."""
 MOST_SEEDS = 10_000  # of a prompt
 # fields that are younger than published hashes
-YOUNGER = "prompts.seeds prompts.follow prompts.exact prompts.digest features.first reference.transform transform.jpeg"
+YOUNGER = (
+    "prompts.seeds prompts.follow prompts.exact prompts.digest features.first reference.transform transform.jpeg "
+    "frames.lengths"
+)
 SINCE = [name.split(".") for name in YOUNGER.split()]
 
 Which = Literal["first", "centre", "random"]
@@ -66,13 +69,17 @@ class Known(YamlModel):
 
 
 class Frames(YamlModel):
-    """Frames of every clip, generated and real. ``fps`` null: the video's own; ``stride``: every k-th of these."""
+    """Frames of every clip, generated and real. ``fps`` null: the video's own; ``stride``: every k-th of these.
+
+    ``lengths``: ``same``, or ``each``: files that are there already are scored on all that each has (``score``).
+    """
 
     number: int = Field(ge=1, le=MOST_FRAMES)
     fps: float | None = Field(default=None, gt=0, le=1000)
     stride: int = Field(default=1, ge=1, le=MOST_FRAMES)
     height: int = Field(ge=1, le=MOST_PIXELS)
     width: int = Field(ge=1, le=MOST_PIXELS)
+    lengths: Literal["same", "each"] = "same"
 
 
 class Reference(YamlModel):

@@ -5,7 +5,7 @@ artv-eval score --real DIR --fake DIR --metrics fvd,clipsim        # by protocol
 
 import json
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from artv.errors import UserError
 from artv.yaml_models import YamlModel
@@ -17,6 +17,7 @@ from artv_eval.metrics.headline import ANY_VIDEO
 class FileFrames(YamlModel):
     """The frames of a file that count; ``fps`` None: its own rate."""
 
+    lengths: ClassVar[str] = "same"  # no field: the hash is older than what other cards may say here
     number: int = 16
     fps: float | None = None
     stride: int = 1

@@ -1,9 +1,9 @@
 """Rows of metrics that are kept: each under the fingerprint of what it describes, one file for each metric.
 
-Shape legend: n rows of d numbers.
+Shape legend: n rows of d numbers, or of as many as each has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,16 @@ import numpy as np
 from artv_eval.results.arrays import Damaged, read_arrays, write_arrays
 
 SAVE_SECONDS = 10.0  # between two writes while rows are made: what a kill costs
+
+
+def stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, d); (n,) objects, a row (d,) each, where rows are of several widths."""
+    if len({len(row) for row in rows}) <= 1:
+        return np.stack(rows)
+    found = np.empty(len(rows), object)
+    for i, row in enumerate(rows):
+        found[i] = row
+    return found
 
 
 class RowCache:
@@ -32,14 +42,19 @@ class RowCache:
             kept = read_arrays(self.folder / f"{key}.npz", self._of(key))
             # "keys" of caches of folders before there was one form
             names = kept["fingerprints"] if "fingerprints" in kept else kept["keys"]
-            return dict(zip(names.tolist(), kept["rows"], strict=True))
+            rows = np.split(kept["rows"], np.cumsum(kept["widths"])[:-1]) if "widths" in kept else kept["rows"]
+            return dict(zip(names.tolist(), rows, strict=True))
         except (FileNotFoundError, Damaged, KeyError, ValueError):
             return {}
 
     def save(self, key: str, rows: Mapping[str, np.ndarray]) -> None:
         """Replaces the file in one step; no rows are no reason for a file."""
         if self.folder is not None and rows:
-            arrays = {"fingerprints": np.array(list(rows)), "rows": np.stack(list(rows.values()))}
+            arrays = {"fingerprints": np.array(list(rows))}
+            if (found := stacked(list(rows.values()))).dtype == object:  # one after the other, each of its own width
+                arrays |= {"rows": np.concatenate(list(found)), "widths": np.array([len(row) for row in found])}
+            else:
+                arrays["rows"] = found
             write_arrays(self.folder / f"{key}.npz", self._of(key), arrays)
 
     def _of(self, key: str) -> str:

@@ -69,10 +69,19 @@ def test_our_gifs_can_be_scored(cli, folders, tmp_path):
 def test_changed_conventions_change_label_and_hash(score):
     rows = [
         json.loads(score("--metrics", "drift", "--format", "json", *more).out)["rows"][0]
-        for more in ((), ("--stride", 1), ("--fps", 4, "--frames", 3))
+        for more in ((), ("--size", 32), ("--fps", 4, "--frames", 3), ("--stride", 1, "--fps", 8, "--bad-files", 0.01))
     ]
     assert len({row["protocol_hash"] for row in rows}) == 3
     assert rows[2]["protocol"] == "shapes@1 frames=3 fps=4.0"
+    assert rows[3]["protocol_hash"] == rows[0]["protocol_hash"]  # what the card says anyway
+
+
+def test_as_many_frames_as_the_card_says_are_the_card_itself(cli, folders):
+    def shown(*more):
+        given = ("--fake", folders / "fake", "--metrics", "drift", "--protocol", "shapes@1", "--no-cache")
+        return cli("score", *given, "--bad-files", 0.9, "--format", "json", *more, "--dry-run").err
+
+    assert shown() == shown("--frames", 16) != shown("--frames", 5)
 
 
 def test_settings_that_are_not_the_protocols_change_the_hash_of_their_metric(score):

@@ -42,7 +42,7 @@ def test_other_conventions_metrics_and_damage_are_named(folders, tmp_path):
     file = tmp_path / "r.npz"
     saved = SavedReference.of(real, metrics()[:1], EXCERPT, "files", workers=0)
     saved.save(file)
-    with pytest.raises(UserError, match=r"made with stride 1, and this scoring has 2"):
+    with pytest.raises(UserError, match=r"made with stride 1, and this scoring has stride 2"):
         score_folders(file, fake, metrics()[:1], replace(EXCERPT, stride=2), workers=0)
 
     class Other(Means):

@@ -63,9 +63,11 @@ def test_hashes_differ_between_cards_and_follow_what_numbers_depend_on(tmp_path)
 
     same = read_card(cards()["shapes@1"]).hash
     assert hash_of() == hash_of(title="other", notes="other", metrics=["fvd"]) == same
+    assert hash_of(frames=values["frames"] | {"lengths": "same"}) == same  # what is younger than cards, and not used
     changed = [
         hash_of(frames=values["frames"] | {"fps": 4}),
         hash_of(frames=values["frames"] | {"stride": 2}),
+        hash_of(frames=values["frames"] | {"lengths": "each"}),
         hash_of(features=values["features"] | {"covariance": "n"}),
         hash_of(reference=values["reference"] | {"number": 100}),
         hash_of(transform={"size": 48, "filter": "area"}),

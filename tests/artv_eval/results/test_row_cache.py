@@ -23,6 +23,12 @@ def test_rows_come_back_exactly_and_in_order(tmp_path):
     assert list(cache.load("metric")) == ["c"], "the last one stays"
 
 
+def test_rows_of_several_widths_come_back_exactly(tmp_path):
+    ragged = {"a": np.arange(3.0), "b": np.zeros(0), "c": np.array([np.nan, 1 / 3])}
+    RowCache(tmp_path).save("metric", ragged)
+    same(RowCache(tmp_path).load("metric"), ragged)
+
+
 def test_nothing_is_kept_without_a_folder_and_of_no_rows(tmp_path):
     RowCache(None).save("metric", ROWS)
     assert RowCache(None).load("metric") == {}
