@@ -4,6 +4,7 @@ Two clips belong together if they have the same caption, where every file of eac
 they have the same name.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -18,6 +19,7 @@ from artv_eval.metrics.statistics import holm, paired_test
 from artv_eval.results.rows import Comparison, reason
 
 FOLDERS = "folders"  # stands for the ablation of such rows
+TOLD = 60  # characters of a caption
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ def check_pairs(sides: Mapping[str, Side]) -> None:
     """Raises UserError unless all folders hold clips of the same captions or names; says which are missing where."""
     by_caption = _captioned(sides)
     keys = {name: set(_keys(side, side.files, by_caption)) for name, side in sides.items()}
+    for name, side in sides.items():
+        if len(keys[name]) < len(side.files):
+            twice, _ = Counter(_keys(side, side.files, by_caption)).most_common(1)[0]
+            raise UserError(
+                f"{side.folder} has several files named {twice}, with other endings; keep one, to be paired by"
+            )
     first, *others = keys
     for other in others:
         for a, b in ((first, other), (other, first)):
@@ -53,6 +61,24 @@ def check_pairs(sides: Mapping[str, Side]) -> None:
                     f"{b} lacks {len(missing)} of the clips of {a}, by {what}: {', '.join(missing[:3])}; folders are "
                     "compared on the same prompts: take out what only one has, or give each a captions.csv"
                 )
+        if not by_caption:
+            _check_captions(first, sides[first], other, sides[other])
+
+
+def _check_captions(a: str, one: Side, b: str, two: Side) -> None:
+    """Raises UserError where clips of one name have captions, and not the same one: they are of two prompts."""
+    ours, theirs = (
+        dict(zip(_keys(side, side.files, False), _texts(side, side.files), strict=True)) for side in (one, two)
+    )
+    if apart := [key for key, text in ours.items() if text and theirs[key] and text != theirs[key]]:
+        named = ", ".join(
+            f"{key} is {ours[key][:TOLD]!r} in {a} and {theirs[key][:TOLD]!r} in {b}" for key in apart[:3]
+        )
+        raise UserError(
+            f"{len(apart)} of {len(ours)} pairs, by file name, are of two prompts: {named}; folders are compared on "
+            "the same prompts: give every file of each folder a caption that no other has, which then makes the "
+            "pairs, or all folders one table with --captions"
+        )
 
 
 def check_lengths(sides: Mapping[str, Side], found: Mapping[str, Described]) -> None:
@@ -91,7 +117,10 @@ def compare_folders(
         for name, side in fakes.items()
     }
     first, *others = fakes
-    captions = prompts_of(fakes[first], found[first].files)
+    prompts = {
+        name: dict(zip(at[name], of, strict=True)) if (of := prompts_of(side, found[name].files)) else {}
+        for name, side in fakes.items()
+    }
     tested: list[tuple[str, str, Tested]] = []
     untested = []
     for evaluator, other in product(fakes[first].evaluators, others):
@@ -101,8 +130,9 @@ def compare_folders(
         a, b = (found[name].rows[evaluator.digest][[at[name][key] for key in both]] for name in (first, other))
         reference = found["real"].rows.get(evaluator.digest) if "real" in found else None
         try:
-            prompts = None if captions is None else [captions[at[first][key]] for key in both]
-            result = paired_test(evaluator, a, b, reference, groups=prompts, resamples=resamples)
+            theirs = prompts[first] or prompts[other]
+            groups = [theirs[key] for key in both] if theirs else None
+            result = paired_test(evaluator, a, b, reference, groups=groups, resamples=resamples)
             tested.append((evaluator.name, other, result))
         except Exception as error:
             untested.append(f"{evaluator.name}: {first} and {other} are not compared: {reason(error)}")
@@ -114,9 +144,16 @@ def compare_folders(
 
 
 def prompts_of(side: Side, files: Sequence[Path]) -> list[str] | None:
-    """The caption of each file: clips of one caption are of one prompt. None where a file has none."""
-    captions = side.captions or {}
-    return [captions[file] for file in files] if all(file in captions for file in files) else None
+    """The caption of each file: clips of one caption are of one prompt. None where no file has one.
+
+    A file without a caption is of a prompt of its own.
+    """
+    return [text or str(file) for file, text in zip(files, _texts(side, files), strict=True)] if side.captions else None
+
+
+def _texts(side: Side, files: Sequence[Path]) -> list[str]:
+    """The caption of each file, empty where it has none."""
+    return [(side.captions or {}).get(file, "") for file in files]
 
 
 def _captioned(sides: Mapping[str, Side]) -> bool:

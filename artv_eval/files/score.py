@@ -286,15 +286,23 @@ def _oddities(sides: Mapping[str, Described], excerpt: Excerpt) -> list[str]:
         if sides[a].files and sides[a].digest == sides[b].digest:
             below = "; unbiased metrics, such as KVD, then come out below 0" if "real" in (a, b) else ""
             notes.append(f"{b} and {a} hold the same clips{below}")
-        one, other = (min(sides[name].rates, default=None) for name in (a, b))
-        if excerpt.fps is None and one and other and one != other:
-            notes.append(f"{a} has {one:g} fps and {b} {other:g}, each at its own rate; --fps takes both at one")
+    if excerpt.fps is None and len({rate for side in sides.values() for rate in side.rates}) > 1:
+        notes.append(f"{_rates(sides)}, each at its own rate; --fps takes all at one")
     for name, side in sides.items():
         slowest = min(side.rates, default=None)
         if excerpt.fps and slowest and slowest < 0.99 * excerpt.fps:
             at = f"{side.rates[slowest]} has {slowest:g} fps and is compared at {excerpt.fps:g}"
             notes.append(f"{name}: {at}, so its frames come more than once")
     return notes
+
+
+def _rates(sides: Mapping[str, Described]) -> str:
+    """Frames a second of each side, with the first file of each rate where a side has several."""
+    shown = {name: [f"{rate:g} fps ({file.name})" for rate, file in side.rates.items()] for name, side in sides.items()}
+    alone = {name: f"{next(iter(side.rates)):g} fps" for name, side in sides.items() if len(side.rates) == 1}
+    return ", ".join(
+        f"{name} has {alone.get(name) or ' and '.join(rates[:4])}" for name, rates in shown.items() if rates
+    )
 
 
 def _other_sizes(evaluators: Sequence[Evaluator], sides: Mapping[str, Described]) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -105,6 +106,7 @@ class Command:
         self._program: Program | None = None
         self._broken = ""
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._read: dict[Path, dict[Path, tuple[int, int]]] = {}  # of clips that did not lie in it, as they were
         self._decoders = Decoders(1)
         finalize(self, self._decoders.__exit__)
 
@@ -140,9 +142,10 @@ class Command:
                 if answer.get("index") != request.index:
                     raise program.fault(f"answered for index {answer.get('index')!r}, which was not asked for")
                 if "error" in answer:
-                    raise UserError(f"the program says: {str(answer['error'])[:TOLD]}")
-                ready = min(int(answer.get("ready", request.num_frames)), request.num_frames)
-                if ready > there:
+                    raise UserError(f"the program says: {_told(answer['error'])}")
+                if not isinstance(ready := answer.get("ready", request.num_frames), int):
+                    raise program.fault(f"said that {_told(ready)!r} pictures are ready, where a number is due")
+                if (ready := min(ready, request.num_frames)) > there:
                     yield NextFrames(read_pictures(self._out(request), request, there, ready)[None])
                     there = ready
             while "file" not in answer:  # it says so when it is done with the clip
@@ -156,6 +159,7 @@ class Command:
             raise
         finally:
             _remove(self._out(request))
+            _remove(self._picture(request))
 
     def generate(self, requests: Sequence[ClipRequest]) -> Iterator[Made]:
         """A batch of the program's size after another. Raises UserError where it does not start."""
@@ -164,12 +168,18 @@ class Command:
 
     def _made(self, requests: Sequence[ClipRequest]) -> list[Made]:
         answers, seconds, fault = self._asked(requests)
-        return [
-            self._clip(request, answers[request.index], seconds)
-            if request.index in answers
-            else self._again(request, fault if len(requests) == 1 else None)
-            for request in requests
-        ]
+        named = Counter(self._named(answer) for answer in answers.values())
+        try:
+            return [
+                self._clip(request, answers[request.index], seconds, named)
+                if request.index in answers
+                else self._again(request, fault if len(requests) == 1 else None)
+                for request in requests
+            ]
+        finally:
+            for request in requests:
+                _remove(self._out(request))
+                _remove(self._picture(request))
 
     def _again(self, request: ClipRequest, fault: str | None) -> Made:
         """A clip that was left when something went wrong: alone it may be made, and alone it is to blame."""
@@ -228,35 +238,60 @@ class Command:
         _remove(self._out(request))
         picture = None
         if request.first_frame is not None:
-            picture = str(self._folder() / f"first-{request.index}.png")
+            picture = str(self._picture(request))
             Image.fromarray(request.first_frame).save(picture)
         fields = ("index", "prompt", "seed", "num_frames", "height", "width", "fps")
         asked: Mapping[str, Any] = {field: getattr(request, field) for field in fields}
         return {**asked, "first_frame": picture, "out": str(self._out(request))}
 
-    def _clip(self, request: ClipRequest, answer: Mapping[str, Any], seconds: float) -> Made:
-        """What the answer says, read; its files are removed."""
+    def _clip(
+        self, request: ClipRequest, answer: Mapping[str, Any], seconds: float, named: Mapping[Path | None, int]
+    ) -> Made:
+        """What the answer says, read; its files are removed. ``named``: how often the batch's answers name a file."""
         if "error" in answer:
-            return FailedClip(f"the program says: {str(answer['error'])[:TOLD]}")
-        if not isinstance(answer.get("file"), str):
+            return FailedClip(f"the program says: {_told(answer['error'])}")
+        if (file := self._named(answer)) is None:
             return FailedClip("the program's answer has neither 'file' nor 'error'")
-        file = self._at(self.settings.folder) / answer["file"]
         try:
+            self._check_own(file, request, named[file])
             return GeneratedClip(read_clip(file, request, self._decoders, self.settings.reader), seconds=seconds)
         except (ValueError, OSError) as error:
             return FailedClip(str(error))
         finally:
-            _remove(self._out(request))
-            (self._folder() / f"first-{request.index}.png").unlink(missing_ok=True)
+            if self._folder() in file.parents:
+                _remove(file)
+
+    def _named(self, answer: Mapping[str, Any]) -> Path | None:
+        """The file that an answer names, links followed; None where it names none."""
+        try:
+            return Path(os.path.realpath(self._at(self.settings.folder) / answer["file"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _check_own(self, file: Path, request: ClipRequest, named: int) -> None:
+        """Raises UserError where it may be another clip's, which would look as good."""
+        if self._folder() in file.parents:
+            if file.stem != self._out(request).stem:
+                raise UserError(f"the program named {file.name} as the clip's file, where {self._out(request)} was due")
+            return
+        if named > 1:
+            raise UserError(f"the program named {file} for {named} clips of a batch; each is due in its own, its 'out'")
+        state = {path: _state(path) for path in _files(file)}
+        if state and self._read.get(file) == state:
+            raise UserError(f"the program named {file}, which is as it was when an earlier clip was read from it")
+        self._read[file] = state
 
     def _out(self, request: ClipRequest) -> Path:
         return self._folder() / self.settings.files.format(index=request.index)
+
+    def _picture(self, request: ClipRequest) -> Path:
+        return self._folder() / f"first-{request.index}.png"
 
     def _folder(self) -> Path:
         if self._scratch is None:
             place = None if self.settings.scratch is None else self._at(self.settings.scratch)
             self._scratch = tempfile.TemporaryDirectory(prefix="artv-command-", dir=place)
-        return Path(self._scratch.name)
+        return Path(os.path.realpath(self._scratch.name))
 
     def _at(self, path: Path) -> Path:
         return self.path.parent / path
@@ -264,6 +299,11 @@ class Command:
     def _environment(self) -> dict[str, str]:
         values: dict[str, str | None] = {**os.environ, DEVICE: self.device, **self.settings.environment}
         return {name: value for name, value in values.items() if value is not None}
+
+
+def _told(said: Any) -> str:
+    """A program's own words, in characters that every file takes."""
+    return str(said).encode("utf-8", "replace").decode()[:TOLD]
 
 
 def _remove(path: Path) -> None:
@@ -275,8 +315,11 @@ def _remove(path: Path) -> None:
 
 def _contents(path: Path) -> dict[str, str]:
     """Path in the folder → sha256 of each file; of a file alone its own."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    return {str(file.relative_to(path)): _sha256(file, *_state(file)) for file in files}
+    return {str(file.relative_to(path)): _sha256(file, *_state(file)) for file in _files(path)}
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
 
 
 def _state(file: Path) -> tuple[int, int]:

@@ -4,8 +4,9 @@
     program.ask([{"index": 0, "prompt": …}])
     program.answer(60.0)                     # {"index": 0, …}, or a ProgramFault with what went wrong
 
-It has a process group of its own, all of which ends with it: at :meth:`Program.end`, when nobody holds the object any
-more, and when this process ends. Where this process is killed outright, the program sees the end of its stdin.
+It has a process group of its own, and a mark in its environment that what it starts inherits, in sessions of their own
+too, as torchrun does. All of these end with it: at :meth:`Program.end`, when nobody holds the object any more, and when
+this process ends. Where this process is killed outright, the program sees the end of its stdin.
 """
 
 import io
@@ -22,9 +23,11 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
 from typing import IO, Any
+from uuid import uuid4
 
 PATIENCE = 2.0  # seconds in which a program may end by itself once its stdin has
 TICK = 0.2  # seconds between looks whether it is still there
+MARK = "ARTV_PROGRAM"  # in the environment of all of its processes
 LAST = 4  # lines of stderr that are told
 LONGEST = 1 << 20  # bytes of an answer
 SHOWN = 160  # characters of a line
@@ -44,10 +47,11 @@ class Program:
     """
 
     def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        mark = f"{os.getpid()}-{uuid4().hex}"
         self._process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment,
+            env={**environment, MARK: mark},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -60,7 +64,8 @@ class Program:
             _thread(_listen, io.BufferedReader(pipe), keep)  # type: ignore[arg-type]
             for pipe, keep in ((self._process.stdout, self._lines.put), (self._process.stderr, self._said.append))
         ]
-        self.end = weakref.finalize(self, _end, self._process)
+        self._mark = f"{MARK}={mark}".encode()
+        self.end = weakref.finalize(self, _end, self._process, self._mark)
         """Ends it with its process group; it may end by itself first, for a short while. Once is enough."""
 
     def ask(self, requests: Iterable[Mapping[str, Any]]) -> None:
@@ -105,7 +110,7 @@ class Program:
 
     def fault(self, what: str) -> ProgramFault:
         """Kills it, and says so."""
-        _kill(self._process)
+        _kill(self._process, self._mark)
         self.end()
         for listener in self._listeners:
             listener.join(PATIENCE)
@@ -144,19 +149,23 @@ def _write(pipe: IO[bytes], data: bytes) -> None:
             data = data[pipe.write(data) :]
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], mark: bytes) -> None:
     with suppress(OSError):
         process.stdin.close()  # type: ignore[union-attr]
     with suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE)
-    _kill(process)
+    _kill(process, mark)
     with suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes], mark: bytes) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    for environment in Path("/proc").glob("[0-9]*/environ"):  # where there is one: on Linux
+        with suppress(OSError):  # others' processes, and those that have just ended
+            if mark in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def _shown(line: bytes) -> str:

@@ -26,6 +26,18 @@ class Outer(YamlModel):
     needed: int
 
 
+class Card(YamlModel):
+    title: str
+    source: str
+    number: int = Field(default=1, ge=1)
+
+
+def test_all_that_is_missing_is_said_at_once():
+    with pytest.raises(ValidationError) as caught:
+        Card.model_validate({"number": 0})
+    assert explain(caught.value, Card) == "fields 'title', 'source' are missing"
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [

@@ -1,6 +1,7 @@
 """Folders of clips of several models, compared clip by clip on the same prompts."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,46 @@ def test_clips_of_other_prompts_are_refused_by_name(tmp_path):
         score_folders(None, {"a": a, "c": c}, [Brightness()], EXCERPT, captions=texts, workers=0)
 
 
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        ["one", "two", "four", "four"],  # a caption twice: names make the pairs
+        ["two", "one", "three", ""],  # one without a caption
+    ],
+)
+def test_clips_of_one_name_and_two_captions_are_refused(tmp_path, theirs):
+    a = folder(tmp_path / "a", range(4), captions=["one", "two", "three", "four"])
+    b = folder(tmp_path / "b", range(4), captions=theirs)
+    texts = {"a": read_captions(a), "b": read_captions(b)}
+    with pytest.raises(
+        UserError, match=r"of 4 pairs, by file name, are of two prompts: \d is '\w+' in a and '\w+' in b"
+    ):
+        score_folders(None, {"a": a, "b": b}, [Brightness()], EXCERPT, captions=texts, workers=0)
+    one = dict.fromkeys("ab", read_captions(a))  # as --captions gives it
+    assert score_folders(None, {"a": a, "b": b}, [Brightness()], EXCERPT, captions=one, workers=0).comparisons[0].n == 4
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    a, b = folder(tmp_path / "a", range(3)), folder(tmp_path / "b", range(3))
+    (b / "1.mkv").write_bytes((b / "1.mp4").read_bytes())
+    with pytest.raises(UserError, match="has several files named 1, with other endings"):
+        score_folders(None, {"a": a, "b": b}, [Brightness()], EXCERPT, workers=0)
+
+
+def test_clips_of_one_prompt_stay_together_where_another_has_no_caption(tmp_path):
+    """The standard error is that of sums by prompt (a ratio estimate)."""
+    words = ["one", "one", "two", "two", "three", "three", "", "four"]
+    a = folder(tmp_path / "a", range(8), shift=12, captions=words)
+    b = folder(tmp_path / "b", range(20, 28), captions=words)
+    texts = {"a": read_captions(a), "b": read_captions(b)}
+    found = score_folders(None, {"a": a, "b": b}, [Brightness()], EXCERPT, captions=texts, workers=0)
+    assert [row.prompts for row in found.rows] == [5, 5]  # the one without a caption is by itself
+    names = [f"{k}.mp4" for k in range(8)]
+    off = (difference := means(a, names) - means(b, names)) - difference.mean()
+    sums = np.array([off[0] + off[1], off[2] + off[3], off[4] + off[5], off[6], off[7]])
+    assert found.comparisons[0].standard_error == pytest.approx(np.sqrt((sums**2).sum() * 5 / 4) / 8, rel=1e-6)
+
+
 def test_clips_of_other_lengths_are_refused_by_name_unless_it_is_said_how_many_frames_count(tmp_path):
     a, b = folder(tmp_path / "a", range(4)), folder(tmp_path / "b", range(4))
     clip_file(b / "2.mp4", 2, frames=9)
@@ -104,9 +145,20 @@ def test_the_command_refuses_other_lengths_and_tells_of_other_rates(cli, tmp_pat
     assert refused.code == 2 and "2 of 2 pairs are of two lengths" in refused.err
     said = cli(*given, "--frames", 16)
     notes = json.loads(said.out)["notes"]
-    assert "a has 8 fps and b 10, each at its own rate; --fps takes both at one" in notes
+    assert "a has 8 fps, b has 10 fps, each at its own rate; --fps takes all at one" in notes
     at_one = cli(*given, "--fps", 8)  # two seconds of each
     assert at_one.code == 0 and not [note for note in json.loads(at_one.out)["notes"] if "its own rate; " in note]
+
+
+def test_a_file_of_another_rate_within_a_folder_is_told(tmp_path):
+    a, b = folder(tmp_path / "a", range(3)), folder(tmp_path / "b", range(3))
+    clip_file(b / "1.mp4", 1, fps=10)
+    own = replace(EXCERPT, own_rates=True)  # as the protocol ``files`` has it
+    found = score_folders(None, {"a": a, "b": b}, [Brightness()], own, workers=0)
+    assert (
+        "a has 8 fps, b has 8 fps (0.mp4) and 10 fps (1.mp4), each at its own rate; --fps takes all at one"
+        in found.notes
+    )
 
 
 def test_an_unreadable_file_costs_its_pair(tmp_path):

@@ -39,6 +39,17 @@ def crash(request):
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def answer(index=0, file=None):
+    """Writes its clip, and answers with another index or file than its own."""
+
+    def work(request):
+        out = str(file or request["out"])
+        np.save(out, clip(request))
+        say({"index": request["index"] + index, "file": out})
+
+    return work
+
+
 DEEDS = {
     "good": saved(clip),
     "size": saved(lambda request: clip(request, side=8)),
@@ -50,6 +61,12 @@ DEEDS = {
     "hang": lambda request: time.sleep(1000),
     "text": lambda request: say("Loading checkpoint shards: 100%"),
     "stranger": lambda request: say({"index": 999, "file": request["out"]}),
+    "for the next": answer(index=1),
+    "for the last": answer(index=-1),
+    "one place": answer(file=Path("one.npy").absolute()),
+    "old": lambda request: say({"index": request["index"], "file": str(Path("one.npy").absolute())}),
+    "surrogate": lambda request: say({"index": request["index"], "error": "\ud800 is no text"}),
+    "no path": lambda request: say({"index": request["index"], "file": "\ud800\0"}),
     "error": lambda request: say({"index": request["index"], "error": "the prompt is not allowed"}),
     "nothing": lambda request: say({"index": request["index"]}),
     "absent": lambda request: say({"index": request["index"], "file": request["out"]}),

@@ -86,6 +86,29 @@ def test_faults_cost_their_clips_and_are_named(faulty):
     assert "is no array of numpy's" in found["absent"]
     assert found["error"] == "the program says: the prompt is not allowed"
     assert "neither 'file' nor 'error'" in found["nothing"]
+    assert not list(method._folder().iterdir())  # of other endings than asked for, too
+
+
+def test_a_clip_is_never_read_from_a_file_of_another(faulty):
+    """Each would be a clip of another prompt and seed, which nothing shows later."""
+    method = faulty(batch=2, seconds=20)
+    found = reasons(method, "for the next", "for the last")
+    assert "named 11.npy as the clip's file, where " in found["for the next"]
+    assert "named 10.npy as the clip's file, where " in found["for the last"]
+    assert (
+        "one.npy for 2 clips of a batch; each is due in its own"
+        in reasons(method, "one place", "one place")["one place"]
+    )
+    alone = faulty(batch=1, seconds=20)
+    first, again, old = alone.generate(asked("one place", "one place", "old"))
+    assert [int(clip.frames.max()) for clip in (first, again)] == [50, 51]  # read before the next was asked for
+    assert "which is as it was when an earlier clip was read from it" in old.reason
+
+
+def test_what_is_no_text_or_no_path_is_told_in_what_every_file_takes(faulty):
+    found = reasons(faulty(seconds=20), "surrogate", "no path")
+    assert found["surrogate"] == "the program says: ? is no text"
+    assert found["no path"] == "the program's answer has neither 'file' nor 'error'"
 
 
 def test_a_hang_is_ended_and_the_program_started_anew(faulty):

@@ -89,8 +89,9 @@ def test_an_answer_that_was_written_before_the_end_is_still_given(start):
         program.answer(20)
 
 
-def test_its_children_end_with_it(start, tmp_path):
-    program = start("sleep 100 & echo $! > child; read line; exit 0")
+@pytest.mark.parametrize("started", ["sleep 100", "setsid sleep 100"])  # in its group, and as torchrun starts workers
+def test_its_children_end_with_it(start, tmp_path, started):
+    program = start(f"{started} & echo $! > child; read line; exit 0")
     while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text().strip():
         time.sleep(0.01)
     child = int((tmp_path / "child").read_text())
