@@ -61,9 +61,9 @@ def show(
 
 def _costs(prepared: "Prepared", seconds: float) -> "Costs":
     from artv_eval.sweep.costs import costs_of
-    from artv_eval.sweep.overview import finished, trainings_of
+    from artv_eval.sweep.overview import left_of, trainings_of
 
-    left = {key: len(prepared.indices) - done for key, done in finished(prepared).items()}
+    left = {key: item.clips for key, item in left_of(prepared).items()}
     return costs_of(prepared, left, trainings_of(prepared), seconds, prepared.run)
 
 

@@ -112,7 +112,7 @@ def costs_of(
     for cell in cells:
         if estimates[cell.id] is None:
             unknown.setdefault(cell.title, "no time to probe it")
-    minutes = [item.minutes for item in trainings if not item.finished]
+    minutes = [item.minutes for item in trainings if item.left]
     watts = [probe.watts for probe in probes.values() if probe.watts is not None]
     whole = len(known) == len(cells)
     return Costs(
@@ -120,7 +120,7 @@ def costs_of(
         seconds=sum(n * item.seconds for n, item in known) if whole else None,
         bytes=sum(n * item.bytes for n, item in known) if whole else None,
         training_minutes=None if None in minutes else sum(m for m in minutes if m is not None),
-        training_bytes=sum(item.bytes or 0 for item in trainings if not item.finished),
+        training_bytes=sum(item.bytes or 0 for item in trainings if item.left),
         watts=max(watts) if watts else None,
         probed=len(probes),
         cells=len(cells),

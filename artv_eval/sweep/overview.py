@@ -1,8 +1,11 @@
 """A prepared sweep for the eye and for other programs: what it will make, what is there, what it costs."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from artv.errors import counted
+from artv_eval.results.store import RunStore
 from artv_eval.sweep.costs import Costs
 from artv_eval.sweep.kept_in import looked_at
 from artv_eval.sweep.plan import READY, Cell
@@ -12,9 +15,18 @@ from artv_eval.sweep.trainings import Planned, planned, training_lines
 from artv_eval.twins.store import TwinStore
 
 
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """Of a cell: ``clips`` to make, those that are there, and those that failed before and are not tried again."""
+
+    clips: int
+    finished: int
+    failed: int
+
+
 def document(prepared: Prepared, costs: Costs | None = None) -> dict[str, Any]:
     """What ``--dry-run --format json`` and ``plan --format json`` print."""
-    done = finished(prepared)
+    left = left_of(prepared)
     return {
         "run": str(prepared.run),
         "protocol": prepared.protocol.label,
@@ -30,7 +42,8 @@ def document(prepared: Prepared, costs: Costs | None = None) -> dict[str, Any]:
                 "status": cell.status,
                 "checkpoint": cell.checkpoint,
                 "ran": dict(cell.ran),
-                "finished": done[cell.id],
+                "finished": left[cell.id].finished,
+                "failed": left[cell.id].failed,
                 "seed": cell.seed,
                 "training": cell.training.id if cell.training else None,
             }
@@ -43,6 +56,7 @@ def document(prepared: Prepared, costs: Costs | None = None) -> dict[str, Any]:
                 "seed": item.training.seed,
                 "steps": item.training.steps,
                 "finished": item.finished,
+                "failed": item.failed,
                 "minutes": item.minutes,
                 "bytes": item.bytes,
             }
@@ -55,14 +69,14 @@ def document(prepared: Prepared, costs: Costs | None = None) -> dict[str, Any]:
 def text(prepared: Prepared, costs: Costs | None = None) -> str:
     """The plan in words: a line a cell, with its id."""
     total, first = len(prepared.requests), prepared.requests[0]
-    done = finished(prepared)
+    left = left_of(prepared)
     lines = [
         f"protocol {prepared.protocol.label} ({prepared.protocol.key}): {counted(total, 'clip')} a cell of "
         f"{counted(first.num_frames, 'frame')}, {first.width}×{first.height} at {first.fps:g} fps; run folder "
         f"{prepared.run}"
     ]
     lines += training_lines(trainings_of(prepared))
-    lines += [f"  {_line(cell, total - done[cell.id])}" for cell in prepared.cells]
+    lines += [f"  {_line(cell, left[cell.id])}" for cell in prepared.cells]
     lines += [f"  {line}" for line in what_ran(prepared.cells)]
     absent = [f"{metric.title} ({metric.status})" for metric in prepared.metrics if metric.status != READY]
     there = [metric.title for metric in prepared.metrics if metric.status == READY]
@@ -75,10 +89,21 @@ def text(prepared: Prepared, costs: Costs | None = None) -> str:
     return "\n".join(lines)
 
 
-def finished(prepared: Prepared) -> dict[str, int]:
-    """Cell id → clips that are already there. Makes no folder."""
-    store, total = looked_at(prepared), len(prepared.indices)
-    return {cell.id: total - len(store.missing(cell.id, prepared.indices)) for cell in prepared.cells}
+def left_of(prepared: Prepared) -> dict[str, Left]:
+    """Cell id → what is left of it. Makes no folder."""
+    store, total, found = looked_at(prepared), len(prepared.indices), {}
+    for cell in prepared.cells:
+        missing = store.missing(cell.id, prepared.indices)
+        failed = 0 if prepared.options.retry_failed else _failed(store, cell, missing)
+        found[cell.id] = Left(clips=len(missing) - failed, finished=total - len(missing), failed=failed)
+    return found
+
+
+def _failed(store: RunStore, cell: Cell, missing: Sequence[int]) -> int:
+    """How many of these clips are not tried again: all, if the cell or its training failed."""
+    if store.fault(cell.id) or (cell.training and store.fault(cell.training.id)):
+        return len(missing)
+    return len(store.failures(cell.id, missing))
 
 
 def trainings_of(prepared: Prepared) -> list[Planned]:
@@ -86,11 +111,15 @@ def trainings_of(prepared: Prepared) -> list[Planned]:
     options = prepared.options.train
     if options is None:
         return []
-    return planned(prepared.manager, prepared.cells, TwinStore(options.store), prepared.options.device)
+    store, ids = looked_at(prepared), {cell.training.id for cell in prepared.cells if cell.training}
+    failed = {} if prepared.options.retry_failed else {key: why for key in ids if (why := store.fault(key))}
+    return planned(prepared.manager, prepared.cells, TwinStore(options.store), prepared.options.device, failed)
 
 
-def _line(cell: Cell, left: int) -> str:
-    state = counted(left, "clip") + " to make" if left else "finished"
+def _line(cell: Cell, left: Left) -> str:
+    makes = [f"{counted(left.clips, 'clip')} to make"] if left.clips else []
+    lost = [f"{counted(left.failed, 'clip')} failed before, which --retry-failed tries again"] if left.failed else []
+    state = ", ".join([*makes, *lost]) or "finished"
     state = state if cell.status == READY else cell.status
     seed = f", seed {cell.seed}" if cell.seed is not None else ""
     return f"{cell.ablation} · {cell.name} ({cell.label}{seed}): {state} · {cell.id}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from artv.errors import UserError, WorkFailed, counted
+from artv.errors import UserError, counted
 from artv.progress import progress_bar
 from artv_eval.api import Executor, FailedTask, Task
 from artv_eval.extras import TrainerExtras, optional
@@ -22,7 +22,7 @@ from artv_eval.results.documents import read_json, write_json
 from artv_eval.results.noted_runs import note_run
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.assignments import Assignments
-from artv_eval.sweep.plan import READY, Cell, SweepRequest
+from artv_eval.sweep.plan import Cell, SweepRequest
 from artv_eval.twins.store import TwinStore
 from artv_eval.twins.training import Training
 from artv_eval.twins.work import TrainingWork
@@ -143,17 +143,28 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A training as the plan shows it. ``minutes``: estimated, on one device; None: not known."""
+    """A training as the plan shows it. ``minutes``: estimated, on one device; None: not known.
+
+    ``failed``: why it is not tried again, if it is not.
+    """
 
     training: Training
     cells: tuple[str, ...]
     finished: bool
     minutes: float | None
     bytes: int | None
+    failed: str | None = None
+
+    @property
+    def left(self) -> bool:
+        """Whether it is to be done."""
+        return not self.finished and self.failed is None
 
 
-def planned(manager: PluginManager, cells: Sequence[Cell], store: TwinStore, device: str) -> list[Planned]:
-    """The trainings of the cells, each once."""
+def planned(
+    manager: PluginManager, cells: Sequence[Cell], store: TwinStore, device: str, before: Mapping[str, str]
+) -> list[Planned]:
+    """The trainings of the cells, each once; ``before``: training id → what it failed of."""
     names: dict[str, list[str]] = {}
     trainings = {cell.training.id: cell.training for cell in cells if cell.training is not None}
     for cell in cells:
@@ -163,9 +174,16 @@ def planned(manager: PluginManager, cells: Sequence[Cell], store: TwinStore, dev
     for key, training in trainings.items():
         trainer = build(manager, training.trainer, {"device": device})
         minutes, size = optional(trainer, TrainerExtras, "cost")(training.settings)
-        done = store.finished(key) is not None
-        shown = tuple(dict.fromkeys(names[key]))
-        found.append(Planned(training=training, cells=shown, finished=done, minutes=minutes, bytes=size))
+        found.append(
+            Planned(
+                training=training,
+                cells=tuple(dict.fromkeys(names[key])),
+                finished=store.finished(key) is not None,
+                minutes=minutes,
+                bytes=size,
+                failed=before.get(key),
+            )
+        )
     return found
 
 
@@ -183,11 +201,10 @@ def train(
         before: training id → what it failed of; it is not tried again.
 
     Raises:
-        UserError: no room for the trainings. WorkFailed: not one cell could be trained.
+        UserError: no room for the trainings.
     """
     store = TwinStore(options.store)
-    left = [item for item in planned(manager, cells, store, device) if not item.finished]
-    left = [item for item in left if item.training.id not in before]
+    left = [item for item in planned(manager, cells, store, device, before) if item.left]
     if not left:
         return [_marked(cell, before) for cell in cells], {}
     check_room(left, store)
@@ -200,10 +217,7 @@ def train(
     with _progress(manager, left, store, device):
         faults = {task.cell: failed for task, failed in executor.run(work, tasks) if failed}
     failures = {**before, **{key: fault.error for key, fault in faults.items()}}
-    cells = [_marked(cell, failures) for cell in cells]
-    if failures and not any(cell.status == READY and cell.training for cell in cells):
-        raise WorkFailed(f"no training ended: {next(iter(failures.values()))}; its log is in {store.root}")
-    return cells, faults
+    return [_marked(cell, failures) for cell in cells], faults
 
 
 def _marked(cell: Cell, failures: Mapping[str, str]) -> Cell:
@@ -284,14 +298,17 @@ def training_lines(found: Sequence[Planned]) -> list[str]:
     """The trainings of a plan in words."""
     if not found:
         return []
-    left = [item for item in found if not item.finished]
+    left = [item for item in found if item.left]
     minutes = [item.minutes for item in left if item.minutes is not None]
     time = f"about {sum(minutes):,.0f}" if len(minutes) == len(left) else "an unknown number of"
     room = sum(item.bytes or 0 for item in left) / 1e6
     price = f"; {time} device minutes and {room:,.0f} MB in all" if left else ""
-    lines = [f"  trainings: {len(left)} to do, {len(found) - len(left)} there{price}"]
+    there = sum(item.finished for item in found)
+    lost = f", {len(found) - len(left) - there} failed before" if len(left) + there < len(found) else ""
+    lines = [f"  trainings: {len(left)} to do, {there} there{lost}{price}"]
     for item in found:
         state = "there" if item.finished else "to do" if item.minutes is None else f"about {item.minutes:,.0f} min"
+        state = state if item.finished or item.left else f"failed before ({item.failed}); --retry-failed tries again"
         steps = f", {item.training.steps} steps" if item.training.steps else ""
         lines.append(f"    {' = '.join(item.cells)}, seed {item.training.seed}{steps} ({item.training.id}): {state}")
     return lines

@@ -191,10 +191,27 @@ def test_a_training_that_fails_costs_its_seed_and_is_named(toy, monkeypatch):
     assert {row["seeds"] for row in rows_of(toy(*TRAIN, "--train-seeds", 4, "--format", "json")).values()} == {4, None}
 
 
-def test_no_training_at_all_ends_in_one_line(toy, monkeypatch):
+def test_no_training_at_all_gives_a_table_that_says_so_and_is_not_tried_again_unasked(toy, monkeypatch, made):
     monkeypatch.setenv("TOY_TRAINING_FAILS", "10 1")
-    outcome = toy(*TRAIN, "--set", "learning.mean=10")
-    assert outcome.code == 1 and "no training ended: ValueError: the loss became nan" in outcome.err
+    command = (*TRAIN, "--set", "learning.mean=10", "--format", "json", "--out", "run")
+    outcome = toy(*command)
+    why = "training with seed 1: ValueError: the loss became nan"
+    assert outcome.code == 1 and why in outcome.err
+    assert {row["status"] for row in rows_of(outcome).values()} == {f"failed: {why}", "ok"}  # of the sanity rows
+    (fault,) = Path("run/faults").glob("*.txt")
+    assert "Traceback" in fault.read_text(encoding="utf-8")
+    monkeypatch.delenv("TOY_TRAINING_FAILS")
+    before = len(made())
+    plan = json.loads(toy(*command, "--dry-run").out)
+    assert [item["failed"] for item in plan["trainings"]] == ["ValueError: the loss became nan"]
+    assert {(cell["failed"], cell["finished"]) for cell in plan["cells"] if cell["training"]} == {(8, 0)}
+    text = toy(*command[:-4], "--out", "run", "--dry-run").out
+    assert (
+        "trainings: 0 to do, 0 there, 1 failed before" in text and "8 clips failed before, which --retry-failed" in text
+    )
+    assert "trainings: 1 to do, 0 there; " in toy(*command[:-4], "--out", "run", "--dry-run", "--retry-failed").out
+    assert toy(*command).code == 1 and len(made()) == before
+    assert toy(*command, "--retry-failed").code == 0
 
 
 def test_the_plan_shows_trainings_with_their_costs(toy, made):
