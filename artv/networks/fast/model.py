@@ -5,37 +5,24 @@ Shape suffixes: B rows, C latent channels, H W latent size, L text tokens, D tex
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from artv.composition import compose, copied_noise
-from artv.networks.conditional_unet import KeysValues
 from artv.networks.crops import Crops
-from artv.networks.deep_features import DeepFeatures, DeepPair
-from artv.networks.fast.graphs import CapturedGraph
+from artv.networks.deep_features import DeepPair
+from artv.networks.fast.captured import CapturedEvaluation, CapturedNetwork, FrameInputs
 from artv.networks.fast.networks import Frozen, InferenceNetwork
 from artv.networks.model import AnchorPair, ArtVModel, Conditions, Encoded, Prediction
 from artv.networks.streams import SideStream
 
 _REMEMBERED = 4  # sets of guidance branches within one frame
-_GRAPHS = 8  # shapes for which a captured graph is kept
+_GRAPHS = 16  # shapes for which a captured graph is kept
+_FEW_CROPS = 8  # that are captured: more keep a GPU busy, and their number differs from step to step
 
-
-class FrameInputs(NamedTuple):
-    """What one network takes beside the latent and the timestep; fixed while a frame is being denoised."""
-
-    text: list[KeysValues]
-    features: Frozen
-
-    def tensors(self) -> list[Tensor]:
-        """All of them, in a fixed order."""
-        return [*(t for pair in self.text for t in pair), *self.features.tensors()]
-
-    def clone(self) -> "FrameInputs":
-        """The same values in memory of its own."""
-        return FrameInputs([(k.clone(), v.clone()) for k, v in self.text], self.features.clone())
+_T = TypeVar("_T")
 
 
 class _Frame(NamedTuple):
@@ -79,7 +66,7 @@ class InferenceModel:
         self._times: dict[int, list[Tensor]] = {}
         self._frames: list[_Frame] = []
         self._anchor: tuple[Tensor, int, AnchorPair] | None = None
-        self._captured: OrderedDict[tuple[Any, ...], _CapturedEvaluation] = OrderedDict()
+        self._captured: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     def stands_for(self, model: ArtVModel) -> bool:
         """Whether it was made from ``model`` with the weights, device and dtype that ``model`` has now."""
@@ -122,11 +109,11 @@ class InferenceModel:
         # one graph for whole evaluations that keep nothing, one for those that fill `deep`, one for those that use it
         mode = None if deep is None else tuple((one.blocks, one.filled) for one in deep)
         key = (z_BCHW.shape, z_BCHW.dtype, masked, mode, *frame.layout)
-        evaluation = self._graph(key, lambda: _CapturedEvaluation(self, z_BCHW, self._time(t), frame, masked, deep))
+        evaluation = self._graph(key, lambda: CapturedEvaluation(self, z_BCHW, self._time(t), frame, masked, deep))
         return evaluation(z_BCHW, self._time(t), frame, a, s, deep)
 
     def mask_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded) -> Tensor | None:
-        """The same as :meth:`ArtVModel.mask_at`. Launched operation by operation."""
+        """The same as :meth:`ArtVModel.mask_at`."""
         if not self.networks or torch.is_grad_enabled():
             return self.model.mask_at(z_BCHW, t, text_BLD, encoded)
         if len(self.networks) == 1:
@@ -135,18 +122,30 @@ class InferenceModel:
         mask = z_BCHW.new_zeros(z_BCHW.shape[0], 1, *z_BCHW.shape[2:], dtype=torch.float32)
         if frame.mask_rows is not None and not len(frame.mask_rows):
             return mask
-        return self._whole_mask(mask, self._logits(z_BCHW, self._time(t), frame, None), frame)
+        logits = self._network(1, self._referred(z_BCHW, frame), t, frame.inputs[1], frame.mask_copies or 1)
+        return self._whole_mask(mask, logits, frame)
 
     def dynamic_at(self, z_BCHW: Tensor, t: int, text_BLD: Tensor, encoded: Encoded, crops: Crops) -> Tensor:
-        """The same as :meth:`ArtVModel.dynamic_at`. Crops are launched one by one, whole frames as a graph."""
+        """The same as :meth:`ArtVModel.dynamic_at`."""
         if crops == Crops.whole(len(z_BCHW), (z_BCHW.shape[2], z_BCHW.shape[3])):
             return self.predict_at(z_BCHW, t, text_BLD, encoded, use_mask=False).eps_BCHW.to(self.dtype)
         if not self.networks or torch.is_grad_enabled():
             return self.model.dynamic_at(z_BCHW, t, text_BLD, encoded, crops)
-        inputs = self._frame(text_BLD, encoded).inputs[0]
-        text = [(crops.take(k), crops.take(v)) for k, v in inputs.text]
+        inputs = self._frame(text_BLD, encoded).inputs[0].within(crops)
         z_MChw = crops.crop(z_BCHW).to(self.dtype)
-        return self.networks[0](z_MChw, self._time(t)[0], text, inputs.features.within(crops))
+        return self._network(0, z_MChw, t, inputs, graph=len(z_MChw) <= _FEW_CROPS)
+
+    def _network(
+        self, which: int, z_BCHW: Tensor, t: int, inputs: FrameInputs, copies: int = 1, *, graph: bool = True
+    ) -> Tensor:
+        """One of the networks by itself. Overwritten by the next call for the same shapes."""
+        network, time = self.networks[which], self._time(t)[which]
+        if not (self.graphs and graph):
+            return network(z_BCHW, time, *inputs, None, copies)
+        shapes = [x.shape for x in (z_BCHW, *inputs.tensors())]
+        key = (which, copies, inputs.features.anchored, z_BCHW.dtype, *shapes)
+        one = self._graph(key, lambda: CapturedNetwork(network, z_BCHW, time, inputs, copies))
+        return one(z_BCHW, time, inputs)
 
     def _evaluate(
         self,
@@ -172,27 +171,27 @@ class InferenceModel:
             dynamic = dynamic_noise()
             return Prediction(dynamic.to(z_BCHW.dtype), mask, dynamic)
         with self.side_stream.beside(z_in.device):
-            logits = self._logits(z_BCHW, times, frame, deep_mask)
+            z_mask = self._referred(z_BCHW, frame)
+            logits = self.networks[1](z_mask, times[1], *frame.inputs[1], deep_mask, frame.mask_copies or 1)
         dynamic = dynamic_noise()
         self.side_stream.join(logits)
         mask = self._whole_mask(mask, logits, frame)
         eps = compose(mask, copied_noise(z_BCHW.float(), frame.encoded.copy_BCHW.float(), a, s), dynamic.float())
         return Prediction(eps.to(z_BCHW.dtype), mask, dynamic)
 
-    def _logits(self, z_BCHW: Tensor, times: list[Tensor], frame: _Frame, deep: DeepFeatures | None) -> Tensor:
-        """Logits of the mask, for the rows that have a reference."""
-        copies = frame.mask_copies or 1
+    def _referred(self, z_BCHW: Tensor, frame: _Frame) -> Tensor:
+        """What the mask network sees: the rows that have a reference, and of copies the first."""
         if frame.mask_copies:
             z_BCHW = z_BCHW[: len(z_BCHW) // frame.copies]
         elif frame.mask_rows is not None:
             z_BCHW = z_BCHW[frame.mask_rows]
-        return self.networks[1](z_BCHW.to(self.dtype), times[1], *frame.inputs[1], deep, copies)
+        return z_BCHW.to(self.dtype)
 
     def _whole_mask(self, zeros: Tensor, logits: Tensor, frame: _Frame) -> Tensor:
         share = logits.float().sigmoid()
         return share if frame.mask_rows is None else zeros.index_copy(0, frame.mask_rows, share)
 
-    def _graph(self, key: tuple[Any, ...], capture: Callable[[], "_CapturedEvaluation"]) -> "_CapturedEvaluation":
+    def _graph(self, key: tuple[Any, ...], capture: Callable[[], _T]) -> _T:
         """The graph kept for ``key``; the ones used longest ago are given up."""
         if key in self._captured:
             self._captured.move_to_end(key)
@@ -228,65 +227,6 @@ class InferenceModel:
         frame = _Frame(text_BLD, encoded, copies, inputs, rows, mask_copies, layout)
         self._frames = [frame, *self._frames][:_REMEMBERED]
         return self._frames[0]
-
-
-class _CapturedEvaluation:
-    """One evaluation as a CUDA graph. A frame's inputs are copied in when the frame changes, the rest each time.
-
-    Deep features that are filled are inputs, copied in each time; those that are empty are results, copied out.
-    """
-
-    def __init__(
-        self,
-        owner: InferenceModel,
-        z_BCHW: Tensor,
-        times: list[Tensor],
-        frame: _Frame,
-        masked: bool,
-        deep: DeepPair | None,
-    ) -> None:
-        with torch.inference_mode(False), torch.no_grad():  # or they could not be written to outside of it
-            self.z_BCHW = z_BCHW.clone()
-            self.times = [time.clone() for time in times]
-            self.inputs = [one.clone() for one in frame.inputs]
-            self.copy_BCHW = frame.encoded.copy_BCHW.clone()
-            self.a, self.s = torch.ones((), device=z_BCHW.device), torch.ones((), device=z_BCHW.device)
-        self.frame = frame
-        self.mask_rows = None if frame.mask_rows is None else frame.mask_rows.clone()
-        # the caller's are filled after the capture, so what they are now is noted
-        places = [(one.blocks, None if one.h_BCHW is None else one.h_BCHW.clone()) for one in deep or ()]
-        self.deep_in = [h for _, h in places if h is not None]
-        own = frame._replace(
-            encoded=frame.encoded._replace(copy_BCHW=self.copy_BCHW), inputs=self.inputs, mask_rows=self.mask_rows
-        )
-
-        def evaluate() -> tuple[Prediction, list[Tensor | None]]:
-            pair: Any = tuple(DeepFeatures(*place) for place in places) or None
-            prediction = owner._evaluate(self.z_BCHW, self.times, own, self.a, self.s, pair, masked=masked)
-            return prediction, [one.h_BCHW for one in pair or ()]
-
-        self.graph = CapturedGraph(evaluate)
-
-    def __call__(
-        self, z_BCHW: Tensor, times: list[Tensor], frame: _Frame, a: float, s: float, deep: DeepPair | None
-    ) -> Prediction:
-        if frame is not self.frame:
-            into, new = ([t for one in inputs for t in one.tensors()] for inputs in (self.inputs, frame.inputs))
-            torch._foreach_copy_([*into, self.copy_BCHW], [*new, frame.encoded.copy_BCHW])
-            self.frame = frame
-        self.z_BCHW.copy_(z_BCHW)
-        torch._foreach_copy_(self.times, times)
-        filled = [one.h_BCHW for one in deep or () if one.h_BCHW is not None]
-        for own, given in zip(self.deep_in, filled, strict=True):
-            own.copy_(given)
-        self.a.fill_(a)
-        self.s.fill_(s)
-        prediction, deep_out = self.graph.replay()
-        for one, h in zip(deep or (), deep_out, strict=True):
-            if not one.filled and h is not None:
-                one.h_BCHW = h.clone()
-        outputs: list[Any] = [None if tensor is None else tensor.clone() for tensor in prediction[:3]]
-        return Prediction(*outputs)
 
 
 def _fingerprint(model: ArtVModel) -> int:

@@ -6,36 +6,8 @@ import torch
 from artv.accelerations import ReuseFeatures
 from artv.errors import UserError
 from artv.networks import ArtVModel, DeepFeatures, InferenceModel, deep_features
-from artv.networks.fast import model as inference_model
 from tests.artv.accelerations.test_reuse import latents
 from tests.artv.networks.fast.test_model import MODELS, inputs, randomised
-
-
-class RecordedGraph:
-    """A CUDA graph as the CPU can have one: each replay writes the results over those of the one before."""
-
-    def __init__(self, call):
-        self.call, self.result = call, call()
-
-    def replay(self):
-        (prediction, deep), (new, new_deep) = self.result, self.call()
-        for into, value in zip((*prediction, *deep), (*new, *new_deep), strict=True):
-            assert (into is None) == (value is None)
-            if into is not None:
-                into.copy_(value)
-        return self.result
-
-
-@pytest.fixture
-def recorded(monkeypatch):
-    monkeypatch.setattr(inference_model, "CapturedGraph", RecordedGraph)
-
-    def make(model):
-        fast = InferenceModel(model)
-        fast.graphs = True
-        return fast
-
-    return make
 
 
 def paths(model, recorded):

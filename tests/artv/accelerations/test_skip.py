@@ -14,7 +14,12 @@ from artv.networks import ArtVModel, Crops, InferenceModel, Prediction
 from tests.artv.networks.fast.test_model import MODELS, inputs, randomised
 
 SIGMA = torch.tensor(1.5, dtype=torch.float64)
-PATHS = {"plain": lambda model: model, "fast": InferenceModel}
+
+
+@pytest.fixture(params=["plain", "fast", "graphs"])
+def sampled(request, recorded):
+    """Makes what is sampled from out of a model."""
+    return {"plain": lambda model: model, "fast": InferenceModel, "graphs": recorded}[request.param]
 
 
 def shapes(mask_logit=None, **options):
@@ -87,25 +92,28 @@ def test_crop_and_paste():
 @pytest.mark.parametrize("keep", [(1.0, 1.0), (0.0, 1.0), (1.0, 0.0)])
 @pytest.mark.parametrize("name", ["shapes", "no-anchor", "deep"])
 @torch.no_grad()
-def test_paths_agree_within_crops(name, keep):
+def test_paths_agree_within_crops(name, keep, recorded):
     torch.manual_seed(0)
     model = randomised(MODELS[name]())
     z, text, conditions = inputs(model, *keep)
-    encoded, fast = model.encode(conditions), InferenceModel(model)
-    torch.testing.assert_close(
-        fast.mask_at(z, 300, text, encoded), model.mask_at(z, 300, text, encoded), atol=1e-5, rtol=1e-5
-    )
+    encoded = model.encode(conditions)
     whole = model.predict_at(z, 300, text, encoded, use_mask=False).eps_BCHW
-    for crops in (
-        Crops((0, 1), ((0, 8), (8, 0)), (8, 8)),
-        Crops((1,), ((8, 8),), (8, 8)),
-        Crops((1,), ((0, 0),), (16, 16)),
-        Crops.whole(2, (16, 16)),
-    ):
-        expected, actual = (m.dynamic_at(z, 300, text, encoded, crops) for m in (model, fast))
-        torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
-        if crops.size == (16, 16):
-            torch.testing.assert_close(actual, whole[list(crops.rows)], atol=1e-4, rtol=1e-4)
+    for fast in (InferenceModel(model), recorded(model)):
+        for t in (300, 700):
+            expected, actual = (m.mask_at(z, t, text, encoded) for m in (model, fast))
+            torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+        for t, crops in (
+            (300, Crops((0, 1), ((0, 8), (8, 0)), (8, 8))),
+            (300, Crops((1,), ((8, 8),), (8, 8))),
+            (700, Crops((1,), ((0, 8),), (8, 8))),  # the graph of the one before, were rows alike
+            (300, Crops((0,), ((4, 4),), (8, 8))),
+            (300, Crops((1,), ((0, 0),), (16, 16))),
+            (300, Crops.whole(2, (16, 16))),
+        ):
+            expected, actual = (m.dynamic_at(z, t, text, encoded, crops) for m in (model, fast))
+            torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
+            if crops.size == (16, 16):
+                torch.testing.assert_close(actual, whole[list(crops.rows)], atol=1e-4, rtol=1e-4)
 
 
 class Pointwise:
@@ -149,20 +157,19 @@ def test_exact_inside_and_copied_outside(guidance):
     assert len(stand_in.seen) == 1 + (kept < branches), "one call a size"
 
 
-@pytest.mark.parametrize("path", PATHS)
 @torch.no_grad()
-def test_nothing_left_to_evaluate(path):
+def test_nothing_left_to_evaluate(sampled):
     """A mask of one everywhere: the dynamic network is not called, and what comes out is the reference."""
     model = shapes(mask_logit=60.0)
     calls = []
     model.dynamic_network.register_forward_hook(lambda *_: calls.append(1))
-    sampled = PATHS[path](model)
-    if path == "fast":
-        inner = sampled.networks[0]
-        sampled.networks[0] = type("Counted", (), {
+    made = sampled(model)
+    if made is not model:
+        inner = made.networks[0]
+        made.networks[0] = type("Counted", (), {
             "__call__": lambda _, *given: calls.append(1) or inner(*given), "text": inner.text, "time": inner.time,
         })()  # fmt: skip
-    x, denoiser = denoiser_of(sampled)
+    x, denoiser = denoiser_of(made)
     x0 = SkipCopied()(denoiser)(x, SIGMA)
     assert denoiser.rows == 0 and not calls
     torch.testing.assert_close(x0, denoiser.encoded.copy_BCHW, atol=1e-5, rtol=1e-5)
@@ -170,7 +177,6 @@ def test_nothing_left_to_evaluate(path):
     assert calls, "calls are counted"
 
 
-@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("chosen", "logit", "options"),
     [
@@ -183,8 +189,8 @@ def test_nothing_left_to_evaluate(path):
     ],
 )
 @torch.no_grad()
-def test_exact_where_nothing_is_lost(path, chosen, logit, options):
-    x, denoiser = denoiser_of(PATHS[path](shapes(logit)), ThreeTerm(), **options)
+def test_exact_where_nothing_is_lost(sampled, chosen, logit, options):
+    x, denoiser = denoiser_of(sampled(shapes(logit)), ThreeTerm(), **options)
     torch.testing.assert_close(chosen(denoiser)(x, SIGMA), denoiser(x, SIGMA), atol=1e-4, rtol=1e-4)
 
 
