@@ -131,7 +131,7 @@ def together(pid: int) -> float:
 
 
 @contextmanager
-def watched(pid: int, every: float = 0.25) -> Iterator[list[float]]:
+def watched(pid: int, every: float = 0.1) -> Iterator[list[float]]:
     """What :func:`together` is at its most while the block runs, as the one number of the list."""
     most, ended = [0.0], threading.Event()
 

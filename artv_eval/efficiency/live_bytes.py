@@ -35,13 +35,13 @@ def peak_bytes(
         if attention == "written":
             write_attention_out(module)
         given = inputs(module)
-        live = _Live([*module.parameters(), *module.buffers(), *tree_leaves(given)])
+        live = Live([*module.parameters(), *module.buffers(), *tree_leaves(given)])
         with live, _autocast(), _NoMatrix() if attention == "efficient" else nullcontext():
             module(*given)
     return live.peak
 
 
-class _Live(TorchDispatchMode):
+class Live(TorchDispatchMode):
     """Adds up the storages that operations make, until they are freed; ``leaves`` are there before."""
 
     def __init__(self, leaves: list[Any]) -> None:

@@ -15,7 +15,11 @@ import torch
 from torch import Tensor
 
 WHOLE = 64  # frames of a clip that goes through as one
-PART, GPU_PART = 16, 128  # frames of a longer one that go through together: each takes a network of 224² pixels 7 MB
+PART, GPU_PART = 16, 48
+"""Frames of a longer one that go through together: each takes a network of 224² pixels 7 MB.
+
+So few on a GPU too that of 100 frames one part has neighbours on both sides, as nearly all of a longer clip's have.
+"""
 
 
 def part_on(device: object) -> int:

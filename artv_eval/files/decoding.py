@@ -33,6 +33,7 @@ from artv.errors import UserError
 from artv.renamed import renamed
 from artv_eval.files.excerpts import Decoded, Excerpt, Parts, read_excerpt
 from artv_eval.files.spool import Spool, SpoolFull
+from artv_eval.memory import give_back
 
 WORKER = [sys.executable, "-m", "artv_eval.files.decoding"]
 AHEAD = 3  # clips in flight for each worker
@@ -243,6 +244,7 @@ def _answer(out: IO[bytes], path: Path, excerpt: Excerpt, seed: int) -> None:
             _send(out, len(frames))
             out.write(np.ascontiguousarray(frames).data)
             out.flush()
+            del frames  # before the next ones come
     except UserError as error:
         return _send(out, str(error))
     return _send(out, 0)
@@ -280,6 +282,7 @@ def work() -> None:
         while header := sys.stdin.buffer.read(8):
             path, excerpt, seed = pickle.loads(sys.stdin.buffer.read(struct.unpack("<Q", header)[0]))
             _answer(out, path, excerpt, seed)
+            give_back()
 
 
 if __name__ == "__main__":

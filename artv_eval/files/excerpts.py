@@ -16,7 +16,7 @@ from artv_eval.extras import ReaderExtras, optional
 from artv_eval.files.spool import Spool
 from artv_eval.results.clips import in_parts
 
-STEP = 16  # frames of a long excerpt that are decoded at once
+STEP, STEP_BYTES = 16, 1 << 22  # frames of a long excerpt that are decoded at once, and most bytes in them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,8 @@ class Decoded:
 def read_excerpt(path: Path, excerpt: Excerpt, seed: int = 0) -> Decoded:
     """The excerpt's frames. Raises UserError that names the file and what is wrong."""
     found = Parts(path, excerpt, seed)
-    if len(found.first) == found.shape[0]:
-        return replace(found.about, frames=found.first)
+    if not in_parts(found.shape[0]):
+        return replace(found.about, frames=next(iter(found)))
     spool = Spool(found.shape)
     for frames in found:
         spool.add(frames)
@@ -88,9 +88,9 @@ def read_excerpt(path: Path, excerpt: Excerpt, seed: int = 0) -> Decoded:
 
 
 class Parts:
-    """An excerpt's frames in order, a few at a time where they are many.
+    """An excerpt's frames in order, once, a few at a time where they are many.
 
-    ``about``: what is known of the file. ``shape``: of all frames; ``first``: the first of them.
+    ``about``: what is known of the file. ``shape``: of all frames.
 
     Raises:
         UserError: now, or while it is gone through.
@@ -115,18 +115,21 @@ class Parts:
         self._indices = available[start : start + span : excerpt.stride]
         used = optional(self._video, ReaderExtras, "used") or excerpt.reader
         self.about = Decoded(path=path, frames=None, fps=self._video.fps, reader=used, length=len(available))
-        self.first = self._read(0)
-        self.shape = (len(self._indices), *self.first.shape[1:])
+        whole = not in_parts(len(self._indices))
+        self._read_already = [self._read(0, len(self._indices) if whole else 1)]
+        self.shape = (len(self._indices), *self._read_already[0].shape[1:])
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        yield self.first
-        for start in range(len(self.first), len(self._indices), STEP):
-            yield self._read(start)
+        done = len(self._read_already[0])
+        yield self._read_already.pop()  # and hold it no longer
+        step = max(1, min(STEP, STEP_BYTES // int(np.prod(self.shape[1:]))))
+        for start in range(done, len(self._indices), step):
+            yield self._read(start, step)
 
-    def _read(self, start: int) -> np.ndarray:
+    def _read(self, start: int, count: int) -> np.ndarray:
         from artv.data.readers import read_frames
 
-        indices = self._indices[start : start + STEP] if in_parts(len(self._indices)) else self._indices
+        indices = self._indices[start : start + count]
         try:
             return _transformed(read_frames(self._path, self._video, indices), self._excerpt)
         except UserError as error:

@@ -8,7 +8,7 @@ ends, so nobody waits between. Each walk has a stream of its own: one clip is co
 Shape suffixes: T frames of a clip, t frames at a time, H W pixels, C colour channels, d numbers a row.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from artv_eval.metrics.views import check_bytes, frames_at_once
 from artv_eval.results.clips import part_length
 
 VALUES = 1 << 25  # in the frames at once: few large kernels in place of many small ones
+AHEAD = 2  # views of a clip that are on their way to a GPU, each in memory that it reads by itself
 LUMA = (299, 587, 114)  # of red, green and blue (BT.601), in thousandths
 
 
@@ -124,7 +125,10 @@ def device_views(frames_THWC: Any, device: torch.device, values: int | None = No
     size, each = frames_at_once(frames_THWC.shape, values or VALUES), part_length(frames_THWC.shape)
     size = size // each * each or size  # parts are then read whole
     opening = before = None
+    on_their_way: deque[torch.cuda.Event] = deque()
     for start in range(0, len(frames_THWC), size):
+        if len(on_their_way) == AHEAD:  # else memory grows with the frames that the device has not come to
+            on_their_way.popleft().synchronize()
         shape = (min(size, len(frames_THWC) - start), *frames_THWC.shape[1:])
         host = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
         for done in range(0, len(host), each):
@@ -136,6 +140,9 @@ def device_views(frames_THWC: Any, device: torch.device, values: int | None = No
             opening = before = frames[0].clone()
         yield DeviceView(host=host, frames=frames, start=start, opening=opening, before=before)
         before = frames[-1].clone()  # the others may go
+        if device.type == "cuda":
+            on_their_way.append(torch.cuda.Event(blocking=True))
+            on_their_way[-1].record(torch.cuda.current_stream(device))
 
 
 _IDLE: defaultdict[str, list[Any]] = defaultdict(list)

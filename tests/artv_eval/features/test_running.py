@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from artv.errors import UserError
+from artv_eval.efficiency.live_bytes import Live
 from artv_eval.features.i3d import InceptionI3d, Unit3D
-from artv_eval.features.running import Parts, Stage, through
+from artv_eval.features.running import Parts, Stage, part_on, through
 from artv_eval.features.shapes import shapes_classifier
 
 
@@ -46,6 +47,24 @@ def test_stages_in_parts_give_what_they_give_of_the_whole(layer, frames, lengths
         clip = stage.work(clip)
     torch.testing.assert_close(torch.cat(parts, 2), clip, atol=1e-12, rtol=0)
     assert all(part.shape[2] for part in parts)
+
+
+def test_a_gpu_holds_of_500_frames_what_it_holds_of_100():
+    """I3D's own memory, weights and all, by counting what is alive: no numbers are computed."""
+
+    def peak(frames):
+        with torch.no_grad(), torch.device("meta"):
+            network = InceptionI3d().eval()
+            live = Live([*network.parameters(), *network.buffers()])
+            with live:
+                network.pooled_in_parts((torch.empty(1, 3, n, 224, 224) for n in part_lengths(frames)), frames)
+        return live.peak
+
+    def part_lengths(frames):
+        each = part_on("cuda")
+        return [each] * (frames // each) + [frames % each] * bool(frames % each)
+
+    assert peak(500) == pytest.approx(peak(100), rel=0.05)
 
 
 @pytest.mark.parametrize("frames", [73, 78])

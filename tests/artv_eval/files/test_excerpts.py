@@ -9,8 +9,9 @@ from artv.data import readers
 from artv.data.readers import read_video
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.files import excerpts
 from artv_eval.files.decoding import Decoders, Excerpt, decode
-from artv_eval.files.excerpts import read_excerpt
+from artv_eval.files.excerpts import Parts, read_excerpt
 from artv_eval.files.score import score_folders
 from artv_eval.metrics.curve_factories import curve
 from artv_eval.metrics.drift import DriftEvaluator
@@ -89,6 +90,16 @@ def test_a_file_that_hangs_is_given_up_while_it_is_read(h264, monkeypatch):
     with Decoders(1, timeout=0.001) as decoders:
         (clip,) = decoders.decode([h264], Excerpt(frames=FRAMES))
     assert "no answer within 0.001 s" in clip.error
+
+
+def test_few_frames_are_there_at_a_time(h264, monkeypatch):
+    """A process that decodes holds few large frames; the first comes alone, to say how large they are."""
+    whole = read_video(h264)
+    monkeypatch.setattr(excerpts, "STEP_BYTES", 7 * whole[0].nbytes)
+    parts = Parts(h264, Excerpt(frames=FRAMES), 0)
+    came = list(parts)
+    assert [len(frames) for frames in came] == [1, *[7] * 21, 2] and parts.shape == whole.shape
+    np.testing.assert_array_equal(np.concatenate(came), whole)
 
 
 def test_scores_of_long_files_are_those_of_their_frames(tmp_path):
