@@ -1,8 +1,12 @@
-"""Tasks on all GPUs of this machine, or on several processes of it: one process a GPU, each with a task at a time."""
+"""Tasks on all GPUs of this machine, or on several processes of it: one process a GPU, each with a task at a time.
+
+A process that is killed, by a crash or for its memory, costs the task it had, which another gets.
+"""
 
 import multiprocessing
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -11,7 +15,8 @@ from typing import Any
 from artv.devices import cores
 from artv.errors import UserError, WorkFailed
 from artv.ranges import Count
-from artv_eval.api import Task
+from artv_eval.api import FailedTask, Task
+from artv_eval.executors import LOSSES
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -29,6 +34,7 @@ class GpuExecutor:
             raise UserError(f"gpus.processes is {processes}; it must be at least 1")
         self.processes = processes
         self._pools: list[ProcessPoolExecutor] = []
+        self._threads = 1
 
     def run(self, work: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         """Yields tasks with their results as they finish; a process keeps to a cell while that has tasks left.
@@ -48,29 +54,62 @@ class GpuExecutor:
             raise
 
     def _run(self, work: Callable[[Task], Any], left: list[Task]) -> Iterator[tuple[Task, Any]]:
-        pools = self._started(len(left))
         # what to do goes first: its answer is that a process can begin
         running: dict[Future, tuple[int, Task | None]] = {
-            pool.submit(_take, work): (i, None) for i, pool in enumerate(pools)
+            self._begun(number, work): (number, None) for number in range(self._started(len(left)))
         }
+        losses = Counter[int]()  # by the id of the task, None of those that had none yet
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 number, task = running.pop(future)
-                result = _result(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    yield from self._lost(task, left, losses)
+                    if left:
+                        running[self._begun(number, work)] = number, None
+                    continue
+                losses.pop(id(None), None)
                 if left:
                     following = left.pop(_next(left, task.cell if task else None, number))
-                    running[pools[number].submit(_call, following)] = number, following
+                    try:
+                        running[self._pools[number].submit(_call, following)] = number, following
+                    except BrokenProcessPool:  # killed between two tasks
+                        left.insert(0, following)
+                        running[self._begun(number, work)] = number, None
                 if task is not None:
-                    yield task, result
+                    yield task, future.result()
 
-    def _started(self, tasks: int) -> list[ProcessPoolExecutor]:
-        gpus = visible()
-        count = min(self.processes or max(len(gpus), 1), tasks)
-        threads = _threads(count)
+    def _lost(self, task: Task | None, left: list[Task], losses: Counter[int]) -> Iterator[tuple[Task, FailedTask]]:
+        """Puts a task back whose process was killed; gives it as failed where that happens again and again."""
+        losses[id(task)] += 1
+        if losses[id(task)] < LOSSES:
+            left[:0] = [task] if task is not None else []
+        elif task is None:
+            raise WorkFailed("worker processes are killed as they begin; what was finished is kept")
+        else:
+            yield task, FailedTask(error=f"{LOSSES} worker processes were killed with it")
+
+    def _begun(self, number: int, work: Callable[[Task], Any]) -> Future:
+        """The answer of a process that it has the work; of a new process, on the same GPU, where it was killed."""
+        try:
+            return self._pools[number].submit(_take, work)
+        except BrokenProcessPool:
+            self._pools[number] = self._pool(number)
+            return self._pools[number].submit(_take, work)
+
+    def _started(self, tasks: int) -> int:
+        """How many processes there are for so many tasks."""
+        count = min(self.processes or max(len(visible()), 1), tasks)
+        self._threads = _threads(count)
         while len(self._pools) < count:
-            self._pools.append(_pool(gpus[len(self._pools) % len(gpus)] if gpus else None, threads))
-        return self._pools[:count]
+            self._pools.append(self._pool(len(self._pools)))
+        return count
+
+    def _pool(self, number: int) -> ProcessPoolExecutor:
+        gpus = visible()
+        gpu = gpus[number % len(gpus)] if gpus else None
+        # a process that has begun to use CUDA cannot be forked
+        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (gpu, self._threads, os.getpid()))
 
 
 def visible() -> list[str]:
@@ -108,11 +147,6 @@ _work: Any = None
 _busy = False
 
 
-def _pool(gpu: str | None, threads: int) -> ProcessPoolExecutor:
-    # a process that has begun to use CUDA cannot be forked
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (gpu, threads, os.getpid()))
-
-
 def _begin(gpu: str | None, threads: int, parent: int) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
@@ -147,12 +181,3 @@ def _call(task: Task) -> Any:
 def _interrupt(number: int, frame: object) -> None:
     if _busy:
         raise KeyboardInterrupt
-
-
-def _result(future: Future) -> Any:
-    try:
-        return future.result()
-    except OSError:  # a full disk is full for every task
-        raise
-    except BrokenProcessPool:
-        raise WorkFailed("a worker process was killed; what was finished is kept: run the same command again") from None

@@ -22,10 +22,10 @@ from typing import Any
 from artv.errors import UserError, WorkFailed
 from artv.files import read_text
 from artv_eval.api import FailedTask, Task
+from artv_eval.executors import LOSSES
 
 START_SECONDS = 120.0  # until the first worker has started
 HEAD_SECONDS = 20.0  # that the head may be away; after 60 Ray itself ends the process
-LOSSES = 3  # workers that a task may take down
 LATE, LATE_SECONDS = 3.0, 15.0  # times the usual time of a task, and at least so long: then its worker is a straggler
 
 

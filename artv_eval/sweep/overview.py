@@ -17,7 +17,7 @@ from artv_eval.twins.store import TwinStore
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """Of a cell: ``clips`` to make, those that are there, and those that failed before and are not tried again."""
+    """What is left of a cell: ``clips`` to make, those that are there, those that failed and are not tried again."""
 
     clips: int
     finished: int

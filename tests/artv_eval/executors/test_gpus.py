@@ -1,4 +1,4 @@
-"""Processes of this machine: they stay, one that is killed is told of, and a new one takes its place."""
+"""Processes of this machine: they stay, and a new one takes the place of one that is killed."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from artv.devices import cores
 from artv.errors import UserError, WorkFailed
 from artv_eval import testing
-from artv_eval.api import Task
+from artv_eval.api import FailedTask, Task
 from artv_eval.executors import gpus
 from artv_eval.executors.gpus import GpuExecutor, _next, visible
 
@@ -20,8 +20,28 @@ def who(task):
     return os.getpid(), task.cell
 
 
-def die(task):
-    os.kill(os.getpid(), signal.SIGKILL)
+class Die:
+    """The task ``d`` kills its process: always, or the first time, which a file in ``folder`` tells."""
+
+    def __init__(self, folder=None):
+        self.folder = folder
+
+    def __call__(self, task):
+        if task.cell == "d" and not (self.folder and (self.folder / "died").exists()):
+            if self.folder:
+                (self.folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return who(task)
+
+
+class Deadly:
+    """No process that is given it lives on."""
+
+    def __call__(self, task):
+        raise AssertionError
+
+    def __reduce__(self):
+        return os._exit, (9,)
 
 
 def tasks(*cells):
@@ -32,15 +52,26 @@ def test_it_holds_the_contract():
     testing.check_executor(GpuExecutor)
 
 
-def test_processes_stay_for_the_next_work_and_are_replaced_when_one_is_killed():
+def test_processes_stay_for_the_next_work_and_are_replaced_when_one_is_killed(tmp_path):
     executor = GpuExecutor(processes=1)
     (one,) = {pid for _, (pid, _) in executor.run(who, tasks("a", "b"))}
     (other,) = {pid for _, (pid, _) in executor.run(who, tasks("c"))}
     assert one == other != os.getpid()
-    with pytest.raises(WorkFailed, match="run the same command again"):
-        list(executor.run(die, tasks("d")))
-    ((task, (pid, cell)),) = executor.run(who, tasks("e"))
-    assert pid not in (one, os.getpid()) and task.cell == cell == "e"
+    found = {task.cell: (pid, cell) for task, (pid, cell) in executor.run(Die(tmp_path), tasks("d", "e"))}
+    assert {cell for _, cell in found.values()} == found.keys() == {"d", "e"} and found["d"][0] != one
+    os.kill(found["e"][0], signal.SIGKILL)  # while it has nothing to do
+    time.sleep(0.3)
+    ((task, (pid, cell)),) = executor.run(who, tasks("f"))
+    assert pid != found["e"][0] and task.cell == cell == "f"
+
+
+def test_what_kills_process_after_process_is_a_failed_task_and_the_others_go_on(monkeypatch):
+    monkeypatch.setattr(gpus, "LOSSES", 2)
+    found = {task.cell: result for task, result in GpuExecutor(processes=1).run(Die(), tasks("d", "e"))}
+    assert found["d"] == FailedTask(error="2 worker processes were killed with it") and found["e"][1] == "e"
+    monkeypatch.setattr(gpus, "LOSSES", 1)
+    with pytest.raises(WorkFailed, match="worker processes are killed as they begin; what was finished is kept"):
+        list(GpuExecutor(processes=1).run(Deadly(), tasks("a")))
 
 
 def threads(task):
