@@ -20,7 +20,7 @@ from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
 from artv_eval.metrics.training_seeds import Measured, measured, over_seeds
 
-SEEDS, SPREADS, CLIPS, D = (2, 3, 4), (0.0, 0.1, 0.3), (20, 64), 8
+SEEDS, SPREADS, CLIPS, D = (2, 3, 4, 8), (0.0, 0.1, 0.3), (20, 64, 512), 8
 
 
 class Features:
@@ -67,10 +67,17 @@ def run(name: str, S: int, n: int, spread: float, repetitions: int) -> dict[str,
 
 
 def report(record: dict[str, Any]) -> str:
-    """One line a row."""
-    return (
-        "\n".join([*begun(record, "FVD and KVD over training seeds, simulated"), "", *table(record["results"])]) + "\n"
-    )
+    """What lies outside the aim, and one line a row."""
+    lines = begun(record, "FVD and KVD over training seeds, simulated")
+    lines += ["", "| metric | clips | size | coverage |", "|---|---|---|---|"]
+    for name, n in itertools.product(METRICS, CLIPS):
+        rows = [row for row in record["results"] if (row["metric"], row["clips"]) == (name, n)]
+        ranges = [[row[column] for row in rows] for column in ("size", "coverage")]
+        lines.append(f"| {name} | {n} | " + " | ".join(f"{min(r):.3f}–{max(r):.3f}" for r in ranges) + " |")
+    missed = [row for row in record["results"] if not (0.03 <= row["size"] <= 0.07 and 0.93 <= row["coverage"] <= 0.97)]
+    said = "; ".join("{metric} of {clips} over {seeds}, spread {spread:g}".format(**row) for row in missed) or "none"
+    outside = f"Outside 3 to 7 % or 93 to 97 %: {len(missed)} of {len(record['results'])} ({said})."
+    return "\n".join([*lines, "", outside, "", *table(record["results"])]) + "\n"
 
 
 if __name__ == "__main__":

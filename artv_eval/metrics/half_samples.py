@@ -68,12 +68,11 @@ class Halves:
         """``measure``: indices (R, n) → values (R,); ``groups`` (n,): prompts, as ``clusters.as_groups`` has them."""
         rng, own, clips = np.random.default_rng(seed), None if groups is None else members(groups), n
         n = clips if own is None else len(own)
-        first, second = [], []
-        for start in range(0, resamples // 2, CHUNK):
-            pairs = [half_samples(n, rng) for _ in range(min(CHUNK, resamples // 2 - start))]
-            first.append(_measured(measure, [pair[0] for pair in pairs], own))
-            second.append(_measured(measure, [pair[1] for pair in pairs], own))
-        one, other = np.concatenate(first), np.concatenate(second)
+        found = []
+        for start in range(0, resamples // 2, CHUNK // 2):
+            pairs = [half_samples(n, rng) for _ in range(min(CHUNK // 2, resamples // 2 - start))]
+            found.append(_measured(measure, [half for side in zip(*pairs, strict=True) for half in side], own))
+        one, other = np.concatenate([part.reshape(2, -1) for part in found], 1)
         return cls((one - other) / 2, (one + other) / 2, n, clips)
 
     def __sub__(self, other: "Halves") -> "Halves":
@@ -152,10 +151,16 @@ class Spread:
     def limits(self, value: float, level: float, quadratic: bool = False) -> tuple[float, float]:
         """Ends of the interval."""
         t = student_t(self.n, level)
-        reach = t * self.standard_error(quadratic)
-        # (limit − value)² = t² (error² + 2 C (limit − value)), where that is further than t · error
-        down, up = t**2 * min(self.curvature, 0.0), t**2 * max(self.curvature, 0.0)
-        return value + down - float(np.hypot(down, reach)), value + up + float(np.hypot(up, reach))
+        return bent_limits(value, t * self.standard_error(quadratic), t**2 * self.curvature)
+
+
+def bent_limits(value: float, reach: float, bend: float) -> tuple[float, float]:
+    """Where each limit has the variance midway to it: (limit − value)² = reach² + 2 bend (limit − value).
+
+    Only where that is further than ``reach``. ``bend``: the quantile's square times the curvature.
+    """
+    down, up = min(bend, 0.0), max(bend, 0.0)
+    return value + down - float(np.hypot(down, reach)), value + up + float(np.hypot(up, reach))
 
 
 def student_t(n: int, level: float) -> float:

@@ -6,15 +6,14 @@ The formula is that of the authors' videojedi 0.0.1 (``mmd_polynomial.py``, ``JE
 ViT-H/16 with an attentive probe; those of V-JEPA 2, which transformers loads, give other numbers: the row names the
 extractor. Being biased, it falls with the number of clips even between equal sets: compare at the same n.
 
-Shape suffixes: n clips, m reference clips, d features, R resamples.
+Shape suffixes: n clips, m reference clips, d features.
 """
 
 import numpy as np
 
 from artv_eval.features.base import FeatureExtractor
 from artv_eval.features.preprocess import Transform
-from artv_eval.metrics.fvd import FeatureEvaluator
-from artv_eval.metrics.kvd import Kernel, KernelResampler
+from artv_eval.metrics.kvd import Kernel, KernelResampler, KvdEvaluator
 
 KERNEL = Kernel(degree=2, offset=0.0, biased=True, scale=100.0)
 
@@ -24,19 +23,10 @@ def jedi_from_features(x_nd: np.ndarray, y_md: np.ndarray) -> float:
     return KernelResampler(x_nd, y_md, kernel=KERNEL)(np.arange(len(x_nd)))
 
 
-class JediEvaluator(FeatureEvaluator):
+class JediEvaluator(KvdEvaluator):
     """JEDi in the harness; its rows are FVD's."""
 
-    quadratic = True
+    kernel = KERNEL
 
     def __init__(self, features: FeatureExtractor, *, transform: Transform | None = None, name: str = "jedi"):
         super().__init__(features, transform=transform, name=name)
-
-    def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
-        """The distance to the reference rows."""
-        return jedi_from_features(rows, self.reference(reference))
-
-    def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
-        """(R,): of resampled rows."""
-        distance = KernelResampler(rows, self.reference(reference), kernel=KERNEL)
-        return np.array([distance(index) for index in index_Rn])

@@ -7,7 +7,9 @@ Its expectation does not depend on the number of clips, so it compares sets of d
 Shape suffixes: n clips, m reference clips, d features, R resamples, B batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,12 +32,17 @@ class Kernel:
 
     def __call__(self, x_nd: np.ndarray, y_md: np.ndarray) -> np.ndarray:
         """(n, m) float64."""
-        product = x_nd.astype(np.float64) @ y_md.astype(np.float64).T
-        return (product / x_nd.shape[1] + self.offset) ** self.degree
+        found_nm = x_nd.astype(np.float64) @ y_md.astype(np.float64).T
+        found_nm /= x_nd.shape[1]
+        found_nm += self.offset
+        return np.power(found_nm, self.degree, out=found_nm)  # in place: large sets spend their time on new memory
 
-    def mean(self, total: float, own: float, n: float, together: int = 1) -> float:
-        """Over the pairs of n rows, of the sums over all of them and over those of a clip with itself."""
-        return total / n**2 if self.biased else (total - own) / (n * (n - together))
+    def mean(self, apart: Any, own: Any, share: float) -> Any:
+        """Over pairs, of the mean ``apart`` of those of two clips and the mean ``own`` of those of a clip with itself.
+
+        ``share``: how many of all pairs the latter are. They count where ``biased``.
+        """
+        return share * own + (1 - share) * apart if self.biased else apart
 
 
 CUBIC = Kernel()
@@ -62,11 +69,16 @@ def mean_kernel(x_nd: np.ndarray, together: int = 1, kernel: Kernel = CUBIC) -> 
     if together > 1:
         clips = x_nd.reshape(-1, together, x_nd.shape[1])
         own = np.array([kernel(clip, clip).sum() for clip in clips])
-    return float(kernel.mean(total, own.sum(), n, together))
+    apart = (total - own.sum()) / (n * (n - together))
+    return float(kernel.mean(apart, own.sum() / (n * together), together / n))
 
 
 class KernelResampler:
     """Squared MMD of many resamples of one set to a fixed reference: the kernels are computed once.
+
+    The distance is a mean over pairs of clips, and copies of one clip are no such pair (Hušková and Janssen 1993,
+    "Consistency of the generalized bootstrap for degenerate U-statistics"). They would bring in the kernel of a clip
+    with itself, far above all others: in 8 dimensions the variance of 20 clips came out 1.5 times as large, of 8 2.6.
 
     ``known``: the reference's :func:`mean_kernel`, where that is known already.
     """
@@ -82,25 +94,41 @@ class KernelResampler:
 
     def __call__(self, index_n: np.ndarray) -> float:
         """The distance when the set is ``x[index]``."""
-        count = np.bincount(index_n, minlength=len(self.own)).astype(np.float64)
-        n = count.sum()
-        own = self.kernel.mean(count @ self.own @ count, count @ np.diagonal(self.own), n)
-        return self.kernel.scale * float(own + self.reference - 2 * (count @ self.cross) / n)
+        return float(self.many([index_n])[0])
+
+    def many(self, index_Rn: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """(R,): the distance for each row of indices."""
+        count_Rn = np.stack([np.bincount(index_n, minlength=len(self.own)) for index_n in index_Rn]).astype(np.float64)
+        n, same = count_Rn.sum(1), (count_Rn**2).sum(1)
+        diagonal = np.diagonal(self.own)
+        own, copies = count_Rn @ diagonal / n, count_Rn**2 @ diagonal
+        # of one clip alone there is no pair but with itself
+        total, pairs = ((count_Rn @ self.own) * count_Rn).sum(1), n**2 - same
+        apart = np.where(pairs > 0, (total - copies) / np.maximum(pairs, 1), own)
+        ours = self.kernel.mean(apart, own, 1 / n)
+        return self.kernel.scale * (ours + self.reference - 2 * (count_Rn @ self.cross) / n)
 
 
 class KvdEvaluator(FeatureEvaluator):
     """KVD in the harness; its rows are FVD's."""
 
-    quadratic = True
+    quadratic, kernel = True, CUBIC
 
     def __init__(self, features: FeatureExtractor, *, transform: Transform | None = None, name: str = "kvd"):
         super().__init__(features, transform=transform, name=name)
+        self._reference: tuple[np.ndarray, float] | None = None  # the last one's, whose kernel is as large as the set
 
     def evaluate(self, rows: np.ndarray, reference: np.ndarray | None = None) -> float:
-        """The unbiased squared MMD."""
-        return unbiased_mmd(rows, self.reference(reference))
+        """The squared MMD to the reference rows."""
+        return self._distance(rows, reference)(np.arange(len(rows)))
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
-        """(R,): of resampled rows."""
-        distance = KernelResampler(rows, self.reference(reference))
-        return np.array([distance(index) for index in index_Rn])
+        """(R,): of resampled rows, in which copies are no pairs."""
+        return self._distance(rows, reference).many(index_Rn)
+
+    def _distance(self, rows: np.ndarray, reference: np.ndarray | None) -> KernelResampler:
+        real = self.reference(reference)
+        known = self._reference[1] if self._reference and self._reference[0] is real else None
+        distance = KernelResampler(rows, real, known, self.kernel)
+        self._reference = real, distance.reference
+        return distance

@@ -21,13 +21,24 @@ clips and more; of 12 in 3.3 to 5.7, of 8 in 2.9 to 5.6. At two seeds the best g
 6.1, Cochran and Cox's g = w within 2.0 and 6.1, Satterthwaite's degrees of freedom, which Hillis (2007) uses there, 4.9
 and 12.8. A 1 % test rejects in up to 2.9 % at two seeds and 1.4 at three: few trainings carry no small p-values.
 
+**Values of set metrics.** A squared distance varies more the larger it is, whatever moves the set, clips or trainings:
+seeds that came out low show too small an MS and too small a C, and value ± q·√V misses on one side. So V grows from the
+value to the limit in the proportion in which the half-samples of one model's clips say that its variance does
+(:mod:`artv_eval.metrics.half_samples`), and each limit has the V midway to it:
+
+    (limit − value)² = q² V + 2 t₂² V (curvature / variance of one model) (limit − value)
+
+t₂ and not q: how far it bends is a matter of how far the estimate strays (as in Cornish and Fisher's expansion), which
+few degrees of freedom do not change; they say how well V is known. With one model it is the interval over clips. In a
+difference of twins the bends cancel; its interval and the tests are symmetric.
+
 The test of the *checkpoints* asks less: whether these S models differ, with no other training in mind.
 
 Shape suffixes: n clips, M models, S seeds.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,7 +49,7 @@ from artv.errors import UserError
 from artv_eval.api import Evaluator
 from artv_eval.extras import EvaluatorExtras, optional
 from artv_eval.metrics.clusters import Totals, as_groups
-from artv_eval.metrics.half_samples import joint_covariance
+from artv_eval.metrics.half_samples import Spread, bent_limits, joint_covariance, student_t
 from artv_eval.metrics.statistics import SetValue, check_rows, per_clip, set_value
 
 
@@ -78,12 +89,21 @@ class Measured:
     """A metric of M models on the same n clips: values (M,), and their covariance over clips (M, M).
 
     ``prompts``: of how many these are, where clips of one prompt go together: C's degrees of freedom are theirs.
+    ``curvatures`` (M,): of a metric of a whole set, those of :class:`artv_eval.metrics.half_samples.Spread`; None for
+    means and combinations.
     """
 
     values: np.ndarray
     covariance: np.ndarray
     n: int
     prompts: int | None = None
+    curvatures: np.ndarray | None = None
+
+    @property
+    def growth(self) -> float:
+        """By what share of itself half of the variance grows, a unit of the metric."""
+        own = float(np.trace(self.covariance))
+        return 0.0 if self.curvatures is None or own <= 0 else float(self.curvatures.sum()) / own
 
     def combined(self, weights_SM: np.ndarray) -> "Measured":
         """Linear combinations, such as a difference for each seed."""
@@ -91,7 +111,8 @@ class Measured:
 
     def at(self, places: Sequence[int]) -> "Measured":
         """The models at some places."""
-        return self.combined(np.eye(len(self.values))[list(places)])
+        there, bent = list(places), self.curvatures
+        return replace(self.combined(np.eye(len(self.values))[there]), curvatures=None if bent is None else bent[there])
 
     def difference(self, a: Sequence[int], b: Sequence[int]) -> "Measured":
         """``a`` − ``b``, seed by seed."""
@@ -132,8 +153,9 @@ def measured(
     if known is None:
         known = [set_value(evaluator, part, reference, groups=groups, resamples=resamples, seed=seed) for part in rows]
     quadratic = optional(evaluator, EvaluatorExtras, "quadratic")
-    covariance = joint_covariance([item.halves for item in known], quadratic)
-    return Measured(np.array([item.value for item in known]), covariance, len(rows[0]), known[0].prompts)
+    halves, values_M = [item.halves for item in known], np.array([item.value for item in known])
+    curvatures = np.array([Spread.of_halves(item).curvature for item in halves])
+    return Measured(values_M, joint_covariance(halves, quadratic), len(rows[0]), known[0].prompts, curvatures)
 
 
 def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:
@@ -152,11 +174,12 @@ def over_seeds(found: Measured, *, level: float = 0.95) -> OverSeeds:
     seeds_part, clips_part = between / S, max(shared, 0.0)
     error = float(np.sqrt(seeds_part + clips_part))
     margin = error * float(quantile((1 - level) / 2, seeds_part, clips_part, S, n))
+    low, high = bent_limits(value, margin, student_t(n, level) ** 2 * error**2 * found.growth)
     fixed = float(np.sqrt(max(found.covariance.mean(), 0.0)))
     return OverSeeds(
         value=value,
-        low=value - margin,
-        high=value + margin,
+        low=low,
+        high=high,
         standard_error=error,
         seeds=S,
         each=tuple(map(float, found.values)),

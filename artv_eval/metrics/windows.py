@@ -186,8 +186,7 @@ class WindowKvdEvaluator(FeatureWindows):
         return KernelResampler(ours, *theirs)(np.arange(len(ours)))
 
     def _distances(self, ours: np.ndarray, theirs: tuple[np.ndarray, float], index_Rn: np.ndarray) -> np.ndarray:
-        distance = KernelResampler(ours, *theirs)
-        return np.array([distance(index) for index in index_Rn])
+        return KernelResampler(ours, *theirs).many(index_Rn)
 
 
 class WindowFidEvaluator(WindowEvaluator, FrameFidEvaluator):

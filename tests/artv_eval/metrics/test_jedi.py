@@ -33,12 +33,16 @@ def test_the_number_in_the_authors_file():
     assert jedi_from_features(x, y) / 100 == pytest.approx(270.7, abs=0.05)
 
 
-def test_equal_sets_are_at_zero_and_resamples_are_evaluations():
+def test_equal_sets_are_at_zero_and_copies_in_a_resample_are_no_pairs():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(12, 6)), rng.normal(size=(20, 6))
     metric = JediEvaluator(Features())
     assert metric.evaluate(x, x) == pytest.approx(0, abs=1e-10)
-    index = rng.integers(12, size=(3, 12))
-    assert metric.resample(x, y, index) == pytest.approx([metric.evaluate(x[i], y) for i in index])
+    subset, (index,) = rng.permutation(12)[None, :7], rng.integers(12, size=(1, 12))
+    assert metric.resample(x, y, subset)[0] == pytest.approx(metric.evaluate(x[subset[0]], y))
+    square = (x @ x.T / 6) ** 2  # a pair with itself counts once a copy, those of two clips fill the rest
+    apart = np.mean([square[i, j] for i in index for j in index if i != j])
+    moved = 100 * (np.diagonal(square)[index].mean() / 12 + apart * 11 / 12 - square[np.ix_(index, index)].mean())
+    assert metric.resample(x, y, index[None])[0] == pytest.approx(metric.evaluate(x[index], y) + moved)
     found = bootstrap_interval(metric, x, y, resamples=100)
     assert found.low < found.value < found.high

@@ -1,4 +1,4 @@
-"""KVD against torchmetrics' kernel distance."""
+"""KVD against torchmetrics' kernel distance, its resamples and their variance against sums written out."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,9 @@ import torch
 from torchmetrics.image.kid import poly_mmd
 
 from artv_eval.metrics import KernelVideoDistance
+from artv_eval.metrics.half_samples import Spread
 from artv_eval.metrics.kvd import KvdEvaluator, unbiased_mmd
+from artv_eval.metrics.statistics import set_value
 
 
 def gaussian(n, d, seed, shift=0.0):
@@ -23,7 +25,7 @@ def test_kvd_does_not_grow_with_fewer_clips():
     assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(200)
 
 
-def test_kvd_shards_add_up_and_resampling_is_exact(mean_features):
+def test_kvd_shards_add_up():
     x, y = gaussian(30, 8, 3).astype(np.float32), gaussian(25, 8, 4).astype(np.float32)
     whole, part = KernelVideoDistance(), KernelVideoDistance()
     for metric, a, b in ((whole, x[:10], y[:10]), (part, x[10:], y[10:])):
@@ -31,5 +33,40 @@ def test_kvd_shards_add_up_and_resampling_is_exact(mean_features):
         metric.update(torch.from_numpy(b), real=True)
     whole.merge_state(part)
     assert float(whole.compute()) == pytest.approx(unbiased_mmd(x, y), rel=1e-9)
-    evaluator, index = KvdEvaluator(mean_features), np.random.default_rng(0).integers(30, size=(3, 30))
-    np.testing.assert_allclose(evaluator.resample(x, y, index), [evaluator.evaluate(x[i], y) for i in index], rtol=1e-8)
+
+
+def kernel(a, b):
+    return (a @ b.T / a.shape[1] + 1) ** 3
+
+
+def test_resamples_are_means_over_pairs_of_different_clips(mean_features):
+    x, y, rng = gaussian(9, 8, 5), gaussian(7, 8, 6), np.random.default_rng(0)
+    real = np.mean([kernel(a[None], b[None]) for i, a in enumerate(y) for j, b in enumerate(y) if i != j])
+    index = rng.integers(9, size=(3, 9))
+    wanted = [
+        np.mean([kernel(x[[i]], x[[j]]) for i in row for j in row if i != j]) + real - 2 * kernel(x[row], y).mean()
+        for row in index
+    ]
+    evaluator = KvdEvaluator(mean_features)
+    np.testing.assert_allclose(evaluator.resample(x, y, index), wanted, rtol=1e-9)
+    subset = rng.permutation(9)[:5]  # where there are no copies it is the metric of the rows
+    np.testing.assert_allclose(evaluator.resample(x, y, subset[None])[0], evaluator.evaluate(x[subset], y), rtol=1e-9)
+    alone = kernel(x[[2]], x[[2]]).item() + real - 2 * kernel(x[[2]], y).mean()
+    assert evaluator.resample(x, y, np.full((1, 9), 2))[0] == pytest.approx(alone)  # no other pair is there
+
+
+def test_few_clips_have_the_variance_of_a_u_statistic(mean_features):
+    """4 σ₁² / n + 2 σ₂² / n (n − 1) for a known reference, both without bias: U-centring (Székely and Rizzo 2014)."""
+    n, x, y = 24, gaussian(24, 8, 7, 0.3), gaussian(60, 8, 8)
+    cross = kernel(x, y).mean(1)
+    h = kernel(x, x) - cross[:, None] - cross[None]
+    np.fill_diagonal(h, 0)
+    a = h.sum(0)
+    centred = h - (a[:, None] + a[None]) / (n - 2) + a.sum() / ((n - 1) * (n - 2))
+    np.fill_diagonal(centred, 0)
+    second = (centred**2).sum() / (n * (n - 3))
+    first = (a.var(ddof=1) - (n - 2) * second) / (n - 2) ** 2
+    halves = set_value(KvdEvaluator(mean_features), x, y, resamples=8000).halves
+    assert halves.even.mean() == pytest.approx(unbiased_mmd(x, y), abs=0.02 * halves.even.std())
+    error = Spread.of_halves(halves).standard_error(quadratic=True)
+    assert error**2 == pytest.approx(4 * first / n + 2 * second / (n * (n - 1)), rel=0.08)

@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 
 from artv.errors import UserError
+from artv_eval.metrics.half_samples import student_t
+from artv_eval.metrics.statistics import bootstrap_interval
 from artv_eval.metrics.training_seeds import Measured, measured, over_seeds, quantile
 
 
@@ -91,6 +93,42 @@ def test_a_metric_of_the_set_has_the_covariance_of_repeated_sets():
     truth = np.cov(np.array([values(seed) for seed in range(4000)]).T)
     found = np.mean([measured(Squared(), rows_of(k, 3, 40, 0.0, d=3), reference).covariance for k in range(40)], 0)
     assert found == pytest.approx(truth, rel=0.12)
+
+
+def test_trainings_that_all_give_the_same_clips_have_the_interval_over_clips():
+    """Bent as that is: the variance midway to each limit."""
+    rows, reference = rows_of(6, S=1, n=20, d=3)[0], np.zeros((1, 3))
+    found = over_seeds(measured(Squared(), [rows] * 3, reference))
+    clips = bootstrap_interval(Squared(), rows, reference)
+    assert (found.low, found.high) == pytest.approx((clips.low, clips.high))
+    assert found.high - found.value > 1.02 * (found.value - found.low)
+
+
+def test_each_limit_of_a_set_metric_has_the_variance_midway_to_it():
+    both = measured(Squared(), rows_of(8, S=6, n=20, d=3), np.zeros((1, 3)), resamples=400)
+    sides = both.at(range(3)), both.at(range(3, 6))
+    for part in sides:
+        found = over_seeds(part)
+        reach, t = found.value - found.low, student_t(20, 0.95)
+        growth = part.curvatures.mean() / found.se_clips**2  # half of the variance's, a unit of the metric
+        up = found.high - found.value
+        assert up**2 == pytest.approx(reach**2 + 2 * t**2 * found.standard_error**2 * growth * up) and up > reach
+    apart = over_seeds(both.difference(range(3), range(3, 6)))
+    assert apart.value - apart.low == pytest.approx(apart.high - apart.value)
+
+
+def test_values_that_vary_the_more_the_larger_they_are_are_covered():
+    """Quick; benchmarks/training_seeds_sets.py measures it well."""
+    S, n, d, covered, symmetric = 4, 20, 2, [], []
+    rng, reference = np.random.default_rng(9), np.zeros((1, d))
+    truth = d * (0.6**2 + 0.2 + 2 / n)  # a shift, the trainings, and clips of variance 2
+    for seed in range(250):
+        prompts = rng.normal(size=(n, d))
+        rows = [0.6 + prompts + rng.normal(size=(n, d)) + rng.normal(size=d) * 0.2**0.5 for _ in range(S)]
+        found = over_seeds(measured(Squared(), rows, reference, resamples=60, seed=seed))
+        covered.append(found.low <= truth <= found.high)
+        symmetric.append(abs(found.value - truth) <= found.value - found.low)
+    assert np.mean(covered) > 0.92 and np.mean(covered) > np.mean(symmetric) + 0.01
 
 
 def test_clips_without_a_value_for_one_training_count_for_none():
