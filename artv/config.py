@@ -82,6 +82,14 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.num_refs < 1:
             raise ValueError(f"num_refs is {self.num_refs}; it must be at least 1")
+        latent, text = self.dynamic.in_channels, self.dynamic.text_dim
+        for name, network, given in (("dynamic", self.dynamic, latent), ("mask", self.mask, 1)):
+            found = network and (network.in_channels, network.text_dim, network.out_channels)
+            if found not in (None, (latent, text, given)):
+                raise ValueError(
+                    f"the {name} network has in_channels, text_dim and out_channels {found}; they must be "
+                    f"{(latent, text, given)}: both networks read the same, and give noise and a mask"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, as stored in a checkpoint's ``config.json``."""

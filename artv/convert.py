@@ -17,7 +17,7 @@ from artv.networks import ArtVModel
 from artv.progress import quiet_loading
 from artv.requests import SD_21_BASE, check_init
 from artv.text_encoder import OpenClipTextEncoder
-from artv.weights import check_saved, load_exactly, read_config, read_weights
+from artv.weights import check_fit, check_saved, load_exactly, read_config, read_weights
 
 # what changes a UNet's function without changing the shape of any weight
 _FUNCTION_OF_UNET = (
@@ -74,9 +74,7 @@ def from_stable_diffusion(
     model = ArtVModel.from_config(config or paper())
     load_unet(model, folder, variant)
     autoencoder, text_encoder = encoders_of(folder, variant)
-    wanted, given = model.sizes.dynamic.text_dim, text_encoder.config.width
-    if wanted != given:
-        raise UserError(f"{folder}/text_encoder has width {given}; the networks expect {wanted}")
+    check_fit(model.sizes, autoencoder, text_encoder)
     with quiet_loading():
         return Parts(model.to(dtype), autoencoder.to(dtype).eval(), text_encoder.to(dtype))
 

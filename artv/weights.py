@@ -9,10 +9,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from artv.config import ModelConfig
 from artv.errors import UserError
 from artv.files import read_object, regular
 
 STEMS = ("diffusion_pytorch_model", "model", "open_clip_model")
+
+
+def check_fit(sizes: ModelConfig, autoencoder: Any, text_encoder: Any) -> None:
+    """Raises :class:`UserError` for networks that do not take what these two give."""
+    for part, given, key in (
+        ("text encoder", text_encoder.config.width, "text_dim"),
+        ("autoencoder", autoencoder.config.latent_channels, "in_channels"),
+    ):
+        expected = getattr(sizes.dynamic, key)
+        if given != expected:
+            raise UserError(
+                f"the {part} gives {given} channels and the networks have {key} {expected}; they must agree"
+            )
 
 
 def read_config(folder: Path) -> dict[str, Any]:

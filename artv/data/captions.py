@@ -3,12 +3,14 @@
 Needs no torch, so commands check it at once.
 """
 
+import json
 import os.path
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 from artv.data.listing import Video, words_of
@@ -133,6 +135,12 @@ def captioned_clips(folder: str | Path) -> Sequence[CaptionedFile | TarMember]:
         if not clip.path.is_file():
             raise UserError(f"{captions.source} names {clip.path.name}, which is no file in {folder}")
     return clips
+
+
+def listing_digest(clips: Sequence[CaptionedFile | TarMember]) -> str:
+    """16 hex digits of their names, sizes and captions, in their order."""
+    lines = [[clip.name, clip.size, clip.caption] for clip in clips]
+    return sha256(json.dumps(lines, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def _table(folder: Path) -> Path | None:

@@ -19,7 +19,8 @@ CLIPS_A_SHARD = 256
 class ShardIndex:
     """What a folder of shards holds. ``encoders``: digest of the weights that made the latents and the text.
 
-    ``source``: of a built-in world its name, split and seed; "" of files, and in folders of older versions.
+    ``source``: of a built-in world its name, split and seed; of files a digest of their names, sizes and captions; ""
+    where that is not known, in folders of older versions.
     ``precision``: of the encoders' weights and maps.
     """
 
@@ -85,8 +86,8 @@ def claim_shards(folder: Path, index: ShardIndex) -> None:
         stored = _stored(file)
         for key, ours in asdict(index).items():
             # folders of older versions do not say where their clips are from, and are all of fp32
-            theirs = stored.get(key, {"source": ours, "precision": "fp32"}.get(key))
-            if theirs != ours:
+            theirs = stored.get(key, {"source": "", "precision": "fp32"}.get(key))
+            if theirs != ours and (key, theirs) != ("source", ""):
                 raise UserError(f"{folder} holds shards with {key} = {theirs}, not {ours}; use another folder")
         return
     try:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from artv.data.captions import listing_digest
 from artv.data.clips import LEFT_OUT, ClipFiles, WholeClips, batches
 from artv.data.shapes_long import WORLDS
 from artv.data.shard_index import is_shards, read_index
@@ -44,6 +45,13 @@ class Clips:
             self.count = config.clips or (65_536 if device.type == "cuda" else 2_048)
         if self.count < processes.world():
             raise UserError(f"{self.count} clips for {processes.world()} processes; give at least one clip for each")
+
+    @property
+    def source(self) -> str:
+        """What they are, however their folder is called; "" of latents, whose own index says it."""
+        if self.files is not None:
+            return f"files {listing_digest(self.files.rows)}"
+        return "" if self.encoded else f"shapes@{self.config.world}, {self.split}, seed {self.config.seed}"
 
     def batches(self, *groups: Sequence[int]) -> Iterator[tuple[Tensor, list[str]]]:
         """The clips of the groups, in their order, or each clip of this process once; no batch is of two groups."""

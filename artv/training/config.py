@@ -15,6 +15,7 @@ from artv.config import PRESETS as NETWORKS
 from artv.config import ModelConfig, NetworkConfig
 from artv.errors import UserError, closest
 from artv.ranges import Amount, Count, Name, Positive, Seed, Share, Whole
+from artv.requests import LAST_SEED
 from artv.yaml_files import read_yaml
 
 ENCODERS = ("autoencoder", "text_encoder")
@@ -42,6 +43,7 @@ class LoopConfig:
         save_minutes: time between checkpoints.
         graph: capture the step as a CUDA graph (where a process makes it from one batch).
         optimizer: ``adamw``, or ``adamw8bit`` (bitsandbytes): a quarter of the memory for the moments.
+        seed: of the chance in a global batch, beside the run's own.
         reduce_dtype: in which several processes exchange and sum the gradients of matrices and kernels, ``fp32`` or,
             with precision ``bf16``, ``bf16``: half the bytes. Weights and moments are float32 with both.
         fused_update: in a captured step AdamW and the weights' average are one pass over memory, by a kernel of ours.
@@ -161,6 +163,11 @@ class TrainConfig(BaseModel):
             raise ValueError(f"size {self.size} must be a multiple of {unit} for networks of this depth")
         return self
 
+    def loop(self, stage: str) -> LoopConfig:
+        """How a stage is trained, with the run's seed added to its own."""
+        loop: LoopConfig = getattr(self, stage)
+        return replace(loop, seed=(self.seed + loop.seed) % (LAST_SEED + 1))
+
     def sizes(self) -> ModelConfig:
         """Sizes of the two networks, after the switches."""
         chosen = self.networks or NETWORKS[self.preset]()
@@ -238,6 +245,12 @@ HOW = ("minutes", *TECHNICAL)
 
 LATER = ("optimizer", "crop", "reduce_dtype", "fused_update", *WATCHED)
 """Settings that came after models were first kept under a hash of all the others."""
+
+
+def code_version(config: TrainConfig) -> int:
+    """``CODE_VERSION``, with what has changed for some settings only."""
+    seeded = config.model.global_batch is not None and config.seed != 0  # whose chance did not hang on the run's seed
+    return CODE_VERSION + seeded
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from artv.training.clips import Clips
 from artv.training.config import TrainConfig
 from artv.training.estimate import GIB, WATTS, estimate
 from artv.training.probe import cpu_samples_per_s
-from artv.weights import check_saved, read_config
+from artv.weights import check_fit, check_saved, read_config
 
 
 def dry_run(
@@ -70,7 +70,7 @@ def _data(config: TrainConfig) -> str:
 
 def _weights(config: TrainConfig, components: str | None, init: str | None, variant: str | None) -> str:
     if components is not None:
-        load_components(components)
+        check_fit(config.sizes(), **load_components(components))
     if init is None:
         return "random" + (f"; autoencoder and text encoder of {components}" if components else "")
     folder = Path(init).expanduser()

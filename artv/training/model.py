@@ -45,7 +45,7 @@ def train_model(
     ema, outcome = optimise(
         model,
         draw_loss,
-        config.model,
+        config.loop("model"),
         out,
         name="model",
         device=device,

@@ -97,9 +97,11 @@ class Record:
         if copied is not None:
             copied.synchronize()
         self.loss = processes.mean(self._host.item() / steps)
-        rate = steps * self._samples / (time.monotonic() - self._since)
+        samples = steps * self._samples
+        rate = samples / (time.monotonic() - self._since)
         self._since = time.monotonic()
-        row: dict[str, Any] = {"step": step, "loss": self.loss, "samples_per_s": round(rate, 1), **values}
+        row: dict[str, Any] = {"step": step, "loss": self.loss, "samples": samples, "samples_per_s": round(rate, 1)}
+        row |= values
         note = f"loss {self.loss:.4f} · {rate:,.0f} samples/s"
         if self._sum.is_cuda:
             row["memory_gib"] = round(torch.cuda.max_memory_allocated(self._sum.device) / 2**30, 2)

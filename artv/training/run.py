@@ -42,6 +42,7 @@ from artv.training.step import Prepare
 from artv.training.text_encoder import train_text_encoder
 from artv.training.trackers import Trackers, chosen_trackers
 from artv.training.watched import make_validation
+from artv.weights import check_fit
 
 
 def run(
@@ -120,7 +121,7 @@ def _pretrain(
 ) -> tuple[nn.Module, Outcome]:
     if config.preset != "shapes":
         raise UserError(f"the {config.preset} preset takes its {stage} from a pretrained pipeline; give --init FOLDER")
-    folder, loop = out / stage, getattr(config, stage)
+    folder, loop = out / stage, config.loop(stage)
     frames, captions = clips.load(16_384)
     module: Any
     if stage == "autoencoder":
@@ -156,7 +157,7 @@ def make_latents(
         size=config.size,
         fps=config.fps,
         encoders=digest(autoencoder, text_encoder),
-        source=f"shapes@{config.world}, {clips.split}, seed {config.seed}" if config.data == "builtin" else "",
+        source=clips.source,
         precision=precision,
     )
     if clips.encoded:  # whatever the clips were called
@@ -194,9 +195,26 @@ def _streams(config: TrainConfig, folder: Path, device: torch.device) -> MicroSt
     return MicroStreams({place: stream(place) for place in range(processes.rank(), places, world)})
 
 
+def shared_cache(own: LatentCache) -> LatentCache:
+    """The clips of all processes in the order of the set, so that a draw is of the same one in each of them."""
+    if processes.world() == 1:
+        return own
+    device, parts = own.text_NLD.device, processes.gather((own.latents_NTChw.cpu(), own.text_NLD.cpu()))
+    return LatentCache(*(_alternating(each).to(device) for each in zip(*parts, strict=True)))
+
+
+def _alternating(parts: Sequence[Tensor]) -> Tensor:
+    """Row k of the result is the next of part k modulo their number."""
+    whole = parts[0].new_empty(sum(map(len, parts)), *parts[0].shape[1:])
+    for rank, part in enumerate(parts):
+        whole[rank :: len(parts)] = part
+    return whole
+
+
 def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome:
     autoencoder, text_encoder = parts["autoencoder"], parts["text_encoder"]
     assert isinstance(autoencoder, AutoencoderKL) and isinstance(text_encoder, OpenClipTextEncoder)
+    check_fit(config.sizes(), autoencoder, text_encoder)
     null_text = text_encoder.encode([""])[0]
     if config.stream or clips.encoded:
         folder = Path(config.data) if clips.encoded else out / "latents"
@@ -207,6 +225,8 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
         encode = partial(encode_frames, autoencoder)
         with progress_bar("latents", total=ours, shown=processes.is_main()) as bar:
             source = LatentCache.build(clips.batches(), encode, text_encoder.encode, bar.update)
+        if config.model.global_batch is not None:
+            source = shared_cache(source)
         clips.tell_broken()
     validation = make_validation(config, out, clips, autoencoder, text_encoder)
     # the draws of training do not depend on what was before

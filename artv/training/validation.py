@@ -1,8 +1,9 @@
 """What a training is watched by: the averaged weights' loss on fixed clips, frames, timesteps and noise, and samples.
 
-In ``log.jsonl`` a validation is a row ``{"stage", "step", "validation": {"loss": mean, "loss@100": …}, "best"}``: mean
-squared errors of the noise, nothing dropped, references without noise; smaller is better. ``"best"``: its ``best_by``
-value is the smallest so far, and that step's pipeline is kept in ``RUN/best``, with ``best.json``.
+In ``log.jsonl`` a validation is a row ``{"stage", "step", "validation": {"loss": mean, "loss@100": …}, "clips",
+"best"}``: mean squared errors of the noise, nothing dropped, references without noise; smaller is better. ``clips``:
+how many they are means of. ``best``: its ``best_by`` value is the smallest so far, and that step's pipeline is kept in
+``RUN/best``, with ``best.json``.
 
 Shape suffixes: B clips, T frames, C latent channels, h w latent size, L text tokens, D text width, H W pixels.
 """
@@ -34,6 +35,9 @@ Sampler = Callable[[ArtVModel], np.ndarray]
 class FixedLoss:
     """The loss on one batch; frames and noise are drawn once, from ``seed``, apart from the training's own draws.
 
+    Attributes:
+        clips: of how many clips it is the mean.
+
     Args:
         batch: the clips.
         at_once: clips that the model is given together.
@@ -42,6 +46,7 @@ class FixedLoss:
     def __init__(self, batch: Batch, num_refs: int, at_once: int, seed: int = 0) -> None:
         latents, generator = batch.latents_BTChw.float(), torch.Generator().manual_seed(seed)
         B, T = latents.shape[:2]
+        self.clips = B
         self._noise = torch.randn(len(TIMESTEPS), *latents[:, 0].shape, generator=generator).to(latents.device)
         i = torch.randint(min(1, T - 1), T, (B,), generator=generator).to(latents.device)
         ones = torch.ones(B, device=latents.device)
@@ -105,7 +110,7 @@ class Validation:
         return bool(self.sample is not None and self.sample_every and step % self.sample_every == 0)
 
     def values(self, model: Any, step: int) -> dict[str, Any] | None:
-        """The row's ``validation`` and ``best``; None where only samples are due."""
+        """The row's ``validation``, ``clips`` and ``best``; None where only samples are due."""
         if not self.every or step % self.every:
             return None
         half = self.precision == "bf16"
@@ -115,7 +120,7 @@ class Validation:
         better = math.isfinite(value) and (self.best is None or value < self.best["value"])
         if better:
             self.best = {"step": step, "metric": self.best_by, "value": value}
-        return {"validation": found, "best": better}
+        return {"validation": found, "clips": self.loss.clips, "best": better}
 
     def keep(self, step: int) -> None:
         """Keeps the pipeline that was just saved, if it is the best step's."""

@@ -15,7 +15,7 @@ from artv.files import read_object, read_text
 from artv.training.config import TrainConfig
 from artv_eval.results.documents import Manifest, read_json
 from artv_eval.results.rows import Results, Row
-from artv_eval.results.training_log import logged_losses
+from artv_eval.results.training_log import logged_counts, logged_losses
 
 SCORES = ("metric", "value", "ci_low", "ci_high", "n", "status", "higher_is_better", "protocol")
 
@@ -40,8 +40,10 @@ def training_results(run: Path) -> Results:
 
 
 def _losses(run: Path, config: dict[str, Any]) -> Iterator[Row]:
-    trained = config["model"]["global_batch"] or config["model"]["batch_size"]
-    watched = config.get("validation_clips", TrainConfig.model_fields["validation_clips"].default)
+    counts = logged_counts(run / "model" / "log.jsonl")
+    trained = counts.get("samples") or config["model"]["global_batch"] or config["model"]["batch_size"]
+    asked_for = config.get("validation_clips", TrainConfig.model_fields["validation_clips"].default)
+    watched = counts.get("clips", asked_for)
     for name, points in logged_losses(run / "model" / "log.jsonl").items():
         training = name == "loss"
         # of the training loss, which has a curve of its own, the last one

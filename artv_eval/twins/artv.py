@@ -16,8 +16,8 @@ from artv.files import read_text, write_atomically
 from artv.presets import check_components
 from artv.requests import check_init
 from artv.training.config import (
-    CODE_VERSION,
     TrainConfig,
+    code_version,
     for_cpu,
     identity,
     load_config,
@@ -73,7 +73,7 @@ class ArtVTrainer:
             "data": data_digest(config.data),
             "start": start_digest(self.components, self.init),
             "device": kind,
-            "code": CODE_VERSION,
+            "code": code_version(config),
         }
 
     def train(self, settings: Mapping[str, Any], folder: Path) -> None:

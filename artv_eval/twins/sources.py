@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from artv.data.captions import captioned_clips
+from artv.data.captions import captioned_clips, listing_digest
 from artv.data.shard_index import is_shards, read_index
 from artv.presets import check_components
 from artv_eval.plugins.digests import digest
@@ -20,8 +20,7 @@ def data_digest(data: str) -> str:
         return data
     if is_shards(data):
         return digest(vars(read_index(data)))[:16]
-    lines = [[clip.name, clip.size, clip.caption] for clip in captioned_clips(data)]
-    return digest(lines)[:16]
+    return listing_digest(captioned_clips(data))
 
 
 def start_digest(components: str | None, init: str | None) -> dict[str, Any]:

@@ -108,6 +108,18 @@ def test_what_cannot_be_a_network_is_refused(changes, words):
         NetworkConfig(**{**SIZES, **changes})
 
 
+@pytest.mark.parametrize(("name", "changes"), [
+    ("dynamic", {"dynamic": {"out_channels": 1}}),
+    ("mask", {"mask": {"out_channels": 4}}),
+    ("mask", {"mask": {"out_channels": 1, "text_dim": 5}}),
+    ("mask", {"mask": {"out_channels": 1, "in_channels": 8}}),
+])  # fmt: skip
+def test_the_two_networks_read_the_same_and_give_noise_and_a_mask(name, changes):
+    networks = {key: NetworkConfig(**{**SIZES, **changed}) for key, changed in ({"dynamic": {}} | changes).items()}
+    with pytest.raises(ValueError, match=f"the {name} network has in_channels, text_dim and out_channels"):
+        ModelConfig(**({"mask": None} | networks))
+
+
 def test_at_least_one_reference():
     with pytest.raises(ValueError, match="num_refs is 0; it must be at least 1"):
         ModelConfig(dynamic=NetworkConfig(**SIZES), mask=None, num_refs=0)

@@ -6,9 +6,11 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from artv.data.latents import LatentCache
 from artv.data.shards import LatentStream, MicroStreams
 from artv.training import processes
 from artv.training.loop import LoopConfig, optimise
+from artv.training.run import shared_cache
 
 shards, out = Path(sys.argv[1]), Path(sys.argv[2])
 accelerator = Accelerator(cpu=True)
@@ -29,6 +31,11 @@ def draw_loss() -> torch.Tensor:
     clips = streams.sample(2).latents_BTChw.flatten(1)[:, :12] / 20
     return (model(clips + 0.1 * torch.randn_like(clips)) - clips.mean(1, keepdim=True)).square().mean()
 
+
+# the same in either way of holding clips
+rows = torch.arange(7.0)[:, None]
+everyones = shared_cache(LatentCache(rows[processes.rank() :: world], rows[processes.rank() :: world]))
+assert torch.equal(everyones.latents_NTChw, rows) and torch.equal(everyones.text_NLD, rows)
 
 prepare = accelerator.prepare_model if world > 1 else None
 _, outcome = optimise(

@@ -10,7 +10,16 @@ import yaml
 
 from artv.config import ModelConfig, NetworkConfig
 from artv.errors import UserError
-from artv.training.config import PRESETS, LoopConfig, TrainConfig, for_cpu, load_config, with_changes, with_loop
+from artv.training.config import (
+    PRESETS,
+    LoopConfig,
+    TrainConfig,
+    code_version,
+    for_cpu,
+    load_config,
+    with_changes,
+    with_loop,
+)
 
 LOOP = {f"model.{name}": kind for name, kind in typing.get_type_hints(LoopConfig).items()}
 RUN = {name: kind for name, kind in typing.get_type_hints(TrainConfig).items() if name in TrainConfig.model_fields}
@@ -220,3 +229,12 @@ def test_samples_of_a_step():
     loop = with_loop(load_config("paper"), "model", batch_size=30).model
     assert [loop.samples(world) for world in (1, 4)] == [30, 120] and loop.micro_batches(4) == 1
     assert with_loop(load_config("paper"), "model", batch_size=30, global_batch=480).model.samples(4) == 480
+
+
+def test_the_chance_of_a_stage_hangs_on_the_runs_seed():
+    config = with_loop(load_config("shapes", seed=3), "model", seed=2)
+    assert config.loop("model").seed == 5 and config.loop("autoencoder").seed == 3
+    assert load_config("shapes").loop("model") == load_config("shapes").model
+    seeded = [code_version(with_loop(load_config("shapes", seed=s), "model", global_batch=g)) for s, g in
+              ((0, None), (3, None), (0, 512), (3, 512))]  # fmt: skip
+    assert seeded == [1, 1, 1, 2]

@@ -102,3 +102,12 @@ def test_what_comes_back_is_the_average_of_what_was_trained(model, tmp_path):
     )
     again, _ = train_model(copy.deepcopy(start), batch, NULL, config(), tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), averaged.parameters(), strict=True)), "resumed"
+
+
+def test_the_chance_of_a_global_batch_hangs_on_the_runs_seed(model, tmp_path):
+    """Whatever was drawn before: seeds that met the same noise would differ by less than trainings do."""
+    losses = []
+    for number, seed in enumerate((1, 1, 2)):
+        chosen = with_loop(config(seed=seed), "model", global_batch=24, steps=1)
+        losses.append(train_model(copy.deepcopy(model), batch, NULL, chosen, tmp_path / str(number))[1].loss)
+    assert losses[0] == losses[1] != losses[2]

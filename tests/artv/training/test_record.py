@@ -39,6 +39,7 @@ def test_a_mean_is_of_the_steps_since_the_last_one(record, log, told):
     record.add(torch.tensor(10.0))
     record.write(4)
     assert [(row["stage"], row["step"], row["loss"]) for row in rows(log)] == [("model", 3, 3.0), ("model", 4, 10.0)]
+    assert [row["samples"] for row in rows(log)] == [3 * 8, 8]
     assert rows(log)[0]["lr"] == 0.5 and "lr" not in rows(log)[1] and "memory_gib" not in rows(log)[0]
     assert record.loss == 10.0 and [step for step, _ in told] == [3, 4]
     assert told[0][1].startswith("loss 3.0000 · ") and told[0][1].endswith(" samples/s")

@@ -56,6 +56,18 @@ def test_a_grid_has_frames_and_under_them_masks():
 NAN = float("nan")
 
 
+class Toy:
+    """A loss on three clips, whatever the model."""
+
+    clips = 3
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, model):
+        return {"loss": self.value()}
+
+
 @pytest.mark.parametrize(
     ("losses", "best"),
     [
@@ -67,9 +79,10 @@ NAN = float("nan")
 )
 def test_the_best_step_is_that_of_the_smallest_loss_so_far(tmp_path, losses, best):
     values = iter(losses)
-    watch = Validation(lambda model: {"loss": next(values)}, tmp_path, every=10, best_by="loss", precision="fp32")
+    watch = Validation(Toy(lambda: next(values)), tmp_path, every=10, best_by="loss", precision="fp32")
     steps = [10 * (i + 1) for i in range(len(losses))]
-    assert [watch.values(torch.nn.Linear(1, 1), step)["best"] for step in steps] == best
+    rows = [watch.values(torch.nn.Linear(1, 1), step) for step in steps]
+    assert [row["best"] for row in rows] == best and {row["clips"] for row in rows} == {3}
     last = max(i for i, is_best in enumerate(best) if is_best)
     assert watch.best == {"step": steps[last], "metric": "loss", "value": losses[last]}
     assert watch.values(torch.nn.Linear(1, 1), 11) is None
@@ -97,12 +110,12 @@ def test_a_resumed_run_goes_on_with_the_best_of_before(tmp_path, stored, goes_on
     if stored is not None:
         (tmp_path / "best").mkdir()
         (tmp_path / "best" / "best.json").write_text(stored, encoding="utf-8")
-    watch = Validation(lambda model: {"loss": 0.75}, tmp_path, every=1, best_by="loss", precision="fp32")
+    watch = Validation(Toy(lambda: 0.75), tmp_path, every=1, best_by="loss", precision="fp32")
     assert watch.values(torch.nn.Linear(1, 1), 8)["best"] != goes_on
 
 
 def test_the_pipeline_of_the_best_step_is_kept_and_another_is_not(tmp_path):
-    watch = Validation(lambda model: {"loss": 1.0}, tmp_path, every=1, best_by="loss", precision="fp32")
+    watch = Validation(Toy(lambda: 1.0), tmp_path, every=1, best_by="loss", precision="fp32")
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "weights").write_bytes(b"step 8")
     watch.keep(8)

@@ -46,6 +46,13 @@ def test_each_value_is_a_row_with_its_step(training):
     assert results.notes[1] == f"best by loss: step 2000, 0.25, kept in {training / 'best'}"
 
 
+def test_n_is_the_clips_that_there_were(training):
+    log = training / "model" / "log.jsonl"
+    log.write_text('{"step": 9, "validation": {"loss": 1.0}, "clips": 2}\n{"step": 9, "loss": 1.0, "samples": 24}')
+    rows = load_run(training)[0].rows
+    assert {row.metric: row.n for row in rows if row.train_steps == 9} == {"validation loss": 2, "training loss": 24}
+
+
 def test_its_curves_are_on_the_page_and_in_figures(training):
     results, store = load_run(training)
     text = page(results, store)

@@ -1,11 +1,17 @@
 """Digests of what a training reads change with anything that would change the model, and with nothing else."""
 
+import json
 import shutil
 
 import pytest
+import torch
 
 from artv.data.clips import write_shapes
 from artv.errors import UserError
+from artv.presets import load_components
+from artv.training.clips import Clips
+from artv.training.config import load_config
+from artv.training.run import make_latents
 from artv_eval.twins.sources import data_digest, start_digest
 from artv_eval.twins.store import folder_digest
 from tests.artv.data.test_shards import toy_shards
@@ -45,6 +51,25 @@ def test_shards_are_their_index(tmp_path):
     toy_shards(tmp_path / "c", clips=2, clips_a_shard=2)
     a, b, c = (data_digest(str(tmp_path / name)) for name in "abc")
     assert a == b != c
+
+
+def test_latents_of_other_clips_are_other_data(tmp_path, clips):
+    """Two folders of one name, with as many clips: only what is in them differs."""
+    other = tmp_path / "clips"
+    shutil.copytree(clips, other)
+    with (other / "000001.mp4").open("ab") as file:
+        file.write(b"x")
+    config, parts = load_config("shapes", num_frames=2, size=16), load_components("shapes")
+    for name, data in (("a", clips), ("b", other)):
+        own = config.model_copy(update={"data": str(data)})
+        make_latents(own, tmp_path / name, Clips(own, torch.device("cpu")), **parts)
+    assert data_digest(str(tmp_path / "a")) != data_digest(str(tmp_path / "b"))
+    with pytest.raises(UserError, match="source = files "):
+        make_latents(own, tmp_path / "a", Clips(own, torch.device("cpu")), **parts)
+    fields = json.loads((tmp_path / "a" / "index.json").read_text())
+    older = {key: value for key, value in fields.items() if key != "sha256"} | {"source": ""}
+    (tmp_path / "a" / "index.json").write_text(json.dumps(older))
+    make_latents(own, tmp_path / "a", Clips(own, torch.device("cpu")), **parts)  # it does not say what it is of
 
 
 def test_data_that_is_not_there_is_one_line(tmp_path):
