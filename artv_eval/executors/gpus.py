@@ -58,17 +58,18 @@ class GpuExecutor:
         running: dict[Future, tuple[int, Task | None]] = {
             self._begun(number, work): (number, None) for number in range(self._started(len(left)))
         }
-        losses = Counter[int]()  # by the id of the task, None of those that had none yet
+        losses = Counter[int]()  # by the id of a task, and by the number of a process that had none yet
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 number, task = running.pop(future)
                 if isinstance(future.exception(), BrokenProcessPool):
-                    yield from self._lost(task, left, losses)
+                    losses[key := number if task is None else id(task)] += 1
+                    yield from self._lost(task, left, losses[key])
                     if left:
                         running[self._begun(number, work)] = number, None
                     continue
-                losses.pop(id(None), None)
+                losses.pop(number, None)
                 if left:
                     following = left.pop(_next(left, task.cell if task else None, number))
                     try:
@@ -79,11 +80,10 @@ class GpuExecutor:
                 if task is not None:
                     yield task, future.result()
 
-    def _lost(self, task: Task | None, left: list[Task], losses: Counter[int]) -> Iterator[tuple[Task, FailedTask]]:
-        """Puts a task back whose process was killed; gives it as failed where that happens again and again."""
-        losses[id(task)] += 1
-        if losses[id(task)] < LOSSES:
-            left[:0] = [task] if task is not None else []
+    def _lost(self, task: Task | None, left: list[Task], losses: int) -> Iterator[tuple[Task, FailedTask]]:
+        """Puts a task last whose process was killed; gives it as failed where that happens again and again."""
+        if losses < LOSSES:
+            left += [task] if task is not None else []
         elif task is None:
             raise WorkFailed("worker processes are killed as they begin; what was finished is kept")
         else:
