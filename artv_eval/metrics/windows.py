@@ -176,6 +176,8 @@ class WindowFvdEvaluator(FeatureWindows):
 class WindowKvdEvaluator(FeatureWindows):
     """KVD on sliding windows. Of real windows anywhere, two of one clip are no pair: they are not independent."""
 
+    quadratic = True
+
     def __init__(self, features: FeatureExtractor, *, name: str = "window_kvd", **windows: Any):
         super().__init__(features, name=name, **windows)
 

@@ -12,6 +12,7 @@ from artv_eval.metrics import kvd, window_factories
 from artv_eval.metrics.base import curve_of
 from artv_eval.metrics.frechet import frechet_from_features
 from artv_eval.metrics.kvd import unbiased_mmd
+from artv_eval.metrics.statistics import bootstrap_interval
 from artv_eval.metrics.windows import WindowFidEvaluator, WindowFvdEvaluator, WindowKvdEvaluator, window_starts
 
 
@@ -68,6 +69,9 @@ def test_window_kvd_is_the_kvd_of_each_window(mean_features):
     expected = [unbiased_mmd(rows[:, k * d :][:, :d], reference[:, k * d :][:, :d]) for k in range(3)]
     np.testing.assert_allclose(evaluator.curve_against(rows, reference), expected, rtol=1e-9)
     assert evaluator.evaluate(rows, reference) == pytest.approx(np.mean(expected))
+    alone, whole = (kind(mean_features) for kind in (WindowKvdEvaluator, kvd.KvdEvaluator))
+    intervals = [bootstrap_interval(metric, rows[:, :d], reference[:, :d], resamples=40) for metric in (alone, whole)]
+    assert intervals[0] == intervals[1]  # of one window
     growth = WindowKvdEvaluator(mean_features, stride=2, drift=True)
     assert growth.evaluate(rows, reference) == pytest.approx((expected[2] - expected[0]) / 2 / 2)
 
