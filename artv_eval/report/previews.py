@@ -11,20 +11,26 @@ import hashlib
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from artv.devices import cores
 from artv.files import write_atomically
 from artv_eval.api import GeneratedClip
+from artv_eval.memory import give_back
+from artv_eval.results.clips import in_parts
 from artv_eval.results.store import RunStore
 
 HEIGHT, LOSSLESS = 192, 96  # pixels: clips are shrunk to the one, and lossless up to the other
 SIDE = 8192  # pixels of a sheet's side at most, with room below WebP's 16,383
 PIXELS = 1 << 22  # of a sheet at most: what drawing and packing it takes
 TINT = (255, 120, 0)  # the mask is laid over the clip in this colour
+
+THREADS = 2  # clips that are drawn beside each other, each in up to 60 MB
 
 Keep = Callable[[str, bytes], str]
 """(name, WebP bytes) → the address of the picture for the page."""
@@ -55,14 +61,26 @@ def previews(
     Args:
         cells: name → id.
     """
+    places = [(name, cell, request["index"]) for name, cell in cells.items() for request in requests]
+    there = [(name, cell, index) for name, cell, index in places if store.fingerprint(cell, index) is not None]
     found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in cells}
-    for name, cell in cells.items():
-        for index in (request["index"] for request in requests):
-            fingerprint = store.fingerprint(cell, index)
-            if fingerprint is not None:
-                stem = f"{cell}-{index:06d}-{hashlib.sha256(fingerprint.encode()).hexdigest()[:8]}"
-                found[name][index] = _preview(store.load_clip(cell, index), stem, keep)
+    give_back()  # what describing freed
+    # reading, shrinking and packing let other threads work; each holds a part of one clip and one sheet
+    with ThreadPoolExecutor(min(THREADS, cores())) as pool:
+        made = pool.map(lambda place: _stored(store, place[1], place[2], keep), there)
+        for (name, _, index), shown in zip(there, made, strict=True):
+            found[name][index] = shown
     return found
+
+
+def _stored(store: RunStore, cell: str, index: int, keep: Keep) -> dict[str, Any]:
+    fingerprint = store.fingerprint(cell, index) or ""
+    stem = f"{cell}-{index:06d}-{hashlib.sha256(fingerprint.encode()).hexdigest()[:8]}"
+    clip = store.load_clip(cell, index)
+    shown = _preview(clip, stem, keep)
+    if in_parts(len(clip.frames)):
+        give_back()
+    return shown
 
 
 def _preview(clip: GeneratedClip, stem: str, keep: Keep) -> dict[str, Any]:

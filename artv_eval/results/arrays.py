@@ -79,8 +79,12 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """A member, read to its end: there its CRC is compared."""
-    return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+    """A member, read to its end: there its CRC is compared. Nothing but the array is held as a whole."""
+    with archive.open(name) as member:
+        array = np.lib.format.read_array(member, allow_pickle=False)
+        if member.read(1):
+            raise Damaged(f"{name} goes on after its array")
+    return array
 
 
 def checksums(path: Path, *, leaving_out: tuple[str, ...] = ()) -> str | None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from itertools import product
 
 import numpy as np
 import pytest
@@ -117,3 +118,26 @@ def test_pictures_stand_beside_the_page_or_in_it(tmp_path):
     assert (tmp_path / "previews" / "a.webp").read_bytes() == b"longer"
     head, _, data = within("a.webp", b"\x00\xff").partition(",")
     assert head == "data:image/webp;base64" and base64.b64decode(data) == b"\x00\xff"
+
+
+def test_clips_drawn_beside_each_other_are_those_drawn_one_by_one(tmp_path, monkeypatch):
+    """Also long ones; a picture that cannot be kept is an error here, whichever thread drew it."""
+    store = RunStore(tmp_path)
+    for cell, index in product("ab", range(3)):
+        store.save_clip(cell, index, clip(70 if index == 1 else 5, seed=index, mask=True))
+    cells, asked = {"one": "a", "two": "b"}, [{"index": index} for index in range(3)]
+
+    def drawn(threads):
+        kept = {}
+        monkeypatch.setattr(module, "THREADS", threads)
+        return previews(store, cells, asked, lambda name, data: kept.setdefault(name, data) and name), kept
+
+    (found, kept), (alone, its) = drawn(3), drawn(1)
+    assert found == alone and kept == its and len(kept) == 12
+    assert [list(of_cell) for of_cell in found.values()] == [[0, 1, 2]] * 2
+
+    def full(name, data):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        previews(store, cells, asked, full)
