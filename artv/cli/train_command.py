@@ -11,6 +11,7 @@ from artv.presets import check_components
 from artv.requests import check_count, check_init, check_name, check_seed, check_writable
 from artv.training.config import ENCODERS, STAGES, TrainConfig, load_config, with_loop
 from artv.training.trackers import chosen_trackers
+from artv.yaml_files import read_yaml
 
 
 def train_command(
@@ -48,18 +49,21 @@ def train_command(
     begun = out.exists()
     check_writable(out / "config.json")
     sources = {"components": components, "init": init, "variant": variant}
+    file = read_yaml(config_file, "config") if config_file else {}
+    asked = {name: value for name, value in loop.items() if value is not None}
+    given = {**file, "model": {**(file.get("model") or {}), **asked}}
     if dry_run:
         from artv.training.launch import plan_training
 
         try:
-            plan_training(config, out, **sources, device=device)
+            plan_training(config, out, **sources, device=device, given=given)
         finally:
             if not begun:  # it was made to be tried
                 out.rmdir()
         return
     from artv.training.launch import launch_training
 
-    launch_training(config, out, stages=chosen, **sources, revision=revision, device=device)
+    launch_training(config, out, stages=chosen, **sources, revision=revision, device=device, given=given)
 
 
 def latents_command(

@@ -353,13 +353,15 @@ def in_full(config: TrainConfig) -> str:
     return "{" + ",\n ".join(part.strip()[1:-1] for part in parts) + "}"
 
 
-def for_cpu(config: TrainConfig) -> TrainConfig:
-    """Where nothing else was asked for: batches of a CPU's size, and no autocast, which does not pay there."""
-    usual = PRESETS[config.preset]()
+def for_cpu(config: TrainConfig, given: Mapping[str, Any]) -> TrainConfig:
+    """Where nothing else is ``given`` (nested as settings are): batches of a CPU's size and no autocast, for float32 is
+    1.1 to 1.25 times as fast there.
+    """
     for stage, size in (("autoencoder", 64), ("text_encoder", 64), ("model", 32)):
-        ours, theirs = getattr(config, stage), getattr(usual, stage)
-        batch_size = min(size, theirs.batch_size) if ours.batch_size == theirs.batch_size else None
-        config = with_loop(config, stage, precision="fp32", batch_size=batch_size)
+        most = min(size, getattr(config, stage).batch_size)
+        asked = given.get(stage) or {}
+        usual = {k: v for k, v in {"precision": "fp32", "batch_size": most}.items() if k not in asked}
+        config = with_loop(config, stage, **usual)
     return config
 
 

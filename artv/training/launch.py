@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,17 @@ def launch_training(
     revision: str | None,
     variant: str | None = None,
     device: str | None,
+    given: Mapping[str, Any] | None = None,
 ) -> None:
-    """Trains, and says how it ended."""
+    """Trains, and says how it ended.
+
+    Args:
+        given: what of the settings was asked for, nested as they are: a CPU leaves that as it is.
+    """
     noise_levels(config.ref_noise)
     own, prepare = _own_device(device)
     if own.type == "cpu":
-        config = for_cpu(config)
+        config = for_cpu(config, given or {})
     torch.manual_seed(config.seed)  # what --init lacks (adapters, mask network) starts at random
     start_model, given = _start(config, init, revision, variant)
     given |= load_components(components) if components else {}
@@ -60,14 +66,21 @@ def launch_training(
 
 
 def plan_training(
-    config: TrainConfig, out: Path, *, components: str | None, init: str | None, variant: str | None, device: str | None
+    config: TrainConfig,
+    out: Path,
+    *,
+    components: str | None,
+    init: str | None,
+    variant: str | None,
+    device: str | None,
+    given: Mapping[str, Any] | None = None,
 ) -> None:
     """``--dry-run``: in one process, whatever the number of those that are to train."""
     from artv.training.dry_run import dry_run
 
     chosen = chosen_device(device)
     if chosen == "cpu":
-        config = for_cpu(config)
+        config = for_cpu(config, given or {})
     dry_run(config, out, components=components, init=init, variant=variant, device=chosen)
 
 

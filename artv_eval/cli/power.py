@@ -1,8 +1,12 @@
 """``artv-eval power``: how many trainings and clips tell a difference between methods, for a price in GPU minutes."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +15,24 @@ from artv_eval.cli.common import check_above_zero, check_share
 
 if TYPE_CHECKING:
     from artv_eval.metrics.planning import Chance, Option, Price
+    from artv_eval.results.rows import Comparison
+    from artv_eval.results.store import RunStore
 
 SHOWN = 6
+TIMED = 8  # clips of each training
 MOST = 1e12  # of a difference or a spread
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a comparison's cells took: seconds of a training (mean) and of a clip (median), None where nobody says.
+
+    ``of``: which comparison.
+    """
+
+    of: str = ""
+    training: float | None = None
+    clip: float | None = None
 
 
 def power(
@@ -31,8 +50,8 @@ def power(
         float | None, typer.Option(help="Standard error of one training's difference over --clips clips.")
     ] = None,
     clips: Annotated[int, typer.Option(help="The number of clips that --se-clips belongs to.")] = 512,
-    train_minutes: Annotated[float | None, typer.Option(help="GPU minutes of one training.")] = None,
-    clip_seconds: Annotated[float | None, typer.Option(help="GPU seconds of one clip.")] = None,
+    train_minutes: Annotated[float | None, typer.Option(help="GPU minutes of one training; else the run's.")] = None,
+    clip_seconds: Annotated[float | None, typer.Option(help="GPU seconds of one clip; else the run's.")] = None,
     format_: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
 ) -> None:
     """Says how many training seeds and clips find a difference between methods: within a budget, or most cheaply."""
@@ -46,8 +65,8 @@ def power(
         raise UserError(f"--format is {format_!r}; it must be table or json")
     if difference == 0:
         raise UserError("--difference is 0; give the size of a difference worth finding")
-    chance, found = _chance(run, metric, sd_trainings, se_clips, clips)
-    price = _price(found, train_minutes, clip_seconds)
+    chance, spent = _chance(run, metric, sd_trainings, se_clips, clips)
+    price = _price(spent, train_minutes, clip_seconds)
     if budget is not None:
         options = within_budget(difference, chance, price, budget)[:SHOWN]
     else:
@@ -56,13 +75,13 @@ def power(
         needed = "more" if budget is None else f"more than {budget:g} minutes: two trainings a side cost "
         needed += "" if budget is None else f"{4 * price.training:g} without a clip"
         raise UserError(f"finding a difference of {difference:g} takes {needed}; ask for a larger one")
-    echo(_json(options) if format_ == "json" else _text(difference, chance, price, options))
+    echo(_json(options) if format_ == "json" else _text(difference, chance, price, options, spent.of))
 
 
 def _chance(
     run: str | None, metric: str, sd_trainings: float | None, se_clips: float | None, clips: int
-) -> tuple["Chance", dict[str, Any]]:
-    """The spreads, and the manifest of the run that they are from."""
+) -> tuple["Chance", Spent]:
+    """The spreads, and what the two cells that they are of took."""
     from artv.errors import UserError, closest
     from artv_eval.metrics.planning import Chance
 
@@ -72,11 +91,10 @@ def _chance(
         if not (0 <= sd_trainings <= MOST and 0 <= se_clips <= MOST and clips >= 2):
             given = f"--sd-trainings {sd_trainings:g}, --se-clips {se_clips:g}, --clips {clips}"
             raise UserError(f"{given}: the first two are 0 to {MOST:g}, the last is at least 2")
-        return Chance(sd_trainings=sd_trainings, se_clips=se_clips, clips=clips), {}
+        return Chance(sd_trainings=sd_trainings, se_clips=se_clips, clips=clips), Spent()
     from artv_eval.report.html import load_run
-    from artv_eval.results.documents import read_json
 
-    results, _ = load_run(Path(run))
+    results, store = load_run(Path(run))
     known = [pair for pair in results.comparisons if pair.about == "method" and pair.sd_trainings is not None]
     pairs = [pair for pair in known if pair.metric == metric]
     if not pairs:
@@ -86,33 +104,56 @@ def _chance(
     assert pair.sd_trainings is not None and pair.se_clips is not None
     assert pair.standard_error is not None and pair.seeds is not None
     chance = Chance.of(pair.sd_trainings, pair.se_clips, pair.standard_error, pair.seeds, pair.n)
-    manifest = Path(run) / "manifest.json"
-    return chance, read_json(manifest) if manifest.exists() else {}
+    return chance, _spent(store, pair)
 
 
-def _price(manifest: dict[str, Any], train_minutes: float | None, clip_seconds: float | None) -> "Price":
-    """The given costs, else what the run's trainings took; a clip costs nothing where nobody says what it costs."""
+def _spent(store: "RunStore", pair: "Comparison") -> Spent:
+    from artv_eval.results.documents import read_json
+
+    manifest = store.root / "manifest.json"
+    cells = read_json(manifest)["cells"] if manifest.exists() else []
+    ours = [cell for cell in cells if cell["ablation"] == pair.ablation and cell["cell"] in (pair.a, pair.b)]
+    trainings = [cell["training"]["seconds"] for cell in ours if "seconds" in (cell.get("training") or {})]
+    return Spent(
+        of=f"{pair.a} − {pair.b}",
+        training=fmean(trainings) if trainings else None,
+        clip=median(clips) if (clips := [s for cell in ours for s in _clips(store, cell["id"])]) else None,
+    )
+
+
+def _clips(store: "RunStore", cell: str) -> Iterator[float]:
+    """Seconds of the first clips of a cell that are still there and say so."""
+    from artv.errors import WorkFailed
+
+    for index in range(TIMED):
+        with suppress(OSError, WorkFailed):
+            if (seconds := store.load_clip(cell, index).seconds) is not None:
+                yield seconds
+
+
+def _price(spent: Spent, train_minutes: float | None, clip_seconds: float | None) -> "Price":
+    """The given costs, else what the run's took; a clip costs nothing where nobody says what it costs."""
     from artv.errors import UserError
     from artv_eval.metrics.planning import Price
 
     if train_minutes is None:
-        trainings = [cell.get("training") or {} for cell in manifest.get("cells", [])]
-        seconds = [training["seconds"] for training in trainings if "seconds" in training]
-        if not seconds:
+        if spent.training is None:
             raise UserError("give --train-minutes: there is no training here that says what it took (manifest.json)")
-        train_minutes = sum(seconds) / len(seconds) / 60
-    return Price(training=train_minutes, clip=(clip_seconds or 0.0) / 60)
+        train_minutes = spent.training / 60
+    clip = spent.clip if clip_seconds is None else clip_seconds
+    return Price(training=train_minutes, clip=(clip or 0.0) / 60)
 
 
 def _json(options: list["Option"]) -> str:
     return json.dumps([vars(option) for option in options], indent=2)
 
 
-def _text(difference: float, chance: "Chance", price: "Price", options: list["Option"]) -> str:
+def _text(difference: float, chance: "Chance", price: "Price", options: list["Option"], of: str) -> str:
     best = options[0]
     clip = f"{60 * price.clip:.3g} seconds" if price.clip else "nothing (--clip-seconds says what it does)"
     lines = [
-        f"between trainings ± {chance.sd_trainings:.3g}, over {chance.clips} clips ± {chance.se_clips:.3g}; a training "
+        f"{of}{': ' * bool(of)}between trainings ± {chance.sd_trainings:.3g}, over {chance.clips} clips ± "
+        f"{chance.se_clips:.3g}; a training "
         f"costs {price.training:.3g} GPU minutes, a clip {clip}",
         f"a difference of {difference:g}: {best.seeds} training seeds a side and {best.clips:,} clips a cell find it "
         f"in {100 * best.power:.0f} % of cases, for {best.minutes:.0f} GPU minutes",

@@ -112,11 +112,12 @@ def _worth(
     if b == 0:
         raise UserError("the metric does not change with training, so nothing is worth any of it")
     low, high = _fieller(d, b, V, float(stdtrit(seeds - 1, 0.5 + level / 2)))
-    limits = (None, None) if low is None or high is None else (float(np.exp(low)), float(np.exp(high)))
-    return Worth(
-        times=float(np.exp(-d / b)), low=limits[0], high=limits[1], seeds=seeds, level=level, logarithm=logarithm,
-        at=tuple(zip(lengths, np.exp(-gaps_L / b).tolist(), strict=True)),
-    )  # fmt: skip
+    with np.errstate(over="ignore"):  # where training hardly changes the metric: endlessly many times
+        limits = (None, None) if low is None or high is None else (float(np.exp(low)), float(np.exp(high)))
+        return Worth(
+            times=float(np.exp(-d / b)), low=limits[0], high=limits[1], seeds=seeds, level=level, logarithm=logarithm,
+            at=tuple(zip(lengths, np.exp(-gaps_L / b).tolist(), strict=True)),
+        )  # fmt: skip
 
 
 def _logarithms(found: Measured) -> Measured:

@@ -59,7 +59,7 @@ def _of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> list[
     values = optional(evaluator, EvaluatorExtras, "per_clip")(rows)
     n = len(rows) if values is None else int((~np.isnan(np.asarray(values, np.float64))).sum())
     if values is not None and n < FEWEST:
-        lines.append(f"fewer than {FEWEST} pairs, here {n}, cannot reach p < 0.05, whatever the difference")
+        lines.append(f"a test of two models by fewer than {FEWEST} pairs, here {n}, cannot reach p < 0.05")
     if n < ENOUGH:
         lines.append(f"{n} clips are too few for the 95 % interval to be relied on; take {ENOUGH} or more")
     for side, its in (("", rows), ("reference ", reference)):

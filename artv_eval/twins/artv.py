@@ -63,7 +63,7 @@ class ArtVTrainer:
         config = with_loop(config, "model", steps=steps)
         kind = self.device.partition(":")[0]
         if kind == "cpu":
-            config = for_cpu(config)
+            config = for_cpu(config, changes)
         if config.data == "builtin" and config.clips is None:
             config = config.model_copy(update={"clips": CLIPS[kind]})
         how = technical(config)

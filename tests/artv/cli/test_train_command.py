@@ -156,3 +156,9 @@ def test_a_caption_without_a_clip_is_told(launched, clips, tmp_path):
     (folder / "captions.csv").write_text("file,caption\ngone.mp4,a red circle\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"captions\.csv names gone\.mp4, which is no file"):
         launched("--data", folder)
+
+
+def test_what_was_asked_for_is_told_apart_from_the_presets(launched):
+    assert launched()["given"] == {"model": {}}
+    found = launched("--batch-size", 512, file={"model": {"precision": "bf16"}, "seed": 3})
+    assert found["given"] == {"model": {"precision": "bf16", "batch_size": 512}, "seed": 3}

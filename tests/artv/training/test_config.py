@@ -118,14 +118,16 @@ def test_a_global_batch_is_whole_batches_of_every_process():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_cpu_gets_small_batches_and_no_autocast_unless_others_were_asked_for(preset):
-    usual, config = load_config(preset), for_cpu(load_config(preset))
+    usual, config = load_config(preset), for_cpu(load_config(preset), {})
     for stage, most in (("autoencoder", 64), ("text_encoder", 64), ("model", 32)):
         assert getattr(config, stage).batch_size == min(most, getattr(usual, stage).batch_size)
         assert (
             getattr(config, stage).precision == "fp32" and getattr(config, stage).steps == getattr(usual, stage).steps
         )
-    asked = for_cpu(with_loop(usual, "model", batch_size=48))
-    assert asked.model.batch_size == 48 and asked.autoencoder.batch_size == config.autoencoder.batch_size
+    given = {"model": {"batch_size": usual.model.batch_size, "precision": "bf16"}, "seed": 3}
+    asked = for_cpu(usual, given)
+    assert asked.model == usual.model, "also what is the preset's own, where it is asked for"
+    assert asked.autoencoder == config.autoencoder
 
 
 @pytest.mark.parametrize(

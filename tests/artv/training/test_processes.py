@@ -145,7 +145,7 @@ def test_a_signal_to_one_of_two_saves_and_one_that_is_killed_ends_both(tmp_path)
     os.kill(both[1].pid, signal.SIGKILL)
     killed = time.monotonic()
     survivor, _ = both[0].wait(), both[1].wait()
-    assert survivor.returncode == 1 and time.monotonic() - killed < 10
+    assert survivor.returncode == 1 and time.monotonic() - killed < 60
     assert survivor.stderr.count("artv: ") == 1 and "another process of this training has ended" in survivor.stderr
     assert begun(tmp_path / "second", 0)[0] == step  # the same command had gone on
 

@@ -53,7 +53,7 @@ def test_very_few_clips_are_named_once_for_all_metrics(mean_features):
     found = [(KvdEvaluator(mean_features), rows, rows), (Share(), rows, None), (Share(), rows, None)]
     assert doubts(found) == [
         "kvd, share: 4 clips are too few for the 95 % interval to be relied on; take 20 or more",
-        "share: fewer than 6 pairs, here 4, cannot reach p < 0.05, whatever the difference",
+        "share: a test of two models by fewer than 6 pairs, here 4, cannot reach p < 0.05",
     ]
     assert doubts([(Share(), np.append(np.zeros((20, 1)), [[np.nan]], 0), None), (Share(), None, None)]) == []
     cost = Share()

@@ -6,8 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from artv_eval.api import GeneratedClip
+from artv_eval.cli.power import Spent, _price, _spent
 from artv_eval.metrics.planning import Chance, Price, cheapest, power_of, within_budget
 from artv_eval.metrics.training_seeds import Measured, over_seeds
+from artv_eval.results.documents import write_json
+from artv_eval.results.rows import Comparison
+from artv_eval.results.store import RunStore
 
 
 def simulated(difference, chance, seeds, clips, repetitions=1500):
@@ -73,6 +78,23 @@ def test_the_command_reads_a_run_and_says_what_to_buy(toy, cli):
     assert cli(*arguments).code == 0
     lacking = cli("power", "run", "--metric", "brightness", "--difference", 3)
     assert lacking.code == 2 and "give --train-minutes: there is no training here" in lacking.err
+
+
+def test_prices_are_of_the_two_cells_that_are_compared(tmp_path):
+    """Not of trainings of another length, and clips cost what they took."""
+    store = RunStore(tmp_path)
+    took = {("on @100", "1"): 50, ("on @100", "2"): 70, ("off @100", "3"): 90, ("on @900", "4"): 900}
+    cells = [{"ablation": "mask", "cell": name, "id": 16 * digit, "training": {"seconds": seconds}}
+             for (name, digit), seconds in took.items()]  # fmt: skip
+    write_json(tmp_path / "manifest.json", {"cells": [*cells, {"ablation": "mask", "cell": "real", "id": 16 * "5"}]})
+    for digit, seconds in (("1", 2.0), ("2", 3.0), ("3", 10.0), ("4", 99.0)):
+        store.save_clip(16 * digit, 0, GeneratedClip(np.zeros((1, 8, 8, 3), np.uint8), seconds=seconds))
+    pair = Comparison(ablation="mask", metric="fvd", a="on @100", b="off @100", difference=1.0, ci_low=0.0, ci_high=2.0,
+                      p_value=0.5, n=4, p_holm=0.5)  # fmt: skip
+    found = _spent(store, pair)
+    assert found == Spent(of="on @100 − off @100", training=70.0, clip=3.0)
+    assert _price(found, None, None) == Price(training=70 / 60, clip=3 / 60)
+    assert _price(found, 5.0, 0.0) == Price(training=5.0, clip=0.0)
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,12 @@ def interrupt_when(log):
     while not (log.exists() and log.stat().st_size):
         time.sleep(0.05)
     os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_batch_that_is_asked_for_is_the_one_that_is_trained_with():
+    """On a CPU too, where it is the preset's own for GPUs: two cells of a grid would be one training."""
+
+    def batch(**model):
+        return ArtVTrainer().settings({"model": model}, seed=1, steps=1)["config"]["model"]["batch_size"]
+
+    assert [batch(), batch(batch_size=64), batch(batch_size=512)] == [32, 64, 512]
