@@ -57,8 +57,11 @@ def _by_itself(evaluator: Evaluator, sides: Sequence[Described]) -> Evaluator:
         if evaluator.digest in side.failed:
             side.failed[alone.digest] = side.failed[evaluator.digest]
         elif evaluator.digest in side.rows:
+            rows, row = side.rows[evaluator.digest], 0
             try:
-                side.rows[alone.digest] = alone.rows(side.rows[evaluator.digest])
+                for row in range(len(rows)):
+                    alone.rows(rows[row : row + 1])
+                side.rows[alone.digest] = alone.rows(rows)
             except Exception as error:
-                side.failed[alone.digest] = reason(error)
+                side.failed[alone.digest] = f"{reason(error)} ({side.files[row]})"
     return alone

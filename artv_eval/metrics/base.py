@@ -104,6 +104,11 @@ def mean_where_defined(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
+def mean_over_frames(rows: np.ndarray) -> np.ndarray:
+    """(n,) of (n, t); NaN where t is 0, as of what has a value from the second frame on in clips of one."""
+    return rows.mean(1) if rows.shape[1] else np.full(len(rows), np.nan)
+
+
 def extractor_of(evaluator: Any) -> Any:
     """What an evaluator of any origin describes clips or pictures by, or None."""
     features = optional(evaluator, EvaluatorExtras, "features")

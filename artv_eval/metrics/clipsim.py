@@ -13,7 +13,7 @@ from torch import Tensor
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import TextImageExtractor
-from artv_eval.metrics.base import MeanEvaluator, slope
+from artv_eval.metrics.base import MeanEvaluator, mean_over_frames, slope
 from artv_eval.metrics.frame_features import by_features, features_measure
 
 
@@ -61,6 +61,8 @@ class ClipSimEvaluator(MeanEvaluator):
 class ClipSimDrift(ClipSimEvaluator):
     """How fast agreement with the caption falls: slope of the similarity over the frame index, a frame."""
 
+    least_frames = 2
+
     def __init__(self, clip: TextImageExtractor, *, name: str = "clipsim_drift"):
         super().__init__(clip, name=name)
 
@@ -88,7 +90,7 @@ class AnchorSimilarity(MeanEvaluator):
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over the frames after the first."""
-        return rows[:, 1:].mean(1) if rows.shape[1] > 1 else np.full(len(rows), np.nan)
+        return mean_over_frames(rows[:, 1:])
 
     def curve(self, rows: np.ndarray) -> np.ndarray:
         """(T,): mean over clips."""
@@ -97,6 +99,8 @@ class AnchorSimilarity(MeanEvaluator):
 
 class AnchorDrift(AnchorSimilarity):
     """How fast the similarity to the anchor falls: its slope over the frame index, a frame; rows are the same."""
+
+    least_frames = 2
 
     def __init__(self, clip: TextImageExtractor, *, name: str = "anchor_drift"):
         super().__init__(clip, name=name)

@@ -26,7 +26,8 @@ def summary_of(name: str, ends: int | None = None, chunks: int | None = None) ->
         "vde": vde(CHUNKS if chunks is None else chunks),
         "vde_even": vde_even(chunks),
     }
-    known, least = SUMMARIES[name], {"delta": 2 * (ends or 1), "delta_abs": 2 * (ends or 1), "vde": chunks or CHUNKS}
+    known, least = SUMMARIES[name], {"delta": 2 * (ends or 1), "delta_abs": 2 * (ends or 1)}
+    least |= {"vde": chunks or CHUNKS, "vde_even": chunks or 2}
     return Summary(name, made.get(name, known.function), known.keeps_direction, least.get(name, known.least_frames))
 
 

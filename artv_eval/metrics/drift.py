@@ -99,7 +99,7 @@ class DriftEvaluator(MeanEvaluator):
             ``contrast``, ``saturation`` (change a frame relative to frame 0: −0.01 loses one hundredth a frame).
     """
 
-    in_parts = True
+    in_parts, least_frames = True, 2
 
     def __init__(self, quantity: str = "change", *, name: str | None = None, device: str = "cpu"):
         self.quantity, self.device, self.on_device = quantity, device, MEASURES[quantity]

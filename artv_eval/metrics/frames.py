@@ -15,7 +15,7 @@ from artv_eval.api import ClipRequest, ClipSet
 from artv_eval.features.base import TextImageExtractor
 from artv_eval.features.precision import inference
 from artv_eval.features.weights import find
-from artv_eval.metrics.base import MeanEvaluator, SetEvaluator, to_BTCHW
+from artv_eval.metrics.base import MeanEvaluator, SetEvaluator, mean_over_frames, to_BTCHW
 from artv_eval.metrics.device_pictures import MEASURES
 from artv_eval.metrics.drift import median_difference
 from artv_eval.metrics.frame_features import by_features, features_measure
@@ -134,7 +134,7 @@ class FrameSimilarityEvaluator(MeanEvaluator):
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over frames after the first."""
-        return rows[:, 1:].mean(1)
+        return mean_over_frames(rows[:, 1:])
 
     def curve(self, rows: np.ndarray) -> np.ndarray:
         """(T,): mean over clips."""
@@ -166,7 +166,7 @@ class FlickerEvaluator(MeanEvaluator):
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over time."""
-        return rows.mean(1)
+        return mean_over_frames(rows)
 
     def curve(self, rows: np.ndarray) -> np.ndarray:
         """(T − 1,): mean over clips."""

@@ -133,11 +133,11 @@ SUMMARIES = {
     for summary in (
         Summary("level", level),
         Summary("slope", slope),
-        Summary("delta", delta()),
-        Summary("delta_abs", lambda curve_nT: np.abs(delta()(curve_nT)), keeps_direction=False),
+        Summary("delta", delta(), least_frames=2),
+        Summary("delta_abs", lambda curve_nT: np.abs(delta()(curve_nT)), keeps_direction=False, least_frames=2),
         Summary("vde", vde(), keeps_direction=False, least_frames=CHUNKS),
-        Summary("vde_even", vde_even(), keeps_direction=False),
-        Summary("peak", peak, keeps_direction=False),
-        Summary("below_half", below_half, keeps_direction=False),
+        Summary("vde_even", vde_even(), keeps_direction=False, least_frames=2),
+        Summary("peak", peak, keeps_direction=False, least_frames=2),
+        Summary("below_half", below_half, keeps_direction=False, least_frames=3),
     )
 }

@@ -13,6 +13,7 @@ from artv_eval.files import describe
 from artv_eval.files.decoding import Excerpt, decode
 from artv_eval.files.score import score_folders
 from artv_eval.metrics.curve_factories import curve
+from artv_eval.metrics.drift import DriftEvaluator
 from artv_eval.metrics.frames import FlickerEvaluator
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.windows import WindowFvdEvaluator
@@ -94,6 +95,24 @@ def test_sets_have_a_value_only_at_one_length(folder, tmp_path):
     assert whole == said and one_length[0][0].excerpt == "each whole: 12 frames"
     apart = score_folders(tmp_path / "a", folder.parent / "others", [fvd], WHOLE, workers=0, resamples=20)
     assert "have 12 to 81 frames" in apart.rows[0].status
+
+
+def test_a_clip_that_a_metric_cannot_take_is_named(folder, tmp_path):
+    for k, frames in enumerate((1, 2, 4)):
+        clip_file(tmp_path / f"{k}.mp4", k, frames=frames)
+    names = ["motion/below_half", "exposure/delta", "exposure/slope", "exposure"]
+    metrics = [*map(curve, names), FlickerEvaluator(), DriftEvaluator("contrast")]
+    found = score_folders(None, tmp_path, metrics, WHOLE, workers=0, resamples=20)
+    status = {row.metric: (row.status, row.n) for row in found.rows}
+    short = "takes clips of at least {} frames, as it is set, and {} of 3 have fewer ({}: 1)"
+    for name, least, count in (("motion/below_half", 3, 2), ("exposure/delta", 2, 1), ("contrast_drift", 2, 1)):
+        assert status[name][0] == f"absent: {name} " + short.format(least, count, tmp_path / "0.mp4")
+    # what is undefined on a clip leaves it out, as elsewhere
+    assert [status[name] for name in ("exposure/slope", "flicker", "exposure/level")] == [
+        ("ok", 2),
+        ("ok", 2),
+        ("ok", 3),
+    ]
 
 
 def test_pairs_are_of_one_length_each(folder, tmp_path):
