@@ -172,6 +172,10 @@ class ShapesWorld:
         labels = {k: torch.from_numpy(plan[k]).to(device) for k in ("colour", "shape", "motion_label", "speed", "tint")}
         return ShapesBatch(captions=_captions(plan), **labels, **tensors)
 
+    def captions(self, indices: Iterable[int]) -> list[str]:
+        """Those of :meth:`batch`, without drawing anything."""
+        return _captions(self.plan(np.fromiter(indices, dtype=np.uint64)))
+
     def plan(self, index: np.ndarray) -> Plan:
         """Everything random about the clips, one row each."""
         return base_plan(uniform(self.split, self.seed, index), held_out_allowed=self.split == "test")

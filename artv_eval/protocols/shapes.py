@@ -9,6 +9,7 @@ from typing import Any
 
 from artv.errors import UserError
 from artv_eval.api import ClipRequest, ClipSet, GeneratedClip
+from artv_eval.protocols.drawn import drawn_request
 from artv_eval.protocols.sources import Lazy, blank, request_seed
 
 FRAMES, KEPT = 1024, 8  # frames rendered at once, and how many such chunks are kept
@@ -39,6 +40,7 @@ class ShapesSource:
                 f"{card.prompts.number} prompts of the same split; set reference.first to at least that number"
             )
         self._chunk = lru_cache(maxsize=KEPT)(self._render)
+        self._captions = lru_cache(maxsize=KEPT)(self._write)
 
     def world(self, split: str, frames: int) -> Any:
         """The card's world."""
@@ -51,6 +53,10 @@ class ShapesSource:
     def _render(self, split: str, frames: int, chunk: int) -> Any:
         few = _at_once(frames)
         return self.world(split, frames).batch(range(chunk * few, (chunk + 1) * few))
+
+    def _write(self, split: str, frames: int, chunk: int) -> list[str]:
+        few = _at_once(frames)
+        return self.world(split, frames).captions(range(chunk * few, (chunk + 1) * few))
 
     def _clip(self, split: str, frames: int, index: int) -> tuple[Any, int]:
         few = _at_once(frames)
@@ -66,31 +72,35 @@ class ShapesSource:
         return Lazy(number, lambda i: self._request(i, frames, seed))
 
     def _request(self, index: int, frames: int, seed: int) -> ClipRequest:
-        from artv.data.shapes import LABELS
-        from artv.data.shapes_truth import ShapesTruth
-
-        batch, row = self._clip(self.card.prompts.split, frames, index)
-        real = batch.frames[row].permute(0, 2, 3, 1).contiguous().numpy()
-        want = self.card.frames
-        return ClipRequest(
+        want, split = self.card.frames, self.card.prompts.split
+        few = _at_once(frames)
+        return drawn_request(
+            lambda: self._drawn(index, frames),
             index=index,
-            prompt=batch.captions[row],
+            prompt=self._captions(split, frames, index // few)[index % few],
             seed=request_seed(seed, index),
             num_frames=frames,
             height=want.height,
             width=want.width,
             fps=(want.fps or 8.0) / want.stride,
-            first_frame=real[0] if self.card.first_frame else None,
-            real=real,
-            labels={  # what is in the clip, and all that is known of every frame
-                "colour": batch.colour[row].numpy(),
-                "shape": batch.shape[row].numpy(),
-                "motion_label": batch.motion_label[row].numpy(),
-                "motion": batch.motion[row].numpy(),
-                "truth": ShapesTruth(self.world(self.card.prompts.split, frames), index),
-                **{name: bool(getattr(batch, name)[row]) for name in LABELS},
-            },
         )
+
+    def _drawn(self, index: int, frames: int) -> dict[str, Any]:
+        """What of a request has to be drawn."""
+        from artv.data.shapes import LABELS
+        from artv.data.shapes_truth import ShapesTruth
+
+        batch, row = self._clip(self.card.prompts.split, frames, index)
+        real = batch.frames[row].permute(0, 2, 3, 1).contiguous().numpy()
+        labels = {  # what is in the clip, and all that is known of every frame
+            "colour": batch.colour[row].numpy(),
+            "shape": batch.shape[row].numpy(),
+            "motion_label": batch.motion_label[row].numpy(),
+            "motion": batch.motion[row].numpy(),
+            "truth": ShapesTruth(self.world(self.card.prompts.split, frames), index),
+            **{name: bool(getattr(batch, name)[row]) for name in LABELS},
+        }
+        return {"first_frame": real[0] if self.card.first_frame else None, "real": real, "labels": labels}
 
     def reference(self, frames: int) -> ClipSet:
         """Real clips that are no request's ground truth."""

@@ -42,6 +42,7 @@ NO_PLUGINS_OBJECT = {
     "metrics/set_modules.py": "torchmetrics states, and dim of any callable",
     "metrics/warping.py": "a flow passed in Python",
     "protocols/card.py": "fields of our card",
+    "protocols/drawn.py": "fields of a request by name",
     "protocols/shapes.py": "labels of our world",
     "report/serve.py": "an OSError",
     "plugins/components.py": "fields of our dataclass",
