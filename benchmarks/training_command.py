@@ -86,7 +86,7 @@ def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     settings = out / "settings.json"  # JSON is YAML
     model = {"save_minutes": arguments.save_minutes, "reduce_dtype": arguments.reduce_dtype}
     model["fused_update"] = arguments.fused_update
-    over = {"size": arguments.size, "model": model} | ({"overlap": True} if arguments.overlap else {})
+    over = {"size": arguments.size, "model": model, "overlap": arguments.overlap}
     settings.write_text(json.dumps(over), encoding="utf-8")
     run = out / f"run-{arguments.gpus}-{arguments.batch}"
     if arguments.gpus == 1:
@@ -166,8 +166,9 @@ def main() -> None:
     parser.add_argument("--size", type=int)
     parser.add_argument("--batch", type=int, default=120)
     parser.add_argument("--gpus", type=int, default=1)
-    parser.add_argument("--overlap", action="store_true", help="the two networks on two streams")
-    parser.add_argument("--fused-update", action="store_true", help="AdamW and the average in one kernel")
+    flag = argparse.BooleanOptionalAction
+    parser.add_argument("--overlap", action=flag, default=True, help="the two networks on two streams")
+    parser.add_argument("--fused-update", action=flag, default=True, help="AdamW and the average in one kernel")
     parser.add_argument("--card", type=int, help="memory that the one GPU may have, in GiB")
     parser.add_argument("--reduce-dtype", default="fp32", choices=("fp32", "bf16"), help="of gradients")
     parser.add_argument("--clips", type=int, default=1024)

@@ -48,6 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "fused": {"fused": True, "recompute": False},
     "fused, eager": {"fused": True, "recompute": False, "graph": False},
     "fused, two streams": {"fused": True, "recompute": False, "overlap": True},
+    "one pass, two streams": {"fused": True, "recompute": False, "overlap": True, "fused_update": True},
     "recomputed, 8 bits": {"fused": True, "recompute": True, "optimizer": "adamw8bit"},
     "8 bits": {"fused": True, "recompute": False, "optimizer": "adamw8bit"},
     "8 bits, eager": {"fused": True, "recompute": False, "optimizer": "adamw8bit", "graph": False},
@@ -99,8 +100,9 @@ def matrix_rate(n: int = 8192) -> float:
 
 
 def settings_of(preset: str, variant: str, pixels: int, batch: int, bench: Bench) -> TrainConfig:
-    loop = {name: value for name, value in VARIANTS[variant].items() if name in ("graph", "optimizer")}
-    config = load_config(preset, size=pixels, **{k: v for k, v in VARIANTS[variant].items() if k not in loop})
+    settings = {"overlap": False, "fused_update": False} | VARIANTS[variant]
+    loop = {name: value for name, value in settings.items() if name in ("graph", "optimizer", "fused_update")}
+    config = load_config(preset, size=pixels, **{k: v for k, v in settings.items() if k not in loop})
     return with_loop(config, "model", batch_size=batch, precision="bf16" if bench.real else "fp32", **loop)
 
 

@@ -208,7 +208,6 @@ def paper() -> TrainConfig:
         autoencoder=given,
         text_encoder=given,
         ref_noise="uniform:0:0.1",
-        overlap=False,  # at this batch the large network leaves no gaps
         stream=True,
         workers=4,
         model=LoopConfig(
@@ -221,6 +220,7 @@ def paper() -> TrainConfig:
             grad_clip=None,  # none in the paper
             save_minutes=30,
             reduce_dtype="bf16",
+            fused_update=True,
         ),
     )
 
