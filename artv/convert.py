@@ -91,10 +91,10 @@ def encoders_of(folder: Path, variant: str | None = None) -> tuple[AutoencoderKL
 
 def fetch(source: str | Path, *, revision: str | None = None, variant: str | None = None) -> Path:
     """The local folder of ``source``; a repository id is downloaded first, its configurations and safetensors only."""
+    check_init(source)
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
-    check_init(source)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

@@ -105,8 +105,12 @@ def check_writable(target: Path) -> None:
 
 
 def check_init(source: str | Path) -> None:
-    """A folder, or what can be a repository id of the hub."""
-    if Path(source).expanduser().is_dir():
+    """A folder, though not a whole training's, or what can be a repository id of the hub."""
+    folder = Path(source).expanduser()
+    made = folder / "pipeline"
+    if (made / "model_index.json").is_file() and not (folder / "model_index.json").is_file():
+        raise UserError(f"{source} is the folder of a training; give the pipeline in it, {made}")
+    if folder.is_dir():
         return
     if Path(source).exists() or str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
         raise UserError(f"{source} is not a folder; give a diffusers folder or a repository id such as {SD_21_BASE}")

@@ -18,6 +18,7 @@ from artv.training.clips import Clips
 from artv.training.config import TrainConfig
 from artv.training.estimate import GIB, WATTS, estimate
 from artv.training.probe import cpu_samples_per_s
+from artv.training.record import spoken
 from artv.weights import check_fit, check_saved, read_config
 
 
@@ -43,7 +44,7 @@ def dry_run(
     rate, hours, kwh = expected.rate(world), expected.hours(config, world), expected.kwh(config, world)
     if device == "cpu" and (own := cpu_samples_per_s(config)) is not None:
         hours = config.model.steps * samples / (own * world) / 3600
-        echo(f"time         {hours:,.1f} hours at {own * world:,.0f} samples/s, by a few steps on this CPU")
+        echo(f"time         {spoken(3600 * hours)} at {own * world:,.0f} samples/s, by a few steps on this CPU")
     elif device == "cpu" or rate is None or hours is None or kwh is None:
         echo("time         not known: nothing like it was measured")
     else:

@@ -23,6 +23,7 @@ from artv.training.clips import Clips
 from artv.training.config import ENCODERS, TrainConfig, for_cpu
 from artv.training.loop import Prepare
 from artv.training.run import make_latents, run
+from artv.weights import check_saved
 
 
 @processes.leaving()
@@ -125,6 +126,7 @@ def _start(
     if init is None:
         return None, {}
     if (Path(init) / "config.json").is_file():
+        check_saved(ArtVModel, Path(init), variant)
         model, given = ArtVModel.from_pretrained(init, use_safetensors=True, variant=variant), {}
     else:
         pipe = _pipeline(config, init, revision, variant)

@@ -32,7 +32,7 @@ from artv.training.validation import Validation
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage did: finished steps, the average loss of the last hundred, and the time of this run."""
+    """What a stage did: finished steps, the mean loss of those that were told last, and the time of this run."""
 
     steps: int
     loss: float
@@ -130,14 +130,18 @@ def optimise(
 
 def _check_loss(name: str, loss: float, step: int, kept: Path) -> None:
     if not math.isfinite(loss):
-        raise WorkFailed(f"{name}: the loss became {loss} before step {step}; kept: {kept}")
+        raise WorkFailed(f"{name}: the loss became {loss} before step {step}; {_left(kept)}")
 
 
 def _check_weights(name: str, one_step: Step, step: int, kept: Path) -> None:
     """Ahead of every save: a state that is not finite, once kept, is what every resumption would begin with."""
     norms = torch._foreach_norm([p.detach() for p in one_step.parameters])
     if not bool(torch.stack(norms).isfinite().all()):
-        raise WorkFailed(f"{name}: a weight is no longer finite at step {step}; kept: {kept}")
+        raise WorkFailed(f"{name}: a weight is no longer finite at step {step}; {_left(kept)}")
+
+
+def _left(state: Path) -> str:
+    return f"kept: {state}" if state.is_dir() else "nothing was saved before"
 
 
 def _validate(validation: Validation, ema: Ema, step: int, record: Record) -> bool:

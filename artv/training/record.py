@@ -110,7 +110,7 @@ class Record:
             row["share_of_card"] = round(rate * self._share, 3)
             note += f" · {row['share_of_card']:.0%} of the card's rate"
         if self._total is not None and step < self._total:
-            note += f" · {_spoken((self._total - step) * self._samples / rate)} left"
+            note += f" · {spoken((self._total - step) * self._samples / rate)} left"
         self.row(**row)
         self._tell(step, note)
         return True
@@ -128,7 +128,8 @@ class Record:
             self._trackers.picture(step, title, picture_HW3)
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
+    """A time in minutes, hours or days."""
     minutes = seconds / 60
     return (
         f"{minutes:.0f} min"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,8 @@ def _snapshot(repository: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-TECHNICAL = frozenset({"overlap", "workers", "recompute", "fused", "stream", "autoencoder", "text_encoder"})
-"""Training settings that say how to compute, or are of stages that both twins share."""
+SHARED = frozenset({"workers", "stream", "autoencoder", "text_encoder", "model.minutes"})
+"""Training settings that say how clips are read, when to stop, or are of stages that both twins share."""
 
 
 def check_partners(one: str, other: str, switch: str) -> None:
@@ -88,7 +89,7 @@ def check_partners(one: str, other: str, switch: str) -> None:
     a, b = _trained_with(one), _trained_with(other)
     if a is None or b is None:
         return
-    changed = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)} - TECHNICAL - {switch}
+    changed = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)} - SHARED - {switch}
     if changed:
         key = min(changed, key=lambda name: (name != "data", name))
         raise UserError(
@@ -98,7 +99,9 @@ def check_partners(one: str, other: str, switch: str) -> None:
 
 
 def _trained_with(checkpoint: str) -> dict[str, Any] | None:
-    """The settings of the training run that a pipeline lies in, or None."""
+    """The settings that determine what the training run makes that a pipeline lies in, or None."""
+    from artv.training.config import TrainConfig, identity
+
     file = Path(checkpoint).parent / "config.json"
     if Path(checkpoint).name != "pipeline" or not file.is_file():
         return None
@@ -108,5 +111,7 @@ def _trained_with(checkpoint: str) -> dict[str, Any] | None:
         return None
     if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):
         return None
-    limits = ("minutes", "save_minutes", "graph")
-    return {**settings, "model": {key: value for key, value in settings["model"].items() if key not in limits}}
+    with suppress(ValueError):  # of a version that has others
+        settings = identity(TrainConfig.model_validate(settings))
+    inner = settings.pop("model")
+    return {**settings, **{f"model.{key}": value for key, value in inner.items()}}

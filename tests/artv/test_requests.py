@@ -172,3 +172,10 @@ def test_openvino_is_for_the_cpu(device, fits):
         check_openvino(device)
     else:
         assert "device is cuda, and OpenVINO is for the CPU" in refusal(check_openvino, device)
+
+
+def test_of_a_training_its_pipeline_is_what_to_start_from(tmp_path):
+    (tmp_path / "run" / "pipeline").mkdir(parents=True)
+    (tmp_path / "run" / "pipeline" / "model_index.json").write_text("{}")
+    assert f"give the pipeline in it, {tmp_path / 'run' / 'pipeline'}" in refusal(check_init, tmp_path / "run")
+    check_init(tmp_path / "run" / "pipeline")

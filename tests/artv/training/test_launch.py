@@ -5,6 +5,7 @@ import torch
 
 from artv.errors import UserError
 from artv.networks import ArtVModel
+from artv.presets import ASSETS
 from artv.training import launch
 from artv.training.config import load_config
 from artv.training.launch import launch_training
@@ -53,6 +54,11 @@ def test_weights_to_start_from_are_float32_whatever_they_were(saved):
 def test_weights_of_other_networks_are_refused(saved, switches):
     with pytest.raises(UserError, match="holds other networks than the preset shapes with these switches"):
         launch._start(load_config("shapes", **switches), str(saved), None, "fp16")
+
+
+def test_a_folder_of_something_else_is_one_line():
+    with pytest.raises(UserError, match="is no ArtVModel's"):
+        launch._start(load_config("shapes"), str(ASSETS / "text_encoder"), None, None)
 
 
 def test_a_packaged_pipeline_brings_its_components():

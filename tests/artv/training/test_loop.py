@@ -270,3 +270,11 @@ def test_a_state_that_is_not_finite_is_never_kept(tmp_path, broken):
     again = torch.nn.Linear(3, 1)
     assert load_state(tmp_path / "state", again, Ema(again), torch.optim.AdamW(again.parameters())) <= len(whole)
     assert again.weight.isfinite().all() and again.bias.isfinite().all()
+
+
+def test_a_training_that_diverges_before_it_saved_says_that_nothing_is_kept(tmp_path):
+    model = torch.nn.Linear(3, 1)
+    config = LoopConfig(steps=3, batch_size=2, lr=0.01)
+    with pytest.raises(WorkFailed, match=r"loss became nan before step .*; nothing was saved before"):
+        optimise(model, lambda: model.weight.sum() * math.nan, config, tmp_path, name="toy", device=CPU)
+    assert not (tmp_path / "state").exists()

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,14 +119,21 @@ def test_a_process_ends_with_the_one_that_started_it(tmp_path):
 def test_checkpoints_of_other_data_are_no_twins(cli, tmp_path):
     from artv.training.config import shapes
 
-    for name, change in (("on", {}), ("off", {"mask": False}), ("other", {"mask": False, "data": "elsewhere"})):
+    watched = {"mask": False, "validate_every": 7, "trackers": ("none",)}
+    longer = {"mask": False, "model": replace(shapes().model, steps=7, save_minutes=9)}
+    for name, change in (("on", {}), ("off", {"mask": False}), ("other", {"mask": False, "data": "elsewhere"}),
+                         ("watched", watched), ("longer", longer)):  # fmt: skip
         settings = json.loads(shapes().model_copy(update=change).model_dump_json())
+        if name == "off":
+            del settings["validate_every"], settings["model"]["optimizer"]  # of before they were there
         (tmp_path / name / "pipeline").mkdir(parents=True)
         (tmp_path / name / "config.json").write_text(json.dumps(settings))
     command = ("sweep", "--ablation", "mask", "--dry-run", "--checkpoint", "on/pipeline")
     refused = cli(*command, "--set", "mask.twin=other/pipeline")
     assert refused.code == 2 and "no twins: data was 'builtin'" in refused.err and "'elsewhere'" in refused.err
-    assert "no twins" not in cli(*command, "--set", "mask.twin=off/pipeline").err
+    assert "model.steps was 12000" in cli(*command, "--set", "mask.twin=longer/pipeline").err
+    for same in ("off", "watched"):
+        assert "no twins" not in cli(*command, "--set", f"mask.twin={same}/pipeline").err
 
 
 def test_what_only_a_training_makes_asks_for_one(cli):
