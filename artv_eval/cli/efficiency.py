@@ -150,6 +150,8 @@ def _streaming(
     echo(CARD.render(done, format))
     if not any(row["status"] == OK for row in done):
         raise WorkFailed("nothing was measured, as said above")
+    if failed := [row["method"] for row in done if row["status"].startswith("failed")]:
+        raise WorkFailed(f"{', '.join(failed)} could not be measured, as said above")
 
 
 def _would(methods: list[str], sizes: list[str], device: str) -> None:

@@ -183,6 +183,22 @@ def test_the_command_makes_a_card(slow, cli, tmp_path):
     assert cli("efficiency", "--streaming", "--method", f"command:{path}", "--set", "artv.steps=2").code == 2
 
 
+def test_what_a_plugin_raises_costs_its_row_alone(slow, cli, tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "bad.py").write_text(
+        "from artv_eval import Component, hookimpl\n\n\n"
+        "class Bad:\n    def conditions(self):\n        return {'precision': 'float32', 'steps': 1}\n\n"
+        "    def generate(self, requests):\n        raise RuntimeError('CUDA error: device-side assert')\n\n\n"
+        "@hookimpl\ndef register_methods():\n    return [Component('bad', f'{__name__}:Bad', 'raises')]\n"
+    )
+    out = tmp_path / "card.json"
+    outcome = cli("efficiency", "--streaming", "--plugins-dir", tmp_path / "plugins", "--frames", 4, "--size", "16x8",
+                  "--method", f"bad,command:{slow(precision='float32', steps=1)}", "--out", out)  # fmt: skip
+    statuses = [row["status"] for row in json.loads(out.read_text(encoding="utf-8"))]
+    assert statuses == ["failed: RuntimeError: CUDA error: device-side assert", "ok"]
+    assert outcome.code == 1 and outcome.err.endswith("bad could not be measured, as said above\n")
+
+
 @pytest.mark.parametrize(
     "words", [["--cells", "run"], ["--size", "8x8"], ["--streaming", "--res", 320], ["--streaming", "--train-batch", 2]]
 )
