@@ -175,10 +175,11 @@ class RunStore:
 
     def failures(self, cell: str, indices: Iterable[int]) -> dict[int, str]:
         """Index → why, for those of ``indices`` that were tried and are not there."""
-        wanted = set(indices)
+        failed = self._failed(cell)
+        wanted = set(indices) if failed else set()  # in a large plan nearly none
         return {
             index: _first_line(path)
-            for index, path in sorted(self._failed(cell).items())
+            for index, path in sorted(failed.items())
             if index in wanted and self.fingerprint(cell, index) is None
         }
 
