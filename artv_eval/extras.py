@@ -181,7 +181,10 @@ class EvaluatorExtras:
         return None
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
-        """(R,): the metric of ``rows[index]`` for each row of indices; to be given where there is a faster way."""
+        """(R,): the metric of ``rows[index]`` for each row of indices.
+
+        To be given where there is a faster way, and for means over pairs of clips, of which two copies of one are none.
+        """
         import numpy as np
 
         evaluate: Any = self.evaluate  # type: ignore[attr-defined]
