@@ -42,7 +42,7 @@ LACKS = {
     "gpu": "this machine has 0 GPUs|shard-1/manifest.json does not exist|runs/mine is no training run|"
     "runs/both' does not exist",
     "weights": "are absent|SD21BASE|latents does not exist",
-    "data": "does not exist|are absent",
+    "data": "does not exist|is no folder|are absent",
 }
 # Why commands of other programs are not run here.
 ELSEWHERE = {
