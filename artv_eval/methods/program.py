@@ -25,6 +25,8 @@ from queue import Empty, Queue
 from typing import IO, Any
 from uuid import uuid4
 
+from artv.files import read_bytes
+
 PATIENCE = 2.0  # seconds in which a program may end by itself once its stdin has
 TICK = 0.2  # seconds between looks whether it is still there
 MARK = "ARTV_PROGRAM"  # in the environment of all of its processes
@@ -164,7 +166,7 @@ def _kill(process: subprocess.Popen[bytes], mark: bytes) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     for environment in Path("/proc").glob("[0-9]*/environ"):  # where there is one: on Linux
         with suppress(OSError):  # others' processes, and those that have just ended
-            if mark in environment.read_bytes().split(b"\0"):
+            if mark in read_bytes(environment).split(b"\0"):
                 os.kill(int(environment.parent.name), signal.SIGKILL)
 
 

@@ -8,7 +8,7 @@ import pytest
 from artv.data.shard_index import INDEX, SUM, ShardIndex, begun_with, claim_shards, is_shards, read_index, shard_name
 from artv.errors import UserError
 
-ONE = ShardIndex(data="builtin", clips=600, num_frames=16, size=64, fps=8.0, encoders="abc")
+ONE = ShardIndex(data="builtin", clips=600, num_frames=16, size=64, fps=8.0, encoders="abc", source="shapes@2")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_claiming_again_changes_nothing(tmp_path):
         ({"data": "mine"}, "data = builtin, not mine"),
         ({"fps": 4.0}, r"fps = 8\.0, not 4\.0"),
         ({"encoders": "xyz"}, "encoders = abc, not xyz"),
-        ({"source": "shapes@1"}, "source = , not shapes@1"),
+        ({"source": "shapes@1"}, "source = shapes@2, not shapes@1"),
         ({"precision": "fp16"}, "precision = fp32, not fp16"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_folder_of_before_there_were_checksums_and_sources(tmp_path):
     (tmp_path / INDEX).write_text(json.dumps(fields), encoding="utf-8")
     for k in range(3):
         (tmp_path / shard_name(k)).write_bytes(b"")
-    assert read_index(tmp_path) == ONE
+    assert read_index(tmp_path) == replace(ONE, source="")
     claim_shards(tmp_path, replace(ONE, source="shapes@1"))
     assert begun_with(tmp_path) == "fp32" and begun_with(tmp_path / "new") is None
     with pytest.raises(UserError, match="precision = fp32, not bf16"):
