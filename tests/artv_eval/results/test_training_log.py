@@ -30,3 +30,15 @@ def test_n_is_what_the_means_are_of(written):
     assert logged_counts(written(*rows)) == {"samples": 24, "clips": 5}
     assert logged_counts(written({"step": 1, "loss": 1.0}, "[]")) == {}
     assert logged_losses(written("[]")) == {}
+
+
+def test_losses_are_read_from_a_log_that_a_kill_cut_off(tmp_path):
+    lines = [
+        {"stage": "model", "step": 5, "loss": 0.5},
+        {"step": 9, "validation": {"loss": 0.75, "loss@100": 0.5}},
+        {"step": 9, "loss": 0.25},
+    ]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 12, "lo', encoding="utf-8")
+    losses = logged_losses(tmp_path / "log.jsonl")
+    assert losses == {"loss": [(5, 0.5), (9, 0.25)], "validation loss": [(9, 0.75)], "validation loss@100": [(9, 0.5)]}
+    assert logged_losses(tmp_path / "none") == {}

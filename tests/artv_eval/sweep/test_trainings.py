@@ -13,6 +13,7 @@ from scipy import stats
 
 from artv_eval.report.figures import figures
 from artv_eval.report.html import load_run
+from artv_eval.sweep.trainings import thin
 from tests.warm import start
 
 TOY = Path(__file__).parents[1] / "toy"
@@ -334,19 +335,7 @@ def test_the_page_shows_how_the_trainings_went(toy):
     assert "training step" in section and all(cell["cell"] in section for cell in cells)
 
 
-def test_losses_are_read_from_a_log_that_a_kill_cut_off(tmp_path):
-    from artv_eval.results.training_log import logged_losses
-    from artv_eval.sweep.trainings import thin
-
-    lines = [
-        {"stage": "model", "step": 5, "loss": 0.5},
-        {"step": 9, "validation": {"loss": 0.75, "loss@100": 0.5}},
-        {"step": 9, "loss": 0.25},
-    ]
-    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 12, "lo', encoding="utf-8")
-    losses = logged_losses(tmp_path / "log.jsonl")
-    assert losses == {"loss": [(5, 0.5), (9, 0.25)], "validation loss": [(9, 0.75)], "validation loss@100": [(9, 0.5)]}
-    assert logged_losses(tmp_path / "none") == {}
+def test_a_long_curve_is_thinned_to_its_last_point():
     assert thin([(step, float(step)) for step in range(10)], most=4) == [(1, 1), (4, 4), (7, 7), (9, 9)]
 
 

@@ -1,0 +1,14 @@
+"""What a plan promises of clips that failed before."""
+
+import json
+from pathlib import Path
+
+
+def test_a_lone_cell_that_fails_has_its_table_at_once_and_plans_do_not_promise_its_clips(toy):
+    command = ("--ablation", "baselines", "--set", 'baselines.names=["breaks"]', "--no-sanity", "--out", "run")
+    first, again = toy(*command, "--format", "json"), toy(*command, "--format", "json")
+    assert first.code == again.code == 1 and json.loads(first.out) == json.loads(again.out)
+    assert {row["status"] for row in json.loads(first.out)["rows"]} == {"failed: RuntimeError: out of luck"}
+    assert json.loads(Path("run/manifest.json").read_text())["state"] == "finished"
+    assert "(breaks): 3 clips failed before, which --retry-failed tries again" in toy(*command, "--dry-run").out
+    assert "(breaks): 3 clips to make" in toy(*command, "--dry-run", "--retry-failed").out
