@@ -1,6 +1,6 @@
 """Tasks on all GPUs of this machine, or on several processes of it: one process a GPU, each with a task at a time.
 
-A process that is killed, by a crash or for its memory, costs the task it had, which another gets.
+A process that is killed, by a crash or for its memory, costs the task it had begun, which another gets.
 """
 
 import multiprocessing
@@ -10,15 +10,30 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any
 
 from artv.devices import cores
 from artv.errors import UserError, WorkFailed
 from artv.ranges import Count
 from artv_eval.api import FailedTask, Task
-from artv_eval.executors import LOSSES
+from artv_eval.executors.losses import MOST, Losses
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What an answer is awaited of: the process, its task, and the answer that it gives ahead of that."""
+
+    number: int
+    task: Task | None = None
+    before: Future | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the process had begun the task: one that was killed while it had nothing to do had not."""
+        return self.before is not None and self.before.done() and self.before.exception() is None
 
 
 class GpuExecutor:
@@ -55,39 +70,36 @@ class GpuExecutor:
 
     def _run(self, work: Callable[[Task], Any], left: list[Task]) -> Iterator[tuple[Task, Any]]:
         # what to do goes first: its answer is that a process can begin
-        running: dict[Future, tuple[int, Task | None]] = {
-            self._begun(number, work): (number, None) for number in range(self._started(len(left)))
-        }
-        losses = Counter[int]()  # by the id of a task, and by the number of a process that had none yet
+        running = {self._begun(number, work): _Asked(number) for number in range(self._started(len(left)))}
+        losses, never_begun = Losses(), Counter[int]()  # by the number of the process
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                number, task = running.pop(future)
+                asked = running.pop(future)
+                number, task = asked.number, asked.task
                 if isinstance(future.exception(), BrokenProcessPool):
-                    losses[key := number if task is None else id(task)] += 1
-                    yield from self._lost(task, left, losses[key])
+                    never_begun[number] += task is None
+                    if never_begun[number] == MOST:
+                        if running:  # the others go on without it
+                            continue
+                        raise WorkFailed("worker processes are killed as they begin; what was finished is kept")
+                    yield from _lost(asked, left, losses)
                     if left:
-                        running[self._begun(number, work)] = number, None
+                        running[self._begun(number, work)] = _Asked(number)
                     continue
-                losses.pop(number, None)
+                never_begun.pop(number, None)
                 if left:
                     following = left.pop(_next(left, task.cell if task else None, number))
                     try:
-                        running[self._pools[number].submit(_call, following)] = number, following
+                        before = self._pools[number].submit(_ready)
+                        running[self._pools[number].submit(_call, following)] = _Asked(number, following, before)
                     except BrokenProcessPool:  # killed between two tasks
                         left.insert(0, following)
-                        running[self._begun(number, work)] = number, None
+                        running[self._begun(number, work)] = _Asked(number)
                 if task is not None:
-                    yield task, future.result()
-
-    def _lost(self, task: Task | None, left: list[Task], losses: int) -> Iterator[tuple[Task, FailedTask]]:
-        """Puts a task last whose process was killed; gives it as failed where that happens again and again."""
-        if losses < LOSSES:
-            left += [task] if task is not None else []
-        elif task is None:
-            raise WorkFailed("worker processes are killed as they begin; what was finished is kept")
-        else:
-            yield task, FailedTask(error=f"{LOSSES} worker processes were killed with it")
+                    result = future.result()
+                    losses.finished(id(task))
+                    yield task, result
 
     def _begun(self, number: int, work: Callable[[Task], Any]) -> Future:
         """The answer of a process that it has the work; of a new process, on the same GPU, where it was killed."""
@@ -136,6 +148,15 @@ def _next(left: Sequence[Task], cell: str | None, start: int = 0) -> int:
     return next(same, other)
 
 
+def _lost(asked: _Asked, left: list[Task], losses: Losses) -> Iterator[tuple[Task, FailedTask]]:
+    """Puts the task of a process that was killed last; gives it as failed where it is to blame."""
+    task = asked.task
+    if task is not None and asked.begun and losses.blamed(id(task)):
+        yield task, FailedTask(error=f"{losses.of(id(task))} worker processes were killed with it")
+    elif task is not None:
+        left.append(task)
+
+
 def _interrupt_workers() -> None:
     """Ctrl-C may have reached this process alone, and a training of theirs may take hours yet."""
     for child in multiprocessing.active_children():
@@ -167,6 +188,10 @@ def _begin(gpu: str | None, threads: int, parent: int) -> None:
 def _take(work: Callable[[Task], Any]) -> None:
     global _work
     _work = work
+
+
+def _ready() -> None:
+    """Answered when what was asked before is done."""
 
 
 def _call(task: Task) -> Any:

@@ -1,8 +1,8 @@
 """Tasks on the machines of a Ray cluster, or on the cores of this one.
 
 One actor for each share of the cluster keeps the work, and so the model, and takes task after task. One that is lost
-costs the task it had, which another gets; machines may join and leave. When nothing is left to begin, what takes far
-longer than the rest did is given to another worker too, and the first answer counts.
+costs the task it had begun, which another gets; machines may join and leave. When nothing is left to begin, what takes
+far longer than the rest did is given to another worker too, and the first answer counts.
 """
 
 import logging
@@ -22,7 +22,7 @@ from typing import Any
 from artv.errors import UserError, WorkFailed
 from artv.files import read_text
 from artv_eval.api import FailedTask, Task
-from artv_eval.executors import LOSSES
+from artv_eval.executors.losses import MOST, Losses
 
 START_SECONDS = 120.0  # until the first worker has started
 HEAD_SECONDS = 20.0  # that the head may be away; after 60 Ray itself ends the process
@@ -147,11 +147,12 @@ class _Worker:
 
 @dataclass(frozen=True)
 class _Running:
-    """What an answer is awaited of: a worker, and the task that it has since ``begun``."""
+    """What an answer is awaited of: a worker, its task since when, and the answer that it gives ``before``."""
 
     worker: Any
     task: Task | None
-    begun: float
+    since: float
+    before: Any = None
 
 
 class _Pool:
@@ -174,7 +175,7 @@ class _Pool:
     ) -> None:
         self.ray, self.actor, self.work, self.room, self.head, self.repeats = ray, actor, work, room, head, repeats
         self.queue, self.left = deque(tasks), {id(task) for task in tasks}
-        self.losses: dict[int, int] = {}
+        self.losses, self.never_begun = Losses(), 0
         self.running: dict[Any, _Running] = {}
         self.took: list[float] = []
         self.copied: set[int] = set()
@@ -214,7 +215,7 @@ class _Pool:
             return
         late = time.monotonic() - max(LATE_SECONDS, LATE * median(self.took))
         for item in self.running.values():
-            if item.task is not None and item.begun < late and id(item.task) not in self.copied:
+            if item.task is not None and item.since < late and id(item.task) not in self.copied:
                 self.copied.add(id(item.task))
                 self.queue.append(item.task)
 
@@ -223,12 +224,12 @@ class _Pool:
         while self.queue:
             task = self.queue.popleft()
             if id(task) in self.left:
-                do = worker.again if id(task) in self.copied else worker.do
-                self.running[do.remote(task)] = _Running(worker, task, time.monotonic())
+                do, before = worker.again if id(task) in self.copied else worker.do, worker.ready.remote()
+                self.running[do.remote(task)] = _Running(worker, task, time.monotonic(), before)
                 return
 
     def _take(self, answer: Any, item: _Running) -> Iterator[tuple[Task, Any]]:
-        """Gives what a worker answered, and the worker its next task; a lost worker's task goes back into the queue."""
+        """Gives what a worker answered, and the worker its next task."""
         task = item.task
         try:
             result = self.ray.get(answer)
@@ -237,19 +238,35 @@ class _Pool:
         except self.ray.exceptions.RayError as error:
             if task is None and "creation task" in str(error):  # as the next one's would
                 raise _cannot_start(_last_line(error)) from None
-            self.losses[id(task)] = self.losses.get(id(task), 0) + 1
-            if task is not None and self.losses[id(task)] < LOSSES:
-                self.queue.appendleft(task)
-            elif task is not None and id(task) in self.left:
-                self.left.remove(id(task))
-                yield task, FailedTask(error=f"{LOSSES} workers were lost with it: {_last_line(error)}")
+            yield from self._lost(item, _last_line(error))
             return
-        self.started = True
+        self.started, self.never_begun = True, 0
         self._give(item.worker)
         if task is not None and id(task) in self.left:
             self.left.remove(id(task))
-            self.took.append(time.monotonic() - item.begun)
+            self.losses.finished(id(task))
+            self.took.append(time.monotonic() - item.since)
             yield task, result
+
+    def _lost(self, item: _Running, why: str) -> Iterator[tuple[Task, FailedTask]]:
+        """Puts the task of a lost worker last; gives it as failed where it is to blame."""
+        task = item.task
+        if task is None:
+            self.never_begun += 1
+            if self.never_begun >= MOST and not any(other.task for other in self.running.values()):
+                raise WorkFailed(f"Ray workers are lost as they begin; what was made is kept: {why}")
+        elif self._had_begun(item) and id(task) in self.left and self.losses.blamed(id(task)):
+            self.left.remove(id(task))
+            yield task, FailedTask(error=f"{self.losses.of(id(task))} workers were lost with it: {why}")
+        else:
+            self.queue.append(task)
+
+    def _had_begun(self, item: _Running) -> bool:
+        """One that was lost while it had nothing to do had not."""
+        with suppress(self.ray.exceptions.RayError):
+            ready, _ = self.ray.wait([item.before], timeout=0)
+            return bool(ready) and self.ray.get(ready[0]) is None
+        return False
 
 
 def _told(error: Any) -> Exception:

@@ -23,7 +23,7 @@ BOUNDED = {
     "artv_eval/sweep/trainings.py": "_progress: a thread that wakes every second",
     "artv_eval/twins/artv.py": "_ended: a training, which takes what it takes; a stopped one is given two minutes",
     "artv_eval/executors/gpus.py": "GpuExecutor._run: a future that is done",
-    "artv_eval/executors/ray.py": "_Pool._take: a result that is there; a lost worker is an error",
+    "artv_eval/executors/ray.py": "_Pool._had_begun, _Pool._take: a result that is there; a lost worker is an error",
     "artv_eval/files/decoding.py": "Decoders._decode, Decoders._end, Decoders.decode: a watch each, then killed",
     "artv_eval/files/describe.py": "_Describer.run: decoders with a watch each, or descriptions in this process",
 }

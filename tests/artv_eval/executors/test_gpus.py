@@ -1,10 +1,14 @@
 """Processes of this machine: they stay, and a new one takes the place of one that is killed."""
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,7 +17,7 @@ from artv.errors import UserError, WorkFailed
 from artv_eval import testing
 from artv_eval.api import FailedTask, Task
 from artv_eval.executors import gpus
-from artv_eval.executors.gpus import GpuExecutor, _next, visible
+from artv_eval.executors.gpus import GpuExecutor, _Asked, _call, _next, _ready, visible
 
 
 def who(task):
@@ -65,13 +69,67 @@ def test_processes_stay_for_the_next_work_and_are_replaced_when_one_is_killed(tm
     assert pid != found["e"][0] and task.cell == cell == "f"
 
 
-def test_what_kills_process_after_process_is_a_failed_task_and_the_others_go_on(monkeypatch):
-    monkeypatch.setattr(gpus, "LOSSES", 2)
-    found = {task.cell: result for task, result in GpuExecutor(processes=1).run(Die(), tasks("d", "e"))}
-    assert found["d"] == FailedTask(error="2 worker processes were killed with it") and found["e"][1] == "e"
-    monkeypatch.setattr(gpus, "LOSSES", 1)
+class Killed:
+    """Processes that are given a task are killed so many ``times``, by an operator or by the task itself.
+
+    Where they are not given, of ten trials four, which ``seed`` draws.
+    """
+
+    def __init__(self, folder, seed=0, **times):
+        self.folder, self.seed, self.times = folder, seed, times
+
+    def __call__(self, task):
+        before = len(list(self.folder.glob(f"{task.cell}-*")))
+        drawn = Random(f"{self.seed} {task.cell} {before}").random() < 0.4
+        if before < self.times.get(task.cell, 0) if self.times else drawn:
+            (self.folder / f"{task.cell}-{before}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return task.cell
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Real processes that begin in milliseconds, for they import nothing."""
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(GpuExecutor, "_pool", lambda self, number: ProcessPoolExecutor(1, fork))
+
+
+@pytest.mark.parametrize(
+    ("names", "times", "failed"),
+    [
+        ("abcdef", {"a": 2}, {}),
+        ("abcdefghijklmnopqrstuvwxyz", {"a": 99}, {"a": 3}),  # the others end
+        ("a", {"a": 99}, {"a": 10}),  # there is none to compare it with
+        ("abcd", dict.fromkeys("abcd", 99), {"a": 4, "b": 3, "c": 3, "d": 3}),  # b meets the tenth in a row
+    ],
+)
+def test_what_kills_process_after_process_is_a_failed_task_and_the_others_go_on(quick, tmp_path, names, times, failed):
+    work = Killed(tmp_path, **times)
+    found = {task.cell: result for task, result in GpuExecutor(processes=1).run(work, tasks(*names))}
+    told = {cell: FailedTask(error=f"{n} worker processes were killed with it") for cell, n in failed.items()}
+    assert found == {cell: cell for cell in names} | told
+
+
+def test_whoever_kills_processes_makes_no_task_fail_however_many_it_meets(quick, tmp_path):
+    names = "abcdefghijklmnopqrstuvwxyz"
+    assert {cell for _, cell in GpuExecutor(processes=2).run(Killed(tmp_path, seed=1), tasks(*names))} == set(names)
+    met = [len(list(tmp_path.glob(f"{cell}-*"))) for cell in names]
+    assert sum(met) > 10 and max(met) > 3
+
+
+def test_processes_that_are_killed_as_they_begin_end_the_run(quick):
     with pytest.raises(WorkFailed, match="worker processes are killed as they begin; what was finished is kept"):
-        list(GpuExecutor(processes=1).run(Deadly(), tasks("a")))
+        list(GpuExecutor(processes=2).run(Deadly(), tasks("a", "b")))
+
+
+def test_a_process_that_is_killed_while_it_has_nothing_to_do_had_not_begun_its_next_task(quick):
+    pool = GpuExecutor()._pool(0)
+    pid = pool.submit(os.getpid).result()
+    os.kill(pid, signal.SIGSTOP)
+    before, (task,) = pool.submit(_ready), tasks("a")
+    answer = pool.submit(_call, task)
+    os.kill(pid, signal.SIGKILL)
+    assert isinstance(answer.exception(30), BrokenProcessPool) and not _Asked(0, task, before).begun
 
 
 def threads(task):

@@ -56,7 +56,9 @@ class Mortal:
 
 
 def test_a_lost_worker_costs_its_task_only_and_the_work_is_loaded_once_a_worker(cluster, tmp_path):
-    tasks = [Task(cell=name, method={}, indices=()) for name in ("a", "once", "b", "always", *"cdefgh")]
+    tasks = [
+        Task(cell=name, method={}, indices=()) for name in ("a", "once", "b", "always", *"cdefghijklmnopqrstuvwxyz")
+    ]
     found = {task.cell: result for task, result in executor().run(Mortal(tmp_path), tasks)}
     assert set(found) == {task.cell for task in tasks}
     assert isinstance(found["always"], FailedTask) and "3 workers were lost" in found["always"].error
