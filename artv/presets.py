@@ -14,6 +14,7 @@ from typing import Any
 from artv.errors import UserError, closest
 from artv.files import read_object
 from artv.guidance import Guidance, ThreeTerm
+from artv.requests import check_init
 
 ASSETS = Path(__file__).parent / "assets"
 FIRST = "shapes"
@@ -78,7 +79,7 @@ def load_packaged(pipeline: Any, name: str, kwargs: dict[str, Any]) -> Any:
 
     dtype = kwargs.get("torch_dtype") or torch.float32
     with quiet_loading():
-        model = kwargs.get("model") or _load_model(_model_folder(name), dtype)
+        model = kwargs.get("model") or _load_model(model_folder(name), dtype)
         shared = {key: kwargs.get(key) or module.to(dtype) for key, module in load_components(FIRST).items()}
     return pipeline(model=model, **shared)
 
@@ -140,14 +141,33 @@ def check_source(name: str) -> None:
         )
 
 
+def check_start(source: str, preset: str) -> None:
+    """What the networks of a training can start from: packaged weights, a folder, or a repository id.
+
+    Raises:
+        UserError: it is none of them, or a folder without networks of ours for another preset than ``paper``.
+    """
+    if is_packaged(source):
+        check_source(source)
+        return
+    check_init(source, known=packaged())
+    folder = Path(source).expanduser()
+    ours = any((place / "config.json").is_file() for place in (folder, folder / "model"))
+    if preset != "paper" and folder.is_dir() and not ours:
+        raise UserError(
+            f"{source} holds no networks of ours (model/config.json), from which the preset {preset} starts"
+        )
+
+
 def check_has_mask(name: str) -> None:
     """Refuses a checkpoint on this machine whose configuration has no mask network; others are seen when loaded."""
-    file = _model_folder(name) / "config.json"
+    file = model_folder(name) / "config.json"
     if file.is_file() and read_object(file).get("mask") is None:
         raise UserError(f"--save-masks: checkpoint {name} has no mask network; use one trained with it")
 
 
-def _model_folder(name: str) -> Path:
+def model_folder(name: str) -> Path:
+    """Where the networks of a pipeline are: ``name`` is packaged or a folder."""
     if not is_packaged(name):
         return Path(name) / "model"
     twin = name.partition(":")[2].replace("-", "_")

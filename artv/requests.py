@@ -104,8 +104,12 @@ def check_writable(target: Path) -> None:
         raise UserError(f"cannot write {target}: {error.strerror}; choose another place") from None
 
 
-def check_init(source: str | Path) -> None:
-    """A folder, though not a whole training's, or what can be a repository id of the hub."""
+def check_init(source: str | Path, known: Collection[str] = ()) -> None:
+    """A folder, though not a whole training's, or what can be a repository id of the hub.
+
+    Args:
+        known: other names that could have been given.
+    """
     folder = Path(source).expanduser()
     made = folder / "pipeline"
     if (made / "model_index.json").is_file() and not (folder / "model_index.json").is_file():
@@ -113,4 +117,7 @@ def check_init(source: str | Path) -> None:
     if folder.is_dir():
         return
     if Path(source).exists() or str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
-        raise UserError(f"{source} is not a folder; give a diffusers folder or a repository id such as {SD_21_BASE}")
+        others = f", or one of {', '.join(known)}" if known else ""
+        raise UserError(
+            f"{source} is not a folder; give a diffusers folder or a repository id such as {SD_21_BASE}{others}"
+        )

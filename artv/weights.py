@@ -118,6 +118,17 @@ def check_saved(kind: Any, folder: Path, variant: str | None = None) -> None:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{folder / 'config.json'} is no {kind.__name__}'s: {' '.join(str(error).split())}") from None
+    problem = first_mismatch(module.state_dict(), saved_shapes(folder, variant))
+    if problem:
+        raise UserError(f"{folder} is another architecture than its config.json says: {problem}")
+
+
+def saved_shapes(folder: Path, variant: str | None = None) -> dict[str, Tensor]:
+    """Keys and shapes in a component's folder, on the meta device; no weight is read.
+
+    Raises:
+        UserError: no safetensors there, or damaged ones.
+    """
     saved: dict[str, Tensor] = {}
     for file in _files(folder, variant):
         try:
@@ -126,9 +137,7 @@ def check_saved(kind: Any, folder: Path, variant: str | None = None) -> None:
                 saved |= {key: torch.empty(opened.get_slice(key).get_shape(), device="meta") for key in keys}
         except (SafetensorError, OSError) as error:
             raise UserError(f"{file} cannot be read ({' '.join(str(error).split())}); copy or save it again") from None
-    problem = first_mismatch(module.state_dict(), saved)
-    if problem:
-        raise UserError(f"{folder} is another architecture than its config.json says: {problem}")
+    return saved
 
 
 def first_mismatch(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:

@@ -38,7 +38,8 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="where the networks start: a pipeline of ours, or SD-2.1-base as a diffusers folder or hub id"
+            help="where the networks start: a pipeline of ours (folder, or packaged such as shapes:no-mask), or "
+            "SD-2.1-base as a diffusers folder or hub id"
         ),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="revision of a hub id given as --init")] = None,

@@ -7,7 +7,7 @@ from artv.data.captions import captioned_clips
 from artv.data.shard_index import is_shards, read_index
 from artv.devices import chosen_device
 from artv.errors import UserError
-from artv.presets import check_components
+from artv.presets import FIRST, check_components, check_start, is_packaged
 from artv.requests import check_count, check_init, check_name, check_seed, check_writable
 from artv.training.config import ENCODERS, STAGES, TrainConfig, load_config, with_loop
 from artv.training.trackers import chosen_trackers
@@ -40,7 +40,9 @@ def train_command(
         check_name("stage", name, STAGES)
         check_count("steps", getattr(config, name).steps)
         check_count("batch size", getattr(config, name).batch_size)
-    _check_sources(config, components, init, device)
+    _check_sources(config, components, device)
+    if init is not None:
+        check_start(init, config.preset)
     chosen_trackers(config.trackers)
     if resume and not (out / "config.json").is_file():
         raise UserError(f"nothing to resume in {out}; leave --resume out to start a run there")
@@ -85,7 +87,11 @@ def latents_command(
     config = load_config(preset, config_file, **settings)
     if (init is None) == (components is None):
         raise UserError("give either --init (SD-2.1-base) or --components (shapes, or a pipeline's folder)")
-    _check_sources(config, components, init, device)
+    if init is not None and is_packaged(init):
+        raise UserError(f"--init {init} is a pipeline of ours; for its encoders give --components {FIRST}")
+    if init is not None:
+        check_init(init)
+    _check_sources(config, components, device)
     check_writable(out / "index.json")
     from artv.training.launch import launch_latents
 
@@ -93,7 +99,7 @@ def latents_command(
     launch_latents(config, out, **weights, device=device, precision=precision)
 
 
-def _check_sources(config: TrainConfig, components: str | None, init: str | None, device: str | None) -> None:
+def _check_sources(config: TrainConfig, components: str | None, device: str | None) -> None:
     if device is not None:
         chosen_device(device)
     check_count("clips", config.clips)
@@ -108,5 +114,3 @@ def _check_sources(config: TrainConfig, components: str | None, init: str | None
         captioned_clips(config.validation)
     if components is not None:
         check_components(components)
-    if init is not None:
-        check_init(init)

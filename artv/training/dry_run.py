@@ -8,18 +8,20 @@ import torch
 import yaml
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
+from artv.config import ModelConfig
 from artv.convert import check_schedule, check_unet_config
 from artv.data.shard_index import read_index
 from artv.ending import echo
 from artv.errors import UserError
 from artv.networks import ArtVModel
-from artv.presets import load_components
+from artv.presets import ASSETS, check_components, is_packaged, load_components
 from artv.training.clips import Clips
-from artv.training.config import TrainConfig
-from artv.training.estimate import GIB, WATTS, estimate
+from artv.training.config import ENCODERS, TrainConfig
+from artv.training.estimate import GIB, WATTS, disk_of, estimate, latents_of
 from artv.training.probe import cpu_samples_per_s
 from artv.training.record import spoken
-from artv.weights import check_fit, check_saved, read_config
+from artv.training.start import check_networks, networks_in
+from artv.weights import check_fit, check_saved, read_config, saved_shapes
 
 
 def dry_run(
@@ -32,11 +34,16 @@ def dry_run(
     """
     echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).rstrip())
     echo()
-    echo(f"data         {_data(config)}")
+    clips = Clips(config, torch.device("cpu"))
+    echo(f"data         {_data(config, clips)}")
     echo(f"weights      {_weights(config, components, init, variant)}")
     expected, world = estimate(config), int(os.environ.get("WORLD_SIZE", "1"))
-    free = shutil.disk_usage(out).free
-    echo(f"checkpoints  {expected.disk / GIB:.1f} GiB at most in {out}; {free / GIB:.1f} GiB are free")
+    free, latents = shutil.disk_usage(out).free, 0
+    checkpoints = disk_of(config, _encoders(components, init, variant))
+    if config.stream and not clips.encoded:
+        latents = latents_of(config, clips.count)
+        echo(f"latents      {_gib(latents)} in {out / 'latents'}")
+    echo(f"checkpoints  {_gib(checkpoints)} at most in {out}; {_gib(free)} are free")
     echo(f"memory       {_memory(expected.memory, device)}")
     config.model.micro_batches(world)
     samples = config.model.samples(world)
@@ -49,14 +56,14 @@ def dry_run(
         echo("time         not known: nothing like it was measured")
     else:
         echo(f"time         {hours:,.1f} hours at {rate:,.0f} samples/s, {kwh:,.0f} kWh at {WATTS:.0f} W a GPU (H200s)")
-    if expected.disk > free:
-        raise UserError(f"checkpoints need {expected.disk / GIB:.1f} GiB and {free / GIB:.1f} are free; make room")
+    if latents + checkpoints > free:
+        what = "latents and checkpoints" if latents else "checkpoints"
+        raise UserError(f"{what} need {_gib(latents + checkpoints)} and {_gib(free)} are free; make room")
     if expected.memory is not None and device != "cpu" and expected.memory > _card(device):
         raise UserError("it does not fit the GPU: give a smaller --batch-size with --global-batch, or recompute: true")
 
 
-def _data(config: TrainConfig) -> str:
-    clips = Clips(config, torch.device("cpu"))
+def _data(config: TrainConfig, clips: Clips) -> str:
     shape = f"{config.num_frames} frames of {config.size}² at {config.fps:g} fps"
     if not clips.encoded:
         return f"{config.data}: {clips.count:,} clips, {shape}"
@@ -75,10 +82,13 @@ def _weights(config: TrainConfig, components: str | None, init: str | None, vari
     if init is None:
         return "random" + (f"; autoencoder and text encoder of {components}" if components else "")
     folder = Path(init).expanduser()
-    if not folder.is_dir():
+    ours = networks_in(str(folder))
+    if ours is not None:
+        if not is_packaged(init):
+            check_saved(ArtVModel, ours, variant)
+        check_networks(config, ModelConfig.from_dict(read_config(ours)), init)
+    elif not folder.is_dir():
         return f"{init}: not looked at; it is downloaded when the training starts"
-    if (folder / "config.json").is_file() or (folder / "model" / "config.json").is_file():
-        check_saved(ArtVModel, folder if (folder / "config.json").is_file() else folder / "model", variant)
     else:
         check_schedule(folder)
         with torch.device("meta"):
@@ -89,9 +99,27 @@ def _weights(config: TrainConfig, components: str | None, init: str | None, vari
     return f"{init}: keys and shapes are as they must be"
 
 
+def _encoders(components: str | None, init: str | None, variant: str | None) -> int | None:
+    """Weights of the autoencoder and the text encoder that were given; None: none, or they are not on this machine."""
+    if components is not None:
+        folder, variant = check_components(components), None
+    elif init is None:
+        return None
+    else:
+        folder = ASSETS if is_packaged(init) else Path(init).expanduser()
+    for names in (ENCODERS, ("vae", "text_encoder")):
+        if all((folder / name / "config.json").is_file() for name in names):
+            return sum(x.numel() for name in names for x in saved_shapes(folder / name, variant).values())
+    return None
+
+
 def _memory(expected: int | None, device: str) -> str:
-    needs = "not known for these sizes" if expected is None else f"{expected / GIB:.1f} GiB a GPU, by estimate"
-    return needs if device == "cpu" else f"{needs}; this one has {_card(device) / GIB:.1f} GiB"
+    needs = "not known for these sizes" if expected is None else f"{_gib(expected)} a GPU, by estimate"
+    return needs if device == "cpu" else f"{needs}; this one has {_gib(_card(device))}"
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.1f} GiB"
 
 
 def _card(device: str) -> int:

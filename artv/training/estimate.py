@@ -10,10 +10,14 @@ from statistics import median
 
 import torch
 
+from artv.autoencoder import paper_autoencoder
 from artv.config import PRESETS as NETWORKS
 from artv.config import ModelConfig
 from artv.networks import ArtVModel
-from artv.training.config import TrainConfig
+from artv.presets import ASSETS
+from artv.text_encoder import OpenClipTextEncoder
+from artv.training.config import ENCODERS, TrainConfig
+from artv.weights import saved_shapes
 
 GIB = 2**30
 WATTS = 700.0
@@ -32,11 +36,19 @@ ACTIVATIONS = {"shapes": (19_200, None), "paper": (370_000, 87_000)}
 """Bytes a sample and latent position that the backward pass needs, fused: whole, and with recomputed blocks."""
 
 
+CONTEXT = {"shapes": 32, "paper": 77}
+"""Tokens of a caption."""
+
+AROUND = 7_168
+"""Bytes a clip in a shard beside the numbers: four members of a tar (headers, padding), caption, sum."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """One process on a GPU. ``memory`` and ``disk``: bytes; ``samples_per_s``: of one GPU.
 
-    ``disk``: the most while it trains: two states, a third being written, the pipeline and the best one.
+    ``disk``: the most while the networks train: two states, a third being written, the pipeline, the best one, and one
+    being written.
     """
 
     memory: int | None
@@ -90,12 +102,33 @@ def estimate(config: TrainConfig) -> Estimate:
     )
 
 
-def disk_of(config: TrainConfig) -> int:
-    """Bytes: three states of float32 weights, their average and Adam's two moments, one of which is being written; the
-    pipeline, the best one, and one being written.
+def disk_of(config: TrainConfig, encoders: int | None = None) -> int:
+    """Bytes: three states of float32 weights, their average and Adam's two moments, and three pipelines in float32.
+
+    Args:
+        encoders: weights of the autoencoder and the text encoder, which each pipeline holds too; None: the preset's.
     """
-    moments = 2 if config.model.optimizer == "adamw8bit" else 8
-    return weights_of(config.sizes()) * (3 * (4 + 4 + moments) + 3 * 4)
+    moments, networks = 2 if config.model.optimizer == "adamw8bit" else 8, weights_of(config.sizes())
+    pipeline = networks + (encoders_of(config.preset) if encoders is None else encoders)
+    return 3 * (4 + 4 + moments) * networks + 3 * 4 * pipeline
+
+
+def latents_of(config: TrainConfig, clips: int) -> int:
+    """Bytes of the shards of so many clips: latents and text in half precision, and what a tar and NumPy put around."""
+    latents = 4 * config.num_frames * _positions(config)
+    text = CONTEXT[config.preset] * config.sizes().dynamic.text_dim
+    return clips * (2 * (latents + text) + AROUND)
+
+
+@cache
+def encoders_of(preset: str) -> int:
+    """Number of weights of the autoencoder and the text encoder that the preset's networks are made for."""
+    if preset == "shapes":
+        parts = [saved_shapes(ASSETS / name) for name in ENCODERS]
+    else:
+        with torch.device("meta"):
+            parts = [paper_autoencoder().state_dict(), OpenClipTextEncoder().state_dict()]
+    return sum(value.numel() for part in parts for value in part.values())
 
 
 @cache
@@ -113,6 +146,10 @@ def _memory(config: TrainConfig) -> int | None:
     weights = weights_of(config.sizes())
     half = 2 * weights if config.model.precision == "bf16" else 0
     moments = 2 if config.model.optimizer == "adamw8bit" else 8
-    positions = (config.size // (8 if config.preset == "paper" else 4)) ** 2
-    activations = each * positions * config.model.batch_size
+    activations = each * _positions(config) * config.model.batch_size
     return weights * (4 + 4 + moments) + half + max(activations, 4 * weights + half)
+
+
+def _positions(config: TrainConfig) -> int:
+    """Places of a frame's latents."""
+    return (config.size // (8 if config.preset == "paper" else 4)) ** 2

@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from artv.conditioning import noise_levels
-from artv.convert import encoders_of, fetch, from_stable_diffusion
+from artv.convert import encoders_of, fetch
 from artv.data.shard_index import begun_with
 from artv.devices import chosen_device
 from artv.errors import UserError
-from artv.networks import ArtVModel
-from artv.pipeline import ArtVPipeline
 from artv.presets import load_components
 from artv.training import processes
 from artv.training.clips import Clips
 from artv.training.config import ENCODERS, TrainConfig, for_cpu
 from artv.training.loop import Prepare
 from artv.training.run import make_latents, run
-from artv.weights import check_saved
+from artv.training.start import start
 
 
 @processes.leaving()
@@ -49,7 +46,7 @@ def launch_training(
     if own.type == "cpu":
         config = for_cpu(config, given or {})
     torch.manual_seed(config.seed)  # what --init lacks (adapters, mask network) starts at random
-    start_model, given = _start(config, init, revision, variant)
+    start_model, given = start(config, init, revision, variant)
     given |= load_components(components) if components else {}
     missing = [name for name in ENCODERS if name not in given and name not in stages]
     if "model" in stages and missing:
@@ -117,32 +114,6 @@ def launch_latents(
     if processes.is_main():
         train = f"artv train --preset {config.preset} --data {out} …"
         print(f"{clips.count} clips in {out}; train with: {train}", file=sys.stderr)
-
-
-def _start(
-    config: TrainConfig, init: str | None, revision: str | None, variant: str | None
-) -> tuple[ArtVModel | None, dict[str, nn.Module]]:
-    """The networks to start from, and the components that come with them: of ours, or SD-2.1-base grown."""
-    if init is None:
-        return None, {}
-    if (Path(init) / "config.json").is_file():
-        check_saved(ArtVModel, Path(init), variant)
-        model, given = ArtVModel.from_pretrained(init, use_safetensors=True, variant=variant), {}
-    else:
-        pipe = _pipeline(config, init, revision, variant)
-        model, given = pipe.model, {name: getattr(pipe, name) for name in ENCODERS}
-    if model.sizes != config.sizes():
-        raise UserError(f"--init {init} holds other networks than the preset {config.preset} with these switches")
-    return model.float(), {name: module.float() for name, module in given.items()}  # a variant may be half
-
-
-def _pipeline(config: TrainConfig, init: str, revision: str | None, variant: str | None) -> ArtVPipeline:
-    if config.preset == "paper" and not (Path(init) / "model" / "config.json").is_file():
-        model, autoencoder, text_encoder = from_stable_diffusion(
-            init, revision=revision, variant=variant, config=config.sizes()
-        )
-        return ArtVPipeline(model=model, autoencoder=autoencoder, text_encoder=text_encoder)
-    return ArtVPipeline.from_pretrained(init, **({"variant": variant} if variant else {}))
 
 
 _WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")

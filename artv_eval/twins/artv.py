@@ -13,8 +13,7 @@ from typing import Any
 
 from artv.errors import UserError, WorkFailed
 from artv.files import read_text, write_atomically
-from artv.presets import check_components
-from artv.requests import check_init
+from artv.presets import check_components, check_start
 from artv.training.config import (
     TrainConfig,
     code_version,
@@ -40,7 +39,7 @@ class ArtVTrainer:
     Args:
         preset: whose settings a training starts from: ``shapes`` or ``paper``.
         components: where the autoencoder and the text encoder come from: ``shapes``, or a pipeline's folder.
-        init: where the networks start: a pipeline's folder, or SD-2.1-base; None: from nothing.
+        init: where the networks start: a pipeline's folder, packaged weights, or SD-2.1-base; None: from nothing.
         device: where it runs. Another device is another model: batch, precision and rounding differ.
     """
 
@@ -54,7 +53,7 @@ class ArtVTrainer:
         if self.components is not None:
             check_components(self.components)
         if init is not None:
-            check_init(init)
+            check_start(init, preset)
 
     def settings(self, changes: Mapping[str, Any], *, seed: int, steps: int | None) -> dict[str, Any]:
         """The settings file of ``artv train``, with digests of the data and of what it starts from."""

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from artv.cli import app
 from artv.data.shapes import ShapesWorld
 from artv.errors import UserError
+from artv.presets import ASSETS
 from artv.training import launch
 from artv.training.config import load_config
 from artv.video import write_video
@@ -122,6 +123,11 @@ def test_stages_in_the_order_in_which_they_are_asked_for(launched):
         (["--validation", "/nowhere/clips"], "data folder /nowhere/clips does not exist"),
         (["--components", "/nowhere"], "components /nowhere: /nowhere/autoencoder is missing"),
         (["--init", "/nowhere"], "/nowhere is not a folder"),
+        (["--init", "shape"], "shape is not a folder; give a diffusers folder or a repository id"),
+        (["--init", "shape"], "or one of shapes, shapes:"),
+        (["--init", "shapes:no-msk"], "did you mean shapes:no-mask"),
+        (["--init", str(ASSETS / "twins.json")], "twins.json is not a folder"),
+        (["--init", str(ASSETS.parent)], "holds no networks of ours (model/config.json)"),
         (["--tracker", "tensorbord"], "did you mean tensorboard"),
         (["--resume"], "nothing to resume in"),
         (["--steps", 0], "setting steps = 0: input should be greater than or equal to 1"),
@@ -142,6 +148,11 @@ def test_mistakes_are_told_and_nothing_is_made(launched, tmp_path, options, word
 def test_another_world_and_other_data_are_two_things(launched, clips):
     with pytest.raises(UserError, match=r"world 2 is a built-in one, and data is .*; give one of the two"):
         launched("--world", 2, "--data", clips)
+
+
+@pytest.mark.parametrize("init", ["shapes", "shapes:no-mask", "owner/name", str(ASSETS / "model")])
+def test_networks_start_from_what_is_packaged_a_folder_or_a_hub(launched, init):
+    assert launched("--init", init)["init"] == init
 
 
 def test_the_papers_networks_start_somewhere(launched):

@@ -219,6 +219,10 @@ def test_latents_made_beforehand(stable_diffusion, tmp_path):
         latents_command(**command, **made, precision="fp8", settings={"data": "builtin"})
     with pytest.raises(UserError, match="either --init"):
         latents_command(**command, **{**made, "init": None}, settings={"data": "builtin"})
+    with pytest.raises(
+        UserError, match="--init shapes is a pipeline of ours; for its encoders give --components shapes"
+    ):
+        latents_command(**command, **{**made, "init": "shapes"}, settings={"data": "builtin"})
 
 
 def test_latents_of_another_autoencoder_are_refused(stable_diffusion, tmp_path):

@@ -13,7 +13,7 @@ from artv.cli import app
 from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.training.config import TrainConfig, identity, load_config, with_loop
-from artv.training.estimate import GIB, disk_of, estimate
+from artv.training.estimate import GIB, disk_of, encoders_of, estimate, latents_of
 from artv.training.launch import _check_gpus
 from tests.artv.test_convert import tiny_config, tiny_pipeline
 
@@ -30,8 +30,8 @@ def test_the_plan_has_settings_and_what_they_take(tmp_path):
     settings, _, plan = done.stdout.partition("\n\n")
     stored = TrainConfig.model_validate(yaml.safe_load(settings))
     assert (stored.drop_text, stored.model.lr, stored.model.steps, stored.clips) == (0.3, 2e-4, 70, 12)
-    weights = sum(p.numel() for p in ArtVModel.from_config(preset="shapes").parameters())
-    assert f"{60 * weights / GIB:.1f} GiB at most" in plan  # three states of 16 bytes a weight, three pipelines of 4
+    networks = sum(p.numel() for p in ArtVModel.from_config(preset="shapes").parameters())
+    assert f"{(60 * networks + 12 * encoders_of('shapes')) / GIB:.1f} GiB at most" in plan
     assert (
         "builtin: 12 clips" in plan
         and "steps        70 of 32 samples" in plan
@@ -52,6 +52,42 @@ def test_estimates_are_what_was_measured_on_an_h200():
     assert estimate(config).hours(config, 4) == pytest.approx(258_000 * 480 / 1028.1 / 3600, rel=1e-3)
     assert estimate(config).kwh(config, 4) == pytest.approx(4 * 0.7 * estimate(config).hours(config, 4))
     assert disk_of(with_loop(paper, "model", optimizer="adamw8bit")) < disk_of(paper)
+
+
+def written(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_disk_is_what_a_training_writes(tmp_path):
+    """Three states and three pipelines at most, and the latents that it streams."""
+    (tmp_path / "mine.yaml").write_text("{stream: true, workers: 0, num_frames: 4, size: 32, sample_every: 0}")
+    command = ["--preset", "shapes", "--init", "shapes:no-mask", "--no-mask", "--stages", "model", "--device", "cpu",
+               "--config", tmp_path / "mine.yaml", "--out", tmp_path / "run", "--steps", 2, "--clips", 8,
+               "--batch-size", 2, "--tracker", "none"]  # fmt: skip
+    plan = planned(*command)
+    assert plan.exit_code == 0 and f"GiB in {tmp_path / 'run' / 'latents'}" in plan.stdout, plan.output
+    done = CliRunner().invoke(app, ["train", *map(str, command)])
+    assert done.exit_code == 0, done.output
+    state, pipeline, latents = (written(tmp_path / "run" / name) for name in ("model/state", "pipeline", "latents"))
+    config = load_config("shapes", tmp_path / "mine.yaml", mask=False)
+    assert disk_of(config) == pytest.approx(3 * state + 3 * pipeline, rel=0.01)
+    assert latents_of(config, 8) == pytest.approx(latents, rel=0.1)
+
+
+def test_each_of_the_papers_pipelines_holds_the_encoders_of_stable_diffusion():
+    """Files of SD-2.1-base in float32: 334.6 MB of the autoencoder, 1,361.6 MB of the text encoder."""
+    assert 4 * encoders_of("paper") == pytest.approx(334.6e6 + 1361.6e6, rel=1e-3)
+    paper = load_config("paper")
+    assert disk_of(paper) - disk_of(paper, 0) == 12 * encoders_of("paper")
+
+
+def test_encoders_are_those_that_are_given(tmp_path, half):
+    weights = sum(p.numel() for name in ("vae", "text_encoder") for p in getattr(tiny_pipeline(), name).parameters())
+    command = ["--preset", "paper", "--init", half, "--config", settings(tmp_path), "--variant", "fp16"]
+    done = planned(*command, "--out", tmp_path / "run", "--device", "cpu")
+    config = load_config("paper", tmp_path / "tiny.yaml")
+    assert f"checkpoints  {disk_of(config, weights) / GIB:.1f} GiB" in done.stdout, done.output
+    assert disk_of(config) > 4 * GIB > disk_of(config, weights)
 
 
 def test_settings_that_came_later_leave_the_hash_as_it_was():
@@ -82,6 +118,19 @@ def test_a_folder_of_half_precision_names_its_variant(tmp_path, half):
     assert isinstance(done.exception, UserError) and "artv train --variant fp16" in str(done.exception)
     done = planned(*command, "--device", "cpu", "--variant", "fp16")
     assert done.exit_code == 0 and "keys and shapes are as they must be" in done.stdout, done.output
+
+
+@pytest.mark.parametrize(
+    ("init", "words"),
+    [
+        ("shapes:no-mask", "mask.channels is None, not (16, 24, 24)"),
+        ("shapes:long-1", "dynamic.channels is (32, 32, 32), not (64, 64, 64)"),
+    ],
+)
+def test_networks_of_other_sizes_are_told_before_the_training(tmp_path, init, words):
+    done = planned("--preset", "shapes", "--init", init, "--out", tmp_path / "run", "--clips", 2, "--device", "cpu")
+    assert isinstance(done.exception, UserError) and words in str(done.exception)
+    assert not (tmp_path / "run").exists()
 
 
 def test_no_weights_at_all(tmp_path, half):

@@ -1,11 +1,9 @@
-"""What is told before a training begins: weights of other networks, components that are missing, launchers."""
+"""What is told before a training begins: components that are missing, noise levels, launchers."""
 
 import pytest
 import torch
 
 from artv.errors import UserError
-from artv.networks import ArtVModel
-from artv.presets import ASSETS
 from artv.training import launch
 from artv.training.config import load_config
 from artv.training.launch import launch_training
@@ -31,40 +29,6 @@ def test_noise_levels_are_looked_at_first(tmp_path):
     config = load_config("shapes", ref_noise="uniform:0:2")
     with pytest.raises(UserError, match="noise levels uniform: high is 2"):
         launch_training(config, tmp_path / "run", stages=["model"], **NOTHING)
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    ArtVModel.from_config(preset="shapes", mask=False).save_pretrained(folder, variant="fp16")
-    return folder
-
-
-def test_weights_to_start_from_are_float32_whatever_they_were(saved):
-    config = load_config("shapes", mask=False)
-    model, given = launch._start(config, str(saved), None, "fp16")
-    assert given == {} and {p.dtype for p in model.parameters()} == {torch.float32}
-    torch.manual_seed(0)
-    same = ArtVModel.from_config(preset="shapes", mask=False)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))
-
-
-@pytest.mark.parametrize("switches", [{}, {"mask": False, "anchor": False}])
-def test_weights_of_other_networks_are_refused(saved, switches):
-    with pytest.raises(UserError, match="holds other networks than the preset shapes with these switches"):
-        launch._start(load_config("shapes", **switches), str(saved), None, "fp16")
-
-
-def test_a_folder_of_something_else_is_one_line():
-    with pytest.raises(UserError, match="is no ArtVModel's"):
-        launch._start(load_config("shapes"), str(ASSETS / "text_encoder"), None, None)
-
-
-def test_a_packaged_pipeline_brings_its_components():
-    model, given = launch._start(load_config("shapes"), "shapes", None, None)
-    assert model.sizes == load_config("shapes").sizes() and set(given) == {"autoencoder", "text_encoder"}
-    assert launch._start(load_config("shapes"), None, None, None) == (None, {})
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import torch
 from artv.config import ModelConfig
 from artv.data.latents import LatentCache
 from artv.networks import ArtVModel
+from artv.presets import load_components
 from artv.training.config import load_config, with_loop
 from artv.training.estimate import SAMPLES_A_SECOND
 from artv.training.model import train_model
@@ -57,5 +58,6 @@ def test_minutes_on_a_cpu_are_those_of_its_own_steps(tmp_path):
 def test_disk_is_three_states_of_weights_average_and_two_moments_and_three_pipelines():
     config = load_config("shapes")
     weights = sum(p.numel() for p in ArtVModel.from_config(config.sizes()).parameters())
-    assert cost_of(config, "cuda")[1] == 3 * (4 * 4 * weights) + 3 * 4 * weights
+    encoders = sum(p.numel() for module in load_components("shapes").values() for p in module.parameters())
+    assert cost_of(config, "cuda")[1] == pytest.approx(3 * (4 * 4 * weights) + 3 * 4 * (weights + encoders), rel=1e-3)
     assert cost_of(load_config("shapes", mask=False), "cuda")[1] < cost_of(config, "cuda")[1]

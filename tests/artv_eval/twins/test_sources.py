@@ -8,7 +8,7 @@ import torch
 
 from artv.data.clips import write_shapes
 from artv.errors import UserError
-from artv.presets import load_components
+from artv.presets import ASSETS, load_components
 from artv.training.clips import Clips
 from artv.training.config import load_config
 from artv.training.run import make_latents
@@ -81,5 +81,7 @@ def test_a_start_is_the_parts_that_are_taken_from_it(tmp_path):
     assert start_digest(None, None) == {} and start_digest(None, "org/hub-id") == {"init": "org/hub-id"}
     packaged = start_digest("shapes", None)
     assert set(packaged) == {"autoencoder", "text_encoder"} and len(set(packaged.values())) == 2
+    for name, folder in (("shapes", "model"), ("shapes:no-mask", "model_no_mask")):
+        assert start_digest(None, name) == {**packaged, "init": folder_digest(ASSETS / folder)}
     (tmp_path / "weights").write_bytes(b"1")
     assert start_digest("shapes", str(tmp_path)) == {**packaged, "init": folder_digest(tmp_path)}
