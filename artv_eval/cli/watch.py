@@ -37,13 +37,13 @@ def watch(
                     "metrics": None if chosen is None else list(chosen)}  # fmt: skip
         watched = Watch(manager, run, settings)
         if dry_run:
-            done = len({row["step"] for row in watched.rows()})
-            say(f"would score each new checkpoint of {run} on {num_videos} clips; {done} are scored")
+            say(f"would score each new checkpoint of {run} on {num_videos} clips; {len(watched.done())} are scored")
             return
-        for step, pipeline in watched.checkpoints(once=once):
-            for row in watched.score(step, pipeline, lambda results: None):
-                value = row["status"] if row["value"] is None else f"{row['value']:.4g}"
-                between = "" if row["ci_low"] is None else f" ({row['ci_low']:.4g} to {row['ci_high']:.4g})"
-                say(f"step {step}: {row['metric']} {value}{between}")
-            draw(watched.rows(), watched.folder / "curves.svg")
+        with watched.alone():
+            for step, pipeline in watched.checkpoints(once=once):
+                for row in watched.score(step, pipeline, lambda results: None):
+                    value = row["status"] if row["value"] is None else f"{row['value']:.4g}"
+                    between = "" if row["ci_low"] is None else f" ({row['ci_low']:.4g} to {row['ci_high']:.4g})"
+                    say(f"step {step}: {row['metric']} {value}{between}")
+                draw(watched.like_asked(), watched.folder / "curves.svg")
     say(f"curves: {watched.file}, {watched.folder / 'curves.svg'}")

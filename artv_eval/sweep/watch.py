@@ -1,6 +1,6 @@
 """Scores a training's checkpoints as they appear: each is one sweep of one cell, on the same clips' seeds.
 
-RUN/watch/curves.jsonl     a row a metric and checkpoint: step, metric, value, ci_low, ci_high, n
+RUN/watch/curves.jsonl     a row a metric and checkpoint: step, metric, value, ci_low, ci_high, n, num_videos, protocol
 RUN/watch/curves.svg       the curves with their intervals
 RUN/watch/best/            the checkpoint that was best by the first metric, with best.json
 RUN/watch/sweeps/STEP/     the sweep's own run folder
@@ -11,12 +11,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
-from artv.files import read_object, read_text, write_text_atomically
+from artv.files import claim, read_object, read_text, write_text_atomically
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.results.rows import Row, plain_row
 from artv_eval.sweep.plan_file import PlannedCell, SweepPlan
@@ -46,7 +46,9 @@ class Watch:
         self.file = self.folder / "curves.jsonl"
         # a still stands for the checkpoint, which may come hours later: what was asked for is checked now
         still = self._plan(PlannedCell(name="model", method="copy-first"), 0)
-        prepare(manager, still.model_copy(update={"steps": None}).options())
+        asked = prepare(manager, still.model_copy(update={"steps": None}).options())
+        self.asked = {"num_videos": len(asked.requests), "protocol_hash": asked.protocol.key}
+        self.metrics, self._scored = {metric.title for metric in asked.metrics}, set[int]()
 
     def rows(self) -> list[dict[str, Any]]:
         """What was found so far, in the order in which it was; a line that a kill cut off is found again."""
@@ -56,13 +58,42 @@ class Watch:
                 found += [row] if isinstance(row := json.loads(line), dict) else []
         return found
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While no other process watches the run: each would take away what the other holds, and its points.
+
+        Raises:
+            UserError: another one does.
+        """
+        with claim(self.folder / "lock", [0]) as ours:
+            if not ours:
+                raise UserError(f"{self.run} is watched by another process; end that one, or give it all --metrics")
+            shutil.rmtree(self.folder / "held", ignore_errors=True)  # of one that was killed
+            yield
+
+    def like_asked(self) -> list[dict[str, Any]]:
+        """The points of as many clips by the same protocol: others are no part of their curves."""
+        # older versions wrote neither
+        return [
+            row
+            for row in self.rows()
+            if row.get("num_videos", row.get("n")) == self.asked["num_videos"]
+            and row.get("protocol_hash", self.asked["protocol_hash"]) == self.asked["protocol_hash"]
+        ]
+
+    def done(self) -> set[int]:
+        """Steps of which every metric was asked already."""
+        found: dict[int, set[str]] = {}
+        for row in self.like_asked():
+            found.setdefault(row["step"], set()).add(row["metric"])
+        return self._scored | {step for step, metrics in found.items() if metrics >= self.metrics}
+
     def checkpoints(self, *, once: bool) -> Iterator[tuple[int, Path]]:
         """Step and pipeline of every checkpoint that was not scored yet, until the training is finished."""
         while True:
             finished = (self.run / "outcome.json").is_file()  # asked first: the last checkpoint comes before it
-            done = {row["step"] for row in self.rows()}
             held = self._hold()
-            if held is not None and held[0] not in done:
+            if held is not None:
                 yield held
             elif finished or once:
                 return
@@ -73,10 +104,13 @@ class Watch:
         """One checkpoint's rows, which are added to the file."""
         plan = self._plan(PlannedCell(name="model", method="artv", settings={"checkpoint": str(pipeline)}), step)
         results = run_sweep(prepare(self.manager, plan.options()), ["artv-eval", "watch", str(self.run)], show)
-        found = [_point(step, row) for row in results.rows] if results is not None else []
-        earlier = self.rows()
-        write_text_atomically(self.file, "".join(json.dumps(point) + "\n" for point in [*earlier, *found]))
-        self._keep_best(step, pipeline, found, earlier)
+        found = [_point(step, row) | self.asked for row in results.rows] if results is not None else []
+        again, like_asked = {row["metric"] for row in found}, self.like_asked()
+        asked_again = [row for row in like_asked if row["step"] == step and row["metric"] in again]
+        points = [*(row for row in self.rows() if row not in asked_again), *found]
+        write_text_atomically(self.file, "".join(json.dumps(point) + "\n" for point in points))
+        self._keep_best(step, pipeline, found, [row for row in like_asked if row not in asked_again])
+        self._scored.add(step)
         shutil.rmtree(pipeline.parent, ignore_errors=True)
         return found
 
@@ -85,10 +119,11 @@ class Watch:
         return SweepPlan.model_construct(**self.settings, cells=[cell], sanity=False, out=out)
 
     def _hold(self) -> tuple[int, Path] | None:
-        """Step and a pipeline that stays, whatever the training saves meanwhile; None while there is none."""
+        """Step and a pipeline that stays, whatever the training saves meanwhile; None while there is no new one."""
         source = self.run / "pipeline"
         try:
-            step = _step_of(source)
+            if (step := _step_of(source)) in self.done():
+                return None
             held = self.folder / "held" / f"{step:08d}" / "pipeline"
             shutil.rmtree(held.parent, ignore_errors=True)
             shutil.copytree(source, held, copy_function=_link)

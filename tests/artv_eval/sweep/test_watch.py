@@ -1,7 +1,7 @@
 """``artv-eval watch``: every checkpoint of a real training scored once, whatever the training does meanwhile."""
 
 import json
-import shutil
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from artv.cli import app as training
 from artv.errors import UserError
+from artv.files import claim
 from artv_eval.plugins.manager import PluginManager, PluginOptions
 from artv_eval.sweep.watch import Watch, _step_of, draw
 
@@ -43,9 +44,11 @@ def run(tmp_path_factory) -> Path:
 
 def test_each_checkpoint_becomes_a_point(run):
     watch = Watch(PluginManager(PluginOptions()), run, SETTINGS)
+    aside = run.with_name("aside")
     for step, pipeline in watch.checkpoints(once=False):  # the training is finished, so this ends
-        shutil.rmtree(run / "pipeline")  # what it saves next takes nothing away
+        (run / "pipeline").rename(aside)  # what it saves next takes nothing away
         (row,) = watch.score(step, pipeline, lambda results: None)
+        aside.rename(run / "pipeline")
     assert row["step"] == 1 and row["metric"] == "drift" and row["n"] == 2 and row["status"] == "ok"
     assert row["ci_low"] <= row["value"] <= row["ci_high"]
     assert watch.rows() == [row] and not list(watch.checkpoints(once=True))
@@ -53,6 +56,50 @@ def test_each_checkpoint_becomes_a_point(run):
     assert (run / "watch" / "best" / "model_index.json").is_file() and not list((run / "watch" / "held").iterdir())
     draw([row, {**row, "step": 2, "ci_low": None, "ci_high": None}], run / "curves.svg")
     assert (run / "curves.svg").read_text().count("<svg") == 1
+
+
+def test_other_clips_or_metrics_are_points_of_their_own_and_the_best_is_of_its_like(run):
+    """After the test above: the checkpoint was scored on two clips by drift."""
+    (first,) = Watch(PluginManager(PluginOptions()), run, SETTINGS).rows()
+    more = Watch(PluginManager(PluginOptions()), run, SETTINGS | {"metrics": ["flicker", "drift"]})
+    assert more.done() == set()  # one of its metrics was not asked
+    older = {key: value for key, value in first.items() if key not in ("num_videos", "protocol_hash")}
+    impossible = {**older, "metric": "flicker", "value": -1.0, "n": 3, "step": 0}  # of other clips, and better than any
+    more.file.write_text(json.dumps(impossible) + "\n" + json.dumps(older) + "\n", encoding="utf-8")
+    for step, pipeline in more.checkpoints(once=True):
+        found = more.score(step, pipeline, lambda results: None)
+    assert (
+        more.rows() == [impossible, *found]
+        and {row["metric"]: row["value"] for row in found}["drift"] == first["value"]
+    )
+    assert more.like_asked() == found and more.done() == {1} and not list((run / "watch" / "held").iterdir())
+    assert json.loads((run / "watch" / "best" / "best.json").read_text())["metric"] == "flicker"
+    assert Watch(PluginManager(PluginOptions()), run, SETTINGS | {"num_videos": 3}).done() == set()
+    assert Watch(PluginManager(PluginOptions()), run, SETTINGS | {"frames": 4}).done() == set()
+
+
+def hold(file, held, end):
+    with claim(file, [0]):
+        held.set()
+        end.wait(30)
+
+
+def test_a_run_is_watched_by_one_process(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    watch = Watch(PluginManager(PluginOptions()), tmp_path, SETTINGS)
+    (watch.folder / "held" / "00000001").mkdir(parents=True)
+    fork = multiprocessing.get_context("fork")
+    held, end = fork.Event(), fork.Event()
+    other = fork.Process(target=hold, args=(watch.folder / "lock", held, end))
+    other.start()
+    assert held.wait(30)
+    with pytest.raises(UserError, match="is watched by another process"), watch.alone():
+        pass
+    assert (watch.folder / "held" / "00000001").exists()
+    end.set()
+    other.join(30)
+    with watch.alone():
+        assert not (watch.folder / "held").exists()
 
 
 def test_a_folder_that_is_no_training(tmp_path):
