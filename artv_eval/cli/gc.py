@@ -25,6 +25,7 @@ def collect(
     with quiet_stdout():
         from artv.errors import UserError, counted
         from artv_eval.results.documents import read_json
+        from artv_eval.results.noted_runs import note_run
         from artv_eval.results.shared_store import SharedStore, unnamed
         from artv_eval.twins.store import TwinStore
 
@@ -35,7 +36,9 @@ def collect(
                 raise UserError(f"--run is {str(folder)!r}, which is no run folder; give the one that was moved")
         found, models = SharedStore(store), TwinStore(twins)
         there, gone = found.runs()
-        clips, unused = found.unnamed(run), [unnamed(path) for path in models.unused()]
+        trained = {folder: _trainings(folder) for folder in run}
+        clips = found.unnamed(run)
+        unused = [unnamed(path) for path in models.unused({key for keys in trained.values() for key in keys})]
         lines = [f"{store}: run folders that refer to it: {len(there)}; that did and are gone: {len(gone)}"]
         lines += [f"  gone, or on a disk that is not there now: {read_json(note)['run']}" for note in gone]
         lines += [
@@ -47,6 +50,9 @@ def collect(
             found.remove(clips)
             for item in unused:
                 shutil.rmtree(item.path)
+            for folder, keys in trained.items():  # found there from now on
+                for notes in (found.notes, *(models.notes(key) for key in keys if models.folder(key).is_dir())):
+                    note_run(notes, folder)
         what = (
             f"{counted(len(clips), 'folder')} of clips and rows, {counted(len(unused), 'twin')}, {total / 1e9:.3f} GB"
         )
@@ -55,3 +61,11 @@ def collect(
         else:
             lines.append(f"removed: {what}" if yes else f"no run folder refers to {what}; --yes removes them")
     echo("\n".join(lines))
+
+
+def _trainings(run: Path) -> set[str]:
+    """Ids of the trainings whose models a run has clips of."""
+    from artv_eval.results.documents import read_json
+
+    cells = read_json(run / "manifest.json")["cells"]
+    return {cell["training"]["id"] for cell in cells if cell.get("training")}

@@ -57,12 +57,17 @@ class SharedStore:
         elif root.exists() and not root.is_dir():
             raise UserError(f"--store is {str(root)!r}, which is a file; give a folder")
 
+    @property
+    def notes(self) -> Path:
+        """Where run folders that refer to it are noted."""
+        return self.root / "runs"
+
     def begin(self, run: Path) -> None:
         """Makes it, if it is not there, and notes that a run folder will refer to it."""
         writable_folder(self.root, "--store")
         if not (self.root / "store.json").is_file():
             write_json(self.root / "store.json", {"schema": SCHEMA, "what": "clips and rows of artv-eval sweeps"})
-        note_run(self.root / "runs", run)
+        note_run(self.notes, run)
 
     def place(self, kind: str, name: str, maker: str) -> Path:
         """Where something is kept, or will be."""
@@ -95,13 +100,13 @@ class SharedStore:
 
     def runs(self) -> tuple[list[Path], list[Path]]:
         """The run folders that were noted and are there, and the notes of those that are gone."""
-        return noted_runs(self.root / "runs")
+        return noted_runs(self.notes)
 
     def unnamed(self, more: Sequence[Path] = ()) -> list["Unnamed"]:
         """What no run folder refers to: neither those that were noted nor ``more``."""
         entries = self.entries()  # first: what is made from now on is not among them
-        named = {place for run in (*self.runs()[0], *more) for place in _led_to(run)}
-        return [unnamed(path) for kind in KINDS for path in entries[kind] if path.resolve() not in named]
+        named = {name for run in (*self.runs()[0], *more) for name in _led_to(run)}
+        return [unnamed(path) for kind in KINDS for path in entries[kind] if (kind, path.name) not in named]
 
     def remove(self, items: Sequence["Unnamed"]) -> None:
         """Deletes them: out of sight first, so that nobody finds half of one."""
@@ -140,7 +145,8 @@ def _way(link: Path, place: Path) -> Path:
     return Path(os.path.relpath(there, here)) if there.is_relative_to(beside) else there
 
 
-def _led_to(run: Path) -> Iterator[Path]:
+def _led_to(run: Path) -> Iterator[tuple[str, str]]:
+    """Kind and name of what a run folder refers to: its links lead elsewhere where it was moved without the store."""
     for kind in KINDS:
         if (run / kind).is_dir():
-            yield from (path.resolve() for path in (run / kind).iterdir() if path.is_symlink())
+            yield from ((kind, path.readlink().name) for path in (run / kind).iterdir() if path.is_symlink())

@@ -1,6 +1,6 @@
 """A prepared sweep for the eye and for other programs: what it will make, what is there, what it costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from artv_eval.sweep.kept_in import looked_at
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.ran import lines as what_ran
-from artv_eval.sweep.trainings import Planned, planned, training_lines
+from artv_eval.sweep.trainings import Planned, failed_before, planned, training_lines
 from artv_eval.twins.store import TwinStore
 
 
@@ -92,16 +92,17 @@ def text(prepared: Prepared, costs: Costs | None = None) -> str:
 def left_of(prepared: Prepared) -> dict[str, Left]:
     """Cell id → what is left of it. Makes no folder."""
     store, total, found = looked_at(prepared), len(prepared.indices), {}
+    untrained = _untrained(prepared, store)
     for cell in prepared.cells:
         missing = store.missing(cell.id, prepared.indices)
-        failed = 0 if prepared.options.retry_failed else _failed(store, cell, missing)
+        failed = 0 if prepared.options.retry_failed else _failed(store, cell, missing, untrained)
         found[cell.id] = Left(clips=len(missing) - failed, finished=total - len(missing), failed=failed)
     return found
 
 
-def _failed(store: RunStore, cell: Cell, missing: Sequence[int]) -> int:
+def _failed(store: RunStore, cell: Cell, missing: Sequence[int], untrained: Mapping[str, str]) -> int:
     """How many of these clips are not tried again: all, if the cell or its training failed."""
-    if store.fault(cell.id) or (cell.training and store.fault(cell.training.id)):
+    if store.fault(cell.id) or (cell.training and cell.training.id in untrained):
         return len(missing)
     return len(store.failures(cell.id, missing))
 
@@ -111,9 +112,16 @@ def trainings_of(prepared: Prepared) -> list[Planned]:
     options = prepared.options.train
     if options is None:
         return []
-    store, ids = looked_at(prepared), {cell.training.id for cell in prepared.cells if cell.training}
-    failed = {} if prepared.options.retry_failed else {key: why for key in ids if (why := store.fault(key))}
+    failed = _untrained(prepared, looked_at(prepared))
     return planned(prepared.manager, prepared.cells, TwinStore(options.store), prepared.options.device, failed)
+
+
+def _untrained(prepared: Prepared, store: RunStore) -> dict[str, str]:
+    """Training id → why it is not tried again."""
+    options = prepared.options.train
+    if options is None or prepared.options.retry_failed:
+        return {}
+    return failed_before(store, TwinStore(options.store), prepared.cells)
 
 
 def _line(cell: Cell, left: Left) -> str:

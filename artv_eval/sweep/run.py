@@ -16,6 +16,7 @@ from artv.progress import progress_bar
 from artv_eval.api import Task
 from artv_eval.report.by_label import as_csv
 from artv_eval.results.documents import write_json
+from artv_eval.results.noted_runs import note_run
 from artv_eval.results.rows import Results
 from artv_eval.results.shared_store import SharedStore
 from artv_eval.results.store import DamagedClip, RunStore
@@ -26,8 +27,9 @@ from artv_eval.sweep.manifest import gallery, manifest, write_part, write_result
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.score import Scoring
-from artv_eval.sweep.trainings import claim_twin, train
+from artv_eval.sweep.trainings import claim_twin, failed_before, train
 from artv_eval.sweep.where import scored_here, sees_folder
+from artv_eval.twins.store import TwinStore
 
 
 def run_sweep(
@@ -112,9 +114,10 @@ def _trained(prepared: Prepared, store: RunStore) -> Prepared:
     options = prepared.options.train
     if options is None:
         return prepared
-    ids = {cell.training.id for cell in prepared.cells if cell.training}
-    before = {key: why for key in ids if (why := store.fault(key))}
-    device = prepared.options.device
+    twins, device = TwinStore(options.store), prepared.options.device
+    for key in {cell.training.id for cell in prepared.cells if cell.training}:
+        note_run(twins.notes(key), store.root)  # before hours of training: gc removes what nobody noted
+    before = failed_before(store, twins, prepared.cells)
     cells, faults = train(prepared.manager, prepared.executor, prepared.cells, options, device, before)
     for key, fault in faults.items():
         store.save_fault(key, fault.error, fault.trace)

@@ -19,7 +19,6 @@ from artv_eval.plugins.components import KINDS
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Recipe, Typed, build, recipe, settings_of
 from artv_eval.results.documents import read_json, write_json
-from artv_eval.results.noted_runs import note_run
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.plan import Cell, SweepRequest
@@ -187,6 +186,12 @@ def planned(
     return found
 
 
+def failed_before(run: RunStore, twins: TwinStore, cells: Sequence[Cell]) -> dict[str, str]:
+    """Training id → what it failed of in this run; not of one that another run made since."""
+    ids = {cell.training.id for cell in cells if cell.training}
+    return {key: why for key in ids if (why := run.fault(key)) and twins.finished(key) is None}
+
+
 def train(
     manager: PluginManager,
     executor: Executor,
@@ -244,7 +249,6 @@ def claim_twin(manager: PluginManager, run: RunStore, cell: Cell, options: Train
     curves = optional(trainer, TrainerExtras, "curves")(TwinStore(options.store).folder(cell.training.id))
     thinned = {name: thin(points) for name, points in curves.items()}
     write_json(note, {"digest": weights, "training": cell.training.id, "curves": thinned})
-    note_run(TwinStore(options.store).notes(cell.training.id), run.root)
 
 
 def thin(points: Sequence[tuple[int, float]], most: int = 200) -> list[tuple[float, float]]:

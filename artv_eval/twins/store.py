@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,16 @@ class TwinStore:
         """Where run folders with clips of it are noted."""
         return self.folder(training) / "runs"
 
-    def unused(self) -> list[Path]:
-        """Folders of twins of which every noted run folder is gone. One without notes may be older than these."""
+    def unused(self, but: Collection[str] = ()) -> list[Path]:
+        """Folders of twins of which every noted run folder is gone. One without notes may be older than these.
+
+        Args:
+            but: ids of trainings that are used, whatever is noted.
+        """
         found = []
         for folder in sorted(self.root.glob("*/")):
             there, gone = noted_runs(folder / "runs")
-            if gone and not there:
+            if gone and not there and folder.name not in but:
                 found.append(folder)
         return found
 

@@ -137,6 +137,9 @@ def test_gc_shows_what_no_run_refers_to_and_removes_it_when_told(toy, cli, made)
     assert "2 folders of clips and rows" in shown.out and "that did and are gone: 1" in shown.out
     assert f"gone, or on a disk that is not there now: {Path('two').absolute()}" in shown.out
     assert "nothing to remove" in cli("gc", "store", "--run", "moved").out
+    Path("far/away").mkdir(parents=True)
+    Path("moved").rename("far/away/moved")  # from where its links lead nowhere
+    assert "nothing to remove" in cli("gc", "store", "--run", "far/away/moved").out
     before = {path: np.load(path)["frames"].sum() for path in Path("one/clips").glob("*/*.npz")}
     assert "removed: 2 folders" in cli("gc", "store", "--yes").out
     assert {path: np.load(path)["frames"].sum() for path in before} == before and len(before) == 30
@@ -144,7 +147,7 @@ def test_gc_shows_what_no_run_refers_to_and_removes_it_when_told(toy, cli, made)
     mistyped = cli("gc", "stroe")
     assert mistyped.code == 2 and "store 'stroe' does not exist" in mistyped.err
     count = len(clips_made(made))
-    assert toy(*NOISE, "--out", "moved", "--set", "noise.much=50").code == 0 and len(clips_made(made)) == count + 6
+    assert toy(*NOISE, "--out", "far", "--set", "noise.much=50").code == 0 and len(clips_made(made)) == count + 6
     assert ClipIndex(Path("store/index.sqlite")).known("none") == {}
 
 

@@ -1,6 +1,7 @@
 """Trainings as part of a plan, by a toy trainer of milliseconds: planned, shared, continued, counted when they fail."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -197,7 +198,28 @@ def test_a_training_that_fails_costs_its_seed_and_is_named(toy, monkeypatch):
     notes = json.loads(Path("run/results.json").read_text())["notes"]
     assert f"data=noisy: {why}; its values are over 3 other trainings" in notes
     monkeypatch.delenv("TOY_TRAINING_FAILS")
-    assert {row["seeds"] for row in rows_of(toy(*TRAIN, "--train-seeds", 4, "--format", "json")).values()} == {4, None}
+    every = (*TRAIN, "--train-seeds", 4, "--format", "json")
+    assert {row["seeds"] for row in rows_of(toy(*every)).values()} == {4, None}
+    # another run made what had failed in this one
+    assert {row["seeds"] for row in rows_of(toy(*every, "--out", "run")).values()} == {4, None}
+
+
+def test_gc_counts_models_of_runs_that_were_moved_or_have_only_begun(toy, cli, monkeypatch):
+    toy(*TRAIN, "--out", "runs/one")
+    Path("far/away").mkdir(parents=True)
+    Path("runs/one").rename("far/away/one")
+    assert "2 twins" in cli("gc").out
+    moved = cli("gc", "--run", "far/away/one", "--yes")
+    assert "nothing to remove" in moved.out and "nothing to remove" in cli("gc", "--yes").out
+    shutil.rmtree("far")
+    assert "2 twins" in cli("gc").out
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("artv_eval.sweep.run.train", stopped)
+    toy(*TRAIN, "--out", "runs/two")
+    assert "nothing to remove" in cli("gc").out
 
 
 def test_no_training_at_all_gives_a_table_that_says_so_and_is_not_tried_again_unasked(toy, monkeypatch, made):
