@@ -1,6 +1,7 @@
 """What two plans share is what has the same id, whatever it is called."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -44,16 +45,37 @@ def test_lines_count_and_name_all_of_it():
     assert shown[-1] == "clips that one makes and the other finds: 8"
 
 
+def test_clips_of_another_device_or_other_code_are_found_by_neither():
+    assert compared(A, replace(B, makers={"02": "one", "03": "one"}))["shared_clips"] == 8  # A's model is not trained
+    here, there = replace(A, makers={"01": "one", "02": "one"}), replace(B, makers={"02": "other", "03": "one"})
+    for one, two in ((here, there), (there, here)):
+        found = compared(one, two)
+        assert found["shared_clips"] == 0 and found["made_otherwise"] == ["02"] and "02" in found["cells"]["shared"]
+        assert "1 cell of both, but on another device, by other code or of other weights" in lines(one, two)
+    assert compared(here, replace(there, makers=here.makers))["shared_clips"] == 8
+
+
 def test_a_run_folder_is_read_from_its_manifest(tmp_path):
     cells = [
-        {"id": "01", "ablation": "mask", "cell": "on", "title": "on, seed 1", "training": {"id": "t1", "seed": 1}},
+        {
+            "id": "01",
+            "ablation": "mask",
+            "cell": "on",
+            "title": "on, seed 1",
+            "training": {"id": "t1", "seed": 1},
+            "maker": "m1",
+        },
         {"id": "02", "ablation": "mask", "cell": "real", "training": None},
     ]
     document = {"protocol": {"name": "toy@1", "key": "abc", "frames": 4}, "num_videos": 5, "cells": cells}
     write_json(tmp_path / "manifest.json", document)
     found = side(PluginManager(), str(tmp_path))
     assert found.cells == {"01": "mask · on, seed 1", "02": "mask · real"} and found.clips == 5
-    assert found.trainings == {"t1": "on, seed 1"} and found.protocol == "toy@1 frames=4 (abc)"
+    assert (
+        found.makers == {"01": "m1"}
+        and found.trainings == {"t1": "on, seed 1"}
+        and found.protocol == "toy@1 frames=4 (abc)"
+    )
 
 
 @pytest.mark.parametrize("make", [lambda folder: folder, lambda folder: folder / "nothing.yaml"])
