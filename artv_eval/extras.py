@@ -190,6 +190,15 @@ class EvaluatorExtras:
         evaluate: Any = self.evaluate  # type: ignore[attr-defined]
         return np.array([evaluate(rows[index], reference) for index in index_Rn])
 
+    def resample_prompts(
+        self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray, groups_n: np.ndarray
+    ) -> np.ndarray:
+        """(R,): as :meth:`resample`, of prompts with all of their clips; ``groups_n`` numbers the prompt of each row.
+
+        To be given for means over pairs of clips, of which those of two copies of one prompt are none.
+        """
+        return optional(self, EvaluatorExtras, "resample")(rows, reference, index_Rn)
+
 
 class ExtractorExtras:
     """Optional members of a ``features`` component."""

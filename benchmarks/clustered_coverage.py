@@ -9,7 +9,7 @@ Features are normal, of d dimensions, with the share ``icc`` of their variance c
 intraclass correlation); the reference is fixed. The mean is of one number a clip, normal or
 lognormal (sigma 0.5: skewness 1.75). Measured:
 
-- coverage of the 95 % interval: of the true mean; of FVD and KVD their expectation for so many prompts and clips (the
+- coverage of the 95 % interval: of the true mean; of set metrics their expectation for so many prompts and clips (the
   mean of 2,000 further sets). ``clips alone``: the same with every clip taken for independent;
 - ``lost``: where a tenth of the clips is missing, at random;
 - size: how often the paired test of two equal cells, whose clips share half of what is their prompt's, has p < 0.05.
@@ -29,9 +29,11 @@ import numpy as np
 from interval_coverage import SETS, Features, cpu, table
 
 from artv_eval.metrics.fvd import FeatureEvaluator, FvdEvaluator
+from artv_eval.metrics.jedi import JediEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
 from artv_eval.metrics.statistics import bootstrap_interval, paired_means, paired_test
 
+METRICS = ("mean", "fvd", "kvd", "jedi")
 REFERENCE = 256  # clips
 SIGMA = 0.5  # of the lognormal
 
@@ -148,7 +150,7 @@ def pooled(folders: list[Path]) -> dict:
     records = [json.loads((folder / "clustered_coverage.json").read_text(encoding="utf-8")) for folder in folders]
     same: dict[tuple, list[dict]] = {}
     for item in (item for record in records for item in record["results"]):
-        same.setdefault((item["metric"], item["icc"]), []).append(item)
+        same.setdefault((item["metric"], item["prompts"], item["icc"]), []).append(item)
     results = []
     for _, items in sorted(same.items()):
         n = [item["repetitions"] for item in items]
@@ -171,7 +173,7 @@ def write(record: dict, out: Path) -> None:
     made_by = f"{record['hardware']}, Python {record['python']}, numpy {record['numpy']}, {record['seconds']} s"
     note = (
         f"{made_by}:\n\n{commands}\n\n"
-        "One Monte-Carlo standard error of a coverage of .95: .0049 of 2000 repetitions, .0063 of 1200, .0126 of 300. "
+        "One Monte-Carlo standard error of a coverage of .95: .0049 of 2000 repetitions, .0063 of 1200, .0089 of 600. "
         "Columns: see the head of `benchmarks/clustered_coverage.py`.\n"
     )
     outcomes = [Outcome(**item) for item in record["results"]]
@@ -187,18 +189,18 @@ def main() -> None:
     parser.add_argument("--icc", type=float, nargs="+", default=[0.0, 0.3, 0.6, 0.9])
     parser.add_argument("--d", type=int, default=32)
     parser.add_argument("--means", type=int, default=2000, help="repetitions for means")
-    parser.add_argument("--repetitions", type=int, default=400, help="repetitions for FVD and KVD")
+    parser.add_argument("--repetitions", type=int, default=400, help="repetitions for set metrics")
     parser.add_argument("--resamples", type=int, default=250)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder for clustered_coverage.md and .json")
-    parser.add_argument("--metrics", nargs="+", choices=("mean", "fvd", "kvd"), default=["mean", "fvd", "kvd"])
+    parser.add_argument("--metrics", nargs="+", choices=METRICS, default=METRICS)
     parser.add_argument("--pool", type=Path, nargs="+", help="folders of earlier --out, of other seeds")
     args = parser.parse_args()
     if args.pool:
         write(pooled(args.pool), args.out)
         return
     start, outcomes = time.monotonic(), []
-    sets = {"fvd": FvdEvaluator(Features()), "kvd": KvdEvaluator(Features())}
+    sets = {"fvd": FvdEvaluator(Features()), "kvd": KvdEvaluator(Features()), "jedi": JediEvaluator(Features())}
     for icc in args.icc:
         design = Design(args.prompts, args.seeds, icc)
         for skewed in (False, True) if "mean" in args.metrics else ():

@@ -354,8 +354,8 @@ def in_full(config: TrainConfig) -> str:
 
 
 def for_cpu(config: TrainConfig, given: Mapping[str, Any]) -> TrainConfig:
-    """Where nothing else is ``given`` (nested as settings are): batches of a CPU's size and no autocast, for float32 is
-    1.1 to 1.25 times as fast there.
+    """Where nothing else is ``given`` (nested as settings are): batches of a CPU's size and no autocast: of small
+    networks, which are what a CPU can train, a step takes 1.2 to 1.5 times as long with it (docs/training.md).
     """
     for stage, size in (("autoencoder", 64), ("text_encoder", 64), ("model", 32)):
         most = min(size, getattr(config, stage).batch_size)

@@ -123,7 +123,7 @@ def _write(html: str, text: str) -> None:
 def _needed(results: "Results", asked: str) -> list[str]:
     """One line for each comparison of the metric in ``METRIC=SIZE``."""
     from artv.errors import UserError, closest
-    from artv_eval.metrics.statistics import clips_needed
+    from artv_eval.metrics.planning import clips_needed
 
     metric, _, text = asked.partition("=")
     pairs = [pair for pair in results.comparisons if pair.metric == metric and pair.standard_error is not None]

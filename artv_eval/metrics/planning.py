@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.special import stdtrit  # the quantile of Student's t
 
 from artv.errors import UserError
+from artv_eval.metrics.statistics import FEWEST
 from artv_eval.metrics.training_seeds import quantile
 
 DRAWS = 20_000
@@ -135,3 +137,27 @@ def cheapest(
             minutes = price.of(seeds, STEPS[at])
             best = Option(seeds=seeds, clips=STEPS[at], minutes=minutes, power=reached(STEPS[at]))
     return best
+
+
+def clips_needed(difference: float, standard_error: float, n: int, *, level: float = 0.95, power: float = 0.8) -> int:
+    """Clips a cell for a paired test (Student's t) to find a true ``difference`` with this power; at least 6.
+
+    Args:
+        difference: the size worth finding, in the metric's units.
+        standard_error: of a :class:`Comparison` between such cells.
+        n: clips behind that standard error, which falls as 1/sqrt(n).
+    """
+    if difference == 0 or n < 2 or not 0 < level < 1 or not 0 < power < 1:
+        raise UserError(
+            f"difference {difference}, n {n}, level {level}, power {power}: the difference may not be 0, n at least 2, "
+            "level and power between 0 and 1"
+        )
+
+    def asked_by(degrees: float) -> float:
+        t = float(stdtrit(degrees, 0.5 + level / 2)) + float(stdtrit(degrees, power))
+        return n * (t * standard_error / difference) ** 2
+
+    needed = max(int(np.ceil(asked_by(np.inf))), FEWEST)
+    while needed < asked_by(needed - 1):
+        needed += 1
+    return needed

@@ -1,4 +1,4 @@
-"""Intervals, paired tests and sample sizes by resampling clips.
+"""Intervals and paired tests by resampling clips.
 
 **Metrics that are a mean over clips**: percentile bootstrap with the levels widened for small n (Hesterberg 2015,
 "What teachers should know about the bootstrap", sec. 5.3). Paired differences are tested by flips of their signs, exact
@@ -98,7 +98,13 @@ def set_value(
 ) -> SetValue:
     """The expensive part of every statement about a metric of a whole set: made once for each set of ``rows``."""
     value, together = float(evaluator.evaluate(rows, reference)), None if groups is None else as_groups(groups)
-    halves = Halves.of(lambda index: resample(evaluator, rows, reference, index), len(rows), resamples, seed, together)
+
+    def measure(index_Rn: np.ndarray) -> np.ndarray:
+        if not np.isfinite(value):  # nothing can be said of how it varies
+            return np.full(len(index_Rn), np.nan)
+        return resample(evaluator, rows, reference, index_Rn, together)
+
+    halves = Halves.of(measure, len(rows), resamples, seed, together)
     return SetValue(value, halves, None if together is None else halves.n)
 
 
@@ -220,30 +226,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         worst = max(worst, min((len(order) - rank) * p, 1.0))
         adjusted[i] = worst
     return adjusted
-
-
-def clips_needed(difference: float, standard_error: float, n: int, *, level: float = 0.95, power: float = 0.8) -> int:
-    """Clips a cell for a paired test (Student's t) to find a true ``difference`` with this power; at least 6.
-
-    Args:
-        difference: the size worth finding, in the metric's units.
-        standard_error: of a :class:`Comparison` between such cells.
-        n: clips behind that standard error, which falls as 1/sqrt(n).
-    """
-    if difference == 0 or n < 2 or not 0 < level < 1 or not 0 < power < 1:
-        raise UserError(
-            f"difference {difference}, n {n}, level {level}, power {power}: the difference may not be 0, n at least 2, "
-            "level and power between 0 and 1"
-        )
-
-    def asked_by(degrees: float) -> float:
-        t = float(stdtrit(degrees, 0.5 + level / 2)) + float(stdtrit(degrees, power))
-        return n * (t * standard_error / difference) ** 2
-
-    needed = max(int(np.ceil(asked_by(np.inf))), FEWEST)
-    while needed < asked_by(needed - 1):
-        needed += 1
-    return needed
 
 
 def _defined(values_n: np.ndarray, groups: Sequence[Hashable] | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -373,8 +355,19 @@ def per_clip(evaluator: Evaluator, rows: np.ndarray) -> np.ndarray | None:
     return found
 
 
-def resample(evaluator: Evaluator, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
-    """(R,): the metric of ``rows[index]`` for each row of indices; of evaluators of any origin."""
+def resample(
+    evaluator: Evaluator,
+    rows: np.ndarray,
+    reference: np.ndarray | None,
+    index_Rn: np.ndarray,
+    groups_n: np.ndarray | None = None,
+) -> np.ndarray:
+    """(R,): the metric of ``rows[index]`` for each row of indices; of evaluators of any origin.
+
+    ``groups_n``: the indices are of prompts with all of their clips.
+    """
+    if groups_n is not None:
+        return optional(evaluator, EvaluatorExtras, "resample_prompts")(rows, reference, index_Rn, groups_n)
     return optional(evaluator, EvaluatorExtras, "resample")(rows, reference, index_Rn)
 
 

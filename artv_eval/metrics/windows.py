@@ -69,8 +69,10 @@ class WindowEvaluator(SetEvaluator):
         """Between the samples of one window and what is known of those it is compared with."""
 
     @abstractmethod
-    def _distances(self, ours: np.ndarray, theirs: Any, index_Rn: np.ndarray) -> np.ndarray:
-        """(R,): the same of resampled clips."""
+    def _distances(
+        self, ours: np.ndarray, theirs: Any, index_Rn: np.ndarray, groups_n: np.ndarray | None
+    ) -> np.ndarray:
+        """(R,): the same of resampled clips, or of the prompts that ``groups_n`` numbers with all of theirs."""
 
     def _known(self, samples: np.ndarray, clips: int) -> Any:
         """What is computed once of real samples, which come from so many clips."""
@@ -96,7 +98,13 @@ class WindowEvaluator(SetEvaluator):
 
     def resample(self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray) -> np.ndarray:
         """(R,): of resampled rows."""
-        curves = [self._distances(*pair, index_Rn) for pair in self._pairs(rows, reference)]
+        return self.resample_prompts(rows, reference, index_Rn, None)
+
+    def resample_prompts(
+        self, rows: np.ndarray, reference: np.ndarray | None, index_Rn: np.ndarray, groups_n: np.ndarray | None
+    ) -> np.ndarray:
+        """(R,): of resampled prompts."""
+        curves = [self._distances(*pair, index_Rn, groups_n) for pair in self._pairs(rows, reference)]
         return self._summary(np.stack(curves, axis=1))
 
     def _summary(self, curve: np.ndarray) -> Any:
@@ -169,7 +177,9 @@ class WindowFvdEvaluator(FeatureWindows):
     def _distance(self, ours: np.ndarray, theirs: np.ndarray) -> float:
         return frechet_from_features(ours, theirs, self.ddof)
 
-    def _distances(self, ours: np.ndarray, theirs: np.ndarray, index_Rn: np.ndarray) -> np.ndarray:
+    def _distances(
+        self, ours: np.ndarray, theirs: np.ndarray, index_Rn: np.ndarray, groups_n: np.ndarray | None
+    ) -> np.ndarray:
         return each(FrechetResampler(ours, theirs, self.ddof), index_Rn)
 
 
@@ -187,8 +197,10 @@ class WindowKvdEvaluator(FeatureWindows):
     def _distance(self, ours: np.ndarray, theirs: tuple[np.ndarray, float]) -> float:
         return KernelResampler(ours, *theirs)(np.arange(len(ours)))
 
-    def _distances(self, ours: np.ndarray, theirs: tuple[np.ndarray, float], index_Rn: np.ndarray) -> np.ndarray:
-        return KernelResampler(ours, *theirs).many(index_Rn)
+    def _distances(
+        self, ours: np.ndarray, theirs: tuple[np.ndarray, float], index_Rn: np.ndarray, groups_n: np.ndarray | None
+    ) -> np.ndarray:
+        return KernelResampler(ours, *theirs, groups_n=groups_n).many(index_Rn)
 
 
 class WindowFidEvaluator(WindowEvaluator, FrameFidEvaluator):
@@ -224,6 +236,8 @@ class WindowFidEvaluator(WindowEvaluator, FrameFidEvaluator):
     def _distance(self, ours: np.ndarray, theirs: np.ndarray) -> float:
         return frechet_from_features(ours, theirs, self.ddof)
 
-    def _distances(self, ours: np.ndarray, theirs: np.ndarray, index_Rn: np.ndarray) -> np.ndarray:
+    def _distances(
+        self, ours: np.ndarray, theirs: np.ndarray, index_Rn: np.ndarray, groups_n: np.ndarray | None
+    ) -> np.ndarray:
         of_frames = index_Rn[:, :, None] * self.length + np.arange(self.length)
         return each(FrechetResampler(ours, theirs, self.ddof), of_frames.reshape(len(index_Rn), -1))

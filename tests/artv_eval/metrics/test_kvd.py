@@ -7,6 +7,7 @@ from torchmetrics.image.kid import poly_mmd
 
 from artv_eval.metrics import KernelVideoDistance
 from artv_eval.metrics.half_samples import Spread
+from artv_eval.metrics.jedi import JediEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator, unbiased_mmd
 from artv_eval.metrics.statistics import set_value
 
@@ -53,6 +54,50 @@ def test_resamples_are_means_over_pairs_of_different_clips(mean_features):
     np.testing.assert_allclose(evaluator.resample(x, y, subset[None])[0], evaluator.evaluate(x[subset], y), rtol=1e-9)
     alone = kernel(x[[2]], x[[2]]).item() + real - 2 * kernel(x[[2]], y).mean()
     assert evaluator.resample(x, y, np.full((1, 9), 2))[0] == pytest.approx(alone)  # no other pair is there
+
+
+PROMPTS = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 3, 4, 4])  # the prompt of each of 12 clips
+
+
+def of_prompts(chosen):
+    """The clips of these prompts, and which copy of which prompt each one belongs to."""
+    clips = [(copy, prompt, clip) for copy, prompt in enumerate(chosen) for clip in np.flatnonzero(prompt == PROMPTS)]
+    return np.array([clip for *_, clip in clips]), clips
+
+
+def test_copies_of_a_prompt_are_no_pairs_either(mean_features):
+    """Sums written out: two clips are a pair unless they are of two copies of one prompt, or one clip."""
+    x, y = gaussian(12, 8, 5), gaussian(7, 8, 6)
+    real = np.mean([kernel(a[None], b[None]) for i, a in enumerate(y) for j, b in enumerate(y) if i != j])
+    evaluator, plain, cubes = KvdEvaluator(mean_features), JediEvaluator(mean_features), kernel(x, x)
+    for chosen in ([0, 0, 1, 2, 3], [4, 4, 4, 1, 0], [3, 2, 2, 1, 1], [0, 1, 2, 3, 4]):
+        index, clips = of_prompts(chosen)
+        pairs = [(i, j) for a, p, i in clips for b, q, j in clips if (i != j if a == b else p != q)]
+        wanted = np.mean([cubes[pair] for pair in pairs]) + real - 2 * kernel(x[index], y).mean()
+        assert evaluator.resample_prompts(x, y, index[None], PROMPTS)[0] == pytest.approx(wanted, rel=1e-9)
+        square, cross = (x @ x.T / 8) ** 2, (x[index] @ y.T / 8) ** 2
+        apart, own = np.mean([square[pair] for pair in pairs]), np.diagonal(square)[index].mean()
+        inner = own / len(index) + (1 - 1 / len(index)) * apart
+        wanted = 100 * (inner + ((y @ y.T / 8) ** 2).mean() - 2 * cross.mean())
+        assert plain.resample_prompts(x, y, index[None], PROMPTS)[0] == pytest.approx(wanted, rel=1e-9)
+    whole = evaluator.resample_prompts(x, y, np.arange(12)[None], PROMPTS)[0]
+    assert whole == pytest.approx(evaluator.evaluate(x, y), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", [KvdEvaluator, JediEvaluator])
+def test_alike_clips_of_a_prompt_have_the_variance_that_further_sets_have(mean_features, kind):
+    """12 prompts of 4 clips, 0.9 of the variance a prompt's; with pairs of copies it came out 1.6 and 1.7 times."""
+    rng, groups, metric = np.random.default_rng(3), np.repeat(np.arange(12), 4), kind(mean_features)
+    reference = rng.normal(size=(64, 8))
+
+    def fresh():
+        prompts, clips = rng.normal(size=(12, 8)).repeat(4, axis=0), rng.normal(size=(48, 8))
+        return np.sqrt(0.9) * prompts + np.sqrt(0.1) * clips + 0.15
+
+    true = np.var([metric.evaluate(fresh(), reference) for _ in range(1500)])
+    found = [set_value(metric, fresh(), reference, groups=groups, resamples=60).halves for _ in range(200)]
+    variance = np.mean([Spread.of_halves(halves).standard_error(quadratic=True) ** 2 for halves in found])
+    assert 0.8 < variance / true < 1.3
 
 
 def test_few_clips_have_the_variance_of_a_u_statistic(mean_features):

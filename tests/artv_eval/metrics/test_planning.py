@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from artv_eval.api import GeneratedClip
 from artv_eval.cli.power import Spent, _price, _spent
-from artv_eval.metrics.planning import Chance, Price, cheapest, power_of, within_budget
+from artv_eval.metrics.planning import Chance, Price, cheapest, clips_needed, power_of, within_budget
 from artv_eval.metrics.training_seeds import Measured, over_seeds
 from artv_eval.results.documents import write_json
 from artv_eval.results.rows import Comparison
@@ -117,3 +118,16 @@ def test_what_is_not_known_is_said_beside_the_plan(cli):
     assert "a clip nothing (--clip-seconds" in said and "± 0 is an estimate" in said
     known = cli(*given, "--sd-trainings", 1, "--clip-seconds", 1).out
     assert "a clip 1 seconds" in known and "estimate" not in known
+
+
+def test_power_agrees_with_the_t_test_it_approximates():
+    needed = clips_needed(0.5, standard_error=1 / np.sqrt(100), n=100)
+    assert needed == 34  # a paired t-test at effect size 0.5, as G*Power and tables of Cohen's have it
+    rng = np.random.default_rng(0)
+    found = [stats.ttest_1samp(rng.normal(0.5, 1, needed), 0).pvalue < 0.05 for _ in range(400)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.07)
+
+
+def test_few_clips_are_never_said_to_be_enough():
+    """An effect of 3 standard deviations: a t-test has power above 0.8 from 4 pairs on; p < 0.05 needs 6."""
+    assert clips_needed(9.5, standard_error=1.2, n=6) == 6

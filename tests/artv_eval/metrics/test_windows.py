@@ -76,6 +76,22 @@ def test_window_kvd_is_the_kvd_of_each_window(mean_features):
     assert growth.evaluate(rows, reference) == pytest.approx((expected[2] - expected[0]) / 2 / 2)
 
 
+def test_copies_of_a_prompt_are_no_pairs_in_any_window(mean_features):
+    rng, d, groups = np.random.default_rng(8), mean_features.dim, np.array([0, 0, 1, 2, 2, 2])
+    rows, reference = rng.normal(size=(6, 2 * d)), rng.normal(size=(7, 2 * d))
+    index = np.array([[0, 1, 0, 1, 2], [3, 4, 5, 0, 1]])[:, :5]
+    evaluator, whole = WindowKvdEvaluator(mean_features), kvd.KvdEvaluator(mean_features)
+    parts = [(rows[:, k : k + d], reference[:, k : k + d]) for k in (0, d)]
+    expected = np.mean([whole.resample_prompts(*part, index, groups) for part in parts], axis=0)
+    np.testing.assert_allclose(evaluator.resample_prompts(rows, reference, index, groups), expected, rtol=1e-9)
+    apart = evaluator.resample(rows, reference, index)
+    assert abs(apart[0] - expected[0]) > 1e-3 and apart[1] == pytest.approx(expected[1])  # prompt 0 is there twice
+    fvd = WindowFvdEvaluator(mean_features)
+    np.testing.assert_array_equal(
+        fvd.resample_prompts(rows, reference, index, groups), fvd.resample(rows, reference, index)
+    )
+
+
 def test_window_kvd_anywhere_pairs_real_windows_of_different_clips(mean_features, monkeypatch):
     """Against the sums written out, pair by pair."""
     monkeypatch.setattr(kvd, "ROWS", 4)
