@@ -1,11 +1,14 @@
 """A sweep on one GPU against several of one machine: clips a second made and described, and that all is the same.
 
     python benchmarks/gpus_sweep.py --gpus 4,1 --each 3                                 # four minutes on four H200s
+    python benchmarks/gpus_sweep.py --gpus 4,1 --each 3 --method real --num-videos 1024 --passes 12 --i3d 2 # describing
     python benchmarks/gpus_sweep.py --gpus 2,1 --device cpu --num-videos 24 --batch-size 2 --frames 4
 
 Clips are of the packaged shapes model by ``--executor gpus``, so many for each GPU that all are as long at work; a GPU
-has its share of the cores, also where it is alone. A rate is that of all processes at work: from when the last of them
-has ended its second task, for the first may compile, until the first has ended its last. On a CPU a "GPU" is a process.
+has its share of the cores, also where it is alone: whole ones, with all their threads. A rate is that of all processes
+at work: from when the last of them has ended its second task, for the first may compile, until the first has ended its
+last. A clip is described when it was read from its file and has its rows of all metrics; ``--passes`` describe the same
+clips again and again, for making so many takes longer. On a CPU a "GPU" is a process.
 Prints a table, then one JSON line; ``--out`` keeps it as it grows, so that a run that is cut off has its rates.
 """
 
@@ -13,12 +16,13 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the commands have it, bef
 
 import numpy as np
 import torch
+from scoring import make_weights
 
 from artv_eval.api import Task
 from artv_eval.executors.gpus import VISIBLE, GpuExecutor, visible
@@ -39,6 +44,8 @@ from artv_eval.sweep.plan_file import SweepPlan
 from artv_eval.sweep.prepare import Prepared, prepare
 from artv_eval.sweep.score import Scoring
 
+NAMES = ("made", "described", "described_i3d")
+WEIGHTS = "i3d_pretrained_400.pt"
 PARTS = 6  # of a window: their rates say how steady it was
 TOLD = 2.0  # seconds between two looks at what is there so far
 SOME = 200  # clips whose seconds are read
@@ -79,16 +86,27 @@ def noted(notes: Path) -> list[Done]:
     return sorted(found, key=lambda done: done.ended)
 
 
+@dataclass
 class Timed:
-    """An executor whose tasks are noted; ``tell`` is given their rates so far."""
+    """An executor whose tasks are noted; ``tell`` is given their rates so far.
 
-    def __init__(self, executor: GpuExecutor, notes: Path, tell: Callable[[dict[str, Any]], object]) -> None:
-        self.executor, self.notes, self.tell = executor, notes, tell
+    Args:
+        passes: how often clips are dealt with; whoever asks gets the first result of each task.
+    """
+
+    executor: GpuExecutor
+    notes: Path
+    tell: Callable[[dict[str, Any]], object]
+    passes: int = 1
+    given: set[int] = field(default_factory=set)
 
     def run(self, work: Any, tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         begun = told = time.monotonic()
-        for item in self.executor.run(Noted(work, self.notes), tasks):
-            yield item
+        again = [task for task in tasks if not task.method.get("reference")] * (self.passes - 1)
+        for task, result in self.executor.run(Noted(work, self.notes), [*tasks, *again]):
+            if id(task) not in self.given:
+                self.given.add(id(task))
+                yield task, result
             if time.monotonic() - told > TOLD:
                 self.tell(rates(noted(self.notes), self.executor.processes or 1, begun))
                 told = time.monotonic()
@@ -118,6 +136,7 @@ def rates(tasks: Sequence[Done], processes: int, begun: float) -> dict[str, Any]
         "start_s": round(start - begun, 1), "window_s": round(end - start, 1),
         "all_s": round(tasks[-1].ended - begun, 1),
         "task_s": round(statistics.median(done.ended - done.began for done in inside), 3),
+        "clips_of_task": max(done.clips for done in inside),
         "clips_of_gpu": {gpu: sum(done.clips for done in tasks if done.gpu == gpu) for gpu in gpus},
     }  # fmt: skip
 
@@ -135,7 +154,9 @@ class Report:
         self.fingerprints: dict[int, list[str | None]] = {}
 
     def begin(self, gpus: int, processes: int) -> None:
-        self.found["rows"].append({"gpus": gpus, "processes": processes, "cores": len(os.sched_getaffinity(0))})
+        threads = os.sched_getaffinity(0)
+        whole = len({core_of(thread) for thread in threads})
+        self.found["rows"].append({"gpus": gpus, "processes": processes, "cores": len(threads), "whole_cores": whole})
 
     def tell(self, name: str, value: Any) -> None:
         """Keeps something of the last row."""
@@ -152,25 +173,29 @@ def compared(
 ) -> dict[str, Any]:
     """How many times as fast, and whether all that both have is the same."""
     found: dict[str, Any] = {"gpus": [several["gpus"], one["gpus"]]}
-    for name in ("made", "described"):
+    for name in NAMES:
         pair = [row.get(name, {}).get("per_s") for row in (several, one)]
         found[f"{name}_ratio"] = round(pair[0] / pair[1], 3) if all(pair) else None
     if one["gpus"] in fingerprints:
         pairs = list(zip(fingerprints[one["gpus"]], fingerprints[several["gpus"]], strict=False))
         found |= {"clips_of_both": len(pairs), "same_clips": sum(a == b for a, b in pairs)}
-    if "values" in one:
+    if {"values"} <= one.keys() & several.keys():
         off = [abs(several["values"][name] / value - 1) for name, value in one["values"].items() if value]
         found["largest_relative_difference"] = max(off)
     return found
 
 
-def planned(manager: PluginManager, run: Path, number: int, arguments: argparse.Namespace) -> tuple[Prepared, RunStore]:
+def planned(
+    manager: PluginManager, run: Path, number: int, arguments: argparse.Namespace, settings: Mapping[str, Any]
+) -> tuple[Prepared, RunStore]:
     """A sweep of one cell and so many clips, and its run folder."""
     given = {name: getattr(arguments, name) for name in ("frames", "batch_size", "device")}
     plan = {
         "cells": [{"name": "model", "method": arguments.method}],
         "sanity": False,
         "metrics": arguments.metrics.split(","),
+        "settings": settings,
+        "protocol": arguments.protocol,
         **given,
     }
     prepared = prepare(manager, SweepPlan.model_validate({**plan, "num_videos": number, "out": str(run)}).options())
@@ -183,14 +208,14 @@ def planned(manager: PluginManager, run: Path, number: int, arguments: argparse.
 def measure(
     manager: PluginManager, folder: Path, gpus: int, alike: int, arguments: argparse.Namespace, report: Report
 ) -> None:
-    """Makes and describes clips on so many GPUs. ``alike``: clips whose values are kept to be compared."""
+    """Makes and describes clips on so many GPUs. ``alike``: the first clips, whose values are compared."""
     executor = GpuExecutor(processes=gpus * arguments.each)
     report.begin(gpus, gpus * arguments.each)
 
-    def timed(name: str) -> Any:
-        return Timed(executor, folder / f"{name}.txt", lambda seen: report.tell(name, seen))
+    def timed(name: str, passes: int = 1) -> Any:
+        return Timed(executor, folder / f"{name}.txt", lambda seen: report.tell(name, seen), passes)
 
-    prepared, store = planned(manager, folder / "run", gpus * arguments.num_videos, arguments)
+    prepared, store = planned(manager, folder / "run", gpus * arguments.num_videos, arguments, {})
     (cell,), indices = prepared.cells, prepared.indices
     work = GenerationWork(
         manager=manager, protocol=prepared.card_recipe.named(), num=len(prepared.requests),
@@ -201,22 +226,37 @@ def measure(
     some = [store.load_clip(cell.id, index).seconds or 0.0 for index in indices[:: max(1, len(indices) // SOME)]]
     report.tell("sampling_s", round(statistics.mean(some) * arguments.batch_size, 3))  # of a task
     report.fingerprints[gpus] = [store.fingerprint(cell.id, index) for index in indices]
-    scoring = Scoring(replace(prepared, executor=timed("described")), store, prepared.cells)
-    scoring._describe(scoring._work())  # without intervals, each of which is one process's work
-    prepared, store = planned(manager, folder / "alike", alike, arguments)
-    results = Scoring(replace(prepared, executor=executor), store, prepared.cells).results()
-    report.tell("values", {row.metric: row.value for row in results.rows if row.value is not None})
+    report.tell("values", described(prepared, store, timed("described", arguments.passes), alike))
+    if arguments.i3d:
+        settings = {"fvd": {"feature": "i3d"}}
+        prepared, store = planned(manager, folder / "run", gpus * arguments.num_videos, arguments, settings)
+        described(prepared, store, timed("described_i3d", arguments.i3d), alike)
+
+
+def described(prepared: Prepared, store: RunStore, executor: Any, alike: int) -> dict[str, float]:
+    """Metric → its value of the first ``alike`` clips, all of which are described; no interval is reckoned."""
+    scoring = Scoring(replace(prepared, executor=executor), store, prepared.cells)
+    scoring._describe(scoring._work())
+    found = scoring._in_order()
+    assert all(item.rows is not None for item in found), found
+    return {item.evaluator.name: item.evaluator.evaluate(item.rows[:alike], item.reference) for item in found}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A row a number of GPUs."""
-    names = ("gpus", "processes", "cores", "clips", "made/s", "described/s")
+    names = ("gpus", "processes", "cores", "clips", *(f"{name}/s" for name in NAMES))
     lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
     for row in rows:
-        made, seen = row["made"], row["described"]
-        cells = (row["gpus"], row["processes"], row["cores"], made["clips"], made["per_s"], seen["per_s"])
+        rates = (row.get(name, {}).get("per_s") for name in NAMES)
+        cells = (row["gpus"], row["processes"], row["cores"], row["made"]["clips"], *rates)
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def core_of(thread: int) -> int:
+    """The first of the threads that share its core, as far as the system says it."""
+    path = Path(f"/sys/devices/system/cpu/cpu{thread}/topology/thread_siblings_list")
+    return int(re.split("[,-]", path.read_text(encoding="utf-8"))[0]) if path.is_file() else thread
 
 
 def main() -> None:
@@ -230,19 +270,28 @@ def main() -> None:
     parser.add_argument("--num-videos", type=int, default=1792, help="clips for each GPU; whole batches")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--frames", type=int)
+    parser.add_argument("--protocol", help="such as a card with fewer reference clips; the preset's by default")
     parser.add_argument("--metrics", default="fvd,clipsim,drift")
+    parser.add_argument("--passes", type=int, default=1, help="how often each clip is described")
+    parser.add_argument("--i3d", type=int, default=0, metavar="PASSES", help="likewise with I3D, of random weights")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "gpus_sweep.json")
     arguments = parser.parse_args()
-    manager, names, cores = PluginManager(PluginOptions()), visible(), sorted(os.sched_getaffinity(0))
+    manager, names = PluginManager(PluginOptions()), visible()
+    threads = sorted(os.sched_getaffinity(0), key=lambda thread: (core_of(thread), thread))
     counts = [int(count) for count in arguments.gpus.split(",")]
     hardware = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.machine()
-    kept = {name: getattr(arguments, name) for name in ("method", "each", "batch_size", "frames", "num_videos")}
+    kept = {
+        name: getattr(arguments, name) for name in ("method", "each", "batch_size", "frames", "num_videos", "passes")
+    }
     report = Report(arguments.out, {"hardware": hardware, "torch": torch.__version__, **kept})
     for count in counts:
         if arguments.device == "cuda":
             os.environ[VISIBLE] = ",".join(names[:count])  # for the processes that it starts
-        os.sched_setaffinity(0, cores[: max(1, len(cores) * count // max(counts))])
+        os.sched_setaffinity(0, threads[: max(1, len(threads) * count // max(counts))])
         folder = Path(tempfile.mkdtemp(prefix="gpus-sweep-"))
+        if arguments.i3d:
+            make_weights(folder / WEIGHTS)
+            os.environ["ARTV_EVAL_WEIGHTS"] = str(folder)
         try:
             measure(manager, folder, count, min(counts) * arguments.num_videos, arguments, report)
         finally:

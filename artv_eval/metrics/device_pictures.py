@@ -54,8 +54,8 @@ def _at_most(whole_NP: Tensor, most_N: Tensor) -> Tensor:
     return (whole_NP <= most_N[:, None]).sum(1)
 
 
-def _median(apart_tCHW: Tensor) -> Tensor:
-    """(t,) float32: median over pixels of the mean over channels."""
+def median_of_pictures(apart_tCHW: Tensor) -> Tensor:
+    """(t,) float32: median over pixels of the mean over channels; to the bit as on a processor (drift.py)."""
     C = apart_tCHW.shape[1]
     total = apart_tCHW[:, 0].short()
     for channel in apart_tCHW.unbind(1)[1:]:
@@ -149,7 +149,7 @@ def _colours(view: DeviceView) -> Tensor:
 
 
 def _change(view: DeviceView) -> Tensor:
-    return _median(view.from_opening)
+    return median_of_pictures(view.from_opening)
 
 
 def _change_mean(view: DeviceView) -> Tensor:
@@ -161,7 +161,7 @@ def _motion(view: DeviceView) -> Tensor:
 
 
 def _flicker(view: DeviceView) -> Tensor:
-    return _median(view.from_previous)
+    return median_of_pictures(view.from_previous)
 
 
 MEASURES = {

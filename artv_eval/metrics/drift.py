@@ -15,7 +15,7 @@ from torch import Tensor
 
 from artv_eval.api import ClipSet
 from artv_eval.metrics.base import MeanEvaluator, slope
-from artv_eval.metrics.device_pictures import LUMA, MEASURES
+from artv_eval.metrics.device_pictures import LUMA, MEASURES, median_of_pictures
 from artv_eval.metrics.views import Together, by_frame
 
 
@@ -33,6 +33,8 @@ def median_difference(x_BTCHW: Tensor, y_BTCHW: Tensor) -> Tensor:
         # quantile, not median: the latter takes the lower of the two middle values
         return (x_BTCHW.float() - y_BTCHW.float()).abs().mean(2).flatten(2).quantile(0.5, dim=-1)
     apart_BTCHW = torch.maximum(x_BTCHW, y_BTCHW) - torch.minimum(x_BTCHW, y_BTCHW)
+    if apart_BTCHW.device.type != "cpu":
+        return median_of_pictures(apart_BTCHW.flatten(0, 1)).unflatten(0, apart_BTCHW.shape[:2])
     total_BTHW = apart_BTCHW[:, :, 0].short()
     for channel in apart_BTCHW.unbind(2)[1:]:
         total_BTHW += channel
@@ -113,8 +115,9 @@ class DriftEvaluator(MeanEvaluator):
         return by_frame(clips, self._some)
 
     def _some(self, view: Together) -> Tensor:
-        first = view.opening_BTCHW if view.start else None
-        return torch.from_numpy(relative_curve(self.quantity, view.frames_BTCHW, first))
+        where = self.device if self.quantity == "change" else "cpu"  # the others are not the same to the bit there
+        first = view.opening_BTCHW.to(where) if view.start else None
+        return torch.from_numpy(relative_curve(self.quantity, view.frames_BTCHW.to(where), first))
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): slope a frame."""

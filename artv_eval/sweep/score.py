@@ -27,6 +27,8 @@ from artv_eval.sweep.summaries import comparisons_of, curves_of, flaws_of, per_c
 
 PARTS = 2.0
 """Seconds at least between two looks at what is there so far."""
+SHARE = 0.05
+"""Share of the time that may go into them: meanwhile nobody gives processes that have ended a task another."""
 
 
 class Scoring:
@@ -50,7 +52,7 @@ class Scoring:
         self.seeds_per_prompt = optional(prepared.card, ProtocolExtras, "seeds_per_prompt")
         self.scored: dict[tuple[int, int], Scored] = {}
         """(number of the metric, number of the cell) → what is there so far."""
-        self._told = time.monotonic()
+        self._told, self._took = time.monotonic(), 0.0
 
     def results(self) -> Results:
         """Describes and measures, on the executor of the sweep."""
@@ -165,7 +167,8 @@ class Scoring:
 
     def _tell(self) -> None:
         """Gives on what is there, without sets that nobody has measured yet."""
-        if time.monotonic() - self._told < PARTS:
+        begun = time.monotonic()
+        if begun - self._told < max(PARTS, self._took / SHARE):
             return
         there = [item for item in self._in_order() if item.known is not None or not of_the_set(item)]
         if any(item.rows is not None for item in there):
@@ -173,6 +176,7 @@ class Scoring:
             part, _ = self._of(there)
             self.on_part(replace(part, notes=[f"not finished: {len(there)} of {every} values are there", *part.notes]))
         self._told = time.monotonic()
+        self._took = self._told - begun
 
     def _of(self, scored: Sequence[Scored]) -> tuple[Results, list[Scored]]:
         """The results, and what of ``scored`` gave values."""

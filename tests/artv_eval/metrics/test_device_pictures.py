@@ -7,9 +7,9 @@ import torch
 from artv_eval.api import ClipRequest, GeneratedClip
 from artv_eval.metrics import device_views
 from artv_eval.metrics.curves import curve_of_clip
-from artv_eval.metrics.device_pictures import MEASURES, loops, medians
-from artv_eval.metrics.device_views import walk
-from artv_eval.metrics.drift import DriftEvaluator
+from artv_eval.metrics.device_pictures import MEASURES, loops, median_of_pictures, medians
+from artv_eval.metrics.device_views import apart, walk
+from artv_eval.metrics.drift import DriftEvaluator, median_difference
 from artv_eval.metrics.frames import FlickerEvaluator
 from artv_eval.metrics.picture_curves import QUANTITIES
 
@@ -54,6 +54,20 @@ def test_metrics_of_drift_and_flicker_have_the_same_rows(clip, device, clip_set)
     for metric in metrics:
         (wanted,) = metric.describe(clip_set(clip[None]))
         np.testing.assert_allclose(found[metric.digest], wanted, rtol=1e-5, err_msg=metric.name)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_short_clips_are_measured_there_too_to_the_bit(clip, device, clip_set):
+    clips = clip_set(np.stack([clip, clip[::-1]]))
+    for metric in (FlickerEvaluator, DriftEvaluator):
+        assert np.array_equal(metric(device=device).describe(clips), metric().describe(clips))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_median_of_pictures_is_the_processors(clip, device):
+    x = torch.from_numpy(clip).permute(0, 3, 1, 2)[None]
+    found = median_of_pictures(apart(x[0], x[0, :1]).to(device))
+    assert torch.equal(found.cpu(), median_difference(x, x[:, :1])[0])
 
 
 @pytest.mark.parametrize("device", DEVICES)

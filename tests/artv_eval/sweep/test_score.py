@@ -43,6 +43,7 @@ def test_stopped_it_shows_and_keeps_what_is_there(toy, cli, monkeypatch):
     for rows in list(Path("run/features").glob("*/*.npz")):
         rows.unlink()
     monkeypatch.setattr(score, "PARTS", 0.0)
+    monkeypatch.setattr(score, "SHARE", 1e9)
     calls, real = iter(range(100)), describe.described
 
     def stop(evaluator, clips):
