@@ -3,6 +3,9 @@
 Half precision, where it is asked for, is that of weights and of maps in memory; sums are of float32 in convolutions, in
 norms and in attention. float16 has as many digits as TF32, to which cuDNN rounds what float32 convolutions multiply.
 
+No convolution's bias is a pass of its own: it joins the norm that follows, and the sum of the residual block that
+begins with that norm; the last one joins the matrix behind it. Until then the map in memory *lacks* it.
+
 Shape suffixes: N frames, C channels, H W pixels or feature size, h w latent size, M = H·W positions.
 """
 
@@ -14,9 +17,8 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from artv.autoencoder import to_unit
 from artv.networks.fast.blocks import Conv, GroupNorm, Linear
-from artv.networks.fast.kernels import Shift, add_shifted
+from artv.networks.fast.kernels import Shift, add_padded, add_shifted, attention, convolve_frames
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -33,18 +35,24 @@ class InferenceEncoder:
 
     def __init__(self, autoencoder: AutoencoderKL, dtype: torch.dtype = torch.float32) -> None:
         encoder = copy.deepcopy(autoencoder.encoder).to(dtype).requires_grad_(False)
-        self._dtype, self._scale = dtype, autoencoder.config.scaling_factor
-        self._layers: list[Any] = [Conv(encoder.conv_in)]
+        self._first, self._layers = Conv(encoder.conv_in), list[Any]()
+        lacks: Tensor | None = self._first.bias
         for block in encoder.down_blocks:
-            self._layers += map(_Resnet, block.resnets)
-            self._layers += map(_Halving, block.downsamplers or ())
+            halvings = [Conv(module.conv) for module in block.downsamplers or ()]
+            for resnet in block.resnets:
+                padded = bool(halvings) and resnet is block.resnets[-1]
+                self._layers.append(_Resnet(resnet, lacks, padded=padded))
+                lacks = None
+            for conv in halvings:
+                self._layers.append(conv.without_bias)
+                lacks = conv.bias
         first, *rest = encoder.mid_block.resnets
-        self._layers.append(_Resnet(first))
-        for attention, resnet in zip(encoder.mid_block.attentions, rest, strict=True):
-            self._layers += [_Attention(attention)] if attention is not None else []
+        self._layers.append(_Resnet(first, lacks))
+        for module, resnet in zip(encoder.mid_block.attentions, rest, strict=True):
+            self._layers += [_Attention(module)] if module is not None else []
             self._layers.append(_Resnet(resnet))
         self._norm_out, self._conv_out = GroupNorm(encoder.conv_norm_out), Conv(encoder.conv_out)
-        self._moments = autoencoder.quant_conv  # of eight channels, in float32
+        self._mode = _mode(autoencoder)
 
     def __call__(self, frames_N3HW: Tensor) -> Tensor:
         """float32 latents (N, 4, h, w) of uint8 frames: the posterior's mode."""
@@ -52,40 +60,53 @@ class InferenceEncoder:
         return torch.cat([self._encoded(some) for some in frames_N3HW.split(at_once)])
 
     def _encoded(self, frames_N3HW: Tensor) -> Tensor:
-        x = to_unit(frames_N3HW).to(self._dtype, memory_format=torch.channels_last)
+        x = convolve_frames(frames_N3HW, self._first.weight)
         for layer in self._layers:
             x = layer(x)
-        x = self._conv_out(self._norm_out.silu(x)).float()
-        moments = x if self._moments is None else self._moments(x)
-        return moments.chunk(2, dim=1)[0] * self._scale
+        x = self._conv_out.without_bias(self._norm_out.silu(x))
+        return F.linear(x.permute(0, 2, 3, 1).float(), *self._mode).permute(0, 3, 1, 2).contiguous()
+
+
+def _mode(autoencoder: AutoencoderKL) -> tuple[Tensor, Tensor]:
+    """The matrix and the bias, in float32, that make scaled latents of what the last convolution gives without its own
+    bias: the first half of the posterior's moments.
+    """
+    bias = autoencoder.encoder.conv_out.bias.detach().float()
+    channels = len(bias) // 2
+    if autoencoder.quant_conv is None:
+        matrix, offset = torch.eye(channels, len(bias), device=bias.device), bias[:channels]
+    else:
+        matrix = autoencoder.quant_conv.weight.detach().float().flatten(1)[:channels]
+        offset = matrix @ bias + autoencoder.quant_conv.bias.detach().float()[:channels]
+    scale = autoencoder.config.scaling_factor
+    return matrix * scale, offset * scale
 
 
 class _Resnet:
     """diffusers' ``ResnetBlock2D`` without a time. The first convolution's bias joins the norm behind it, the others
     the sum.
+
+    ``lacks``: what is still to be added to the map. ``padded``: for a halving, which diffusers pads below and on the
+    right only.
     """
 
-    def __init__(self, block: Any) -> None:
+    def __init__(self, block: Any, lacks: Tensor | None = None, *, padded: bool = False) -> None:
         self.norm1, self.norm2 = GroupNorm(block.norm1), GroupNorm(block.norm2)
         self.conv1, self.conv2 = Conv(block.conv1), Conv(block.conv2)
         self.shortcut = None if block.conv_shortcut is None else Conv(block.conv_shortcut)
-        bias = self.conv2.bias if self.shortcut is None else self.conv2.bias + self.shortcut.bias
-        self.between, self.behind = Shift.same(self.conv1.bias), Shift.same(bias)
+        bias = self.conv2.bias.float()
+        if lacks is not None:  # a 1 × 1 convolution makes a constant of a constant
+            bias = bias + (lacks.float() if self.shortcut is None else self.shortcut.matrix.float() @ lacks.float())
+        if self.shortcut is not None:
+            bias = bias + self.shortcut.bias.float()
+        self.ahead = None if lacks is None else Shift.same(lacks)
+        self.between, self.behind = Shift.same(self.conv1.bias), Shift.same(bias.to(self.conv2.bias.dtype))
+        self.add = add_padded if padded else add_shifted
 
     def __call__(self, x: Tensor) -> Tensor:
-        h = self.conv1.without_bias(self.norm1.silu(x))
+        h = self.conv1.without_bias(self.norm1.silu(x, self.ahead))
         h = self.conv2.without_bias(self.norm2.silu(h, self.between))
-        return add_shifted(h, x if self.shortcut is None else self.shortcut.without_bias(x), self.behind)
-
-
-class _Halving:
-    """diffusers' ``Downsample2D`` of autoencoders, which pads below and on the right only."""
-
-    def __init__(self, module: Any) -> None:
-        self.conv = Conv(module.conv)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
+        return self.add(h, x if self.shortcut is None else self.shortcut.without_bias(x), self.behind)
 
 
 class _Attention:
@@ -100,5 +121,4 @@ class _Attention:
         tokens_NMC = self.norm(x).permute(0, 2, 3, 1).reshape(N, H * W, C)
         parts = self.qkv(tokens_NMC).unflatten(-1, (3, self.heads, -1))  # N, M, 3, heads, width
         q, k, v = (each.transpose(1, 2) for each in parts.unbind(2))
-        y = self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        return x + y.view(N, H, W, C).permute(0, 3, 1, 2)
+        return x + self.out(attention(q, k, v)).view(N, H, W, C).permute(0, 3, 1, 2)

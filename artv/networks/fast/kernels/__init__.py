@@ -5,9 +5,11 @@ group norm knows no channels-last: it copies the map to another layout, and the 
 convolutions add their bias in a pass of its own, and its attention has a start-up that small maps feel.
 """
 
+from artv.networks.fast.kernels.frames import convolve_frames
 from artv.networks.fast.kernels.maps import (
     Shift,
     add_bias,
+    add_padded,
     add_shifted,
     fuses,
     group_norm,
@@ -22,8 +24,10 @@ __all__ = [
     "Shift",
     "add_bias",
     "add_layer_norm",
+    "add_padded",
     "add_shifted",
     "attention",
+    "convolve_frames",
     "fuses",
     "geglu",
     "group_norm",

@@ -13,6 +13,8 @@ ENABLED = find_spec("triton") is not None
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 """Triton's interpreter runs the kernels on a CPU too, slowly: for tests."""
 
+HALF = (torch.bfloat16, torch.float16)
+
 
 def runs_on(x: Tensor) -> bool:
     """Whether kernels take the place of PyTorch's operations for this tensor."""

@@ -115,6 +115,16 @@ def add_shifted(x_BCHW: Tensor, y_BCHW: Tensor, shift: Shift) -> Tensor:
     return x_BCHW.add_(shift.like(x_BCHW)).add_(y_BCHW)
 
 
+def add_padded(x_BCHW: Tensor, y_BCHW: Tensor, shift: Shift) -> Tensor:
+    """``x + shift + y`` with a row of zeros below it and a column of them on its right: (B, C, H + 1, W + 1).
+
+    Sums in float32; without kernels ``x`` is changed.
+    """
+    if fuses(x_BCHW) and fuses(y_BCHW):
+        return _launch_add_padded(x_BCHW, y_BCHW, shift)
+    return F.pad(add_shifted(x_BCHW, y_BCHW, shift), (0, 1, 0, 1))
+
+
 def add_bias(x_BCHW: Tensor, bias_C: Tensor) -> Tensor:
     """``x + bias``. Changes ``x`` in place. PyTorch's own addition to channels-last maps has a third of the rate."""
     if fuses(x_BCHW):
@@ -222,6 +232,17 @@ def _launch_add_shifted(x: Tensor, y: Tensor | None, shift: Shift) -> Tensor:
     tile = {"ROWS": rows, "COLUMNS": columns, "ADD": y is not None, "num_warps": 8} | launch_options()
     _kernels().add_shifted_kernel[grid](x, x if y is None else y, *_given(shift, x), H * W, C, **tile)
     return x
+
+
+def _launch_add_padded(x: Tensor, y: Tensor, shift: Shift) -> Tensor:
+    B, C, H, W = x.shape
+    out = torch.empty((B, C, H + 1, W + 1), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    columns = block_of(C)
+    rows = max(4096 // columns, 1)
+    grid = (-(-(H + 1) * (W + 1) // rows), -(-C // columns), B)
+    tile = {"ROWS": rows, "COLUMNS": columns, "num_warps": 8} | launch_options()
+    _kernels().add_padded_kernel[grid](x, y, out, *_given(shift, x), H, W, C, **tile)
+    return out
 
 
 def _launch_upsample(x: Tensor) -> Tensor:

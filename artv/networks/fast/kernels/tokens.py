@@ -11,12 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from artv.networks.fast.kernels.launching import INTERPRETED, block_of, launch_options, power_of_two, runs_on
+from artv.networks.fast.kernels.launching import HALF, INTERPRETED, block_of, launch_options, power_of_two, runs_on
 
 _LONGEST_ATTENTION = 2048  # tokens; beyond it cuDNN's kernel is the faster one (H100: 417 against 470 TFLOP/s at 9,216)
 _NARROW_HEAD = 32  # up to this width, which cuDNN is not made for, attention is ours at any length
 _NARROW_LAYER = 640  # inputs; a wider layer's product alone is faster in cuBLAS
+_WIDEST_HEAD = 256  # of PyTorch's fast kernels; of 512 channels two products and a softmax take 0.4 of its slow one
+_SCORES = 2**27  # of these at once, in float32 (512 MiB)
 _FEW_QUERIES = 2**16  # of all heads, where keys are the text's: with more cuDNN's start-up no longer counts
+
+_LOG2_E = 1.4426950408889634  # the kernels' powers are of two
 
 
 def add_layer_norm(
@@ -69,6 +73,8 @@ def attention(q_BHND: Tensor, k_BHMD: Tensor, v_BHMD: Tensor) -> Tensor:
     B, heads, N, D = q_BHND.shape
     if _attends(q_BHND, k_BHMD, v_BHMD):
         return _launch_attention(q_BHND, k_BHMD, v_BHMD)
+    if _is_wide(q_BHND, k_BHMD):
+        return _attention_by_products(q_BHND, k_BHMD, v_BHMD)
     return F.scaled_dot_product_attention(q_BHND, k_BHMD, v_BHMD).transpose(1, 2).reshape(B, N, heads * D)
 
 
@@ -78,16 +84,22 @@ def _fuses_rows(x: Tensor) -> bool:
 
 def _attends(q: Tensor, k: Tensor, v: Tensor) -> bool:
     """Half precision only: float32 products would be rounded to TF32. Heads of a power of two that tiles hold."""
-    width, half = q.shape[-1], q.dtype in (torch.bfloat16, torch.float16)
+    width, half = q.shape[-1], q.dtype in HALF
     whole = width in (16, 32, 64, 128) and all(x.stride(-1) == 1 for x in (q, k, v))
     few = q.shape[2] == k.shape[2] or q.shape[:3].numel() <= _FEW_QUERIES
     short = max(q.shape[2], k.shape[2]) <= _LONGEST_ATTENTION or width <= _NARROW_HEAD
     return runs_on(q) and (half or INTERPRETED) and whole and short and few
 
 
+def _is_wide(q: Tensor, k: Tensor) -> bool:
+    """Heads too wide for the tiles of kernels that are made for half precision, of tokens that are not too many."""
+    few = q.shape[2] * k.shape[2] <= _SCORES
+    return runs_on(q) and q.is_cuda and q.dtype in HALF and q.shape[-1] > _WIDEST_HEAD and few
+
+
 def _multiplies(x: Tensor, weight: Tensor) -> bool:
     """Half precision on Hopper and later, for whole tiles and layers of a width that pays."""
-    half, C = x.dtype in (torch.bfloat16, torch.float16), x.shape[-1]
+    half, C = x.dtype in HALF, x.shape[-1]
     whole = C % 64 == 0 and weight.shape[0] % 128 == 0 and x.is_contiguous() and weight.is_contiguous()
     return runs_on(x) and half and whole and C <= _NARROW_LAYER and _has_tensor_memory_unit(x.device)
 
@@ -154,6 +166,15 @@ def _launch_geglu(x: Tensor, out: Tensor) -> None:
     )
 
 
+def _launch_softmax(x: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+    y, count = torch.empty_like(x, dtype=dtype), x.shape[-1]
+    columns = power_of_two(count)
+    _kernels().softmax_kernel[(x.numel() // count,)](
+        *(x, y, count, scale * _LOG2_E), COLUMNS=columns, **launch_options(), num_warps=16 if columns > 4096 else 4
+    )
+    return y
+
+
 def _launch_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     B, heads, N, D = q.shape
     keys = k.shape[2]
@@ -161,7 +182,7 @@ def _launch_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     out = q.new_empty(B, N, heads * D)
     _kernels().attention_kernel[(-(-N // 64), B * heads)](
         *(q, k, v, out, *(step for x in (q, k, v) for step in x.stride()[:3])),
-        *(heads, N, keys, D**-0.5 * 1.4426950408889634),  # log2(e): the kernel's powers are of two
+        *(heads, N, keys, D**-0.5 * _LOG2_E),
         WIDTH=D,
         ROWS=64,
         COLUMNS=columns,
@@ -171,6 +192,17 @@ def _launch_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         num_stages=3 if columns == 64 else 2,
     )
     return out
+
+
+def _attention_by_products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scores and softmax in float32, of as many heads at once as memory is for."""
+    B, heads, N, D = q.shape
+    out = q.new_empty(B * heads, N, D)
+    parts = (x.split(max(_SCORES // (N * k.shape[2]), 1)) for x in (*(y.flatten(0, 1) for y in (q, k, v)), out))
+    for some_q, some_k, some_v, some_out in zip(*parts, strict=True):
+        scores = torch.bmm(some_q, some_k.mT, out_dtype=torch.float32)
+        torch.bmm(_launch_softmax(scores, D**-0.5, q.dtype), some_v, out=some_out)
+    return out.view(B, heads, N, D).transpose(1, 2).reshape(B, N, heads * D)
 
 
 @cache

@@ -290,3 +290,24 @@ def add_shifted_kernel(
     if ADD:
         x = x + tl.load(y_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
     tl.store(x_ptr + offsets, (x + shift[None, :]).to(x_ptr.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def add_padded_kernel(
+    x_ptr, y_ptr, out_ptr, shift_ptr, first, high, wide, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+):
+    """x + y + shift, maps of ``high`` × ``wide``, and zeros in the one row and column more that the result has."""
+    wait_for_previous()
+    sample = tl.program_id(2).to(tl.int64)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
+    channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    used = channel < channels
+    down, across = row // (wide + 1), row % (wide + 1)
+    inside = (down < high) & (across < wide) & used[None, :]
+    offsets = ((sample * high + down) * wide + across) * channels + channel[None, :]
+    shift = tl.load(shift_ptr + tl.where(sample < first, 0, channels) + channel, mask=used, other=0.0).to(tl.float32)
+    x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
+    x = x + tl.load(y_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
+    total = tl.where(inside, x + shift[None, :], 0.0).to(out_ptr.dtype.element_ty)
+    place = sample * (high + 1) * (wide + 1) + row
+    tl.store(out_ptr + place * channels + channel[None, :], total, mask=(down <= high) & used[None, :])

@@ -154,3 +154,16 @@ def attention_kernel(
         highest = higher
     out_at = out_ptr + (sample * tokens + row[:, None]) * heads * WIDTH + head * WIDTH + width[None, :]
     tl.store(out_at, (sums / total[:, None]).to(out_ptr.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def softmax_kernel(x_ptr, y_ptr, count, scale, COLUMNS: tl.constexpr):
+    """One row of ``count`` values: the softmax of x · scale, rounded at the end. ``scale`` includes log2(e)."""
+    wait_for_previous()
+    start = tl.program_id(0).to(tl.int64) * count
+    column = tl.arange(0, COLUMNS)
+    inside = column < count
+    x = tl.load(x_ptr + start + column, mask=inside, other=-float("inf")) * scale
+    shares = tl.math.exp2(x - tl.max(x, axis=0))
+    y = shares / tl.sum(shares, axis=0)
+    tl.store(y_ptr + start + column, y.to(y_ptr.dtype.element_ty), mask=inside)

@@ -28,7 +28,7 @@ def vectors(C: int, like: torch.Tensor, count: int = 3) -> list[torch.Tensor]:
 
 
 def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
-    tolerance = {torch.float32: 2e-5, torch.bfloat16: 0.04}[actual.dtype]
+    tolerance = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 0.04}[actual.dtype]
     torch.testing.assert_close(actual.double(), expected, atol=tolerance, rtol=tolerance)
 
 
@@ -85,6 +85,10 @@ def check_the_rest(dtype) -> None:
         close(x, expected)
         expected = x.double() + shift.values[0].double().view(1, -1, 1, 1)
         close(kernels.maps._launch_add_shifted(x, None, kernels.Shift.same(shift.values[0])), expected)
+        expected = F.pad(y.double() + x.double() + shift.like(x).double(), (0, 1, 0, 1))
+        padded = kernels.maps._launch_add_padded(y, x, shift)
+        close(padded, expected)
+        assert padded.is_contiguous(memory_format=torch.channels_last) and not padded[:, :, -1].any()
         assert torch.equal(kernels.maps._launch_upsample(y), F.interpolate(y, scale_factor=2.0, mode="nearest"))
     for width in (40, 96, 320):
         tokens, out = torch.randn(18, 2 * width).to(x), torch.zeros(18, width + 8).to(x)
@@ -153,6 +157,41 @@ def check_attention(tokens, keys, dtype) -> None:
         assert actual.dtype == dtype and (actual.double() - expected).norm() < 0.01 * expected.norm()
 
 
+def check_softmax(columns, dtype) -> None:
+    """Rows that are no power of two, and differences that leave all but one weight without digits."""
+    from artv.networks.fast import kernels
+
+    torch.manual_seed(0)
+    x = (torch.randn(2, 3, columns) * torch.tensor([[1.0], [30.0], [3e4]])).to("cuda" if ON_GPU else "cpu")
+    close(kernels.tokens._launch_softmax(x, 0.2, dtype), (x.double() * 0.2).softmax(-1))
+
+
+def check_frames(shape, channels, dtype) -> None:
+    """Lines of one program and of several, of which the last is not full."""
+    from artv.networks.fast import kernels
+
+    torch.manual_seed(0)
+    frames = torch.randint(256, shape, dtype=torch.uint8).to("cuda" if ON_GPU else "cpu")
+    weight = (torch.randn(channels, 3, 3, 3) / 5).to(frames.device, dtype).contiguous(memory_format=torch.channels_last)
+    units = (frames.double() / 127.5 - 1).to(dtype).double()
+    found = kernels.frames._launch_convolve_frames(frames, weight)
+    close(found, F.conv2d(units, weight.double(), padding=1))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def check_encoder(height, width) -> None:
+    """All kernels together, of maps that are halved to odd sizes, against diffusers' encoder in float32."""
+    from artv.autoencoder import encode_frames
+    from artv.networks.fast.encoder import InferenceEncoder
+    from tests.artv.networks.fast.test_encoder import autoencoder, frames
+
+    small, given = autoencoder(), frames(2, height, width)
+    exact = encode_frames(small, given)
+    device = "cuda" if ON_GPU else "cpu"
+    found = InferenceEncoder(small.to(device), torch.float16)(given.to(device)).cpu()
+    assert found.shape == exact.shape and (found - exact).std() < 4 * 2**-10 * exact.std()
+
+
 def small():
     """Two levels, one without attention: as few kernels as will do, because the interpreter is slow."""
     from artv.config import ModelConfig, NetworkConfig
@@ -211,6 +250,33 @@ def test_fused_operations():
         # the interpreter has no products of bfloat16
         "    check_attention(tokens, keys, torch.bfloat16 if ON_GPU else torch.float16)\n"
     )
+
+
+def test_fused_encoder():
+    """What only the encoder of frames needs, and the encoder."""
+    run(
+        "for dtype in (torch.float16, torch.bfloat16):\n"
+        "    for columns in (1, 77, 130):\n"
+        "        check_softmax(columns, dtype)\n"
+        "check_frames((2, 3, 5, 70), 32, torch.float16)\n"
+        "check_frames((1, 3, 2, 9), 16, torch.float16)\n"
+        "check_encoder(20, 36)\n"
+    )
+
+
+@pytest.mark.skipif(not ON_GPU, reason="needs a GPU")
+@pytest.mark.parametrize("at_once", [1, 2, 3, 0])
+def test_attention_of_a_wide_head(monkeypatch, at_once):
+    """Samples at once; with none PyTorch's own. Queries and keys are parts of something wider."""
+    from artv.networks.fast import kernels
+
+    monkeypatch.setattr(kernels.tokens, "_SCORES", max(at_once, 0.5) * 70 * 70)
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 70, 3, 1, 512, device="cuda").half().transpose(1, 3).unbind(2)
+    assert kernels.tokens._is_wide(q, k) is bool(at_once)
+    expected = F.scaled_dot_product_attention(q.double(), k.double(), v.double()).transpose(1, 2).flatten(2)
+    found = kernels.attention(q, k, v)
+    assert found.shape == (3, 70, 512) and (found.double() - expected).norm() < 2**-10 * expected.norm()
 
 
 def test_fused_networks():
