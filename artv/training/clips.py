@@ -1,7 +1,9 @@
 """Where a training's clips come from: the built-in world, a folder of video files, or shards of latents."""
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -52,6 +54,14 @@ class Clips:
         if self.files is not None:
             return f"files {listing_digest(self.files.rows)}"
         return "" if self.encoded else f"shapes@{self.config.world}, {self.split}, seed {self.config.seed}"
+
+    @property
+    def said(self) -> str:
+        """Their number and what they are, latents' too."""
+        if not self.encoded:
+            return f"{self.count} of {self.source}"
+        index = json.dumps(vars(read_index(self.config.data)), sort_keys=True)
+        return f"{self.count} of latents {sha256(index.encode()).hexdigest()[:16]}"
 
     def batches(self, *groups: Sequence[int]) -> Iterator[tuple[Tensor, list[str]]]:
         """The clips of the groups, in their order, or each clip of this process once; no batch is of two groups."""

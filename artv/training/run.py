@@ -1,6 +1,7 @@
 """A whole training run: its folder, its data, its three stages, and the pipeline that comes out.
 
 RUN/config.json            the settings; the same command continues, other settings are refused
+RUN/inputs.json            digests of the clips and of what encodes them; others are refused
 RUN/autoencoder/  RUN/text_encoder/  RUN/model/     state and log.jsonl of each stage
 RUN/latents/               shards of the clips in latent space, where the run streams them
 RUN/samples/               clips and masks of the averaged model now and then
@@ -36,6 +37,7 @@ from artv.training.autoencoder import train_autoencoder
 from artv.training.checkpoint import replacing
 from artv.training.clips import Clips
 from artv.training.config import HOW, STAGES, LoopConfig, TrainConfig, in_full
+from artv.training.inputs import claim_inputs
 from artv.training.loop import Outcome
 from artv.training.model import train_model
 from artv.training.step import Prepare
@@ -69,6 +71,7 @@ def run(
         print(f"settings, kept in {out / 'config.json'}:\n{in_full(config)}", file=sys.stderr)
     torch.manual_seed(config.seed * 1000 + processes.rank())
     clips = Clips(config, device)
+    claim_inputs(out, {"clips": clips.said})
     parts = {name: module.to(device) for name, module in (components or {}).items()}
     for stage in stages:
         if stage == "model":
@@ -215,6 +218,7 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
     autoencoder, text_encoder = parts["autoencoder"], parts["text_encoder"]
     assert isinstance(autoencoder, AutoencoderKL) and isinstance(text_encoder, OpenClipTextEncoder)
     check_fit(config.sizes(), autoencoder, text_encoder)
+    claim_inputs(out, {"encoders": digest(autoencoder, text_encoder)})
     null_text = text_encoder.encode([""])[0]
     if config.stream or clips.encoded:
         folder = Path(config.data) if clips.encoded else out / "latents"
