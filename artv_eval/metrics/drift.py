@@ -112,12 +112,13 @@ class DriftEvaluator(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T): the curve of every clip."""
-        return by_frame(clips, self._some)
-
-    def _some(self, view: Together) -> Tensor:
         where = self.device if self.quantity == "change" else "cpu"  # the others are not the same to the bit there
-        first = view.opening_BTCHW.to(where) if view.start else None
-        return torch.from_numpy(relative_curve(self.quantity, view.frames_BTCHW.to(where), first))
+
+        def some(view: Together) -> Tensor:
+            first = view.opening_BTCHW.to(where) if view.start else None
+            return torch.from_numpy(relative_curve(self.quantity, view.frames_BTCHW.to(where), first))
+
+        return by_frame(clips, some, device=where)
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): slope a frame."""

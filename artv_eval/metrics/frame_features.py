@@ -71,6 +71,6 @@ def _made(encoder: TextImageExtractor, clips: ClipSet) -> Iterator[Some]:
         frames = view.frames_BTCHW
         return encoder.images(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).float()
 
-    values = values_on(optional(encoder, ExtractorExtras, "device"))
-    for batch in batches(clips, values=values):
-        yield [request for request, _ in batch], along_the_clips(batch, encoded, values)
+    device = optional(encoder, ExtractorExtras, "device")
+    for batch in batches(clips, device=device):
+        yield [request for request, _ in batch], along_the_clips(batch, encoded, values_on(device))

@@ -162,7 +162,7 @@ class FlickerEvaluator(MeanEvaluator):
 
     def describe(self, clips: ClipSet) -> np.ndarray:
         """(n, T − 1): change from each frame to the next."""
-        return by_frame(clips, lambda view: flicker_curve(view.pairs_BTCHW.to(self.device)))
+        return by_frame(clips, lambda view: flicker_curve(view.pairs_BTCHW.to(self.device)), device=self.device)
 
     def per_clip(self, rows: np.ndarray) -> np.ndarray:
         """(n,): mean over time."""

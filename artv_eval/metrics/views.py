@@ -22,11 +22,17 @@ from artv_eval.metrics.base import BATCH, to_BTCHW
 AT_ONCE, VALUES = 64, 1 << 22  # frames of a clip at once, and values in them: less of large pictures
 GPU_VALUES = 1 << 24  # where a GPU does the work, which a few large pictures leave waiting
 PICTURES = 256  # frames at once of several clips: as many as of 16 clips of 16 frames
+GPU_PICTURES = 512  # there a few pictures through a small network are gone before the next are on their way
 
 
 def values_on(device: object) -> int:
     """Values in the frames that are looked at together, where such a device does the work."""
     return GPU_VALUES if str(device).startswith("cuda") else VALUES
+
+
+def pictures_on(device: object) -> int:
+    """Frames of several clips that are looked at together there."""
+    return GPU_PICTURES if str(device).startswith("cuda") else PICTURES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +111,14 @@ class Together:
 
 
 def batches(
-    clips: ClipSet, most: int = BATCH, values: int | None = None
+    clips: ClipSet, most: int = BATCH, device: object = "cpu"
 ) -> Iterator[list[tuple[ClipRequest, GeneratedClip]]]:
-    """Clips to look at together: so many that their frames at a time stay few, at most ``most``."""
-    iterator = iter(clips)
+    """Clips to look at together on a device: so many that their frames at a time stay few, at most ``most``."""
+    iterator, values, pictures = iter(clips), values_on(device), pictures_on(device)
     for first in iterator:
         shape = first[1].frames.shape
         size = min(frames_at_once(shape, values), shape[0])
-        count = min(most, PICTURES // size, (values or VALUES) // (size * int(np.prod(shape[1:]))))
+        count = min(most, pictures // size, values // (size * int(np.prod(shape[1:]))))
         yield [first, *islice(iterator, max(count, 1) - 1)]
 
 
@@ -126,16 +132,19 @@ def together(batch: list[tuple[ClipRequest, GeneratedClip]], values: int | None 
         yield Together(requests=requests, views=list(each), length=shapes[0][0])
 
 
-def by_frame(clips: ClipSet, measure: Callable[[Together], Tensor], most: int = BATCH) -> np.ndarray:
+def by_frame(
+    clips: ClipSet, measure: Callable[[Together], Tensor], most: int = BATCH, device: object = "cpu"
+) -> np.ndarray:
     """What ``measure`` gives for some frames, (B, t, …), for all frames of all clips: (n, T, …).
 
     Args:
         most: clips at a time.
+        device: where they are measured.
 
     Raises:
         UserError: there are no clips, or they differ in size.
     """
-    rows = [along_the_clips(batch, measure) for batch in batches(clips, most)]
+    rows = [along_the_clips(batch, measure, values_on(device)) for batch in batches(clips, most, device)]
     if not rows:
         raise UserError("no clips to score")
     if len({len(row[0]) for row in rows}) > 1:

@@ -63,10 +63,19 @@ def test_side_by_side_clips_keep_their_order_and_their_opening(few, at_once, cli
     assert np.array_equal(found[..., 1], clips[:, :, 0, 0, 0]) and found[:, 0, 0].all() and not found[:, 1:, 0].any()
 
 
-@pytest.mark.parametrize(("frames", "most", "sizes"), [(16, 16, [16, 4]), (16, 3, [3] * 6 + [2]), (200, 16, [4] * 5)])
-def test_so_many_clips_at_a_time_that_their_frames_stay_few(frames, most, sizes, clip_set):
+@pytest.mark.parametrize(
+    ("frames", "most", "device", "sizes"),
+    [
+        (16, 16, "cpu", [16, 4]),
+        (16, 3, "cpu", [3] * 6 + [2]),
+        (200, 16, "cpu", [4] * 5),
+        (48, 16, "cpu", [5] * 4),
+        (48, 16, "cuda:1", [10] * 2),  # nothing is done there yet
+    ],
+)
+def test_so_many_clips_at_a_time_that_their_frames_stay_few(frames, most, device, sizes, clip_set):
     clips = clip_set(np.zeros((20, frames, 8, 8, 3), np.uint8))
-    found = list(batches(clips, most))
+    found = list(batches(clips, most, device))
     assert [len(batch) for batch in found] == sizes
     assert [request.index for batch in found for request, _ in batch] == list(range(20))
 
