@@ -17,6 +17,7 @@ BOUNDED = {
     "artv/networks/openvino/model.py": "_Request.wait, _Rows.__call__: an evaluation of the network, in this process",
     "artv/training/saving.py": "Saver._told, Saver.finish: the writing of a checkpoint, in a thread of this process",
     "artv/training/loop.py": "optimise: the process group's own limit (processes.py)",
+    "artv/training/inputs.py": "claim_inputs: the process group's own limit (processes.py)",
     "artv/training/run.py": "_claim, make_latents: the process group's own limit (processes.py)",
     "artv_eval/efficiency/streaming.py": "timed.watched_call: kernels of this process",
     "artv_eval/efficiency/power.py": "PowerMeter.__exit__: a thread that wakes four times a second",
