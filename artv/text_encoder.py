@@ -7,6 +7,7 @@ Shape suffixes: B prompts, L tokens, D width.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,19 @@ class OpenClipTextEncoder(ModelMixin, ConfigMixin):
         return self.transformer(ids_BL)
 
     @torch.no_grad()
-    def encode(self, prompts: str | Sequence[str]) -> Tensor:
+    def encode(self, prompts: str | Sequence[str], products: torch.dtype | None = None) -> Tensor:
         """(B, L, D) on the model's device; the empty prompt is the null text of guidance.
 
         Warns of prompts that are too long (cut as open_clip cuts them) and of words outside a compact vocabulary.
+
+        Args:
+            products: to what matrix products round what they multiply and give; sums along the layers, norms and
+                softmax keep the weights' type. Default: that type.
         """
         ids = self.tokenizer([prompts] if isinstance(prompts, str) else list(prompts))
-        return self.forward(ids.to(self.transformer.positional_embedding.device))
+        device = self.transformer.positional_embedding.device
+        with nullcontext() if products is None else torch.autocast(device.type, products):
+            return self.forward(ids.to(device))
 
     @classmethod
     def from_clip(cls, clip: nn.Module, vocabulary: Sequence[int] | None = None) -> "OpenClipTextEncoder":

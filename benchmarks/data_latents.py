@@ -64,7 +64,7 @@ def make_clips(folder: Path, count: int, width: int = 320, height: int = 240) ->
         write_video(folder / f"{k}.mp4", frames // 2 + noise, FPS, crf=23)
     for i in range(count):
         os.link(folder / f"{i % 8}.mp4", folder / f"clip{i:05d}.mp4")
-    lines = [f"clip{i:05d}.mp4,a texture that drifts" for i in range(count)]
+    lines = [f"clip{i:05d}.mp4,texture {i} that drifts" for i in range(count)]  # equal captions are encoded once
     (folder / "captions.csv").write_text("\n".join(["file,caption", *lines]) + "\n", encoding="utf-8")
 
 
@@ -97,24 +97,32 @@ def decoder_alone(files: ClipFiles, few: int) -> float:
 
 
 @torch.no_grad()
-def encoder_alone(components: str, num_frames: int, size: int, device: str, precisions: list[str]) -> dict[str, float]:
-    """Clips a second of frames that lie on the device, with their text: as diffusers does it, and by precision."""
-    autoencoder, text_encoder = (module.to(device) for module in load_components(components).values())
-    frames = torch.randint(256, (num_frames, 3, size, size), dtype=torch.uint8, device=device)
-    texts = 16 if device == "cuda" else 1
+def encoder_alone(
+    components: str, num_frames: int, size: int, few: int, device: str, precisions: list[str]
+) -> dict[str, float]:
+    """Clips a second of frames that lie on the device, with their text: as diffusers does it, and by precision.
 
-    def encode(encoder: Callable[[torch.Tensor], torch.Tensor], repeats: int) -> None:
+    ``few``: clips that are encoded at once.
+    """
+    autoencoder, text_encoder = (module.to(device) for module in load_components(components).values())
+    frames = torch.randint(256, (few * num_frames, 3, size, size), dtype=torch.uint8, device=device)
+    times = max(1, 64 // few) if device == "cuda" else 1
+    texts = times * few
+    captions = [f"texture {i} that drifts" for i in range(texts)]
+
+    def encode(encoder: Callable[[torch.Tensor], torch.Tensor], products: torch.dtype | None, repeats: int) -> None:
         for _ in range(repeats):
-            kept = text_encoder.encode(["a texture that drifts"] * texts), *(encoder(frames) for _ in range(texts))
+            kept = text_encoder.encode(captions, products), *(encoder(frames) for _ in range(times))
         kept[-1].sum().item()
 
-    encoders = {"diffusers": partial(encode_frames, autoencoder)}
-    encoders |= {name: InferenceEncoder(autoencoder, PRECISIONS[name]) for name in precisions}
+    encoders = {"diffusers": (partial(encode_frames, autoencoder), None)}
+    for name in precisions:
+        products = None if name == "fp32" else torch.float16
+        encoders[name] = InferenceEncoder(autoencoder, PRECISIONS[name]), products
     rates = {}
-    for name, encoder in encoders.items():
-        encode(encoder, 1)
-        repeats = 4 if device == "cuda" else 1
-        rates[name] = a_second(repeats * texts, partial(encode, encoder, repeats))
+    for name, given in encoders.items():
+        encode(*given, 1)
+        rates[name] = a_second(texts, partial(encode, *given, 1))
     return rates
 
 
@@ -241,7 +249,7 @@ def main() -> None:
         note(decoder_alone_clips_per_s=decoder_alone(files, few))
     commands(precisions[0])
     if "encoder" in parts:
-        rates = encoder_alone(components, config.num_frames, config.size, device, precisions)
+        rates = encoder_alone(components, config.num_frames, config.size, few, device, precisions)
         note(encoder_alone_clips_per_s=rates, clocks=clocks() if device == "cuda" else None)
     if "profile" in parts and device == "cuda":
         profile(components, config.num_frames, config.size, precisions[0], arguments.out / "profile-encoder.txt")

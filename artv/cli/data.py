@@ -54,7 +54,7 @@ def latents(
     size: Annotated[int | None, typer.Option(help="side in pixels")] = None,
     device: Annotated[str | None, typer.Option(help="cuda or cpu; default: what there is")] = None,
     precision: Annotated[
-        str | None, typer.Option(help="of the autoencoder on a GPU: fp32, fp16 or bf16; default: fp16")
+        str | None, typer.Option(help="of both encoders on a GPU: fp32, fp16 or bf16 (text: fp16); default: fp16")
     ] = None,
 ) -> None:
     """Encode clips and captions once, as webdataset shards. The same command continues; several processes share it."""

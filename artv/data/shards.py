@@ -13,6 +13,7 @@ Shape suffixes: B batch, T frames, C latent channels, h w latent size, L text to
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -31,8 +32,8 @@ from artv.progress import progress_bar
 
 _ARRAYS = ("latents.npy", "text.npy")
 SUM = "sha256"
-_TEXTS = 16
-"""Clips whose captions are encoded at once: of one's the launches take longer than the work."""
+_TEXTS = 64
+"""Clips whose captions are encoded at once: of few the launches take longer than the work."""
 
 T = TypeVar("T")
 _Arriving = Callable[[], np.ndarray]
@@ -95,7 +96,10 @@ def _encoded(
     """Clip by clip what is written. A GPU has its next clips before the last ones are waited for."""
     for latents, text, captions in _one_ahead(_begun(batches, encode_frames, encode_text)):
         whole = itertools.chain.from_iterable(each() for each in latents)
-        yield from zip(map(_finite, whole, captions), text(), captions, strict=True)
+        checked = map(partial(_finite, "autoencoder's latents"), whole, captions)
+        yield from zip(
+            checked, map(partial(_finite, "text encoder's embeddings"), text(), captions), captions, strict=True
+        )
 
 
 def _begun(
@@ -109,19 +113,25 @@ def _begun(
         latents.append(_half(encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])))
         captions += texts
         if len(captions) >= _TEXTS:
-            yield latents, _half(encode_text(captions)), captions
+            yield latents, _half(_each_once(encode_text, captions)), captions
             latents, captions = [], []
     if captions:
-        yield latents, _half(encode_text(captions)), captions
+        yield latents, _half(_each_once(encode_text, captions)), captions
 
 
-def _finite(latents: np.ndarray, caption: str) -> np.ndarray:
-    if not np.isfinite(latents).all():
+def _each_once(encode_text: Callable[[list[str]], Tensor], captions: list[str]) -> Tensor:
+    """Every caption's text, of which equal ones are encoded once."""
+    place = {caption: k for k, caption in enumerate(dict.fromkeys(captions))}
+    return encode_text(list(place))[[place[caption] for caption in captions]]
+
+
+def _finite(what: str, values: np.ndarray, caption: str) -> np.ndarray:
+    if not np.isfinite(values).all():
         raise UserError(
-            f"the autoencoder's latents of the clip {caption[:80]!r} are no numbers: its weights are broken, or its "
-            "values outgrow half precision (then give --precision fp32, and another --out)"
+            f"the {what} of the clip {caption[:80]!r} are no numbers: its weights are broken, or its values outgrow "
+            "half precision (then give --precision fp32, and another --out)"
         )
-    return latents
+    return values
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:

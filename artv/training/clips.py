@@ -18,7 +18,7 @@ from artv.training import processes
 from artv.training.config import TrainConfig
 
 CHUNK = 256
-FRAMES_AT_ONCE = 512  # of 64 × 64 pixels, fewer of larger ones: what an autoencoder is given
+FRAMES_AT_ONCE = 1024  # of 64 × 64 pixels, fewer of larger ones: what an autoencoder is given
 
 
 class Clips:

@@ -174,8 +174,10 @@ def make_latents(
         encode: Callable[[Tensor], Tensor] = partial(encode_frames, autoencoder)
         if clips.device.type == "cuda":
             encode = InferenceEncoder(autoencoder, PRECISIONS[precision])
+        # bfloat16 has the range that an autoencoder may need; text needs digits
+        encode_text = partial(text_encoder.encode, products=None if precision == "fp32" else torch.float16)
         rank, world = processes.rank(), processes.world()
-        write_shards(folder, index, clips.batches, encode, text_encoder.encode, rank=rank, world=world)
+        write_shards(folder, index, clips.batches, encode, encode_text, rank=rank, world=world)
         clips.tell_broken()
 
 

@@ -86,6 +86,13 @@ def test_penultimate_layer_of_open_clip(clip):
     torch.testing.assert_close(encoder.encode(PROMPTS), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_products_in_half_precision_are_off_by_its_digits_and_give_float32(clip):
+    """Sums along the layers stay float32, so errors do not grow with what is added up."""
+    encoder = OpenClipTextEncoder.from_clip(clip)
+    exact, found = encoder.encode(PROMPTS), encoder.encode(PROMPTS, torch.float16)
+    assert found.dtype == torch.float32 and 2**-14 < (found - exact).std() / exact.std() < 2**-9
+
+
 @pytest.mark.parametrize("prefix", ["text_model.", ""])
 def test_open_clip_file_and_transformers_folder_give_the_same_embedding(clip, tmp_path, monkeypatch, prefix):
     reference = as_transformers(clip, tmp_path, prefix)

@@ -294,6 +294,32 @@ def test_captions_are_encoded_some_at_a_time_and_stay_with_their_clips(tmp_path,
     )  # which compares text and clip
 
 
+def test_equal_captions_are_encoded_once(tmp_path):
+    seen = []
+    index = ShardIndex(data="toy", clips=10, num_frames=2, size=2, fps=8.0, encoders="x", clips_a_shard=8)
+    claim_shards(tmp_path, index)
+
+    def read(*groups):
+        for i in (i % 3 for group in groups for i in group):
+            yield torch.full((1, 2, 3, 2, 2), float(i)), [str(i)]
+
+    def encode_text(captions):
+        seen.extend(captions)
+        return torch.tensor([float(c) for c in captions]).view(-1, 1, 1)
+
+    write_shards(tmp_path, index, read, lambda frames: frames, encode_text)
+    assert sorted(seen) == ["0", "1", "2"]
+    assert sorted(drawn(tmp_path, 2)[0] + drawn(tmp_path, 2)[1]) == [0] * 4 + [1] * 3 + [2] * 3
+
+
+def test_text_that_half_precision_does_not_hold_is_refused(tmp_path):
+    index = ShardIndex(data="toy", clips=1, num_frames=2, size=2, fps=8.0, encoders="x")
+    claim_shards(tmp_path, index)
+    clip = torch.zeros(1, 2, 3, 2, 2), ["a boat"]
+    with pytest.raises(UserError, match="embeddings of the clip 'a boat' are no numbers"):
+        write_shards(tmp_path, index, lambda *groups: [clip], lambda x: x, lambda texts: torch.full((1, 1, 1), 1e6))
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
 def test_latents_that_half_precision_does_not_hold_are_refused(tmp_path, value):
     def encode(frames):
