@@ -268,7 +268,7 @@ def identity(config: TrainConfig) -> dict[str, Any]:
                 found[key] = default if key in TECHNICAL else value
         return found
 
-    return kept(_plain(config), _plain(PRESETS[config.preset]()))
+    return kept(_plain(config), _first(config.preset))
 
 
 def technical(config: TrainConfig) -> dict[str, Any]:
@@ -279,7 +279,12 @@ def technical(config: TrainConfig) -> dict[str, Any]:
         changed = {k: v for k, v in ours.items() if k in TECHNICAL and v != usual.get(k)}
         return changed | {key: value for key, value in inner.items() if value}
 
-    return kept(_plain(config), _plain(PRESETS[config.preset]()))
+    return kept(_plain(config), _first(config.preset))
+
+
+def _first(preset: str) -> dict[str, Any]:
+    """The preset's settings, the technical ones as they were when models were first kept under a hash."""
+    return _plain(PRESETS[preset]().model_copy(update={"overlap": preset != "paper"}))
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:

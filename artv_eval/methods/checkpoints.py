@@ -90,6 +90,9 @@ def check_partners(one: str, other: str, switch: str) -> None:
     if a is None or b is None:
         return
     changed = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)} - SHARED - {switch}
+    made_a, made_b = _made_from(one), _made_from(other)
+    a, b = {**a, **made_a}, {**b, **made_b}
+    changed |= {key for key in made_a.keys() & made_b.keys() if made_a[key] != made_b[key]}
     if changed:
         key = min(changed, key=lambda name: (name != "data", name))
         raise UserError(
@@ -115,3 +118,14 @@ def _trained_with(checkpoint: str) -> dict[str, Any] | None:
         settings = identity(TrainConfig.model_validate(settings))
     inner = settings.pop("model")
     return {**settings, **{f"model.{key}": value for key, value in inner.items()}}
+
+
+def _made_from(checkpoint: str) -> dict[str, Any]:
+    """What the training run noted beside its settings: its clips and encoders, and the step that the pipeline is of."""
+    from artv.training.inputs import FILE
+
+    found: dict[str, Any] = {}
+    for file in (Path(checkpoint).parent / FILE, Path(checkpoint) / "step.json"):
+        with suppress(UserError):  # older runs have none
+            found |= read_object(file)
+    return found

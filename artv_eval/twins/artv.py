@@ -141,8 +141,9 @@ def _ended(process: subprocess.Popen) -> int:
 
 
 def _config(settings: Mapping[str, Any]) -> TrainConfig:
-    """What determines the model, and how it is made."""
-    return with_changes(TrainConfig.model_validate(settings["config"]), settings.get("how", {}), "training")
+    """What determines the model, and how it is made; where neither says something it is the preset's."""
+    preset = load_config(settings["config"]["preset"])
+    return with_changes(with_changes(preset, settings["config"], "training"), settings.get("how", {}), "training")
 
 
 def last_line(file: Path) -> str:

@@ -136,6 +136,16 @@ def test_checkpoints_of_other_data_are_no_twins(cli, tmp_path):
     assert "model.steps was 12000" in cli(*command, "--set", "mask.twin=longer/pipeline").err
     for same in ("off", "watched"):
         assert "no twins" not in cli(*command, "--set", f"mask.twin={same}/pipeline").err
+    for file, key, (ours, theirs) in (
+        ("pipeline/step.json", "step", (12000, 5000)),  # the other was stopped
+        ("inputs.json", "clips", ("9 of files abc", "8 of files fed")),
+        ("inputs.json", "encoders", ("abc", "fed")),
+    ):
+        (tmp_path / "on" / file).write_text(json.dumps({key: ours}))
+        assert "no twins" not in cli(*command, "--set", "mask.twin=off/pipeline").err  # of before it was noted
+        (tmp_path / "off" / file).write_text(json.dumps({key: theirs}))
+        assert f"no twins: {key} was {ours!r} in the" in cli(*command, "--set", "mask.twin=off/pipeline").err
+        (tmp_path / "off" / file).write_text(json.dumps({key: ours}))
 
 
 def test_what_only_a_training_makes_asks_for_one(cli):

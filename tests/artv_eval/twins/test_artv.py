@@ -14,6 +14,7 @@ import pytest
 from artv.errors import UserError
 from artv.training.config import TECHNICAL, LoopConfig, TrainConfig, identity, load_config, technical, with_changes
 from artv.yaml_files import read_yaml
+from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import recipe
 from artv_eval.twins.artv import ArtVTrainer, _config
@@ -57,6 +58,14 @@ def test_a_setting_is_in_the_name_or_technical(name):
     assert bool(technical(changed)) == (path[-1] in TECHNICAL) or path == ("preset",)
     # nothing that was asked for is lost on the way to the training
     assert _config({"config": identity(changed), "how": technical(changed)}) == changed
+
+
+@pytest.mark.parametrize(("preset", "before"), [("shapes", "0cec02535099e1c2"), ("paper", "9cf896ccd6956302")])
+def test_a_preset_that_gets_faster_has_the_name_of_before(preset, before):
+    """Digests by the code of commit 2ba03bc, whose ``paper`` used one stream and updated in several passes."""
+    assert digest(identity(load_config(preset)))[:16] == before
+    again = _config({"config": identity(load_config(preset)), "how": technical(load_config(preset))})
+    assert again == load_config(preset)
 
 
 def test_what_is_declared_technical_exists():
