@@ -21,6 +21,16 @@ Listing = Mapping[str, Sequence[Video]]
 """split → its videos, in a fixed order; ``all`` has those of every split."""
 
 
+def by_number(path: Path) -> tuple[list[int | str], str]:
+    """The key of an order of names in which numbers are numbers.
+
+    >>> [path.name for path in sorted([Path("clip10.mp4"), Path("clip2.mp4")], key=by_number)]
+    ['clip2.mp4', 'clip10.mp4']
+    """
+    parts = re.split(r"(\d+)", path.name)  # a text and a number by turns
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)], path.name
+
+
 def words_of(class_name: str) -> str:
     """A class name as words.
 

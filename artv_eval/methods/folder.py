@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from artv.data.captions import CAPTIONS, read_captions
+from artv.data.listing import by_number
 from artv.errors import UserError
 from artv.files import read_bytes
 from artv_eval.api import ClipRequest, GeneratedClip
@@ -19,7 +20,8 @@ class Folder:
     """Clips of any model, made elsewhere: those whose caption in the folder's ``captions.csv`` is the prompt.
 
     Of several with one caption, each is taken once: ``<index>.mp4`` first, then by their names. Without a
-    ``captions.csv`` nothing says whose prompts they are: request i gets ``<i>.mp4``, or the i-th file by name.
+    ``captions.csv`` nothing says whose prompts they are: request i gets ``<i>.mp4``, or, where not all names are
+    numbers, the i-th file by name. In names numbers are numbers: ``clip10`` comes after ``clip2``.
 
     Args:
         path: the folder.
@@ -33,7 +35,8 @@ class Folder:
         self.path, self.reader = Path(path), reader
         if not self.path.is_dir():
             raise UserError(f"folder {path!r} does not exist; give a folder with video files ({', '.join(VIDEOS)})")
-        self.files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in VIDEOS and not file.is_dir())
+        files = (file for file in self.path.iterdir() if file.suffix.lower() in VIDEOS and not file.is_dir())
+        self.files = sorted(files, key=by_number)
         if not self.files:
             raise UserError(f"folder {path!r} holds no video files ({', '.join(VIDEOS)})")
         table = self.path / CAPTIONS
@@ -44,9 +47,17 @@ class Folder:
     def digest(self) -> str:
         """Digest of the files' names, sizes and times of change, and of their captions."""
         sha = hashlib.sha256(b"matched by caption" if self._table is None else self._table)
-        for file in self.files:
+        for file in sorted(self.files):
             sha.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+        if self.files != sorted(self.files) and self._by_place():
+            sha.update(b"by number")  # they were dealt by their letters once
         return sha.hexdigest()[:16]
+
+    def _by_place(self) -> bool:
+        """Whether it may be their order that says which file a request gets."""
+        if self._captions is None:
+            return not all(file.stem.isdecimal() for file in self.files)
+        return len({_words(caption) for caption in self._captions.values()}) < len(self._captions)
 
     def prepare(self, requests: Sequence[ClipRequest]) -> None:
         """Finds the file of each request of the run. Raises UserError where there is none of its prompt."""
@@ -89,8 +100,14 @@ class Folder:
         return found
 
     def _file(self, index: int) -> Path:
-        named = {int(file.stem): file for file in self.files if file.stem.isdecimal()}
-        if len(named) == len(self.files):
+        if all(file.stem.isdecimal() for file in self.files):
+            named = {int(file.stem): file for file in self.files}
+            if len(named) < len(self.files):
+                twice = next(file for file in self.files if named[int(file.stem)] != file)
+                raise UserError(
+                    f"folder {str(self.path)!r} holds several files of one number, {twice.name} and "
+                    f"{named[int(twice.stem)].name}; keep one"
+                )
             if index not in named:
                 raise UserError(f"folder {str(self.path)!r} holds no video {index}; lower --num-videos, or add it")
             return named[index]

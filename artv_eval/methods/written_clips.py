@@ -4,6 +4,7 @@ Shape suffixes: T frames, H W pixels.
 """
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,13 @@ def _pictures(folder: Path, count: int, start: int = 0) -> np.ndarray:
     unnumbered = next((file.name for file in files if not re.search(r"\d", file.stem)), None)
     if unnumbered:
         raise UserError(f"{folder.name}/{unnumbered} has no number in its name, so that its place is not known")
-    files.sort(key=lambda file: int(re.findall(r"\d+", file.stem)[-1]))
+    number = {file: int(re.findall(r"\d+", file.stem)[-1]) for file in files}
+    files.sort(key=lambda file: (number[file], file.name))
+    if twice := next((pair for pair in pairwise(files) if number[pair[0]] == number[pair[1]]), None):
+        names = " and ".join(file.name for file in twice)
+        raise UserError(
+            f"{folder.name} has {names}, both with the last number {number[twice[0]]}, so that their order is not known"
+        )
     _check_count(folder, len(files), count)
     frames = [_picture(file) for file in files[start:count]]
     if len({frame.shape for frame in frames}) > 1:

@@ -1,6 +1,8 @@
 """A folder of clips as a method: which file is whose, and what is wrong with one that does not fit."""
 
+import hashlib
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +59,42 @@ def test_clips_of_one_prompt_are_dealt_one_by_one(tmp_path, requests):
     assert greys(tmp_path, same[:2]) == [0, 2] and greys(tmp_path, same) == [0, 2, 1, 3]
     with pytest.raises(UserError, match="each fewer times"):
         Folder(str(tmp_path)).prepare([*same, replace(same[0], index=10)])
+
+
+def test_without_captions_files_go_by_their_numbers_not_their_letters(tmp_path, requests):
+    for i in range(12):
+        write_video(tmp_path / f"clip_{i}.mp4", np.full((4, 64, 64, 3), 20 * i, np.uint8))
+    asked = [replace(requests[0], index=i) for i in range(12)]
+    assert greys(tmp_path, asked) == list(range(12))
+
+
+def test_two_files_of_one_number_are_told(tmp_path, requests):
+    """Counted by place, every clip after them would be another prompt's."""
+    for name in ("0.mp4", "1.mp4", "01.mov", "2.mp4"):
+        write_video(tmp_path / name, np.zeros((4, 64, 64, 3), np.uint8))
+    with pytest.raises(
+        UserError, match=r"several files of one number, 1\.mp4 and 01\.mov; keep one|01\.mov and 1\.mp4"
+    ):
+        Folder(str(tmp_path)).prepare(requests[:1])
+
+
+def test_a_digest_is_another_only_where_files_go_to_other_requests(tmp_path):
+    """Clips that were kept under it and stay the same are found."""
+    digests = {}
+    for table in ("", "file,caption\n" + "".join(f"{i}.mp4,text {i}\n" for i in range(11)), "same"):
+        folder = tmp_path / f"{len(digests)}"
+        folder.mkdir()
+        for i in range(11):
+            (folder / f"{i}.mp4").write_bytes(b"x")
+            os.utime(folder / f"{i}.mp4", ns=(0, 5))
+        text = "file,caption\n" + "".join(f"{i}.mp4,text\n" for i in range(11)) if table == "same" else table
+        if text:
+            (folder / "captions.csv").write_text(text, encoding="utf-8")
+        sha = hashlib.sha256(text.encode() or b"matched by caption")
+        for name in sorted(f"{i}.mp4" for i in range(11)):
+            sha.update(f"{name} 1 5".encode())
+        digests[table[:4]] = Folder(str(folder)).digest() == sha.hexdigest()[:16]
+    assert digests == {"": True, "file": True, "same": False}
 
 
 def test_a_folder_has_no_seconds(cli, tmp_path):

@@ -75,6 +75,10 @@ def deep(folder):
         (lambda path: pictures(path, frames(height=5)), "clip is 6×5 (width × height); 6×4 is due"),
         (lambda path: pictures(path, [*frames(2), frames(1, width=7)[0]]), "clip holds pictures of several sizes"),
         (lambda path: pictures(path, frames(), ["a.png", "1.png", "2.png"]), "clip/a.png has no number in its name"),
+        (
+            lambda path: pictures(path, frames(), ["0000-seed42.png", "0001-seed42.png", "0002-seed42.png"]),
+            "clip has 0000-seed42.png and 0001-seed42.png, both with the last number 42, so that their order",
+        ),
         (deep, "it must have 8 bits a channel"),
         (lambda path: path.mkdir(), "clip has 0 frames; 3 are due"),
     ],
