@@ -138,7 +138,9 @@ def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> bool:
 def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
     """Makes what is missing and returns the cells, those that failed marked so."""
     batch_size = prepared.options.batch_size or BATCH_SIZE[prepared.options.device.partition(":")[0]]
-    before = {cell.id: why for cell in prepared.cells if cell.status == READY and (why := store.fault(cell.id))}
+    faults_before = {cell.id: store.fault(cell.id) for cell in prepared.cells if cell.status == READY}
+    # another run, or a retry elsewhere, may have made its clips since
+    before = {cell: why for cell, why in faults_before.items() if why and store.missing(cell, prepared.indices)}
     cells = with_status(prepared.cells, before)
     tasks = pending(store, cells, prepared.indices, prepared.shard, batch_size)
     if not tasks:

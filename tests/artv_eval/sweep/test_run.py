@@ -202,6 +202,16 @@ def test_what_failed_is_tried_again_when_asked(toy, made, monkeypatch):
     assert not list(Path("run/faults").rglob("*.txt"))
 
 
+def test_what_failed_here_and_was_made_by_another_run_is_there(toy, made, monkeypatch):
+    command = ("--ablation", "breaking", "--metrics", "brightness", "--format", "json")
+    assert toy(*command, "--out", "run").code == 1
+    monkeypatch.setenv("TOY_MENDED", "1")
+    other = json.loads(toy(*command, "--out", "other").out)
+    before = len(made())
+    here = toy(*command, "--out", "run")
+    assert here.code == 0 and json.loads(here.out)["rows"] == other["rows"] and len(made()) == before
+
+
 def test_a_clip_that_fails_costs_one_clip_and_is_counted(toy, made):
     outcome = toy("--ablation", "losing", "--format", "json", "--out", "run")
     document = json.loads(outcome.out)
