@@ -32,6 +32,7 @@ from torch import Tensor
 
 from artv.networks.conditional_unet import KeysValues
 from artv.networks.fast.kernels import (
+    Moments,
     Shift,
     add_bias,
     add_layer_norm,
@@ -118,17 +119,24 @@ class GroupNorm:
         self.groups, self.eps = norm.num_groups, norm.eps
         self.weight, self.bias = norm.weight.detach(), norm.bias.detach()
 
-    def __call__(self, x: Tensor, shift: Shift | None = None) -> Tensor:
-        """The norm of x + shift."""
-        return group_norm(x, self.groups, self.weight, self.bias, self.eps, shift=shift)
+    def __call__(self, x: Tensor, shift: Shift | None = None, moments: Moments | None = None) -> Tensor:
+        """The norm of x + shift. ``moments``: of ``x``, where they are known."""
+        return group_norm(x, self.groups, self.weight, self.bias, self.eps, shift=shift, moments=moments)
 
     def patches(self, x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
         """All patches of :meth:`silu`."""
         return norm_patches(x, self.groups, self.weight, self.bias, self.eps, shift=shift, skip_BCHW=skip)
 
-    def silu(self, x: Tensor, shift: Shift | None = None, skip: Tensor | None = None) -> Tensor:
+    def silu(
+        self,
+        x: Tensor,
+        shift: Shift | None = None,
+        skip: Tensor | None = None,
+        moments: Moments | None = None,
+    ) -> Tensor:
         """The norm of (x, skip) + shift, then SiLU."""
-        return group_norm(x, self.groups, self.weight, self.bias, self.eps, silu=True, shift=shift, skip_BCHW=skip)
+        norm = self.groups, self.weight, self.bias, self.eps
+        return group_norm(x, *norm, silu=True, shift=shift, skip_BCHW=skip, moments=moments)
 
 
 class LayerNorm:

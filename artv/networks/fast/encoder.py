@@ -18,12 +18,15 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from artv.networks.fast.blocks import Conv, GroupNorm, Linear
-from artv.networks.fast.kernels import Shift, add_padded, add_shifted, attention, convolve_frames
+from artv.networks.fast.kernels import Moments, Shift, add_measured, add_padded, attention, convolve_frames
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 _PIXELS = 2**22
 """The most that are encoded at once, of all frames; the widest map has 128 channels a pixel (fp16: 1 GiB)."""
+
+Measured = tuple[Tensor, Moments | None]
+"""A map and, where the kernel that made it has taken them, its moments: each layer takes and gives one."""
 
 
 class InferenceEncoder:
@@ -44,7 +47,7 @@ class InferenceEncoder:
                 self._layers.append(_Resnet(resnet, lacks, padded=padded))
                 lacks = None
             for conv in halvings:
-                self._layers.append(conv.without_bias)
+                self._layers.append(_Halving(conv))
                 lacks = conv.bias
         first, *rest = encoder.mid_block.resnets
         self._layers.append(_Resnet(first, lacks))
@@ -61,9 +64,10 @@ class InferenceEncoder:
 
     def _encoded(self, frames_N3HW: Tensor) -> Tensor:
         x = convolve_frames(frames_N3HW, self._first.weight)
+        moments: Moments | None = None
         for layer in self._layers:
-            x = layer(x)
-        x = self._conv_out.without_bias(self._norm_out.silu(x))
+            x, moments = layer(x, moments)
+        x = self._conv_out.without_bias(self._norm_out.silu(x, moments=moments))
         return F.linear(x.permute(0, 2, 3, 1).float(), *self._mode).permute(0, 3, 1, 2).contiguous()
 
 
@@ -101,12 +105,23 @@ class _Resnet:
             bias = bias + self.shortcut.bias.float()
         self.ahead = None if lacks is None else Shift.same(lacks)
         self.between, self.behind = Shift.same(self.conv1.bias), Shift.same(bias.to(self.conv2.bias.dtype))
-        self.add = add_padded if padded else add_shifted
+        self.padded = padded
 
-    def __call__(self, x: Tensor) -> Tensor:
-        h = self.conv1.without_bias(self.norm1.silu(x, self.ahead))
+    def __call__(self, x: Tensor, moments: Moments | None) -> Measured:
+        h = self.conv1.without_bias(self.norm1.silu(x, self.ahead, moments=moments))
         h = self.conv2.without_bias(self.norm2.silu(h, self.between))
-        return self.add(h, x if self.shortcut is None else self.shortcut.without_bias(x), self.behind)
+        x = x if self.shortcut is None else self.shortcut.without_bias(x)
+        return (add_padded(h, x, self.behind), None) if self.padded else add_measured(h, x, self.behind)
+
+
+class _Halving:
+    """diffusers' ``Downsample2D`` of a map that is padded, without its bias."""
+
+    def __init__(self, conv: Conv) -> None:
+        self.conv = conv
+
+    def __call__(self, x: Tensor, _: Moments | None) -> Measured:
+        return self.conv.without_bias(x), None
 
 
 class _Attention:
@@ -116,9 +131,9 @@ class _Attention:
         self.norm, self.heads = GroupNorm(module.group_norm), module.heads
         self.qkv, self.out = Linear(module.to_q, module.to_k, module.to_v), Linear(module.to_out[0])
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, moments: Moments | None) -> Measured:
         N, C, H, W = x.shape
-        tokens_NMC = self.norm(x).permute(0, 2, 3, 1).reshape(N, H * W, C)
+        tokens_NMC = self.norm(x, moments=moments).permute(0, 2, 3, 1).reshape(N, H * W, C)
         parts = self.qkv(tokens_NMC).unflatten(-1, (3, self.heads, -1))  # N, M, 3, heads, width
         q, k, v = (each.transpose(1, 2) for each in parts.unbind(2))
-        return x + self.out(attention(q, k, v)).view(N, H, W, C).permute(0, 3, 1, 2)
+        return x + self.out(attention(q, k, v)).view(N, H, W, C).permute(0, 3, 1, 2), None

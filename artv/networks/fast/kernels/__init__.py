@@ -7,8 +7,10 @@ convolutions add their bias in a pass of its own, and its attention has a start-
 
 from artv.networks.fast.kernels.frames import convolve_frames
 from artv.networks.fast.kernels.maps import (
+    Moments,
     Shift,
     add_bias,
+    add_measured,
     add_padded,
     add_shifted,
     fuses,
@@ -21,9 +23,11 @@ from artv.networks.fast.kernels.maps import (
 from artv.networks.fast.kernels.tokens import add_layer_norm, attention, geglu, layer_norm, linear_geglu
 
 __all__ = [
+    "Moments",
     "Shift",
     "add_bias",
     "add_layer_norm",
+    "add_measured",
     "add_padded",
     "add_shifted",
     "attention",

@@ -46,6 +46,16 @@ class Shift(NamedTuple):
         return self.values[(torch.arange(B, device=x_BCHW.device) >= self.first).long()].view(B, -1, 1, 1)
 
 
+class Moments(NamedTuple):
+    """Each channel's mean and sum of squared deviations over chunks of a sample's positions, ``rows`` in each but the
+    last: float32 (B, chunks, C).
+    """
+
+    means: Tensor
+    squares: Tensor
+    rows: int
+
+
 def group_norm(
     x_BCHW: Tensor,
     groups: int,
@@ -56,13 +66,14 @@ def group_norm(
     silu: bool = False,
     shift: Shift | None = None,
     skip_BCHW: Tensor | None = None,
+    moments: Moments | None = None,
 ) -> Tensor:
     """Group norm of ``x`` (its channels followed by those of ``skip``) plus ``shift``, then SiLU if asked for.
 
-    Statistics in float32. Channels-last stays channels-last.
+    Statistics in float32. Channels-last stays channels-last. ``moments``: of ``x``, where they are known.
     """
     if fuses(x_BCHW):
-        return _launch_group_norm(x_BCHW, skip_BCHW, groups, weight_C, bias_C, eps, silu, shift)
+        return _launch_group_norm(x_BCHW, skip_BCHW, groups, weight_C, bias_C, eps, silu, shift, moments=moments)
     x_BCHW = x_BCHW if skip_BCHW is None else torch.cat([x_BCHW, skip_BCHW], dim=1)
     x_BCHW = x_BCHW if shift is None else x_BCHW + shift.like(x_BCHW)
     y = torch.group_norm(x_BCHW, groups, weight_C, bias_C, eps)
@@ -115,6 +126,13 @@ def add_shifted(x_BCHW: Tensor, y_BCHW: Tensor, shift: Shift) -> Tensor:
     return x_BCHW.add_(shift.like(x_BCHW)).add_(y_BCHW)
 
 
+def add_measured(x_BCHW: Tensor, y_BCHW: Tensor, shift: Shift) -> tuple[Tensor, Moments | None]:
+    """``x + shift + y``, and where kernels run its moments, for the norm that follows. ``x`` may be changed."""
+    if fuses(x_BCHW) and fuses(y_BCHW):
+        return _launch_add_measured(x_BCHW, y_BCHW, shift)
+    return add_shifted(x_BCHW, y_BCHW, shift), None
+
+
 def add_padded(x_BCHW: Tensor, y_BCHW: Tensor, shift: Shift) -> Tensor:
     """``x + shift + y`` with a row of zeros below it and a column of them on its right: (B, C, H + 1, W + 1).
 
@@ -159,11 +177,12 @@ def _launch_group_norm(
     silu: bool,
     shift: Shift | None,
     patches: bool = False,
+    moments: Moments | None = None,
 ) -> Tensor:
     B, x_channels, H, W = x.shape
     C, positions = x_channels + (0 if skip is None else skip.shape[1]), H * W
     width, joined = C // groups, skip is not None
-    maps, norm = (x, skip if joined else x), (weight, bias, *_given(shift, x))
+    maps, norm = (x, x if skip is None else skip), (weight, bias, *_given(shift, x))
     rows, columns = _group_tile(x, C, groups)
     if patches:
         y = x.new_empty(B * positions, 9 * C)
@@ -178,30 +197,13 @@ def _launch_group_norm(
             num_warps=16 if rows * columns > 8192 else 8 if rows * columns > 2048 else 4,
         )
         return y
-    block = math.gcd(x_channels, C) & -math.gcd(x_channels, C)  # lies in one of the maps
-    block = min(block, 128)
-    fetched = min(_FETCHED_ROWS, power_of_two(positions))
-    chunks = min(max(_PROGRAMS // (B * (C // block)), 1), _MOST_CHUNKS, -(-positions // fetched))
-    per_chunk = -(-positions // (chunks * fetched)) * fetched
-    chunks = -(-positions // per_chunk)
-    means, squares = torch.empty(2, B, chunks, C, dtype=torch.float32, device=x.device)
+    block = _lines(math.gcd(x_channels, C))  # lies in one of the maps
+    tile = {"COLUMNS": block, "JOINED": joined}
+    means, squares, per_chunk = _launch_moments(maps, C, tile) if moments is None else moments
+    chunks = means.shape[1]
     factors, offsets = torch.empty(2, B, C, dtype=torch.float32, device=x.device)
     rows = max(min(4096 // block, power_of_two(positions)), 1)
-    tile = {"COLUMNS": block, "JOINED": joined}
     kernels = _kernels()
-    kernels.channel_moments_kernel[(C // block, chunks, B)](
-        *maps,
-        means,
-        squares,
-        positions,
-        per_chunk,
-        x_channels,
-        C,
-        **tile,
-        ROWS=fetched,
-        **launch_options(),
-        num_warps=4,
-    )
     kernels.group_affine_kernel[(groups, B)](
         *(means, squares, *norm, factors, offsets, chunks, positions, per_chunk, C, eps),
         **{"WIDTH": width, "CHUNKS": power_of_two(chunks), "COLUMNS": columns, "SHIFTED": shift is not None},
@@ -222,6 +224,48 @@ def _launch_group_norm(
         num_warps=8,
     )
     return y
+
+
+def _lines(channels: int) -> int:
+    """Channels of a program that reads whole lines of memory."""
+    return min(channels & -channels, 128)
+
+
+def _chunks(x: Tensor, C: int, block: int) -> tuple[int, tuple[Tensor, Tensor], int]:
+    """For kernels that take moments of a map of C channels: rows at once, room for moments, rows a chunk."""
+    B, positions = len(x), x.shape[2] * x.shape[3]
+    fetched = min(_FETCHED_ROWS, power_of_two(positions))
+    chunks = min(max(_PROGRAMS // (B * (C // block)), 1), _MOST_CHUNKS, -(-positions // fetched))
+    per_chunk = -(-positions // (chunks * fetched)) * fetched
+    means, squares = torch.empty(2, B, -(-positions // per_chunk), C, dtype=torch.float32, device=x.device)
+    return fetched, (means, squares), per_chunk
+
+
+def _launch_moments(maps: tuple[Tensor, Tensor], C: int, tile: dict[str, Any]) -> Moments:
+    x, block = maps[0], tile["COLUMNS"]
+    fetched, (means, squares), per_chunk = _chunks(x, C, block)
+    B, x_channels, H, W = x.shape
+    _kernels().channel_moments_kernel[(C // block, means.shape[1], B)](
+        *(*maps, means, squares, H * W, per_chunk, x_channels, C),
+        **tile,
+        ROWS=fetched,
+        **launch_options(),
+        num_warps=4,
+    )
+    return Moments(means, squares, per_chunk)
+
+
+def _launch_add_measured(x: Tensor, y: Tensor, shift: Shift) -> tuple[Tensor, Moments]:
+    B, C, H, W = x.shape
+    out, block = torch.empty_like(x), _lines(C)
+    fetched, (means, squares), per_chunk = _chunks(x, C, block)
+    _kernels().add_measured_kernel[(C // block, means.shape[1], B)](
+        *(x, y, out, *_given(shift, x), means, squares, H * W, per_chunk, C),
+        **{"ROWS": fetched, "COLUMNS": block},
+        **launch_options(),
+        num_warps=4,
+    )
+    return out, Moments(means, squares, per_chunk)
 
 
 def _launch_add_shifted(x: Tensor, y: Tensor | None, shift: Shift) -> Tensor:

@@ -149,11 +149,58 @@ def channel_moments_kernel(
             sums, squares, pivot = _chunk_sums(skip_base, skip_channels, begin, end, ROWS, COLUMNS)
     else:
         sums, squares, pivot = _chunk_sums(x_base, channels, begin, end, ROWS, COLUMNS)
-    count = (end - begin) * 1.0
-    mean = sums / count
     at = (sample * tl.num_programs(1) + chunk) * channels + start + tl.arange(0, COLUMNS)
-    tl.store(mean_ptr + at, mean + pivot)
-    tl.store(squares_ptr + at, tl.maximum(squares - mean * mean * count, 0.0))
+    _store_moments(mean_ptr + at, squares_ptr + at, sums, squares, pivot, end - begin)
+
+
+@triton.jit
+def _store_moments(mean_at, squares_at, sums, squares, pivot, rows):
+    """Those of ``rows`` values whose differences from ``pivot`` have these sums and sums of squares."""
+    count = rows * 1.0
+    mean = sums / count
+    tl.store(mean_at, mean + pivot)
+    tl.store(squares_at, tl.maximum(squares - mean * mean * count, 0.0))
+
+
+@triton.jit
+def add_measured_kernel(
+    x_ptr,
+    y_ptr,
+    out_ptr,
+    shift_ptr,
+    first,
+    mean_ptr,
+    squares_ptr,
+    positions,
+    rows_per_chunk,
+    channels,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """x + y + shift, and its moments over a chunk of positions as :func:`channel_moments_kernel` takes them."""
+    wait_for_previous()
+    chunk, sample = tl.program_id(1), tl.program_id(2).to(tl.int64)
+    begin = chunk * rows_per_chunk
+    end = tl.minimum(begin + rows_per_chunk, positions)
+    row, channel = tl.arange(0, ROWS)[:, None], tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    shift = tl.load(shift_ptr + tl.where(sample < first, 0, channels) + channel).to(tl.float32)
+    base = sample * positions * channels + channel
+    at = base + begin * channels
+    pivot = tl.load(x_ptr + at).to(tl.float32) + tl.load(y_ptr + at).to(tl.float32) + shift
+    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
+    squares = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for start in tl.range(begin, end, ROWS, num_stages=3):
+        inside = start + row < end
+        at = base + (start + row) * channels
+        x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
+        total = x + tl.load(y_ptr + at, mask=inside, other=0.0).to(tl.float32) + shift
+        rounded = total.to(out_ptr.dtype.element_ty)
+        tl.store(out_ptr + at, rounded, mask=inside)
+        apart = tl.where(inside, rounded.to(tl.float32) - pivot, 0.0)
+        sums += apart
+        squares += apart * apart
+    at = (sample * tl.num_programs(1) + chunk) * channels + tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    _store_moments(mean_ptr + at, squares_ptr + at, tl.sum(sums, 0), tl.sum(squares, 0), tl.sum(pivot, 0), end - begin)
 
 
 @triton.jit

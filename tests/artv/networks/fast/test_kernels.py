@@ -157,6 +157,29 @@ def check_attention(tokens, keys, dtype) -> None:
         assert actual.dtype == dtype and (actual.double() - expected).norm() < 0.01 * expected.norm()
 
 
+def check_measured(shape, dtype) -> None:
+    """A sum's moments by chunk, of which the last is not full, and the norm that takes them, here of a large mean."""
+    from artv.networks.fast import kernels
+
+    kernels.maps._TILE, kernels.maps._PROGRAMS = 16, 12
+    x, y = (maps(*shape, dtype) for _ in range(2))
+    x += 40
+    shift, norm = kernels.Shift(torch.stack(vectors(shape[1], x, 2)), first=1), vectors(shape[1], x, 2)
+    expected = x.double() + y.double() + shift.like(x).double()
+    total, (means, squares, rows) = kernels.maps._launch_add_measured(x, y, shift)
+    close(total, expected)
+    parts = [part.flatten(2) for part in total.double().flatten(2).split(rows, dim=2)]
+    assert len(parts) == means.shape[1] > 1 and parts[-1].shape[2] < rows
+    for k, part in enumerate(parts):
+        torch.testing.assert_close(means[:, k].double(), part.mean(2), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            squares[:, k].double(), part.var(2, correction=0) * part.shape[2], rtol=1e-3, atol=1e-3
+        )
+    given = kernels.group_norm(total, 2, *norm, 1e-5, shift=shift, moments=kernels.Moments(means, squares, rows))
+    own = kernels.group_norm(total, 2, *norm, 1e-5, shift=shift)
+    torch.testing.assert_close(given, own, rtol=2e-3, atol=2e-3)
+
+
 def check_softmax(columns, dtype) -> None:
     """Rows that are no power of two, and differences that leave all but one weight without digits."""
     from artv.networks.fast import kernels
@@ -260,6 +283,10 @@ def test_fused_encoder():
         "        check_softmax(columns, dtype)\n"
         "check_frames((2, 3, 5, 70), 32, torch.float16)\n"
         "check_frames((1, 3, 2, 9), 16, torch.float16)\n"
+        "check_encoder(20, 36)\n"
+        "for dtype in (torch.float32, torch.float16):\n"
+        "    check_measured((2, 8, 15, 11), dtype)\n"
+        "kernels.maps._TILE = 16\n"
         "check_encoder(20, 36)\n"
     )
 
