@@ -27,12 +27,13 @@ MOST = 1e12  # of a difference or a spread
 class Spent:
     """What a comparison's cells took: seconds of a training (mean) and of a clip (median), None where nobody says.
 
-    ``of``: which comparison.
+    ``of``: which comparison. ``each``: clips of a prompt, which go together: prompts are what is bought.
     """
 
     of: str = ""
     training: float | None = None
     clip: float | None = None
+    each: float = 1.0
 
 
 def power(
@@ -75,7 +76,7 @@ def power(
         needed = "more" if budget is None else f"more than {budget:g} minutes: two trainings a side cost "
         needed += "" if budget is None else f"{4 * price.training:g} without a clip"
         raise UserError(f"finding a difference of {difference:g} takes {needed}; ask for a larger one")
-    echo(_json(options) if format_ == "json" else _text(difference, chance, price, options, spent.of))
+    echo(_json(options, spent) if format_ == "json" else _text(difference, chance, price, options, spent))
 
 
 def _chance(
@@ -100,11 +101,15 @@ def _chance(
     if not pairs:
         hint = closest(metric, {pair.metric for pair in known})
         raise UserError(f"{run} has no comparison of {metric} over training seeds: sweep with --train-seeds; {hint}")
-    pair = pairs[0]
+    return _chance_of(pairs[0]), _spent(store, pairs[0])
+
+
+def _chance_of(pair: "Comparison") -> "Chance":
+    from artv_eval.metrics.planning import Chance
+
     assert pair.sd_trainings is not None and pair.se_clips is not None
     assert pair.standard_error is not None and pair.seeds is not None
-    chance = Chance.of(pair.sd_trainings, pair.se_clips, pair.standard_error, pair.seeds, pair.n)
-    return chance, _spent(store, pair)
+    return Chance.of(pair.sd_trainings, pair.se_clips, pair.standard_error, pair.seeds, pair.prompts or pair.n)
 
 
 def _spent(store: "RunStore", pair: "Comparison") -> Spent:
@@ -118,6 +123,7 @@ def _spent(store: "RunStore", pair: "Comparison") -> Spent:
         of=f"{pair.a} − {pair.b}",
         training=fmean(trainings) if trainings else None,
         clip=median(clips) if (clips := [s for cell in ours for s in _clips(store, cell["id"])]) else None,
+        each=pair.n / (pair.prompts or pair.n),
     )
 
 
@@ -132,7 +138,10 @@ def _clips(store: "RunStore", cell: str) -> Iterator[float]:
 
 
 def _price(spent: Spent, train_minutes: float | None, clip_seconds: float | None) -> "Price":
-    """The given costs, else what the run's took; a clip costs nothing where nobody says what it costs."""
+    """The given costs, else what the run's took; a clip costs nothing where nobody says what it costs.
+
+    Where clips of a prompt go together a ``clip`` of the price is all that a prompt has.
+    """
     from artv.errors import UserError
     from artv_eval.metrics.planning import Price
 
@@ -141,24 +150,29 @@ def _price(spent: Spent, train_minutes: float | None, clip_seconds: float | None
             raise UserError("give --train-minutes: there is no training here that says what it took (manifest.json)")
         train_minutes = spent.training / 60
     clip = spent.clip if clip_seconds is None else clip_seconds
-    return Price(training=train_minutes, clip=(clip or 0.0) / 60)
+    return Price(training=train_minutes, clip=(clip or 0.0) * spent.each / 60)
 
 
-def _json(options: list["Option"]) -> str:
-    return json.dumps([vars(option) for option in options], indent=2)
+def _json(options: list["Option"], spent: Spent) -> str:
+    """``clips`` a cell; of several a prompt the ``prompts`` too."""
+    rows = [vars(option) for option in options]
+    if spent.each != 1:
+        rows = [{**row, "prompts": row["clips"], "clips": round(row["clips"] * spent.each)} for row in rows]
+    return json.dumps(rows, indent=2)
 
 
-def _text(difference: float, chance: "Chance", price: "Price", options: list["Option"], of: str) -> str:
-    best = options[0]
-    clip = f"{60 * price.clip:.3g} seconds" if price.clip else "nothing (--clip-seconds says what it does)"
+def _text(difference: float, chance: "Chance", price: "Price", options: list["Option"], spent: Spent) -> str:
+    best, of = options[0], spent.of
+    clip = f"{60 * price.clip / spent.each:.3g} seconds" if price.clip else "nothing (--clip-seconds says what it does)"
+    clips = "clips" if spent.each == 1 else f"prompts of {spent.each:.3g} clips"
     lines = [
-        f"{of}{': ' * bool(of)}between trainings ± {chance.sd_trainings:.3g}, over {chance.clips} clips ± "
+        f"{of}{': ' * bool(of)}between trainings ± {chance.sd_trainings:.3g}, over {chance.clips} {clips} ± "
         f"{chance.se_clips:.3g}; a training "
         f"costs {price.training:.3g} GPU minutes, a clip {clip}",
-        f"a difference of {difference:g}: {best.seeds} training seeds a side and {best.clips:,} clips a cell find it "
+        f"a difference of {difference:g}: {best.seeds} training seeds a side and {best.clips:,} {clips} a cell find it "
         f"in {100 * best.power:.0f} % of cases, for {best.minutes:.0f} GPU minutes",
     ]
     if chance.sd_trainings == 0:
         lines.append("± 0 is an estimate: few trainings may differ by less than clips do where more would not")
-    others = [f"{o.seeds} seeds × {o.clips:,} clips {100 * o.power:.0f} %" for o in options[1:]]
+    others = [f"{o.seeds} seeds × {o.clips:,} {clips} {100 * o.power:.0f} %" for o in options[1:]]
     return "\n".join([*lines, *([f"for the same money: {'; '.join(others)}"] if others else [])])

@@ -1,6 +1,7 @@
 """What to buy: the power that is promised is the one that whole simulated sweeps have."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 from scipy import stats
 
 from artv_eval.api import GeneratedClip
-from artv_eval.cli.power import Spent, _price, _spent
-from artv_eval.metrics.planning import Chance, Price, cheapest, clips_needed, power_of, within_budget
+from artv_eval.cli.power import Spent, _chance_of, _json, _price, _spent, _text
+from artv_eval.metrics.planning import Chance, Option, Price, cheapest, clips_needed, power_of, within_budget
 from artv_eval.metrics.training_seeds import Measured, over_seeds
 from artv_eval.results.documents import write_json
 from artv_eval.results.rows import Comparison
@@ -96,6 +97,26 @@ def test_prices_are_of_the_two_cells_that_are_compared(tmp_path):
     assert found == Spent(of="on @100 − off @100", training=70.0, clip=3.0)
     assert _price(found, None, None) == Price(training=70 / 60, clip=3 / 60)
     assert _price(found, 5.0, 0.0) == Price(training=5.0, clip=0.0)
+
+
+def test_where_clips_of_a_prompt_go_together_prompts_are_what_is_bought(tmp_path):
+    """Errors over 50 prompts of 4 clips fall with further prompts; a prompt costs its four clips."""
+    pair = Comparison(ablation="mask", metric="fvd", a="on", b="off", difference=1.0, ci_low=0.0, ci_high=2.0,
+                      p_value=0.5, n=200, prompts=50, p_holm=0.5, sd_trainings=0.8, se_clips=0.3, standard_error=0.5,
+                      seeds=4)  # fmt: skip
+    chance, spent = _chance_of(pair), _spent(RunStore(tmp_path), pair)
+    assert chance == Chance.of(0.8, 0.3, 0.5, 4, 50)
+    assert _price(spent, 5.0, 3.0) == Price(training=5.0, clip=4 * 3 / 60)
+    option = Option(seeds=3, clips=70, minutes=9.0, power=0.8)
+    said = _text(2.0, chance, _price(spent, 5.0, 3.0), [option], spent)
+    assert (
+        "over 50 prompts of 4 clips" in said and "70 prompts of 4 clips a cell" in said and "a clip 3 seconds" in said
+    )
+    assert json.loads(_json([option], spent)) == [
+        {"seeds": 3, "clips": 280, "minutes": 9.0, "power": 0.8, "prompts": 70}
+    ]
+    alone = replace(pair, prompts=None)
+    assert _chance_of(alone).clips == 200 and _spent(RunStore(tmp_path), alone).each == 1
 
 
 @pytest.mark.parametrize(
