@@ -6,6 +6,7 @@ A process that is killed, by a crash or for its memory, costs the task it had be
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -17,6 +18,7 @@ from artv.devices import cores
 from artv.errors import UserError, WorkFailed
 from artv.ranges import Count
 from artv_eval.api import FailedTask, Task
+from artv_eval.executors.ahead import ahead
 from artv_eval.executors.losses import MOST, Losses
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -50,6 +52,7 @@ class GpuExecutor:
         self.processes = processes
         self._pools: list[ProcessPoolExecutor] = []
         self._threads = 1
+        self._giving, self._left = threading.Lock(), list[Task]()
 
     def run(self, work: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
         """Yields tasks with their results as they finish; a process keeps to a cell while that has tasks left.
@@ -58,48 +61,61 @@ class GpuExecutor:
         """
         if not tasks:
             return
+        left = self._left = list(tasks)
         try:
-            yield from self._run(work, list(tasks))
+            # what to do goes first: its answer is that a process can begin
+            running = {self._begun(number, work): _Asked(number) for number in range(self._started(len(left)))}
+            yield from ahead(self._run(work, left, running))  # no process waits for whoever takes the results
         except BaseException as error:
-            if not isinstance(error, Exception):
-                _interrupt_workers()
+            with self._giving:  # and nobody is given another task
+                self._left = []
+                if not isinstance(error, Exception):
+                    _interrupt_workers()
             for pool in self._pools:
                 pool.shutdown(cancel_futures=True)
             self._pools.clear()
             raise
 
-    def _run(self, work: Callable[[Task], Any], left: list[Task]) -> Iterator[tuple[Task, Any]]:
-        # what to do goes first: its answer is that a process can begin
-        running = {self._begun(number, work): _Asked(number) for number in range(self._started(len(left)))}
+    def _run(
+        self, work: Callable[[Task], Any], left: list[Task], running: dict[Future, _Asked]
+    ) -> Iterator[tuple[Task, Any]]:
         losses, never_begun = Losses(), Counter[int]()  # by the number of the process
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 asked = running.pop(future)
                 number, task = asked.number, asked.task
-                if isinstance(future.exception(), BrokenProcessPool):
+                if killed := isinstance(future.exception(), BrokenProcessPool):
                     never_begun[number] += task is None
                     if never_begun[number] == MOST:
                         if running:  # the others go on without it
                             continue
                         raise WorkFailed("worker processes are killed as they begin; what was finished is kept")
                     yield from _lost(asked, left, losses)
-                    if left:
-                        running[self._begun(number, work)] = _Asked(number)
-                    continue
-                never_begun.pop(number, None)
-                if left:
-                    following = left.pop(_next(left, task.cell if task else None, number))
-                    try:
-                        before = self._pools[number].submit(_ready)
-                        running[self._pools[number].submit(_call, following)] = _Asked(number, following, before)
-                    except BrokenProcessPool:  # killed between two tasks
-                        left.insert(0, following)
-                        running[self._begun(number, work)] = _Asked(number)
-                if task is not None:
+                else:
+                    never_begun.pop(number, None)
+                with self._giving:
+                    running |= self._following(asked, left, work, killed=killed)
+                if task is not None and not killed:
                     result = future.result()
                     losses.finished(id(task))
                     yield task, result
+
+    def _following(
+        self, asked: _Asked, left: list[Task], work: Callable[[Task], Any], *, killed: bool
+    ) -> dict[Future, _Asked]:
+        """What the process does next, or a new one where it was ``killed``; nothing at the end, or stopped."""
+        number = asked.number
+        if not left or left is not self._left:
+            return {}
+        if not killed:
+            task = left.pop(_next(left, asked.task.cell if asked.task else None, number))
+            try:
+                before = self._pools[number].submit(_ready)
+                return {self._pools[number].submit(_call, task): _Asked(number, task, before)}
+            except BrokenProcessPool:  # killed between two tasks
+                left.insert(0, task)
+        return {self._begun(number, work): _Asked(number)}
 
     def _begun(self, number: int, work: Callable[[Task], Any]) -> Future:
         """The answer of a process that it has the work; of a new process, on the same GPU, where it was killed."""

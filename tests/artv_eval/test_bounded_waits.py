@@ -23,6 +23,7 @@ BOUNDED = {
     "artv_eval/efficiency/power.py": "PowerMeter.__exit__: a thread that wakes four times a second",
     "artv_eval/sweep/trainings.py": "_progress: a thread that wakes every second",
     "artv_eval/twins/artv.py": "_ended: a training, which takes what it takes; a stopped one is given two minutes",
+    "artv_eval/executors/ahead.py": "ahead: a thread of this process, whose end or error is told",
     "artv_eval/executors/gpus.py": "GpuExecutor._run: a future that is done",
     "artv_eval/executors/ray.py": "_Pool._had_begun, _Pool._take: a result that is there; a lost worker is an error",
     "artv_eval/files/decoding.py": "Decoders._decode, Decoders._end, Decoders.decode: a watch each, then killed",

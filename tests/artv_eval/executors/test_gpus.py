@@ -132,6 +132,25 @@ def test_a_process_that_is_killed_while_it_has_nothing_to_do_had_not_begun_its_n
     assert isinstance(answer.exception(30), BrokenProcessPool) and not _Asked(0, task, before).begun
 
 
+class Touch:
+    """Leaves a file a task."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, task):
+        (self.folder / task.cell).touch()
+
+
+def test_no_process_waits_for_whoever_takes_the_results(tmp_path):
+    found = GpuExecutor(processes=1).run(Touch(tmp_path), tasks(*"abcd"))
+    next(found)
+    until = time.monotonic() + 10
+    while len(list(tmp_path.iterdir())) < 4 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(list(tmp_path.iterdir())) == 4 and len(list(found)) == 3
+
+
 def threads(task):
     import torch
 
