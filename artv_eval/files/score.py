@@ -27,7 +27,7 @@ from artv_eval.files.pairs import FOLDERS, Side, check_lengths, check_pairs, com
 from artv_eval.files.saved_reference import SavedReference, is_saved
 from artv_eval.metrics.bands import banded_curve
 from artv_eval.metrics.base import features_of
-from artv_eval.metrics.doubts import caption_doubts, doubts
+from artv_eval.metrics.doubts import Judged, caption_doubts, doubts
 from artv_eval.metrics.statistics import bootstrap_interval
 from artv_eval.results.rows import (
     OK,
@@ -189,7 +189,7 @@ def score_folders(
         *readers_of(found, excerpt.reader), *_oddities(found, excerpt),
         *_other_sizes([e for e in possible if e not in needing], {name: found[name] for name in fakes}),
         *caption_doubts([evaluator for evaluator, *_ in valued], words), *lines, *caveat_lines(comparisons),
-        *doubts((evaluator, ours, its) for evaluator, _, ours, its in valued),
+        *doubts(Judged(evaluator, ours, its, groups[row.cell]) for evaluator, row, ours, its in valued),
     )  # fmt: skip
     return Results(
         run=None,

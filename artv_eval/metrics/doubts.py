@@ -3,30 +3,44 @@
 Shape suffixes: n clips, m reference clips, d numbers a clip.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from artv_eval.extras import EvaluatorExtras, ExtractorExtras, optional
+from artv_eval.metrics.clusters import as_groups
 from artv_eval.metrics.statistics import FEWEST
 from artv_eval.results.rows import noted
 
-ENOUGH = 20  # clips from which on intervals of means cover too; those of set metrics do so earlier: docs/metrics.md
+ENOUGH = 20
+"""Clips, or prompts of several, from which on intervals of means cover; set metrics' do so earlier: docs/metrics.md."""
 SHOWN = 60  # letters of a caption
 
 
-def doubts(found: Iterable[tuple[Any, np.ndarray | None, np.ndarray | None]]) -> list[str]:
-    """Lines about evaluators with their rows (n, d) and those of the reference (m, d); without rows there is no number.
+class Judged(NamedTuple):
+    """An evaluator with its rows (n, d) and those of the reference (m, d); without rows there is no number.
+
+    ``prompts``: (n,) which prompt each clip is of, where they may share one.
+    """
+
+    evaluator: Any
+    rows: np.ndarray | None
+    reference: np.ndarray | None
+    prompts: Sequence[Hashable] | None = None
+
+
+def doubts(found: Iterable[Judged]) -> list[str]:
+    """Lines about numbers.
 
     Metrics of the same doubt share a line. A cost, which has no interval, is in none.
     """
     lines: dict[str, dict[str, None]] = {}
     failed: list[str] = []
-    for evaluator, rows, reference in found:
+    for evaluator, rows, reference, prompts in found:
         if rows is not None and not optional(evaluator, EvaluatorExtras, "is_cost"):
             with noted(failed, f"{evaluator.name}: covariance_samples()"):
-                for line in _of(evaluator, rows, reference):
+                for line in _of(evaluator, rows, reference, prompts):
                     lines.setdefault(line, {})[evaluator.name] = None
     return [*(f"{', '.join(names)}: {line}" for line, names in lines.items()), *dict.fromkeys(failed)]
 
@@ -53,15 +67,19 @@ def caption_doubts(evaluators: Iterable[Any], captions: Iterable[str]) -> list[s
     return lines
 
 
-def _of(evaluator: Any, rows: np.ndarray, reference: np.ndarray | None) -> list[str]:
+def _of(
+    evaluator: Any, rows: np.ndarray, reference: np.ndarray | None, prompts: Sequence[Hashable] | None
+) -> list[str]:
     said = optional(evaluator, EvaluatorExtras, "said")
     lines = [] if said is None else [said]
     values = optional(evaluator, EvaluatorExtras, "per_clip")(rows)
-    n = len(rows) if values is None else int((~np.isnan(np.asarray(values, np.float64))).sum())
+    there = np.ones(len(rows), bool) if values is None else ~np.isnan(np.asarray(values, np.float64))
+    groups = None if prompts is None else as_groups([prompt for prompt, its in zip(prompts, there, strict=True) if its])
+    n, what = (int(there.sum()), "clips") if groups is None else (len(set(groups)), "prompts")
     if values is not None and n < FEWEST:
         lines.append(f"a test of two models by fewer than {FEWEST} pairs, here {n}, cannot reach p < 0.05")
     if n < ENOUGH:
-        lines.append(f"{n} clips are too few for the 95 % interval to be relied on; take {ENOUGH} or more")
+        lines.append(f"{n} {what} are too few for the 95 % interval to be relied on; take {ENOUGH} or more")
     for side, its in (("", rows), ("reference ", reference)):
         samples = None if its is None else optional(evaluator, EvaluatorExtras, "covariance_samples")(its)
         if samples is not None and samples[0] < samples[2]:

@@ -96,7 +96,9 @@ def _more(pairs: Sequence[Comparison], alike: Collection[str]) -> str:
     """
     if not pairs:
         return ""
-    seeds, clips = pairs[0].seeds, max(pair.n for pair in pairs)
+    seeds, most = pairs[0].seeds, max(pairs, key=lambda pair: pair.prompts or pair.n)
+    independent = most.prompts or most.n
+    what = "clips" if most.prompts is None else f"prompts of {most.n / most.prompts:.3g} clips"
     if seeds is not None and seeds > 1:
         command = "artv-eval power RUN --difference D --train-minutes M"
         return f"To know more: {command} says how many trainings and clips show a difference of D." if alike else ""
@@ -105,9 +107,9 @@ def _more(pairs: Sequence[Comparison], alike: Collection[str]) -> str:
         wanted.append("several trainings a side (sweep --train), for these are one each")
     if alike:
         wanted.append(
-            f"{4 * clips} clips a cell, which show differences half as large"
-            if clips >= FEWEST
-            else f"at least {FEWEST} clips a cell"
+            f"{4 * independent} {what} a cell, which show differences half as large"
+            if independent >= FEWEST
+            else f"at least {FEWEST} {what} a cell"
         )
     return f"To know more: {'; '.join(wanted)}." if wanted else ""
 

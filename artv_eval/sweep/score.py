@@ -8,7 +8,7 @@ from artv.progress import progress_bar
 from artv_eval.api import Task
 from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.files.score import bad_files_of, notes_of
-from artv_eval.metrics.doubts import caption_doubts, doubts
+from artv_eval.metrics.doubts import Judged, caption_doubts, doubts
 from artv_eval.metrics.statistics import SetValue, per_clip
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import Recipe
@@ -214,7 +214,7 @@ class Scoring:
     def _doubts(self, valued: Sequence[Scored]) -> Iterable[str]:
         prompts = (request.caption for request in self.prepared.requests)
         yield from caption_doubts([item.evaluator for item in valued], prompts)
-        yield from doubts((item.evaluator, item.rows, item.reference) for item in valued)
+        yield from doubts(Judged(item.evaluator, item.rows, item.reference, item.prompts) for item in valued)
 
 
 def of_the_set(item: Scored) -> bool:

@@ -7,7 +7,7 @@ from artv_eval.features.clip import OpenClip
 from artv_eval.features.shapes import shapes_clip
 from artv_eval.metrics.base import MeanEvaluator
 from artv_eval.metrics.clipsim import ClipSimDrift, ClipSimEvaluator
-from artv_eval.metrics.doubts import caption_doubts, doubts
+from artv_eval.metrics.doubts import Judged, caption_doubts, doubts
 from artv_eval.metrics.frames import FrameFidEvaluator
 from artv_eval.metrics.fvd import FvdEvaluator
 from artv_eval.metrics.kvd import KvdEvaluator
@@ -27,13 +27,30 @@ class Share(MeanEvaluator):
         return rows[:, 0]
 
 
+def said(found):
+    return doubts([Judged(*one) for one in found])
+
+
 def test_fewer_clips_than_dimensions_are_named_for_a_frechet_distance_only(mean_features):
     rows, reference = np.zeros((20, 64)), np.zeros((512, 64))
     found = [(FvdEvaluator(mean_features), rows, reference), (KvdEvaluator(mean_features), rows, reference)]
-    assert doubts(found) == ["fvd: 20 clips describe a covariance of 64 dimensions; compare only with the same n"]
-    assert doubts([(found[0][0], np.zeros((64, 64)), reference)]) == []
-    (line,) = doubts([(found[0][0], np.zeros((64, 64)), rows)])
+    assert said(found) == ["fvd: 20 clips describe a covariance of 64 dimensions; compare only with the same n"]
+    assert said([(found[0][0], np.zeros((64, 64)), reference)]) == []
+    (line,) = said([(found[0][0], np.zeros((64, 64)), rows)])
     assert "20 reference clips describe a covariance of 64" in line
+
+
+def test_few_prompts_are_few_however_many_clips_they_have(mean_features):
+    """Intervals and tests go by prompt: 4 of 8 clips each are 4, of which signs cannot be as one-sided as 0.05."""
+    rows, prompts = np.zeros((32, 2)), [i // 8 for i in range(32)]
+    assert said([(Share(), rows, None, prompts), (KvdEvaluator(mean_features), rows, rows, prompts)]) == [
+        "share: a test of two models by fewer than 6 pairs, here 4, cannot reach p < 0.05",
+        "share, kvd: 4 prompts are too few for the 95 % interval to be relied on; take 20 or more",
+    ]
+    rows[:8] = np.nan
+    assert any("3 prompts are too few" in line for line in said([(Share(), rows, None, prompts)]))
+    assert said([(Share(), np.zeros((32, 2)), None, list(range(32)))]) == []
+    assert said([(Share(), np.zeros((32, 2)), None, ["one"] * 32)]) == []  # which has no other to vary with
 
 
 def test_windows_and_frames_have_covariances_of_their_own(mean_features):
@@ -41,24 +58,24 @@ def test_windows_and_frames_have_covariances_of_their_own(mean_features):
         name, digest, dim = "encoder", "0", 8
 
     dim = mean_features.dim
-    lines = doubts([(WindowFvdEvaluator(mean_features), np.zeros((dim - 1, 3 * dim)), None)])
+    lines = said([(WindowFvdEvaluator(mean_features), np.zeros((dim - 1, 3 * dim)), None)])
     assert f"window_fvd: {dim - 1} clips describe a covariance of {dim} dimensions" in lines[-1]
-    assert doubts([(FrameFidEvaluator(Encoder()), np.zeros((20, 16 * 8)), None)]) == []
-    (line,) = doubts([(FrameFidEvaluator(Encoder()), np.zeros((20, 8)), np.zeros((1, 16)))])
+    assert said([(FrameFidEvaluator(Encoder()), np.zeros((20, 16 * 8)), None)]) == []
+    (line,) = said([(FrameFidEvaluator(Encoder()), np.zeros((20, 8)), np.zeros((1, 16)))])
     assert line.startswith("frame_fid: 2 reference frames describe")
 
 
 def test_very_few_clips_are_named_once_for_all_metrics(mean_features):
     rows = np.zeros((4, 2))
     found = [(KvdEvaluator(mean_features), rows, rows), (Share(), rows, None), (Share(), rows, None)]
-    assert doubts(found) == [
+    assert said(found) == [
         "kvd, share: 4 clips are too few for the 95 % interval to be relied on; take 20 or more",
         "share: a test of two models by fewer than 6 pairs, here 4, cannot reach p < 0.05",
     ]
-    assert doubts([(Share(), np.append(np.zeros((20, 1)), [[np.nan]], 0), None), (Share(), None, None)]) == []
+    assert said([(Share(), np.append(np.zeros((20, 1)), [[np.nan]], 0), None), (Share(), None, None)]) == []
     cost = Share()
     cost.is_cost = True
-    assert doubts([(cost, rows, None)]) == []
+    assert said([(cost, rows, None)]) == []
 
 
 @pytest.mark.parametrize(("n", "covered"), [(8, False), (20, True)])

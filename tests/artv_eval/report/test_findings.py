@@ -167,6 +167,8 @@ def test_findings_are_plain_in_json():
         ([pair("fvd", 1, 3, about="checkpoints")], ["several trainings a side", "80 clips a cell"]),
         ([pair("fvd", 5, 3, about="checkpoints")], ["several trainings a side"]),
         ([pair("fvd", 1, 3)], ["80 clips a cell"]),
+        ([pair("fvd", 1, 3, n=200, prompts=50)], ["200 prompts of 4 clips a cell"]),
+        ([pair("fvd", 1, 3, n=32, prompts=4)], ["at least 6 prompts of 8 clips a cell"]),
         ([pair("fvd", 1, 3, n=4)], ["at least 6 clips"]),
         ([pair("fvd", 1, 3, about="method", seeds=4)], ["artv-eval power RUN"]),
         ([pair("fvd", 5, 3, about="method", seeds=4)], []),
