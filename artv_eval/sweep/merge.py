@@ -11,6 +11,7 @@ from artv.errors import UserError
 from artv.files import writing
 from artv_eval.results.documents import read_json, read_manifest, write_json
 from artv_eval.results.store import RunStore
+from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.plan_file import plan_of
 from artv_eval.sweep.prepare import Prepared
 
@@ -61,7 +62,7 @@ def check_whole(prepared: Prepared, store: RunStore, runs: Sequence[Path]) -> No
             missing = source.missing(cell.id, left)
             failed = source.failures(cell.id, missing)
             left = [index for index in missing if index not in failed]
-        if left and cell.method is not None and not any(source.fault(cell.id) for source in there):
+        if left and cell.method is not None and not any(source.fault(key) for source in there for key in _ids(cell)):
             raise UserError(
                 f"{len(left)} clips of {cell.title} are in none of these folders (the first is {min(left)}); give the "
                 "other shards too"
@@ -85,10 +86,16 @@ def merge(prepared: Prepared, store: RunStore, runs: Sequence[Path]) -> int:
             for index in there:
                 if index in notes and index not in store.made_on(cell.id):
                     store.note_making(cell.id, [index], notes[index])
-            if (fault := source.fault(cell.id)) is not None:
-                store.save_fault(cell.id, fault)
+            for key in _ids(cell):
+                if (fault := source.fault(key)) is not None:
+                    store.save_fault(key, fault)
             _twin(run, store.root, cell.id)
     return copied
+
+
+def _ids(cell: Cell) -> list[str]:
+    """Under which it, or its training, may have failed."""
+    return [cell.id, *([cell.training.id] if cell.training else [])]
 
 
 def _brought(source: Path, place: Path) -> None:

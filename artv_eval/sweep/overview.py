@@ -1,7 +1,7 @@
 """A prepared sweep for the eye and for other programs: what it will make, what is there, what it costs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from artv.errors import counted
@@ -11,7 +11,7 @@ from artv_eval.sweep.kept_in import looked_at
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.ran import lines as what_ran
-from artv_eval.sweep.trainings import Planned, failed_before, planned, training_lines
+from artv_eval.sweep.trainings import Planned, failed_before, not_needed, planned, training_lines
 from artv_eval.twins.store import TwinStore
 
 
@@ -112,8 +112,10 @@ def trainings_of(prepared: Prepared) -> list[Planned]:
     options = prepared.options.train
     if options is None:
         return []
-    failed = _untrained(prepared, looked_at(prepared))
-    return planned(prepared.manager, prepared.cells, TwinStore(options.store), prepared.options.device, failed)
+    run, twins = looked_at(prepared), TwinStore(options.store)
+    found = planned(prepared.manager, prepared.cells, twins, prepared.options.device, _untrained(prepared, run))
+    done = not_needed(run, twins, prepared.cells, prepared.shard.part(prepared.indices))
+    return [replace(item, finished=item.finished or item.training.id in done) for item in found]
 
 
 def _untrained(prepared: Prepared, store: RunStore) -> dict[str, str]:

@@ -27,7 +27,7 @@ from artv_eval.sweep.manifest import gallery, manifest, write_part, write_result
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.score import Scoring
-from artv_eval.sweep.trainings import claim_twin, failed_before, train
+from artv_eval.sweep.trainings import claim_twin, failed_before, not_needed, train
 from artv_eval.sweep.where import scored_here, sees_folder
 from artv_eval.twins.store import TwinStore
 
@@ -115,15 +115,19 @@ def _trained(prepared: Prepared, store: RunStore) -> Prepared:
     if options is None:
         return prepared
     twins, device = TwinStore(options.store), prepared.options.device
-    for key in {cell.training.id for cell in prepared.cells if cell.training}:
+    done = not_needed(store, twins, prepared.cells, prepared.shard.part(prepared.indices))
+    needed = [cell for cell in prepared.cells if cell.training and cell.training.id not in done]
+    before = failed_before(store, twins, needed)
+    for key in {cell.training.id for cell in needed if cell.training} - before.keys():
         note_run(twins.notes(key), store.root)  # before hours of training: gc removes what nobody noted
-    before = failed_before(store, twins, prepared.cells)
-    cells, faults = train(prepared.manager, prepared.executor, prepared.cells, options, device, before)
+    trained, faults = train(prepared.manager, prepared.executor, needed, options, device, before)
     for key, fault in faults.items():
         store.save_fault(key, fault.error, fault.trace)
-    for cell in cells:
-        if cell.training is not None and cell.status == READY:
+    for cell in trained:
+        if cell.status == READY:
             claim_twin(prepared.manager, store, cell, options)
+    now = {id(cell): after for cell, after in zip(needed, trained, strict=True)}
+    cells = [now.get(id(cell), cell) for cell in prepared.cells]
     prepared = replace(prepared, cells=cells)
     refer(prepared, store)
     return prepared

@@ -144,7 +144,7 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 class Planned:
     """A training as the plan shows it. ``minutes``: estimated, on one device; None: not known.
 
-    ``failed``: why it is not tried again, if it is not.
+    ``finished``: it, or all that it was for, is there. ``failed``: why it is not tried again, if it is not.
     """
 
     training: Training
@@ -190,6 +190,25 @@ def failed_before(run: RunStore, twins: TwinStore, cells: Sequence[Cell]) -> dic
     """Training id → what it failed of in this run; not of one that another run made since."""
     ids = {cell.training.id for cell in cells if cell.training}
     return {key: why for key in ids if (why := run.fault(key)) and twins.finished(key) is None}
+
+
+def not_needed(run: RunStore, twins: TwinStore, cells: Sequence[Cell], indices: Sequence[int]) -> set[str]:
+    """Ids of trainings whose models are not there, while all clips of them are, and notes of which weights made them:
+    of a merge on another machine, or of models that were removed.
+    """
+    absent = {key for cell in cells if cell.training and twins.finished(key := cell.training.id) is None}
+    left = {
+        cell.training.id
+        for cell in cells
+        if cell.training and cell.training.id in absent
+        if not twin_note(run, cell).is_file() or run.missing(cell.id, indices)
+    }
+    return absent - left
+
+
+def twin_note(run: RunStore, cell: Cell) -> Path:
+    """Where a run says which weights the clips of a cell are of."""
+    return run.root / "cells" / f"{cell.id}.twin.json"
 
 
 def train(
@@ -239,7 +258,7 @@ def claim_twin(manager: PluginManager, run: RunStore, cell: Cell, options: Train
     """
     assert cell.training is not None
     weights = (TwinStore(options.store).finished(cell.training.id) or {}).get("digest")
-    note = run.root / "cells" / f"{cell.id}.twin.json"
+    note = twin_note(run, cell)
     if note.exists() and (kept := read_json(note)["digest"]) != weights:
         raise UserError(
             f"the clips of {cell.name}, seed {cell.seed}, in {run.root} are of other weights ({kept}) than the twin in "

@@ -48,7 +48,7 @@ def verify(prepared: Prepared, sample: int, on_clip: Callable[[], object] = lamb
     """The checks, one by one.
 
     Args:
-        sample: clips to make again, spread over the cells.
+        sample: clips to make again, spread over the cells. Of a cell that failed there is nothing to check.
         on_clip: called for each clip that was read.
     """
     said, store = read_manifest(prepared.run), RunStore(prepared.run, to_read=True)
@@ -65,7 +65,12 @@ def verify(prepared: Prepared, sample: int, on_clip: Callable[[], object] = lamb
             same=cell["id"] in planned,
             why="planned again it has another id: a checkpoint, a setting or a component's version is another now",
         )
-    cells = {cell.id: cell for cell in prepared.cells if cell.status == READY and cell.method is not None}
+    failed = {cell["id"] for cell in said["cells"] if cell["status"] != READY}
+    cells = {
+        cell.id: cell
+        for cell in prepared.cells
+        if cell.status == READY and cell.method is not None and cell.id not in failed
+    }
     for cell in cells.values():
         if cell.training is not None:
             yield _twin(prepared, cell)

@@ -214,6 +214,25 @@ def test_a_training_that_fails_costs_its_seed_and_is_named(toy, monkeypatch):
     assert {row["seeds"] for row in rows_of(toy(*every, "--out", "run")).values()} == {4, None}
 
 
+def test_a_merge_trains_nothing_and_brings_what_failed(toy, cli, made, monkeypatch):
+    whole = rows_of(toy(*TRAIN, "--format", "json", "--out", "one"))
+    for part in (1, 2):
+        toy(*TRAIN, "--shard", f"{part}/2", "--out", f"shard-{part}", "--store", f"store-{part}")
+    before, merge = trained(made), ("--plugins-dir", TOY, "merge", "--format", "json")
+    merged = cli(*merge, "shard-1", "shard-2", "--out", "merged", "--twins", "elsewhere")
+    assert merged.code == 0 and rows_of(merged) == whole
+    assert trained(made) == before and not Path("elsewhere").exists()
+    assert "trainings: 0 to do" in toy(*TRAIN, "--out", "merged", "--twins", "elsewhere", "--dry-run").out
+    monkeypatch.setenv("TOY_TRAINING_FAILS", "30 1")
+    toy(*TRAIN, "--out", "failed", "--twins", "new")
+    monkeypatch.delenv("TOY_TRAINING_FAILS")
+    merged = cli(*merge, "failed", "--out", "other", "--twins", "elsewhere")
+    status = rows_of(merged)["data=noisy"]["status"]
+    assert merged.code == 1 and status == "failed: training with seed 1: ValueError: the loss became nan"
+    assert not Path("elsewhere").exists()
+    assert cli("--plugins-dir", TOY, "verify", "failed").code == 0  # of what did not fail
+
+
 def test_gc_counts_models_of_runs_that_were_moved_or_have_only_begun(toy, cli, monkeypatch):
     toy(*TRAIN, "--out", "runs/one")
     Path("far/away").mkdir(parents=True)
