@@ -28,7 +28,7 @@ from artv_eval.sweep.summaries import comparisons_of, curves_of, flaws_of, per_c
 PARTS = 2.0
 """Seconds at least between two looks at what is there so far."""
 SHARE = 0.05
-"""Share of the time that may go into them: meanwhile nobody gives processes that have ended a task another."""
+"""Share of the time that may go into them: an executor without a thread for it gives nobody a task meanwhile."""
 
 
 class Scoring:
