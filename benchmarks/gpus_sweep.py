@@ -273,7 +273,7 @@ def main() -> None:
     parser.add_argument("--protocol", help="such as a card with fewer reference clips; the preset's by default")
     parser.add_argument("--metrics", default="fvd,clipsim,drift")
     parser.add_argument("--passes", type=int, default=1, help="how often each clip is described")
-    parser.add_argument("--i3d", type=int, default=0, metavar="PASSES", help="likewise by I3D alone, with random weights")
+    parser.add_argument("--i3d", type=int, default=0, metavar="PASSES", help="likewise by I3D alone, random weights")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "gpus_sweep.json")
     arguments = parser.parse_args()
     manager, names = PluginManager(PluginOptions()), visible()
