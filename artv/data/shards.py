@@ -160,14 +160,17 @@ def _half(x: Tensor) -> _Arriving:
 
 
 class ShardStream(IterableDataset):
-    """An endless stream of (latents (T, C, h, w), text (L, D)), from ``skip`` samples of each reader on.
+    """An endless stream of (latents (T, C, h, w), text (L, D)), from batch number ``first_batch`` on.
 
-    The epochs lie one behind the other; reader r of R (a worker of a process) takes every R-th shard of that row.
+    The epochs lie one behind the other; reader r of R takes every R-th shard of that row, and batch b is reader b mod
+    R's. A reader is a worker of this process; without workers, for which there may be no room, it is all of them.
     """
 
-    def __init__(self, folder: Path, index: ShardIndex, seed: int, batch_size: int, rank: int, world: int) -> None:
+    def __init__(
+        self, folder: Path, index: ShardIndex, seed: int, batch_size: int, rank: int, world: int, readers: int = 1
+    ) -> None:
         self.folder, self.index, self.seed, self.batch_size = folder, index, seed, batch_size
-        self.rank, self.world, self.first_batch = rank, world, 0
+        self.rank, self.world, self.readers, self.first_batch = rank, world, max(readers, 1), 0
 
     def batch_bytes(self) -> float:
         """About what a batch takes."""
@@ -175,12 +178,16 @@ class ShardStream(IterableDataset):
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         info = get_worker_info()
-        workers, worker = (info.num_workers, info.id) if info else (1, 0)
-        # the loader asks its workers in turn, from number 0 on; after a resumption that turn is another's
-        reader = (worker + self.first_batch) % workers
-        batches = len(range(reader, self.first_batch, workers))
-        skip = batches * self.batch_size
-        for place in itertools.count(self.rank * workers + reader, self.world * workers):
+        if info:
+            # the loader asks its workers in turn, from number 0 on; after a resumption that turn is another's
+            yield from self._read((info.id + self.first_batch) % self.readers)
+        rows = [self._read(reader) for reader in range(self.readers)]
+        for batch in itertools.count(self.first_batch):
+            yield from itertools.islice(rows[batch % self.readers], self.batch_size)
+
+    def _read(self, reader: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        skip = len(range(reader, self.first_batch, self.readers)) * self.batch_size
+        for place in itertools.count(self.rank * self.readers + reader, self.world * self.readers):
             epoch, position = divmod(place, self.index.shards)
             shard = int(_permutation(self.index.shards, self.seed, epoch)[position])
             clips = self.index.clips_in(shard)
@@ -208,7 +215,7 @@ class LatentStream:
         workers: int = 2,
     ) -> None:
         self.index, self.device, self.workers = read_index(folder), device, workers
-        self._stream = ShardStream(folder, self.index, seed, batch_size, rank, world)
+        self._stream = ShardStream(folder, self.index, seed, batch_size, rank, world, workers)
         self._batches: Iterator[list[Tensor]] | None = None
         self._held: Batch | None = None
         self._next = 0

@@ -99,6 +99,14 @@ def test_a_stream_goes_on_where_it_was(tmp_path, workers, start):
     assert drawn(folder, 3, start=start, workers=workers, rank=1, world=2) == whole[start:]
 
 
+@pytest.mark.parametrize("start", [0, 3])
+def test_without_room_for_workers_the_same_clips_come_in_the_same_order(tmp_path, monkeypatch, start):
+    folder, settings = toy_shards(tmp_path, 60, clips_a_shard=7), {"start": start, "workers": 2, "rank": 1, "world": 2}
+    by_workers = drawn(folder, 9, **settings)
+    monkeypatch.setattr("artv.data.loading.shared_memory", lambda: 0)
+    assert drawn(folder, 9, **settings) == by_workers != drawn(folder, 9, **{**settings, "workers": 0})
+
+
 def test_processes_and_workers_share_an_epoch(tmp_path):
     folder = toy_shards(tmp_path, clips=24, clips_a_shard=3)  # 8 shards, 2 processes: 12 clips each
     parts = [[clip for batch in drawn(folder, 3, rank=rank, world=2) for clip in batch][:12] for rank in (0, 1)]
