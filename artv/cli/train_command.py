@@ -10,6 +10,7 @@ from artv.errors import UserError
 from artv.presets import FIRST, check_components, check_start, is_packaged
 from artv.requests import check_count, check_init, check_name, check_seed, check_writable
 from artv.training.config import ENCODERS, STAGES, TrainConfig, load_config, with_loop
+from artv.training.sizes import check_start_sizes
 from artv.training.trackers import chosen_trackers
 from artv.yaml_files import read_yaml
 
@@ -43,6 +44,7 @@ def train_command(
     _check_sources(config, components, device)
     if init is not None:
         check_start(init, config.preset)
+        check_start_sizes(config, init)
     chosen_trackers(config.trackers)
     if resume and not (out / "config.json").is_file():
         raise UserError(f"nothing to resume in {out}; leave --resume out to start a run there")

@@ -8,7 +8,6 @@ import torch
 import yaml
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from artv.config import ModelConfig
 from artv.convert import check_schedule, check_unet_config
 from artv.data.shard_index import read_index
 from artv.ending import echo
@@ -20,7 +19,7 @@ from artv.training.config import ENCODERS, TrainConfig
 from artv.training.estimate import GIB, WATTS, disk_of, estimate, latents_of
 from artv.training.probe import cpu_samples_per_s
 from artv.training.record import spoken
-from artv.training.start import check_networks, networks_in
+from artv.training.sizes import check_start_sizes, networks_in
 from artv.weights import check_fit, check_saved, read_config, saved_shapes
 
 
@@ -82,11 +81,11 @@ def _weights(config: TrainConfig, components: str | None, init: str | None, vari
     if init is None:
         return "random" + (f"; autoencoder and text encoder of {components}" if components else "")
     folder = Path(init).expanduser()
-    ours = networks_in(str(folder))
+    ours = networks_in(init)
     if ours is not None:
         if not is_packaged(init):
             check_saved(ArtVModel, ours, variant)
-        check_networks(config, ModelConfig.from_dict(read_config(ours)), init)
+        check_start_sizes(config, init)
     elif not folder.is_dir():
         return f"{init}: not looked at; it is downloaded when the training starts"
     else:

@@ -24,6 +24,7 @@ from artv.training.config import (
     with_changes,
     with_loop,
 )
+from artv.training.sizes import check_start_sizes
 from artv_eval.results.training_log import logged_losses
 from artv_eval.twins.costs import cost_of
 from artv_eval.twins.sources import data_digest, start_digest
@@ -60,6 +61,8 @@ class ArtVTrainer:
         config = load_config(self.preset, world=changes.get("world"))  # a world brings its length of clips
         config = with_changes(config, {**changes, "seed": seed}, "training")
         config = with_loop(config, "model", steps=steps)
+        if self.init is not None:
+            check_start_sizes(config, self.init)
         kind = self.device.partition(":")[0]
         if kind == "cpu":
             config = for_cpu(config, changes)

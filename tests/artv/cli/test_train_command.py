@@ -125,6 +125,8 @@ def test_stages_in_the_order_in_which_they_are_asked_for(launched):
         (["--init", "/nowhere"], "/nowhere is not a folder"),
         (["--init", "shape"], "shape is not a folder; give a diffusers folder or a repository id"),
         (["--init", "shape"], "or one of shapes, shapes:"),
+        (["--init", "shapes:no-mask"], "shapes with these switches: mask.channels is None, not (16, 24, 24)"),
+        (["--init", str(ASSETS / "model"), "--no-anchor"], "anchor is True, not False"),
         (["--init", "shapes:no-msk"], "did you mean shapes:no-mask"),
         (["--init", str(ASSETS / "twins.json")], "twins.json is not a folder"),
         (["--init", str(ASSETS.parent)], "holds no networks of ours (model/config.json)"),
@@ -150,9 +152,10 @@ def test_another_world_and_other_data_are_two_things(launched, clips):
         launched("--world", 2, "--data", clips)
 
 
-@pytest.mark.parametrize("init", ["shapes", "shapes:no-mask", "owner/name", str(ASSETS / "model")])
+@pytest.mark.parametrize("init", ["shapes", "owner/name", str(ASSETS / "model")])
 def test_networks_start_from_what_is_packaged_a_folder_or_a_hub(launched, init):
     assert launched("--init", init)["init"] == init
+    assert launched("--no-mask", "--init", "shapes:no-mask")["init"] == "shapes:no-mask"
 
 
 def test_the_papers_networks_start_somewhere(launched):

@@ -9,7 +9,7 @@ from artv.pipeline import ArtVPipeline
 from artv.presets import ASSETS
 from artv.training import start as module
 from artv.training.config import load_config
-from artv.training.start import networks_in, start
+from artv.training.start import start
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +63,10 @@ def test_nothing_named_is_nothing_given():
     assert start(load_config("shapes"), None, None, None) == (None, {})
 
 
-def test_a_folder_is_found_from_home_and_is_preferred_to_what_is_packaged(tmp_path, monkeypatch, saved):
+def test_a_folder_is_found_from_home(monkeypatch, saved):
     monkeypatch.setenv("HOME", str(saved.parent))
     model, _ = start(load_config("shapes", mask=False), f"~/{saved.name}", None, "fp16")
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert networks_in("shapes") == ASSETS / "model" and networks_in("shapes:no-mask") == ASSETS / "model_no_mask"
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "shapes" / "model").mkdir(parents=True)
-    (tmp_path / "shapes" / "model" / "config.json").write_text("{}")
-    assert str(networks_in("shapes")) == "shapes/model" and networks_in("owner/name") is None
 
 
 def test_a_hubs_revision_and_variant_are_those_that_are_asked_for(monkeypatch):

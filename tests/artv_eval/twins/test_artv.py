@@ -50,6 +50,14 @@ def every_setting():
 SETTINGS = {".".join(path): annotation for path, annotation in every_setting()}
 
 
+def test_a_start_of_other_networks_is_told_with_the_plan():
+    """Not when the twin with a mask has been trained for hours."""
+    trainer = ArtVTrainer(init="shapes")
+    assert trainer.components is None and trainer.settings({}, seed=0, steps=4)["start"]["init"]
+    with pytest.raises(UserError, match=r"shapes holds other networks .* mask\.channels is \(16, 24, 24\), not None"):
+        trainer.settings({"mask": False}, seed=0, steps=4)
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_is_in_the_name_or_technical(name):
     path = tuple(name.split("."))
