@@ -26,6 +26,7 @@ from artv_eval.executors.losses import MOST, Losses
 
 START_SECONDS = 120.0  # until the first worker has started
 HEAD_SECONDS = 20.0  # that the head may be away; after 60 Ray itself ends the process
+LOOK_SECONDS = 1.0  # between two looks at whether the head is there, and room for more workers
 LATE, LATE_SECONDS = 3.0, 15.0  # times the usual time of a task, and at least so long: then its worker is a straggler
 
 
@@ -190,9 +191,12 @@ class _Pool:
                     self.ray.kill(item.worker)
 
     def _run(self) -> Iterator[tuple[Task, Any]]:
+        looked = -LOOK_SECONDS
         while self.left:
-            self.head.check()
-            self._hire()
+            if not self.running or time.monotonic() - looked > LOOK_SECONDS:  # tasks may be many a second
+                self.head.check()
+                self._hire()
+                looked = time.monotonic()
             ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=1 if self.took else 5)
             if not ready and not self.started and time.monotonic() > self.ended:
                 raise WorkFailed(
