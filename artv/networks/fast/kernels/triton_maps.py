@@ -185,17 +185,17 @@ def add_measured_kernel(
     row, channel = tl.arange(0, ROWS)[:, None], tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     shift = tl.load(shift_ptr + tl.where(sample < first, 0, channels) + channel).to(tl.float32)
     base = sample * positions * channels + channel
-    at = base + begin * channels
-    pivot = tl.load(x_ptr + at).to(tl.float32) + tl.load(y_ptr + at).to(tl.float32) + shift
+    start = base + begin * channels
+    pivot = tl.load(x_ptr + start).to(tl.float32) + tl.load(y_ptr + start).to(tl.float32) + shift
     sums = tl.zeros((ROWS, COLUMNS), tl.float32)
     squares = tl.zeros((ROWS, COLUMNS), tl.float32)
-    for start in tl.range(begin, end, ROWS, num_stages=3):
-        inside = start + row < end
-        at = base + (start + row) * channels
-        x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        total = x + tl.load(y_ptr + at, mask=inside, other=0.0).to(tl.float32) + shift
+    for top in tl.range(begin, end, ROWS, num_stages=3):
+        inside = top + row < end
+        offsets = base + (top + row) * channels
+        x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
+        total = x + tl.load(y_ptr + offsets, mask=inside, other=0.0).to(tl.float32) + shift
         rounded = total.to(out_ptr.dtype.element_ty)
-        tl.store(out_ptr + at, rounded, mask=inside)
+        tl.store(out_ptr + offsets, rounded, mask=inside)
         apart = tl.where(inside, rounded.to(tl.float32) - pivot, 0.0)
         sums += apart
         squares += apart * apart
