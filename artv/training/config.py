@@ -272,7 +272,7 @@ def identity(config: TrainConfig) -> dict[str, Any]:
 
 
 def technical(config: TrainConfig) -> dict[str, Any]:
-    """What :func:`identity` leaves out, where it is not the default: nested as the settings are."""
+    """What :func:`identity` leaves out, where it is not what that holds in its place: nested as the settings are."""
 
     def kept(ours: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
         inner = {k: kept(v, usual.get(k) or {}) for k, v in ours.items() if isinstance(v, Mapping)}

@@ -37,7 +37,7 @@ from artv.training.autoencoder import train_autoencoder
 from artv.training.checkpoint import replacing
 from artv.training.clips import Clips
 from artv.training.config import HOW, STAGES, LoopConfig, TrainConfig, in_full
-from artv.training.inputs import claim_inputs
+from artv.training.inputs import SAMPLES, check_inputs, claim_inputs
 from artv.training.loop import Outcome
 from artv.training.model import train_model
 from artv.training.step import Prepare
@@ -71,7 +71,7 @@ def run(
         print(f"settings, kept in {out / 'config.json'}:\n{in_full(config)}", file=sys.stderr)
     torch.manual_seed(config.seed * 1000 + processes.rank())
     clips = Clips(config, device)
-    claim_inputs(out, {"clips": clips.said})
+    claim_inputs(out, {SAMPLES: config.model.samples(processes.world()), "clips": clips.said})
     parts = {name: module.to(device) for name, module in (components or {}).items()}
     for stage in stages:
         if stage == "model":
@@ -84,9 +84,13 @@ def run(
 def _claim(out: Path, config: TrainConfig) -> None:
     file = out / "config.json"
     settings = json.loads(config.model_dump_json(exclude={"reader"}))  # its frames are the same
+    samples = {SAMPLES: config.model.samples(processes.world())}
+    begun = check_inputs(out, samples, "start as many processes as then, or give --global-batch")
     if file.exists():
         ours, theirs = _what_is_trained(settings), _what_is_trained(read_object(file))
         ours, theirs = _defaults() | ours, _defaults() | theirs  # a run may be older than a setting
+        if SAMPLES in begun:  # which holds with and without a global batch
+            ours["model.global_batch"] = theirs["model.global_batch"]
         keys = dict.fromkeys((*theirs, *ours))
         differing = [f"{k} = {theirs.get(k)}, not {ours.get(k)}" for k in keys if theirs.get(k) != ours.get(k)]
         if differing:

@@ -8,8 +8,10 @@ import torch
 from artv.data.shard_index import INDEX, read_index
 from artv.errors import UserError
 from artv.presets import load_components
+from artv.training import processes
 from artv.training.clips import Clips
 from artv.training.config import load_config, technical, with_changes, with_loop
+from artv.training.inputs import SAMPLES, claim_inputs
 from artv.training.run import _claim, _pretrain, make_latents
 
 CPU = torch.device("cpu")
@@ -76,6 +78,24 @@ def test_a_run_of_before_a_setting_was_there_had_its_default(tmp_path):
     with pytest.raises(UserError, match=r"start_share = 0\.0, not 0\.3"):  # the preset's is not the default
         _claim(tmp_path, config)
     _claim(tmp_path, config.model_copy(update={"start_share": 0.0}))
+
+
+def test_a_run_goes_on_with_as_many_samples_a_step_however_many_processes(tmp_path, monkeypatch):
+    config = with_loop(load_config("shapes"), "model", batch_size=120)
+    monkeypatch.setattr(processes, "wait", lambda: None)
+    monkeypatch.setattr(processes, "world", lambda: 4)
+    _claim(tmp_path, config)
+    monkeypatch.setattr(processes, "world", lambda: 1)
+    alone = with_loop(config, "model", global_batch=480)
+    with pytest.raises(UserError, match=r"model\.global_batch = None, not 480"):
+        _claim(tmp_path, alone)  # of an older version: of how many processes nobody knows
+    claim_inputs(tmp_path, {SAMPLES: 480})
+    said = rf"{tmp_path} was begun with other samples a step \(480\) than there are now \(120\); start as many"
+    with pytest.raises(UserError, match=said):
+        _claim(tmp_path, config)
+    assert claimed(tmp_path, alone)["model"]["global_batch"] == 480
+    monkeypatch.setattr(processes, "world", lambda: 2)
+    _claim(tmp_path, alone)
 
 
 def test_five_differences_are_enough(tmp_path):
@@ -166,7 +186,7 @@ def test_shards_that_were_given_are_taken_under_their_own_name(folder, tiny, com
 def test_how_a_run_goes_is_what_its_identity_leaves_out():
     config = with_loop(load_config("shapes", recompute=True, drop_text=0.3), "model", graph=False, lr=1.0)
     assert technical(config) == {"recompute": True, "model": {"graph": False}}
-    assert technical(load_config("paper")) == {}
+    assert technical(load_config("paper")) == {"overlap": True}  # the preset's since; names hold what it was
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", '{"model": ', "[" * 100_000, "\x00"])
