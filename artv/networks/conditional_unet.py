@@ -150,7 +150,7 @@ class ConditionalUNet(nn.Module):
         numbers = {site: i for i, (site, _) in enumerate(self.attention_sites())}
         reused = None if deep is None else deep.h_BCHW
 
-        def block(resnet: nn.Module, attention: nn.Module | None, h: Tensor) -> Tensor:
+        def block(resnet: nn.Module, attention: nn.Module | None, h: Any) -> Tensor:
             h = resnet(h, time)
             return h if attention is None else attend(attention, h)
 
@@ -179,10 +179,15 @@ class ConditionalUNet(nn.Module):
         for resnet, attention, upsample in ups:
             if deep is not None and len(skips) == deep.blocks:
                 deep.h_BCHW = h
-            h = block(resnet, attention, torch.cat([h, skips.pop()], dim=1))
+            h = block(resnet, attention, self._joined(h, skips.pop()))
             h = h if upsample is None else upsample(h)
 
         return unet.conv_out(unet.conv_act(unet.conv_norm_out(h)))
+
+    @staticmethod
+    def _joined(h_BCHW: Tensor, skip_BCHW: Tensor) -> Any:
+        """What a residual block on the way up is given."""
+        return torch.cat([h_BCHW, skip_BCHW], dim=1)
 
     def _way_down(self) -> list[tuple[Any, Any, int | None]]:
         """Parts after each of which there is a skip connection: residual block or downsampler, the attention after

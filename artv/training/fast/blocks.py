@@ -15,10 +15,19 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 from artv.networks.anchor_block import AnchorBlock
+from artv.networks.conditional_unet import ConditionalUNet
 from artv.networks.fast.kernels.launching import runs_on
-from artv.training.fast.maps import group_norm
+from artv.training.fast.maps import group_norm, joined_group_norm
 from artv.training.fast.resampling import double, halve
-from artv.training.fast.tokens import add_bias_, add_layer_norm, feed_forward, linear, linears, residual
+from artv.training.fast.tokens import (
+    add_bias_,
+    add_layer_norm,
+    feed_forward,
+    linear_of_two,
+    linears,
+    project,
+    residual,
+)
 
 
 def use_fast_blocks(model: nn.Module) -> bool:
@@ -62,7 +71,8 @@ class FastAdapterResnet(AdapterResnetBlock):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """The same as :class:`AdapterResnetBlock`."""
-        h_BCHW = _convolved(self.act(self.block1(x_BCHW)), self.block2)
+        h_BCHW = add_bias_(_convolved(x_BCHW, self.block1), self.block1.bias, relu=True)
+        h_BCHW = _convolved(h_BCHW, self.block2)
         return _map(residual(_tokens(x_BCHW), _tokens(h_BCHW), self.block2.bias), x_BCHW)
 
 
@@ -103,18 +113,20 @@ class FastResnet(ResnetBlock2D):
         plain = block.time_embedding_norm == "default" and block.output_scale_factor == 1 and not block.skip_time_act
         return plain and block.upsample is None and block.downsample is None and block.dropout.p == 0
 
-    def forward(self, x_BCHW: Tensor, time_BD: Tensor) -> Tensor:
-        """The same as :class:`ResnetBlock2D`."""
-        x_BCHW, h_BCHW = _norm(x_BCHW, self.norm1, silu=True)
+    def forward(self, x_BCHW: Tensor | tuple[Tensor, Tensor], time_BD: Tensor) -> Tensor:
+        """The same as :class:`ResnetBlock2D`, also of two maps that were to be put together."""
+        if isinstance(x_BCHW, tuple):
+            (x_BCHW, skip_BCHW), h_BCHW = joined_group_norm(x_BCHW, *_settings(self.norm1), silu=True)
+            x_BNC = linear_of_two(_tokens(x_BCHW), _tokens(skip_BCHW), self.conv_shortcut.weight.flatten(1))
+        else:
+            x_BCHW, h_BCHW = _norm(x_BCHW, self.norm1, silu=True)
+            x_BNC = _tokens(x_BCHW if self.conv_shortcut is None else F.conv2d(x_BCHW, self.conv_shortcut.weight))
         h_BCHW = F.conv2d(h_BCHW, self.conv1.weight, padding=self.conv1.padding)
         shift_BC = self.time_emb_proj(F.silu(time_BD)).float() + self.conv1.bias
         _, h_BCHW = _norm(h_BCHW, self.norm2, silu=True, shift_BC=shift_BC)
         h_BCHW = F.conv2d(h_BCHW, self.conv2.weight, padding=self.conv2.padding)
-        bias_C = self.conv2.bias
-        if self.conv_shortcut is not None:
-            x_BCHW = F.conv2d(x_BCHW, self.conv_shortcut.weight)
-            bias_C = bias_C + self.conv_shortcut.bias
-        return _map(residual(_tokens(x_BCHW), _tokens(h_BCHW), bias_C), x_BCHW)
+        bias_C = self.conv2.bias if self.conv_shortcut is None else self.conv2.bias + self.conv_shortcut.bias
+        return _map(residual(x_BNC, _tokens(h_BCHW), bias_C), h_BCHW)
 
 
 class FastTransformer(Transformer2DModel):
@@ -129,16 +141,15 @@ class FastTransformer(Transformer2DModel):
     def forward(self, x_BCHW: Tensor, encoder_hidden_states: Tensor, return_dict: bool = False) -> tuple[Tensor]:
         """The same as :class:`Transformer2DModel`, which returns a tuple of one."""
         x_BCHW, normed = _norm(x_BCHW, self.norm)
-        h_BNC = linear(_tokens(normed), self.proj_in.weight, self.proj_in.bias)
+        h_BNC, held_C = _enter(_tokens(normed), self.proj_in)
         for layer in self.transformer_blocks:
-            h_BNC, y_BNC = _add_norm(h_BNC, None, None, layer.norm1)
+            h_BNC, y_BNC = _add_norm(h_BNC, None, held_C, layer.norm1)
             a_BNC = _attend(layer.attn1, y_BNC, y_BNC)
             h_BNC, y_BNC = _add_norm(h_BNC, a_BNC, layer.attn1.to_out[0].bias, layer.norm2)
             a_BNC = _attend(layer.attn2, y_BNC, encoder_hidden_states.to(y_BNC.dtype))
             h_BNC, y_BNC = _add_norm(h_BNC, a_BNC, layer.attn2.to_out[0].bias, layer.norm3)
-            h_BNC = residual(h_BNC, *_geglu(layer.ff, y_BNC))
-        delta = F.linear(h_BNC, self.proj_out.weight)
-        return (_map(residual(_tokens(x_BCHW), delta, self.proj_out.bias), x_BCHW),)
+            h_BNC, held_C = _add_geglu(h_BNC, y_BNC, layer.ff)
+        return (_map(project(_tokens(x_BCHW), h_BNC, self.proj_out.weight, self.proj_out.bias, held_C), x_BCHW),)
 
 
 class FastAnchorBlock(AnchorBlock):
@@ -155,17 +166,34 @@ class FastAnchorBlock(AnchorBlock):
     def forward(self, x_BCHW: Tensor, keys_values: tuple[Tensor, Tensor], keep_B: Tensor) -> Tensor:
         """The same as :meth:`AnchorBlock.forward`."""
         x_BCHW, normed = _norm(x_BCHW, self.norm)
-        h_BNC = linear(_tokens(normed), self.proj_in.weight, self.proj_in.bias)
-        h_BNC, y_BNC = _add_norm(h_BNC, None, None, self.norm_attention)
+        h_BNC, held_C = _enter(_tokens(normed), self.proj_in)
+        h_BNC, y_BNC = _add_norm(h_BNC, None, held_C, self.norm_attention)
         a_BHND = F.scaled_dot_product_attention(self._heads(F.linear(y_BNC, self.to_q.weight)), *keys_values)
         a_BNC = F.linear(a_BHND.transpose(1, 2).flatten(2), self.to_out.weight)
         h_BNC, y_BNC = _add_norm(h_BNC, a_BNC, self.to_out.bias, self.norm_feed_forward)
-        h_BNC = residual(h_BNC, *_geglu(self.feed_forward, y_BNC))
-        delta = F.linear(h_BNC, self.proj_out.weight)
-        return _map(residual(_tokens(x_BCHW), delta, self.proj_out.bias, keep_B), x_BCHW)
+        h_BNC, held_C = _add_geglu(h_BNC, y_BNC, self.feed_forward)
+        return _map(project(_tokens(x_BCHW), h_BNC, self.proj_out.weight, self.proj_out.bias, held_C, keep_B), x_BCHW)
+
+
+class FastConditionalUNet(ConditionalUNet):
+    """A network whose skip connections are never copied beside what they are joined with."""
+
+    @staticmethod
+    def suits(network: Any) -> bool:
+        """Whether its residual blocks on the way up take two maps."""
+        return all(
+            FastResnet.suits(resnet) and resnet.conv_shortcut is not None
+            for block in network.unet.up_blocks
+            for resnet in block.resnets
+        )
+
+    @staticmethod
+    def _joined(h_BCHW: Tensor, skip_BCHW: Tensor) -> Any:
+        return h_BCHW, skip_BCHW
 
 
 _TWINS: dict[type, Any] = {
+    ConditionalUNet: FastConditionalUNet,
     nn.GroupNorm: FastGroupNorm,
     nn.Conv2d: FastConvolution,
     nn.AvgPool2d: FastPool,
@@ -183,17 +211,26 @@ def _convolved(x_BCHW: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def _norm(x_BCHW: Tensor, norm: Any, **options: Any) -> tuple[Tensor, Tensor]:
-    return group_norm(x_BCHW, norm.num_groups, norm.weight, norm.bias, norm.eps, **options)
+    return group_norm(x_BCHW, *_settings(norm), **options)
 
 
-def _add_norm(x_BNC: Tensor, delta: Tensor | None, shift_C: Tensor | None, norm: Any) -> tuple[Tensor, Tensor]:
-    return add_layer_norm(x_BNC, delta, shift_C, norm.weight, norm.bias, norm.eps)
+def _settings(norm: Any) -> tuple[int, Tensor, Tensor, float]:
+    return norm.num_groups, norm.weight, norm.bias, norm.eps
 
 
-def _geglu(block: Any, x_BNC: Tensor) -> tuple[Tensor, Tensor]:
-    """A feed-forward's value without its last bias, and that bias."""
+def _enter(x_BNC: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    """A linear layer, and its bias, which gets its gradient where the result goes next."""
+    return F.linear(x_BNC, layer.weight, layer.bias.detach().to(x_BNC.dtype)), layer.bias
+
+
+def _add_norm(x_BNC: Tensor, delta: Tensor | None, held_C: Tensor | None, norm: Any) -> tuple[Tensor, Tensor]:
+    return add_layer_norm(x_BNC, delta, held_C, norm.weight, norm.bias, norm.eps)
+
+
+def _add_geglu(h_BNC: Tensor, x_BNC: Tensor, block: Any) -> tuple[Tensor, Tensor]:
+    """The sum with a feed-forward, and that one's last bias, as in :func:`_enter`."""
     first, last = block.net[0].proj, block.net[2]
-    return feed_forward(x_BNC, first.weight, first.bias, last.weight), last.bias
+    return feed_forward(h_BNC, x_BNC, first.weight, first.bias, last.weight, last.bias), last.bias
 
 
 def _attend(attention: Any, x_BNC: Tensor, context_BLD: Tensor) -> Tensor:

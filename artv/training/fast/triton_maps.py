@@ -74,14 +74,20 @@ def channel_gradient_sums_kernel(
     sums_ptr,
     positions,
     rows_per_chunk,
+    first_channel,
+    x_channels,
     channels,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     SILU: tl.constexpr,
 ):
-    """Over a chunk of positions, of the gradient g of x · factor + offset: each channel's sums of g and of g · x."""
+    """Over a chunk of positions, of the gradient g of x · factor + offset: each channel's sums of g and of g · x.
+
+    x has some of the channels, from ``first_channel`` on.
+    """
     chunk, sample = tl.program_id(1), tl.program_id(2).to(tl.int64)
-    channel = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    own = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    channel = first_channel + own
     factor = tl.load(factor_ptr + sample * channels + channel)[None, :]
     offset = tl.load(offset_ptr + sample * channels + channel)[None, :]
     end = tl.minimum((chunk + 1) * rows_per_chunk, positions)
@@ -90,9 +96,10 @@ def channel_gradient_sums_kernel(
     for first in tl.range(chunk * rows_per_chunk, end, ROWS, num_stages=3):
         row = first + tl.arange(0, ROWS)[:, None]
         inside = row < end
-        at = (sample * positions + row) * channels + channel[None, :]
-        x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        g = _through_silu(x, tl.load(dy_ptr + at, mask=inside, other=0.0).to(tl.float32), factor, offset, SILU)
+        place = sample * positions + row
+        x = tl.load(x_ptr + place * x_channels + own[None, :], mask=inside, other=0.0).to(tl.float32)
+        dy = tl.load(dy_ptr + place * channels + channel[None, :], mask=inside, other=0.0).to(tl.float32)
+        g = _through_silu(x, dy, factor, offset, SILU)
         sums += g
         products += g * x
     here = (sample * tl.num_programs(1) + chunk) * channels + channel
@@ -164,23 +171,28 @@ def map_gradient_kernel(
     level_ptr,
     dx_ptr,
     positions,
+    first_channel,
+    x_channels,
     channels,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     SILU: tl.constexpr,
     PASSED: tl.constexpr,
 ):
-    """factor · g + slope · x + level, with PASSED plus the gradient past the norm."""
+    """factor · g + slope · x + level, with PASSED plus the gradient past the norm; x as in the kernel of the sums."""
     sample = tl.program_id(2).to(tl.int64)
-    channel = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    own = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    channel = first_channel + own
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
     inside = row < positions
-    at = (sample * positions + row) * channels + channel[None, :]
+    place = sample * positions + row
+    at = place * x_channels + own[None, :]
     here = sample * channels + channel
     factor = tl.load(factor_ptr + here)[None, :]
     offset = tl.load(offset_ptr + here)[None, :]
     x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
-    g = _through_silu(x, tl.load(dy_ptr + at, mask=inside, other=0.0).to(tl.float32), factor, offset, SILU)
+    dy = tl.load(dy_ptr + place * channels + channel[None, :], mask=inside, other=0.0).to(tl.float32)
+    g = _through_silu(x, dy, factor, offset, SILU)
     dx = factor * g + tl.load(slope_ptr + here)[None, :] * x + tl.load(level_ptr + here)[None, :]
     if PASSED:
         dx += tl.load(passed_ptr + at, mask=inside, other=0.0).to(tl.float32)

@@ -24,15 +24,15 @@ def layer_norm_backward_kernel(
     PASSED: tl.constexpr,
 ):
     """The gradient of x through its layer norm, with PASSED plus the one past it. Partial sums: of dy · x̂ (weight), of
-    dy (bias), of the result (a bias added to x).
+    dy (bias), of the result (a bias that x holds).
     """
     column = tl.arange(0, COLUMNS)
     used = column < WIDTH
     weight = tl.load(weight_ptr + column, mask=used, other=0.0).to(tl.float32)
     d_weight = tl.zeros((ROWS, COLUMNS), tl.float32)
     d_bias = tl.zeros((ROWS, COLUMNS), tl.float32)
-    d_shift = tl.zeros((ROWS, COLUMNS), tl.float32)
-    for first in range(tl.program_id(0) * ROWS, count, tl.num_programs(0) * ROWS):
+    d_held = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for first in tl.range(tl.program_id(0) * ROWS, count, tl.num_programs(0) * ROWS, num_stages=3):
         row = first + tl.arange(0, ROWS)
         inside = (row < count)[:, None] & used[None, :]
         offsets = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
@@ -51,12 +51,12 @@ def layer_norm_backward_kernel(
         tl.store(dx_ptr + offsets, dx.to(dx_ptr.dtype.element_ty), mask=inside)
         d_weight += dy * normed
         d_bias += dy
-        d_shift += dx
+        d_held += dx
     at = partial_ptr + tl.program_id(0) * WIDTH + column
     step = tl.num_programs(0) * WIDTH
     tl.store(at, tl.sum(d_weight, axis=0), mask=used)
     tl.store(at + step, tl.sum(d_bias, axis=0), mask=used)
-    tl.store(at + 2 * step, tl.sum(d_shift, axis=0), mask=used)
+    tl.store(at + 2 * step, tl.sum(d_held, axis=0), mask=used)
 
 
 @triton.jit
@@ -68,7 +68,7 @@ def geglu_backward_kernel(
     used = column < width
     d_value_bias = tl.zeros((ROWS, COLUMNS), tl.float32)
     d_gate_bias = tl.zeros((ROWS, COLUMNS), tl.float32)
-    for first in range(tl.program_id(0) * ROWS, count, tl.num_programs(0) * ROWS):
+    for first in tl.range(tl.program_id(0) * ROWS, count, tl.num_programs(0) * ROWS, num_stages=2):
         row = (first + tl.arange(0, ROWS)).to(tl.int64)[:, None]
         inside = (row < count) & used[None, :]
         at, half = row * 2 * width + column[None, :], row * width + column[None, :]
@@ -108,21 +108,17 @@ def residual_kernel(
 
 
 @triton.jit
-def column_sums_kernel(
-    x_ptr, keep_ptr, y_ptr, partial_ptr, count, each, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    KEEP: tl.constexpr,
+def bias_kernel(
+    x_ptr, bias_ptr, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr, RELU: tl.constexpr
 ):  # fmt: skip
-    """Partial sums over the rows of keep · x, which with KEEP is also stored."""
+    """x + bias in place, then ReLU if asked for."""
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     used = column < width
-    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
-    for first in range(tl.program_id(0) * ROWS, count, tl.num_programs(0) * ROWS):
-        row = (first + tl.arange(0, ROWS)).to(tl.int64)
-        inside = (row < count)[:, None] & used[None, :]
-        offsets = row[:, None] * width + column[None, :]
-        x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
-        if KEEP:
-            x *= tl.load(keep_ptr + row // each, mask=row < count, other=0.0).to(tl.float32)[:, None]
-            tl.store(y_ptr + offsets, x.to(y_ptr.dtype.element_ty), mask=inside)
-        sums += x
-    tl.store(partial_ptr + tl.program_id(0) * width + column, tl.sum(sums, axis=0), mask=used)
+    inside = (row < count)[:, None] & used[None, :]
+    at = x_ptr + row[:, None] * width + column[None, :]
+    y = tl.load(at, mask=inside, other=0.0).to(tl.float32)
+    y += tl.load(bias_ptr + column, mask=used, other=0.0).to(tl.float32)[None, :]
+    if RELU:
+        y = tl.maximum(y, 0.0)
+    tl.store(at, y.to(x_ptr.dtype.element_ty), mask=inside)
