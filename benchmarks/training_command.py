@@ -87,6 +87,7 @@ def run_command(out: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     model = {"save_minutes": arguments.save_minutes, "reduce_dtype": arguments.reduce_dtype}
     model["fused_update"] = arguments.fused_update
     over = {"size": arguments.size, "model": model, "overlap": arguments.overlap}
+    over |= {"stratified": arguments.stratified, "attention_kernels": arguments.attention_kernels}
     settings.write_text(json.dumps(over), encoding="utf-8")
     run = out / f"run-{arguments.gpus}-{arguments.batch}"
     if arguments.gpus == 1:
@@ -169,6 +170,8 @@ def main() -> None:
     flag = argparse.BooleanOptionalAction
     parser.add_argument("--overlap", action=flag, default=True, help="the two networks on two streams")
     parser.add_argument("--fused-update", action=flag, default=True, help="AdamW and the average in one kernel")
+    parser.add_argument("--stratified", action=flag, default=True, help="nothing is computed for what is dropped")
+    parser.add_argument("--attention-kernels", default="auto", choices=("auto", "fa3"))
     parser.add_argument("--card", type=int, help="memory that the one GPU may have, in GiB")
     parser.add_argument("--reduce-dtype", default="fp32", choices=("fp32", "bf16"), help="of gradients")
     parser.add_argument("--clips", type=int, default=1024)
@@ -202,6 +205,8 @@ def main() -> None:
         "card_gib": arguments.card,
         "overlap": arguments.overlap,
         "fused_update": arguments.fused_update,
+        "stratified": arguments.stratified,
+        "attention_kernels": arguments.attention_kernels,
         "reduce_dtype": arguments.reduce_dtype,
         "nccl": {k: v for k, v in os.environ.items() if k.startswith(("NCCL_", "TORCH_NCCL_"))},
         **run_command(arguments.work, arguments),

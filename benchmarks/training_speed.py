@@ -36,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from artv import ArtVModel
 from artv.data.latents import LatentCache
 from artv.training.config import TrainConfig, load_config, with_loop
-from artv.training.estimate import GIB, estimate
+from artv.training.estimate import GIB, estimate, flops_a_sample
 from artv.training.model import loss_drawer, prepare_networks
 from artv.training.step import Prepare, Step
 from artv_eval.efficiency.cuda import clocks
@@ -49,6 +49,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "fused, eager": {"fused": True, "recompute": False, "graph": False},
     "fused, two streams": {"fused": True, "recompute": False, "overlap": True},
     "one pass, two streams": {"fused": True, "recompute": False, "overlap": True, "fused_update": True},
+    "stratified": {"overlap": True, "fused_update": True, "stratified": True},
+    "stratified, FlashAttention-3": {
+        "overlap": True,
+        "fused_update": True,
+        "stratified": True,
+        "attention_kernels": "fa3",
+    },
     "recomputed, 8 bits": {"fused": True, "recompute": True, "optimizer": "adamw8bit"},
     "8 bits": {"fused": True, "recompute": False, "optimizer": "adamw8bit"},
     "8 bits, eager": {"fused": True, "recompute": False, "optimizer": "adamw8bit", "graph": False},
@@ -100,7 +107,7 @@ def matrix_rate(n: int = 8192) -> float:
 
 
 def settings_of(preset: str, variant: str, pixels: int, batch: int, bench: Bench) -> TrainConfig:
-    settings = {"overlap": False, "fused_update": False} | VARIANTS[variant]
+    settings = {"overlap": False, "fused_update": False, "stratified": False} | VARIANTS[variant]
     loop = {name: value for name, value in settings.items() if name in ("graph", "optimizer", "fused_update")}
     config = load_config(preset, size=pixels, **{k: v for k, v in settings.items() if k not in loop})
     return with_loop(config, "model", batch_size=batch, precision="bf16" if bench.real else "fp32", **loop)
@@ -179,7 +186,7 @@ def measured(config: TrainConfig, bench: Bench, latent: int, name: str) -> Itera
         row["estimated_gib"] = None if expected is None else expected / GIB
         row["captured"] = step._graph is not None
         row["clocks"] = clocks()
-        flops = training_flops(config.preset, latent)
+        flops = flops_a_sample(config) or training_flops(config.preset, latent)
         row["tflop_a_sample"] = flops / 1e12
         row["share_of_matrix_rate"] = flops * batch / (ms / 1e3) / (bench.rate or 1)
     yield row

@@ -12,6 +12,7 @@ Shape suffixes: B batch, K reference frames, C channels, H W latent size, L text
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from artv.networks.anchor_block import AnchorBlock
 from artv.networks.crops import Crops
 from artv.networks.deep_features import DeepFeatures
+from artv.networks.present import Rows
 
 KeysValues = tuple[Tensor, Tensor]
 
@@ -31,12 +33,15 @@ class Features:
     """What a network derives from the frames that condition it; fixed while one frame is being denoised.
 
     ``refs``: a feature map a UNet level, zero where the references are dropped. ``anchor``: keys and values a site.
-    ``keep_anchor_B``: 0 where the anchor is dropped.
+    ``keep_anchor_B``: 0 where the anchor is dropped. ``refs_rows`` / ``anchor_rows``: the samples of the batch that
+    these are features of, where the others have none; None: all.
     """
 
     refs: tuple[Tensor, ...]
     anchor: tuple[KeysValues, ...]
     keep_anchor_B: Tensor
+    refs_rows: Rows | None = None
+    anchor_rows: Rows | None = None
 
     def rows(self, index_N: Tensor) -> "Features":
         """Rows ``index_N`` of the batch."""
@@ -115,15 +120,22 @@ class ConditionalUNet(nn.Module):
         return tuple(block.keys_values(maps[level]) for block, level in pairs)  # type: ignore[operator]
 
     def encode(
-        self, refs_BKCHW: Tensor, anchor: tuple[KeysValues, ...], keep_ref_B: Tensor, keep_anchor_B: Tensor
+        self,
+        refs_BKCHW: Tensor,
+        anchor: tuple[KeysValues, ...],
+        keep_ref_B: Tensor,
+        keep_anchor_B: Tensor,
+        refs_rows: Rows | None = None,
+        anchor_rows: Rows | None = None,
     ) -> Features:
         """Everything that depends only on the conditioning frames, not on the noisy latent or the timestep.
 
-        ``anchor``: of :meth:`anchor_features`.
+        ``anchor``: of :meth:`anchor_features`. ``refs_rows`` / ``anchor_rows``: the samples that the references, the
+        anchor and their ``keep`` are of, where the others have none.
         """
         keep = keep_ref_B.view(-1, 1, 1, 1)
         refs = tuple(f * keep.to(f.dtype) for f in self.adapter(refs_BKCHW.flatten(1, 2)))
-        return Features(refs, anchor, keep_anchor_B)
+        return Features(refs, anchor, keep_anchor_B, refs_rows, anchor_rows)
 
     def forward(
         self,
@@ -159,7 +171,8 @@ class ConditionalUNet(nn.Module):
             if features is None or not self.has_anchor:
                 return h
             i = numbers[attention]
-            return self.anchor_blocks[i](h, features.anchor[i], features.keep_anchor_B)
+            block = partial(self.anchor_blocks[i], keys_values=features.anchor[i], keep_B=features.keep_anchor_B)
+            return block(h) if features.anchor_rows is None else features.anchor_rows.work(block, h)
 
         h = unet.conv_in(z_BCHW)
         skips = [h]
@@ -171,7 +184,8 @@ class ConditionalUNet(nn.Module):
         for part, attention, refs_level in downs:
             h = part(h) if isinstance(part, Downsample2D) else block(part, attention, h)
             if refs_level is not None and features is not None:
-                h = h + features.refs[refs_level]
+                refs, rows = features.refs[refs_level], features.refs_rows
+                h = h + refs if rows is None else rows.work(refs.add, h)
             skips.append(h)
 
         h = self._middle(h, time, attend) if reused is None else reused

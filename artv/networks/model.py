@@ -16,6 +16,7 @@ from artv.config import PRESETS, ModelConfig
 from artv.networks.conditional_unet import ConditionalUNet, Features, KeysValues
 from artv.networks.crops import Crops
 from artv.networks.deep_features import DeepPair
+from artv.networks.present import Present, Rows
 from artv.networks.streams import SideStream
 from artv.schedule import NoiseSchedule
 
@@ -43,12 +44,16 @@ AnchorPair = tuple[tuple[KeysValues, ...], tuple[KeysValues, ...] | None]
 
 
 class Encoded(NamedTuple):
-    """Features of the conditioning frames for both networks, and the latent to copy."""
+    """Features of the conditioning frames for both networks, and the latent to copy.
+
+    ``mask_rows``: the samples that the mask network is asked about, where the others copy nothing; None: all.
+    """
 
     dynamic: Features
     mask: Features | None
     copy_BCHW: Tensor
     keep_ref_B: Tensor
+    mask_rows: Rows | None = None
 
     def select(self, index_N: Tensor, keep_ref_N: Tensor, keep_anchor_N: Tensor) -> "Encoded":
         """Rows ``index_N``, with conditions dropped where a ``keep`` is 0."""
@@ -166,11 +171,15 @@ class ArtVModel(ModelMixin, ConfigMixin):
         if self.mask_network is None or encoded.mask is None or not use_mask:
             dynamic = self.dynamic_network(z_in, t_B, text_BLD, encoded.dynamic, deep_dynamic)
             return Prediction(dynamic.to(z_BCHW.dtype), None)
+        rows = encoded.mask_rows or Rows(0, len(z_in))
         with self.side_stream.beside(z_in.device):
-            logits = self.mask_network(z_in, t_B, text_BLD, encoded.mask, deep_mask)
+            some = rows.of(z_in), rows.of(t_B.expand(len(z_in))), rows.of(text_BLD)
+            logits = self.mask_network(*some, encoded.mask, deep_mask)
         dynamic = self.dynamic_network(z_in, t_B, text_BLD, encoded.dynamic, deep_dynamic)
         self.side_stream.join(logits)
-        mask = logits.float().sigmoid() * encoded.keep_ref_B.view(-1, 1, 1, 1)
+        mask = logits.float().sigmoid()
+        mask = mask if encoded.mask_rows is None else rows.padded(mask, len(z_in))
+        mask = mask * encoded.keep_ref_B.view(-1, 1, 1, 1)
         a, s = self.schedule.a_s(t_B)
         eps = compose(mask, copied_noise(z_BCHW.float(), encoded.copy_BCHW.float(), a, s), dynamic.float())
         return Prediction(eps.to(z_BCHW.dtype), mask, dynamic)
@@ -206,6 +215,28 @@ class ArtVModel(ModelMixin, ConfigMixin):
         z_MChw, text_MLD = crops.crop(z_BCHW), crops.take(text_BLD)
         return self.dynamic_network(z_MChw.to(self.dtype), t_M, text_MLD, encoded.dynamic.within(crops))
 
-    def forward(self, z_BCHW: Tensor, t_B: Tensor, conditions: Conditions) -> Prediction:
-        """``predict`` from the conditions themselves; what training calls."""
-        return self.predict(z_BCHW, t_B, conditions.text_BLD, self.encode(conditions))
+    def forward(
+        self, z_BCHW: Tensor, t_B: Tensor, conditions: Conditions, present: Present | None = None
+    ) -> Prediction:
+        """``predict`` from the conditions themselves; what training calls.
+
+        ``present``: where they can be present; the same result, and less to compute.
+        """
+        encoded = self.encode(conditions) if present is None else self._encode_some(conditions, present)
+        return self.predict(z_BCHW, t_B, conditions.text_BLD, encoded)
+
+    def _encode_some(self, c: Conditions, present: Present) -> Encoded:
+        """:meth:`encode` of the samples where there is something to encode."""
+        refs, anchor, dtype = present.refs, present.anchor, self.dynamic_network.unet.conv_in.weight.dtype
+        both = anchor.among(refs)  # of the mask network's samples
+        refs_NKCHW, keep_ref_N = refs.of(c.refs_BKCHW).to(dtype), refs.of(c.keep_ref_B)
+        anchor_BCHW, mask = c.anchor_BCHW.to(dtype), None
+        with self.side_stream.beside(refs_NKCHW.device):
+            if self.mask_network is not None:
+                seen = self.mask_network.anchor_features(both.of(refs.of(anchor_BCHW)))
+                keep = keep_ref_N, both.of(refs.of(c.keep_anchor_B))
+                mask = self.mask_network.encode(refs_NKCHW, seen, *keep, anchor_rows=both)
+        seen = self.dynamic_network.anchor_features(anchor.of(anchor_BCHW))
+        keep = keep_ref_N, anchor.of(c.keep_anchor_B)
+        dynamic = self.dynamic_network.encode(refs_NKCHW, seen, *keep, refs_rows=refs, anchor_rows=anchor)
+        return Encoded(dynamic, mask, c.copy_BCHW, c.keep_ref_B, refs)

@@ -100,10 +100,13 @@ class TrainConfig(BaseModel):
     ``clips``: how many clips of the built-in world; None = 65,536 on a GPU, 2,048 on a CPU.
     ``ref_noise``: distribution of the noise level on the references that the adapters see; what the mask copies stays
     clean. ``first_frame_share``: share of training targets that are first frames (no references, no anchor);
-    ``start_share``: share whose references all repeat one frame, as at the start of a clip. ``weight_cap``: 1 is
-    the paper's plain squared error, see :func:`artv.training.loss.noise_prediction_loss`. ``overlap``: the two
-    networks on two CUDA streams. ``networks``: other sizes than the preset's. ``recompute``: less memory for more
-    time, see :mod:`artv.training.recompute`. ``fused``: on a GPU, fused operations, see :mod:`artv.training.fast`.
+    ``start_share``: share whose references all repeat one frame, as at the start of a clip. ``stratified``: first
+    frames, dropped references and anchors are even shares of each batch, so that nothing is computed for what is
+    dropped (:mod:`artv.training.strata`); each sample's chances are the same. ``weight_cap``: 1 is the paper's plain
+    squared error, see :func:`artv.training.loss.noise_prediction_loss`. ``overlap``: the two networks on two CUDA
+    streams. ``networks``: other sizes than the preset's. ``recompute``: less memory for more time, see
+    :mod:`artv.training.recompute`. ``fused``: on a GPU, fused operations, see :mod:`artv.training.fast`.
+    ``attention_kernels``: PyTorch's choice or FlashAttention-3 (:mod:`artv.training.fast.attention`).
     ``stream``: latents come from shards on disk, written once, instead of from memory; ``workers`` processes read
     them. ``reader``: of video files (:mod:`artv.data.readers`); both give the same frames. ``crop``: the square of a
     frame that is seen, the ``centre`` or a ``random`` one, always the same of a clip.
@@ -134,11 +137,13 @@ class TrainConfig(BaseModel):
     ref_noise: Name = "uniform:0:0.1"
     copy_noised: bool = False
     start_share: Share = 0.0
+    stratified: bool = False
     weight_cap: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
     overlap: bool = True
     networks: ModelConfig | None = None
     recompute: bool = False
     fused: bool = True
+    attention_kernels: Literal["auto", "fa3"] = "auto"
     stream: bool = False
     workers: Annotated[int, Field(ge=0, le=256, strict=True)] = 2
     reader: Literal["decord", "pyav"] = "decord"
@@ -208,6 +213,7 @@ def paper() -> TrainConfig:
         autoencoder=given,
         text_encoder=given,
         ref_noise="uniform:0:0.1",
+        stratified=True,
         stream=True,
         workers=4,
         model=LoopConfig(
@@ -233,6 +239,7 @@ TECHNICAL = (
     "overlap",
     "fused",
     "fused_update",
+    "attention_kernels",
     "reader",
     "reduce_dtype",
     *WATCHED,
@@ -243,14 +250,14 @@ TECHNICAL = (
 HOW = ("minutes", *TECHNICAL)
 """What may change from one start of a run to the next. ``minutes`` ends it early, so another time is another model."""
 
-LATER = ("optimizer", "crop", "reduce_dtype", "fused_update", *WATCHED)
+LATER = ("optimizer", "crop", "reduce_dtype", "fused_update", "stratified", "attention_kernels", *WATCHED)
 """Settings that came after models were first kept under a hash of all the others."""
 
 
 def code_version(config: TrainConfig) -> int:
     """``CODE_VERSION``, with what has changed for some settings only."""
     seeded = config.model.global_batch is not None and config.seed != 0  # whose chance did not hang on the run's seed
-    return CODE_VERSION + seeded
+    return CODE_VERSION + seeded + 2 * config.stratified  # on in ``paper``, which kept models under a hash without it
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:

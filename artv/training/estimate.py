@@ -17,6 +17,7 @@ from artv.networks import ArtVModel
 from artv.presets import ASSETS
 from artv.text_encoder import OpenClipTextEncoder
 from artv.training.config import ENCODERS, TrainConfig
+from artv.training.strata import Strata
 from artv.weights import saved_shapes
 
 GIB = 2**30
@@ -29,8 +30,13 @@ SAMPLES_A_SECOND = {("shapes", 64): 25_000.0, ("paper", 320): 270.5, ("paper", 6
 SHARE_OF_SEVERAL = 0.95
 """What each of several GPUs that exchange gradients keeps of its speed (two and four of one machine)."""
 
-FLOPS_A_SAMPLE = {("shapes", 64): 1.497e9, ("paper", 320): 1.387e12, ("paper", 640): 7.133e12}
-"""Work of forward and backward pass, attention included, nothing recomputed, by torch's counter on meta tensors."""
+FLOPS_A_SAMPLE = {
+    ("shapes", 64): (1.497e9, 0.328e9, 0.313e9, 0.606e9),
+    ("paper", 320): (1.387e12, 0.416e12, 0.138e12, 0.528e12),
+    ("paper", 640): (7.133e12, 2.470e12, 0.815e12, 3.051e12),
+}
+"""Work of forward and backward pass, attention included, nothing recomputed, by torch's counter on meta tensors; then
+what falls away without the anchor, without references (and so the mask network), without either."""
 
 ACTIVATIONS = {"shapes": (19_200, None), "paper": (370_000, 87_000)}
 """Bytes a sample and latent position that the backward pass needs, fused: whole, and with recomputed blocks."""
@@ -73,8 +79,17 @@ class Estimate:
 
 
 def flops_a_sample(config: TrainConfig) -> float | None:
-    """FLOPs of the networks' training, where it was counted."""
-    return FLOPS_A_SAMPLE.get((config.preset, config.size)) if config.networks is None else None
+    """FLOPs of the networks' training that are done for one, on average over a batch, where they were counted."""
+    counted = FLOPS_A_SAMPLE.get((config.preset, config.size)) if config.networks is None else None
+    if counted is None:
+        return None
+    whole, anchor, refs, both = counted
+    if not config.stratified:
+        return whole
+    B, present = config.model.batch_size, Strata.of(config).present
+    anchorless, refless = B - len(present.anchor), B - len(present.refs)
+    neither = min(present.anchor.start, present.refs.start)
+    return whole - ((anchorless - neither) * anchor + (refless - neither) * refs + neither * both) / B
 
 
 def card_rate(device: torch.device, n: int = 8192, repeats: int = 10) -> float:

@@ -16,6 +16,7 @@ from artv.training import processes
 from artv.training.config import TrainConfig
 from artv.training.estimate import flops_a_sample
 from artv.training.fast import use_fast_blocks
+from artv.training.fast.attention import use_flash_attention_3
 from artv.training.loop import Outcome, optimise
 from artv.training.loss import noise_prediction_loss
 from artv.training.recompute import recompute_blocks
@@ -66,6 +67,8 @@ def prepare_networks(model: ArtVModel, config: TrainConfig, device: torch.device
     model.to(memory_format=torch.channels_last).train()
     if config.fused and device.type == "cuda":
         use_fast_blocks(model)
+        if config.attention_kernels == "fa3":
+            use_flash_attention_3()
     if config.recompute:
         recompute_blocks(model)
     # exchanged gradients are awaited on the stream that they were announced on
@@ -90,6 +93,7 @@ def loss_drawer(
             copy_noised=config.copy_noised,
             start_share=config.start_share,
             weight_cap=config.weight_cap,
+            stratified=config.stratified,
         )
 
     return draw_loss

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from artv.networks.anchor_block import AnchorBlock
 from artv.networks.conditional_unet import ConditionalUNet
 from artv.networks.fast.kernels.launching import runs_on
+from artv.training.fast.attention import attention
 from artv.training.fast.maps import group_norm, joined_group_norm
 from artv.training.fast.resampling import double, halve
 from artv.training.fast.tokens import (
@@ -168,7 +169,7 @@ class FastAnchorBlock(AnchorBlock):
         x_BCHW, normed = _norm(x_BCHW, self.norm)
         h_BNC, held_C = _enter(_tokens(normed), self.proj_in)
         h_BNC, y_BNC = _add_norm(h_BNC, None, held_C, self.norm_attention)
-        a_BHND = F.scaled_dot_product_attention(self._heads(F.linear(y_BNC, self.to_q.weight)), *keys_values)
+        a_BHND = attention(self._heads(F.linear(y_BNC, self.to_q.weight)), *keys_values)
         a_BNC = F.linear(a_BHND.transpose(1, 2).flatten(2), self.to_out.weight)
         h_BNC, y_BNC = _add_norm(h_BNC, a_BNC, self.to_out.bias, self.norm_feed_forward)
         h_BNC, held_C = _add_geglu(h_BNC, y_BNC, self.feed_forward)
@@ -233,15 +234,15 @@ def _add_geglu(h_BNC: Tensor, x_BNC: Tensor, block: Any) -> tuple[Tensor, Tensor
     return feed_forward(h_BNC, x_BNC, first.weight, first.bias, last.weight, last.bias), last.bias
 
 
-def _attend(attention: Any, x_BNC: Tensor, context_BLD: Tensor) -> Tensor:
+def _attend(layer: Any, x_BNC: Tensor, context_BLD: Tensor) -> Tensor:
     """Attention without the bias of its last layer."""
     if context_BLD is x_BNC:
-        q, k, v = linears(x_BNC, attention.to_q.weight, attention.to_k.weight, attention.to_v.weight)
+        q, k, v = linears(x_BNC, layer.to_q.weight, layer.to_k.weight, layer.to_v.weight)
     else:
-        q = F.linear(x_BNC, attention.to_q.weight)
-        k, v = linears(context_BLD, attention.to_k.weight, attention.to_v.weight)
-    heads = (t.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for t in (q, k, v))
-    return F.linear(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2), attention.to_out[0].weight)
+        q = F.linear(x_BNC, layer.to_q.weight)
+        k, v = linears(context_BLD, layer.to_k.weight, layer.to_v.weight)
+    heads = (t.unflatten(-1, (layer.heads, -1)).transpose(1, 2) for t in (q, k, v))
+    return F.linear(attention(*heads).transpose(1, 2).flatten(2), layer.to_out[0].weight)
 
 
 def _plain(layer: Any) -> bool:
