@@ -24,8 +24,14 @@ GIB = 2**30
 WATTS = 700.0
 """Power of one GPU, as its maker states it for an H100 or H200 at full load."""
 
-SAMPLES_A_SECOND = {("shapes", 64): 25_000.0, ("paper", 320): 270.5, ("paper", 640): 51.8}
-"""By preset and size, fused, captured and without recomputation, a training alone on the card."""
+SAMPLES_A_SECOND = {
+    ("shapes", 64, False): 25_000.0,
+    ("paper", 320, True): 297.7,
+    ("paper", 320, False): 276.3,
+    ("paper", 640, True): 56.4,
+    ("paper", 640, False): 53.9,
+}
+"""By preset, size and whether stratified; fused, captured and without recomputation, a training alone on the card."""
 
 SHARE_OF_SEVERAL = 0.95
 """What each of several GPUs that exchange gradients keeps of its speed (two and four of one machine)."""
@@ -40,6 +46,9 @@ what falls away without the anchor, without references (and so the mask network)
 
 ACTIVATIONS = {"shapes": (19_200, None), "paper": (370_000, 87_000)}
 """Bytes a sample and latent position that the backward pass needs, fused: whole, and with recomputed blocks."""
+
+ACTIVATIONS_OF_WORK = 1.5
+"""By how many times its share of the work what is left out has a share of the activations (0.07 and 0.11 at 320)."""
 
 
 CONTEXT = {"shapes": 32, "paper": 77}
@@ -92,6 +101,12 @@ def flops_a_sample(config: TrainConfig) -> float | None:
     return whole - ((anchorless - neither) * anchor + (refless - neither) * refs + neither * both) / B
 
 
+def _left_out(config: TrainConfig) -> float:
+    """Share of the work."""
+    done, whole = flops_a_sample(config), flops_a_sample(config.model_copy(update={"stratified": False}))
+    return 1 - done / whole if done and whole else 0.0
+
+
 def card_rate(device: torch.device, n: int = 8192, repeats: int = 10) -> float:
     """FLOP/s of a bfloat16 product of n × n random matrices on this GPU, median: what shares are shares of."""
     own = torch.Generator(device).manual_seed(0)  # the training's numbers are left alone
@@ -113,7 +128,7 @@ def estimate(config: TrainConfig) -> Estimate:
     return Estimate(
         memory=_memory(config) if usual and config.fused else None,
         disk=disk_of(config),
-        samples_per_s=SAMPLES_A_SECOND.get((config.preset, config.size)) if known else None,
+        samples_per_s=SAMPLES_A_SECOND.get((config.preset, config.size, config.stratified)) if known else None,
     )
 
 
@@ -161,8 +176,8 @@ def _memory(config: TrainConfig) -> int | None:
     weights = weights_of(config.sizes())
     half = 2 * weights if config.model.precision == "bf16" else 0
     moments = 2 if config.model.optimizer == "adamw8bit" else 8
-    activations = each * _positions(config) * config.model.batch_size
-    return weights * (4 + 4 + moments) + half + max(activations, 4 * weights + half)
+    activations = each * _positions(config) * config.model.batch_size * (1 - ACTIVATIONS_OF_WORK * _left_out(config))
+    return weights * (4 + 4 + moments) + half + max(round(activations), 4 * weights + half)
 
 
 def _positions(config: TrainConfig) -> int:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from artv.config import ModelConfig, NetworkConfig
 from artv.networks import ArtVModel, Conditions
+from artv.networks.present import Present, Rows
 from tests.warm import interpreted
 
 ON_GPU = torch.cuda.is_available()
@@ -123,7 +124,7 @@ def check_sums() -> None:
 
 
 def check_networks() -> None:
-    """Both networks whole: every parameter's gradient."""
+    """Both networks whole: every parameter's gradient, with what a sample lacks left out."""
     from artv.training.fast import use_fast_blocks
 
     torch.manual_seed(0)
@@ -142,7 +143,7 @@ def check_networks() -> None:
     blocks = {"FastResnet", "FastTransformer", "FastAnchorBlock", "FastAdapterResnet"}
     assert blocks | {"FastGroupNorm", "FastConvolution", "FastConditionalUNet"} <= changed
 
-    def gradients(model, dtype):
+    def gradients(model, dtype, *present):
         generator = torch.Generator().manual_seed(1)
 
         def random(*shape):
@@ -151,10 +152,12 @@ def check_networks() -> None:
         keep = torch.tensor([1.0, 0.0]).to(DEVICE, dtype)
         conditions = Conditions(random(2, 2, 4, 4, 4), random(2, 4, 4, 4), random(2, 4, 4, 4), keep, keep,
                                 random(2, 3, 8))  # fmt: skip
-        model(random(2, 4, 4, 4), torch.tensor([3, 700], device=DEVICE), conditions).eps_BCHW.square().mean().backward()
+        z, t = random(2, 4, 4, 4), torch.tensor([3, 700], device=DEVICE)
+        model(z, t, conditions, *present).eps_BCHW.square().mean().backward()
         return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
-    expected, actual = gradients(reference, torch.float64), gradients(model, torch.float32)
+    expected = gradients(reference, torch.float64)
+    actual = gradients(model, torch.float32, Present(refs=Rows(0, 1), anchor=Rows(0, 1)))
     assert expected.keys() == actual.keys() and len(expected) > 100
     for name, value in expected.items():
         error = (actual[name].double() - value).norm() / (value.norm() + 1e-9)
