@@ -57,7 +57,7 @@ class Strata:
         return Present(Rows(start, stop), Rows(anchor, B))
 
     def draw(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Of each row (bool, (B,)): whether it is a first frame, has references, has an anchor."""
+        """Which rows are first frames, have references, have an anchor: bool, (B,) each."""
         neither, anchorless, again = self._edges
         row = torch.arange(self.batch_size, device=device)
         place = (row + torch.rand((), device=device)) / self.batch_size

@@ -56,7 +56,7 @@ def test_what_is_present_lies_in_the_rows(first, ref, anchor, batch):
 
 
 def test_the_papers_batches():
-    """Of 120, 22.8 lack references on average and as many an anchor: 22 of each are the same rows always."""
+    """22.8 of 120 lack references on average and as many an anchor: 22 of each are the same rows always."""
     paper = with_loop(load_config("paper"), "model", batch_size=120)
     present = Strata.of(paper).present
     assert (present.refs, present.anchor) == (Rows(13, 111), Rows(22, 120))
