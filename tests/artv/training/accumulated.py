@@ -38,9 +38,7 @@ everyones = shared_cache(LatentCache(rows[processes.rank() :: world], rows[proce
 assert torch.equal(everyones.latents_NTChw, rows) and torch.equal(everyones.text_NLD, rows)
 
 prepare = accelerator.prepare_model if world > 1 else None
-_, outcome = optimise(
-    model, draw_loss, config, out, name="toy", device=torch.device("cpu"), prepare=prepare, fetch=streams.fetch
-)
+optimise(model, draw_loss, config, out, name="toy", device=torch.device("cpu"), prepare=prepare, fetch=streams.fetch)
 if processes.is_main():
-    torch.save({"weight": model.weight.detach(), "loss": outcome.loss}, out / "result.pt")
+    torch.save({"weight": model.weight.detach()}, out / "result.pt")
 processes.leave()
