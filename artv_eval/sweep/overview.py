@@ -70,8 +70,10 @@ def text(prepared: Prepared, costs: Costs | None = None) -> str:
     """The plan in words: a line a cell, with its id."""
     total, first = len(prepared.requests), prepared.requests[0]
     left = left_of(prepared)
+    shard, ours = prepared.shard, len(prepared.shard.part(prepared.indices))
+    here = f" ({ours} by shard {shard.index}/{shard.count})" if shard.count > 1 else ""
     lines = [
-        f"protocol {prepared.protocol.label} ({prepared.protocol.key}): {counted(total, 'clip')} a cell of "
+        f"protocol {prepared.protocol.label} ({prepared.protocol.key}): {counted(total, 'clip')} a cell{here} of "
         f"{counted(first.num_frames, 'frame')}, {first.width}×{first.height} at {first.fps:g} fps; run folder "
         f"{prepared.run}"
     ]
@@ -90,13 +92,13 @@ def text(prepared: Prepared, costs: Costs | None = None) -> str:
 
 
 def left_of(prepared: Prepared) -> dict[str, Left]:
-    """Cell id → what is left of it. Makes no folder."""
-    store, total, found = looked_at(prepared), len(prepared.indices), {}
+    """Cell id → what is left of it, for this shard. Makes no folder."""
+    store, ours, found = looked_at(prepared), prepared.shard.part(prepared.indices), {}
     untrained = _untrained(prepared, store)
     for cell in prepared.cells:
-        missing = store.missing(cell.id, prepared.indices)
+        missing = store.missing(cell.id, ours)
         failed = 0 if prepared.options.retry_failed else _failed(store, cell, missing, untrained)
-        found[cell.id] = Left(clips=len(missing) - failed, finished=total - len(missing), failed=failed)
+        found[cell.id] = Left(clips=len(missing) - failed, finished=len(ours) - len(missing), failed=failed)
     return found
 
 

@@ -12,3 +12,15 @@ def test_a_lone_cell_that_fails_has_its_table_at_once_and_plans_do_not_promise_i
     assert json.loads(Path("run/manifest.json").read_text())["state"] == "finished"
     assert "(breaks): 3 clips failed before, which --retry-failed tries again" in toy(*command, "--dry-run").out
     assert "(breaks): 3 clips to make" in toy(*command, "--dry-run", "--retry-failed").out
+
+
+def test_a_shard_is_promised_its_own_clips(toy):
+    command = ("--ablation", "noise", "--no-sanity", "--out", "run")  # 6 clips a cell
+    for shard, own in (("1/4", 2), ("4/4", 1)):
+        plan = toy(*command, "--shard", shard, "--dry-run").out
+        assert f"6 clips a cell ({own} by shard {shard}) of" in plan and plan.count(f": {own} clip") == 2
+    toy(*command, "--shard", "1/4")
+    cells = json.loads(toy(*command, "--shard", "1/4", "--dry-run", "--format", "json").out)["cells"]
+    assert [cell["finished"] for cell in cells] == [2, 2] and "finished" in toy(
+        *command, "--shard", "1/4", "--dry-run"
+    ).out
