@@ -18,6 +18,7 @@ from artv.presets import load_components
 from artv.training import processes
 from artv.training.clips import Clips
 from artv.training.config import ENCODERS, TrainConfig, for_cpu
+from artv.training.fast.attention import choose_attention
 from artv.training.loop import Prepare
 from artv.training.run import make_latents, run
 from artv.training.start import start
@@ -45,6 +46,7 @@ def launch_training(
     own, prepare = _own_device(device)
     if own.type == "cpu":
         config = for_cpu(config, given or {})
+    choose_attention(config, own)
     torch.manual_seed(config.seed)  # what --init lacks (adapters, mask network) starts at random
     start_model, given = start(config, init, revision, variant)
     given |= load_components(components) if components else {}
@@ -79,6 +81,7 @@ def plan_training(
     chosen = chosen_device(device)
     if chosen == "cpu":
         config = for_cpu(config, given or {})
+    choose_attention(config, torch.device(chosen))
     dry_run(config, out, components=components, init=init, variant=variant, device=chosen)
 
 

@@ -16,7 +16,7 @@ from artv.training import processes
 from artv.training.config import TrainConfig
 from artv.training.estimate import flops_a_sample
 from artv.training.fast import use_fast_blocks
-from artv.training.fast.attention import use_flash_attention_3
+from artv.training.fast.attention import choose_attention
 from artv.training.loop import Outcome, optimise
 from artv.training.loss import noise_prediction_loss
 from artv.training.recompute import recompute_blocks
@@ -65,10 +65,9 @@ def train_model(
 def prepare_networks(model: ArtVModel, config: TrainConfig, device: torch.device) -> None:
     """Memory layout, fused operations and recomputation, as the settings ask, in place."""
     model.to(memory_format=torch.channels_last).train()
+    choose_attention(config, device)
     if config.fused and device.type == "cuda":
         use_fast_blocks(model)
-        if config.attention_kernels == "fa3":
-            use_flash_attention_3()
     if config.recompute:
         recompute_blocks(model)
     # exchanged gradients are awaited on the stream that they were announced on

@@ -7,13 +7,37 @@ import torch
 import torch.nn.functional as F
 
 from artv.errors import UserError
-from artv.training.fast.attention import attention, use_flash_attention_3
+from artv.training.config import load_config, with_loop
+from artv.training.fast.attention import attention, choose_attention, use_flash_attention_3
+from artv.training.launch import launch_training, plan_training
+
+FA3 = load_config("paper", attention_kernels="fa3")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("flash_attn_interface") is not None, reason="FlashAttention-3 is there")
 def test_without_its_package_flash_attention_3_is_one_line():
     with pytest.raises(UserError, match=r"attention_kernels is fa3, which needs flash-attn-3 .*flash_attn_interface"):
         use_flash_attention_3()
+
+
+@pytest.mark.parametrize(
+    ("config", "device", "said"),
+    [
+        (FA3, "cpu", "runs on Hopper GPUs, and this is cpu"),
+        (FA3.model_copy(update={"fused": False}), "cuda", "set fused: true"),
+        (with_loop(FA3, "model", precision="fp32"), "cuda", "precision: bf16"),
+    ],
+)
+def test_no_other_kernels_run_in_its_place(config, device, said):
+    with pytest.raises(UserError, match=f"attention_kernels is fa3, .*{said}.* or leave attention_kernels: auto$"):
+        choose_attention(config, torch.device(device))
+
+
+@pytest.mark.parametrize("launch", [launch_training, plan_training])
+def test_a_training_is_told_before_weights_are_loaded(launch, tmp_path):
+    options = {"stages": ["model"], "revision": None} if launch is launch_training else {}
+    with pytest.raises(UserError, match="attention_kernels is fa3, which runs on Hopper"):
+        launch(FA3, tmp_path, components=None, init=str(tmp_path / "absent"), variant=None, device="cpu", **options)
 
 
 @pytest.mark.parametrize("keys", [77, 300])
@@ -39,6 +63,7 @@ def test_flash_attention_3_is_attention(width):
     expected = torch.softmax(exact[0] @ exact[1].transpose(-1, -2) / width**0.5, dim=-1) @ exact[2]
     use_flash_attention_3()
     try:
+        assert attention(*(x.float() for x in given[:3])).dtype == torch.float32  # samples are made in it
         found = attention(q, k, v)
         gradients = torch.autograd.grad(found, (q, k, v), given[3])
     finally:
