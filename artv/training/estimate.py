@@ -41,6 +41,13 @@ FLOPS_A_SAMPLE = {
 """Work of forward and backward pass, attention included, nothing recomputed, by torch's counter on meta tensors; then
 what falls away without the anchor, without references (and so the mask network), without either."""
 
+MASK_FLOPS = {
+    ("shapes", 64): (0.143e9, 0.034e9),
+    ("paper", 320): (0.073e12, 0.025e12),
+    ("paper", 640): (0.554e12, 0.233e12),
+}
+"""What of these is the mask network's: whole, and for the anchor."""
+
 ACTIVATIONS = {"shapes": (19_200, None), "paper": (370_000, 87_000)}
 """Bytes a sample and latent position that the backward pass needs, fused: whole, and with recomputed blocks."""
 
@@ -86,7 +93,7 @@ class Estimate:
 
 def flops_a_sample(config: TrainConfig) -> float | None:
     """FLOPs of the networks' training that are done for one, on average over a batch, where they were counted."""
-    counted = FLOPS_A_SAMPLE.get((config.preset, config.size)) if config.networks is None else None
+    counted = _counted(config)
     if counted is None:
         return None
     whole, anchor, refs, both = counted
@@ -96,6 +103,20 @@ def flops_a_sample(config: TrainConfig) -> float | None:
     anchorless, refless = B - len(present.anchor), B - len(present.refs)
     neither = min(present.anchor.start, present.refs.start)
     return whole - ((anchorless - neither) * anchor + (refless - neither) * refs + neither * both) / B
+
+
+def _counted(config: TrainConfig) -> tuple[float, float, float, float] | None:
+    """``FLOPS_A_SAMPLE``, after the switches."""
+    of = config.preset, config.size
+    if config.networks is not None or of not in FLOPS_A_SAMPLE:
+        return None
+    whole, anchor, refs, both = FLOPS_A_SAMPLE[of]
+    if not config.mask:
+        mask, its_anchor = MASK_FLOPS[of]
+        whole, anchor, refs, both = whole - mask, anchor - its_anchor, refs - mask, both - mask
+    if not config.anchor:
+        whole, anchor, refs, both = whole - anchor, 0.0, both - anchor, both - anchor
+    return whole, anchor, refs, both
 
 
 def _left_out(config: TrainConfig) -> float:

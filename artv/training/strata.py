@@ -23,6 +23,9 @@ from artv.data.latents import Batch
 from artv.networks.present import Present, Rows
 from artv.training.config import TrainConfig
 
+_LAST = 1 - 2**-24
+"""The last place: the largest float32 below 1, to which the last row's would be rounded up now and then."""
+
 
 @dataclass(frozen=True)
 class Strata:
@@ -60,7 +63,7 @@ class Strata:
         """Which rows are first frames, have references, have an anchor: bool, (B,) each."""
         neither, anchorless, again = self._edges
         row = torch.arange(self.batch_size, device=device)
-        place = (row + torch.rand((), device=device)) / self.batch_size
+        place = ((row + torch.rand((), device=device)) / self.batch_size).clamp_max(_LAST)
         has_refs, has_anchor = (place >= neither) & (place < again), place >= anchorless
         refs, anchor = self.present.refs, self.present.anchor
         # float32 places may lie on the other side of an edge than exact ones
