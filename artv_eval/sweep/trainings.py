@@ -24,7 +24,7 @@ from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.plan import Cell, SweepRequest
 from artv_eval.twins.store import TwinStore
 from artv_eval.twins.training import Training
-from artv_eval.twins.work import TrainingWork
+from artv_eval.twins.work import Elsewhere, TrainingWork
 
 STORE = Path("runs") / "twins"
 
@@ -237,9 +237,13 @@ def train(
         store.begin(item.training)
         method = {**item.training.trainer.named(), "training": item.training.settings}
         tasks.append(Task(cell=item.training.id, method=method, indices=()))
-    work = TrainingWork(manager=manager, store=options.store, runtime={"device": device})
+    faults: dict[str, FailedTask] = {}
     with _progress(manager, left, store, device):
-        faults = {task.cell: failed for task, failed in executor.run(work, tasks) if failed}
+        for wait in (False, True):  # first what nobody trains: other shards begin with the same
+            work = TrainingWork(manager=manager, store=options.store, runtime={"device": device}, wait=wait)
+            answers = list(executor.run(work, tasks))
+            faults |= {task.cell: failed for task, failed in answers if isinstance(failed, FailedTask)}
+            tasks = [task for task, answer in answers if isinstance(answer, Elsewhere)]
     failures = {**before, **{key: fault.error for key, fault in faults.items()}}
     return [_marked(cell, failures) for cell in cells], faults
 

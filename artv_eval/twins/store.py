@@ -93,8 +93,10 @@ class TwinStore:
         (self.folder(training) / "spent.json").unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self, training: str) -> Iterator[None]:
+    def locked(self, training: str, *, wait: bool = True) -> Iterator[bool]:
         """Waits until no other process trains this twin. A process that inherits open files holds the lock too.
+
+        Yields True; without ``wait`` False where another process trains it.
 
         Raises:
             WorkFailed: another one has held it for ``PATIENCE``.
@@ -103,8 +105,7 @@ class TwinStore:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w", encoding="utf-8") as file:
             os.set_inheritable(file.fileno(), True)
-            _wait_for(file.fileno(), folder)
-            yield
+            yield _wait_for(file.fileno(), folder) if wait else _held(file.fileno())
 
     def free(self) -> int:
         """Bytes that can still be written where the store is, or will be."""
@@ -114,16 +115,22 @@ class TwinStore:
         return shutil.disk_usage(place).free
 
 
-def _wait_for(handle: int, folder: Path) -> None:
+def _held(handle: int) -> bool:
+    """Locks an open file, unless another process has."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        return False
+    return True
+
+
+def _wait_for(handle: int, folder: Path) -> bool:
     until, told = time.monotonic() + PATIENCE, False
     while time.monotonic() < until:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-        else:
-            return
+        if _held(handle):
+            return True
         if not told:
             print(f"another process trains {folder}; waiting for it", file=sys.stderr)
         told = True

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ from artv_eval.api import FailedTask, Task
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
 from artv_eval.twins.store import TwinStore
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another process was training it."""
 
 
 class TrainingWork:
@@ -21,10 +27,12 @@ class TrainingWork:
         manager: with the plugins.
         store: folder of the twins.
         runtime: for example ``{"device": "cuda"}``.
+        wait: for another process that trains the same; else the answer is :class:`Elsewhere`, and there may be others
+            to be done meanwhile.
     """
 
-    def __init__(self, *, manager: PluginManager, store: Path, runtime: Mapping[str, Any]) -> None:
-        self.manager, self.store, self.runtime = manager, store, dict(runtime)
+    def __init__(self, *, manager: PluginManager, store: Path, runtime: Mapping[str, Any], wait: bool = True) -> None:
+        self.manager, self.store, self.runtime, self.wait = manager, store, dict(runtime), wait
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "manager": self.manager.options.elsewhere(), "store": self.store.absolute()}
@@ -32,12 +40,14 @@ class TrainingWork:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, manager=PluginManager(state["manager"]))
 
-    def __call__(self, task: Task) -> FailedTask | None:
+    def __call__(self, task: Task) -> FailedTask | Elsewhere | None:
         """None when the twin is there. A full disk is an OSError."""
         store = TwinStore(self.store)
-        with store.locked(task.cell):
+        with store.locked(task.cell, wait=self.wait) as ours:
             if store.finished(task.cell) is not None:
                 return None
+            if not ours:
+                return Elsewhere()
             named = {key: value for key, value in task.method.items() if key != "training"}
             trainer = build(self.manager, recipe_from(self.manager, "trainers", named), self.runtime)
             started = time.monotonic()

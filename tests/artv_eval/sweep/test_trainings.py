@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from scipy import stats
 from artv_eval.report.figures import figures
 from artv_eval.report.html import load_run
 from artv_eval.sweep.trainings import thin
+from artv_eval.twins.store import TwinStore
 from tests.warm import start
 
 TOY = Path(__file__).parents[1] / "toy"
@@ -329,6 +331,25 @@ def test_two_shards_train_every_twin_once(toy, made, monkeypatch):
     monkeypatch.delenv("TOY_SECONDS")
     table = toy(*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run", "--twins", "shared")
     assert json.loads(table.out) == json.loads(whole.out)
+
+
+def test_what_another_shard_trains_is_left_to_the_end(toy, made):
+    command = (*TRAIN, "--train-seeds", 2, "--format", "json", "--out", "run")
+    first = json.loads(toy(*command, "--dry-run").out)["trainings"][0]["id"]
+    held = threading.Event()
+
+    def hold():
+        with TwinStore(Path("runs/twins")).locked(first):
+            held.set()
+            until = time.monotonic() + 30
+            while len(trained(made)) < 9 and time.monotonic() < until:
+                time.sleep(0.01)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(30) and toy(*command).code == 0
+    other.join(30)
+    assert [line.split()[1:3] for line in trained(made)][9:] == [["10", "1"]] * 3  # after the three others
 
 
 def test_clips_of_other_weights_are_not_mixed(toy):
