@@ -51,6 +51,8 @@ def use_flash_attention_3() -> None:
     Raises:
         UserError: it is not installed, or this PyTorch cannot call it.
     """
+    if _active() == _NAME:
+        return
     try:
         backends.activate_flash_attention_impl(_NAME)
         if _active() != _NAME:
