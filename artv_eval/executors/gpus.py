@@ -95,7 +95,10 @@ class GpuExecutor:
                 else:
                     never_begun.pop(number, None)
                 with self._giving:
-                    running |= self._following(asked, left, work, killed=killed)
+                    following = self._following(asked, left, work, killed=killed)
+                running |= following
+                for given in following.values():
+                    losses.began(id(given.task))
                 if task is not None and not killed:
                     result = future.result()
                     losses.finished(id(task))

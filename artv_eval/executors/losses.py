@@ -1,6 +1,7 @@
 """Who is to blame where workers are killed with a task: the task, or whoever kills workers, an operator or a machine.
 
     losses = Losses()
+    losses.began(id(task))
     losses.finished(id(task))        # a worker gave its result
     if losses.blamed(id(task)): …    # a worker died that had begun it; otherwise another worker gets it, after the rest
 
@@ -21,6 +22,11 @@ class Losses:
     def __init__(self) -> None:
         self._ends: list[tuple[object, bool]] = []  # task, whether its worker was lost
         self._blamed: set[object] = set()
+        self._first: dict[object, int] = {}  # how many had ended when it was begun first
+
+    def began(self, task: object) -> None:
+        """A worker is given it: what ends from now on is what it is compared with."""
+        self._first.setdefault(task, len(self._ends))
 
     def finished(self, task: object) -> None:
         """A worker has done it."""
@@ -41,10 +47,10 @@ class Losses:
         return task in self._blamed
 
     def _chance(self, task: object) -> float:
-        """Fisher's exact test, one-sided, since the first loss of the task: all its ends are losses, how many of the
+        """Fisher's exact test, one-sided, since the task was begun first: all its ends are losses, how many of the
         others' are? Those that are to blame themselves do not count.
         """
-        since = self._ends[self._ends.index((task, True)) :]
+        since = self._ends[self._first.get(task, self._ends.index((task, True))) :]
         own = self.of(task)
         others = [lost for one, lost in since if one != task and one not in self._blamed]
         return comb(own + sum(others), own) / comb(own + len(others), own)

@@ -230,6 +230,7 @@ class _Pool:
             if id(task) in self.left:
                 do, before = worker.again if id(task) in self.copied else worker.do, worker.ready.remote()
                 self.running[do.remote(task)] = _Running(worker, task, time.monotonic(), before)
+                self.losses.began(id(task))
                 return
 
     def _take(self, answer: Any, item: _Running) -> Iterator[tuple[Task, Any]]:

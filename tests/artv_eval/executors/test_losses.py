@@ -22,6 +22,14 @@ def test_a_task_is_to_blame_when_its_losses_are_no_chance(finished, others_lost)
     assert blamed == [n >= FEWEST and chance < CHANCE for n, chance in enumerate(chances, 1)]
 
 
+def test_what_ended_while_it_was_being_done_counts_before_its_first_loss_is_known():
+    losses = Losses()
+    losses.began("it")
+    for other in range(17):
+        losses.finished(other)
+    assert [losses.blamed("it") for _ in range(FEWEST)] == [False] * (FEWEST - 1) + [True]
+
+
 def test_where_nothing_ends_any_more_nobody_waits_for_it():
     losses = Losses()
     losses.finished("a")
