@@ -15,10 +15,10 @@ from pathlib import Path
 
 from artv.data.listing import Video, words_of
 from artv.data.msrvtt import read_msrvtt
-from artv.data.tables import READERS, csv_rows
+from artv.data.tables import COLUMNS, READERS, columns_of, csv_rows, unused
 from artv.data.tars import TarMember, tar_clips
 from artv.data.ucf101 import read_ucf101
-from artv.errors import UserError
+from artv.errors import UserError, counted
 
 CAPTIONS = "captions.csv"
 TABLES = (CAPTIONS, "captions.jsonl", "captions.parquet")
@@ -82,6 +82,16 @@ class Captions:
             found[file] = placed.get(_normal(file), fallback)
         return {file: text for file, text in found.items() if text.strip()}
 
+    def unused(self) -> str | None:
+        """In one line the columns that nothing reads though they say how a clip is to be read or made; None: none."""
+        others = unused(columns_of(self.source), COLUMNS)
+        if not others:
+            return None
+        return (
+            f"{self.source}: {counted(len(others), 'column')} not used ({', '.join(others)}): of each line file and "
+            "caption are read, and of each file what the command says"
+        )
+
     def check(self, files: Sequence[Path], folder: Path) -> None:
         """Raises UserError unless each of the ``files`` has a caption."""
         having = self.of(files, folder)
@@ -135,6 +145,12 @@ def captioned_clips(folder: str | Path) -> Sequence[CaptionedFile | TarMember]:
         if not clip.path.is_file():
             raise UserError(f"{captions.source} names {clip.path.name}, which is no file in {folder}")
     return clips
+
+
+def unused_columns(folder: str | Path) -> str | None:
+    """What of the table of a folder of clips is not used, as :meth:`Captions.unused` says it."""
+    table = _table(Path(folder))
+    return None if table is None else read_captions(table).unused()
 
 
 def listing_digest(clips: Sequence[CaptionedFile | TarMember]) -> str:

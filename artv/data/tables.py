@@ -5,13 +5,47 @@ What would be read in another way than it is meant is refused, with its line.
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 from artv.errors import UserError
 
 COLUMNS = ("file", "caption")
+FIRST = 100  # objects of JSON lines that tell what the others hold
+
+SETTINGS = frozenset((
+    "seed", "seeds", "frames", "num_frames", "frame", "length", "duration", "seconds", "fps", "frame_rate", "stride",
+    "start", "end", "start_frame", "end_frame", "start_time", "end_time", "begin", "height", "width", "size",
+    "resolution", "aspect_ratio", "steps", "num_steps", "num_inference_steps", "sampling_steps", "sampler", "guidance",
+    "guidance_scale", "cfg", "cfg_scale", "negative_prompt", "negative", "image", "image_path", "first_frame", "mask",
+    "model", "checkpoint", "split", "repeats", "weight",
+))  # fmt: skip
+"""What columns are called that say how a clip is to be made or read."""
+
+
+def unused(columns: Iterable[str], used: Iterable[str]) -> list[str]:
+    """The columns that are not ``used`` though their names (``SETTINGS``, whatever their case) say how clips are to be
+    made or read: what a user may take for done."""
+    return [name for name in columns if name not in used and _plain(name) in SETTINGS]
+
+
+def _plain(name: str) -> str:
+    return str(name).strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def columns_of(table: Path) -> list[str]:
+    """The columns of a table that could be read: of its header, of the first objects of JSON lines, or of Parquet."""
+    if table.suffix.lower() == ".parquet":
+        import pandas as pd
+
+        return list(map(str, pd.read_parquet(table).columns))
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        if table.suffix.lower() == ".jsonl":
+            first = islice((line for line in file if line.strip()), FIRST)
+            return list(dict.fromkeys(name for line in first for name in json.loads(line)))
+        return next(csv.reader(file, strict=True, skipinitialspace=True), [])
 
 
 def csv_rows(table: Path) -> Iterator[tuple[str, str]]:

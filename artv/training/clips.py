@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artv.data.captions import listing_digest
+from artv.data.captions import listing_digest, unused_columns
 from artv.data.clips import LEFT_OUT, ClipFiles, WholeClips, batches
 from artv.data.shapes_long import WORLDS
 from artv.data.shard_index import is_shards, read_index
@@ -121,6 +121,8 @@ def _look_at(files: ClipFiles) -> None:
     faults = {i: each for i, each in found.items() if isinstance(each, str)}
     lengths = [each for each in found.values() if isinstance(each, int)]
     files.leave_out(faults)
+    if main and (said := unused_columns(files.folder)):
+        print(f"artv: {said}", file=sys.stderr)
     for i in sorted(faults) if main else ():
         print(f"artv: left out ({len(faults)} of {total} clips cannot be read): {faults[i]}", file=sys.stderr)
     wanted = f"{files.num_frames} frames" + (f" at {files.fps:g} fps" if files.fps else "")

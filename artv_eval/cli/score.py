@@ -226,16 +226,15 @@ def _prepared(
     if conventions and given:
         conventions += f"; here {', '.join(given.split())}"
 
+    unused = dict.fromkeys(line for text in texts.values() if (line := text.unused()))
+
     def noted() -> "Results":
         results = run()
-        return replace(results, notes=[*([conventions] if conventions else []), *results.notes])
+        return replace(results, notes=[*filter(None, [conventions, *unused]), *results.notes])
 
     by = ", ".join(f"{metric.title} ({metric.status})" if metric.status != OK else metric.title for metric in made)
-    return (
-        f"would score {counted(sum(counts.values()), 'file')} in {counted(len(counts), 'folder')} by {by}, {label}",
-        excerpt,
-        noted,
-    )
+    said = f"would score {counted(sum(counts.values()), 'file')} in {counted(len(counts), 'folder')} by {by}, {label}"
+    return "\n".join([said, *unused]), excerpt, noted
 
 
 def _check_excerpt(changes: dict[str, Any], workers: int | None) -> None:

@@ -6,8 +6,9 @@
     read_prompts("lists/", lists=True)           # a folder of such files, by name
 
 In objects ``prompt`` may be called ``prompt_en``, as in VBench's list. Tables and objects may say more of a prompt:
-``image`` (the first frame, a path from the file's folder on) and ``id``. Other columns are left alone. Blank lines of a
-text file are skipped; a blank prompt in a table is a mistake.
+``seed`` (of its clip), ``image`` (the first frame, a path from the file's folder on) and ``id``. Other columns are left
+alone; those that say how a clip is to be made are named. Blank lines of a text file are skipped; a blank prompt in a
+table is a mistake.
 """
 
 import csv
@@ -19,11 +20,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from artv.data.tables import unused
 from artv.errors import UserError
 from artv.files import read_text
+from artv.requests import LAST_SEED
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+USED = ("prompt", "prompt_en", "id", "image", "seed")
 FEW = 10  # prompts by which an order is not judged
 LIMIT = 64 << 20  # bytes: a list of prompts is no data set
 
@@ -32,7 +36,8 @@ LIMIT = 64 << 20  # bytes: a list of prompts is no data set
 class Prompt:
     """A text, what the file calls it, the picture that it begins with, if any, and another wording of it, if asked.
 
-    ``list``: the file of a folder of lists.
+    ``list``: the file of a folder of lists. ``seed``: of its clip; None: by its place. ``unused``: what its row
+    says of how a clip is to be made that is not used.
     """
 
     text: str
@@ -40,6 +45,8 @@ class Prompt:
     list: str = ""
     image: Path | None = None
     wording: str = ""
+    seed: int | None = None
+    unused: tuple[str, ...] = ()
 
 
 def read_prompts(path: str | Path, wording: str | None = None, *, lists: bool = False) -> list[Prompt]:
@@ -52,12 +59,13 @@ def read_prompts(path: str | Path, wording: str | None = None, *, lists: bool = 
 
     Raises:
         UserError: there is none, it is no text in UTF-8, too large, has no prompt, or a line that is none (with its
-            number); the wording is not there for each.
+            number); the wording, or the seed of one, is not there for each.
     """
     path = Path(path)
     found = (
         _in_file(path, wording) if not path.is_dir() else _in_folder(path) if not lists else _in_lists(path, wording)
     )
+    _check_seeds(path, found)
     if wording is None or all(prompt.wording for prompt in found):
         return found
     if Path(wording).suffix.lower() not in SUFFIXES:
@@ -71,6 +79,15 @@ def read_prompts(path: str | Path, wording: str | None = None, *, lists: bool = 
             f"{wording} has {len(others)} texts and {path} {len(found)} prompts; give one for each, in order"
         )
     return [replace(prompt, wording=other.text) for prompt, other in zip(found, others, strict=True)]
+
+
+def _check_seeds(path: Path, prompts: Sequence[Prompt]) -> None:
+    without = [prompt.text for prompt in prompts if prompt.seed is None]
+    if 0 < len(without) < len(prompts):
+        raise UserError(
+            f"prompts file {path} gives {len(prompts) - len(without)} of {len(prompts)} prompts a seed, and none to "
+            f"{without[0][:60]!r}; give each its seed, or none"
+        )
 
 
 def order_doubt(prompts: Sequence[Prompt]) -> str | None:
@@ -154,6 +171,9 @@ def _table(path: Path, text: str, delimiter: str) -> Items:
     try:
         if "prompt" not in (reader.fieldnames or ()):
             raise UserError(f"prompts file {path} has the columns {', '.join(reader.fieldnames or ())}: no 'prompt'")
+        names = [name for name in reader.fieldnames or () if name]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UserError(f"prompts file {path} has two columns {twice[0]!r}; keep one")
         for row in reader:
             if None in row or None in row.values():
                 raise UserError(
@@ -210,4 +230,19 @@ def _prompt(path: Path, number: int, item: Any, wording: str | None) -> Prompt:
         id="" if name is None else str(name),
         image=image and path.parent / str(image),
         wording=" ".join(other.split()) if isinstance(other, str) else "",
+        seed=_seed(path, number, values.get("seed")),
+        unused=tuple(unused((name for name, said in values.items() if said not in (None, "")), (*USED, wording or ""))),
     )
+
+
+def _seed(path: Path, number: int, value: Any) -> int | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    seed = int(value) if whole or (isinstance(value, str) and value.strip().isdecimal()) else -1
+    if not 0 <= seed <= LAST_SEED:
+        raise UserError(
+            f"prompts file {path}, line {number}: seed is {value!r}; it must be a whole number of at least 0 and at "
+            f"most {LAST_SEED}"
+        )
+    return seed

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from artv.errors import counted
+from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.costs import Costs
 from artv_eval.sweep.kept_in import looked_at
@@ -77,6 +78,8 @@ def text(prepared: Prepared, costs: Costs | None = None) -> str:
         f"{counted(first.num_frames, 'frame')}, {first.width}×{first.height} at {first.fps:g} fps; run folder "
         f"{prepared.run}"
     ]
+    said = optional(prepared.card, ProtocolExtras, "conventions")()
+    lines += [f"  {said}"] if said else []
     lines += training_lines(trainings_of(prepared))
     lines += [f"  {_line(cell, left[cell.id])}" for cell in prepared.cells]
     lines += [f"  {line}" for line in what_ran(prepared.cells)]

@@ -2,9 +2,10 @@
 
 import csv
 
+import pandas as pd
 import pytest
 
-from artv.data.captions import captioned_clips, read_captions
+from artv.data.captions import captioned_clips, read_captions, unused_columns
 from artv.errors import UserError
 
 MEANT = [("1.mp4", "a red, round ball"), ("2.mp4", 'a "blue" ball'), ("ü.mp4", "ein Bär – 熊"), ("3.mp4", "")]
@@ -86,3 +87,22 @@ def test_one_file_has_one_caption(tmp_path):
     (tmp_path / "c.csv").write_text("file,caption\n1.mp4,x\n./1.mp4,y\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"gives \./1\.mp4 two captions"):
         read_captions(tmp_path / "c.csv").check([tmp_path / "1.mp4"], tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_columns_that_say_how_a_clip_is_read_are_said_not_to_be_used(tmp_path, kind):
+    table = pd.DataFrame([["1.mp4", "a ball", 7, 0.5, "x"]], columns=["file", "caption", "Start time", "fps", "note"])
+    if kind == "csv":
+        table.to_csv(tmp_path / "captions.csv", index=False)
+    elif kind == "jsonl":
+        table.to_json(tmp_path / "captions.jsonl", orient="records", lines=True)
+    else:
+        pytest.importorskip("pyarrow")
+        table.to_parquet(tmp_path / "captions.parquet")
+    said = f"{tmp_path / f'captions.{kind}'}: 2 columns not used (Start time, fps): of each line file and caption are"
+    assert unused_columns(tmp_path).startswith(said)
+
+
+def test_of_other_columns_nothing_is_said(tmp_path):
+    (tmp_path / "captions.csv").write_text("file,caption,note\n1.mp4,a ball,x\n", encoding="utf-8")
+    assert unused_columns(tmp_path) is None

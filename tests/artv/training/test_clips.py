@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from artv.data.clips import write_shapes
 from artv.data.shapes import ShapesWorld
 from artv.data.shapes_long import LongShapesWorld
 from artv.errors import UserError
@@ -82,3 +83,15 @@ def test_no_batch_is_of_two_groups(monkeypatch):
     sizes = [(len(frames), captions) for frames, captions in made().batches([3, 0, 1], [2, 4])]
     names = ShapesWorld("train", 4, 3, 16).batch(range(5)).captions
     assert sizes == [(2, [names[3], names[0]]), (1, [names[1]]), (2, [names[2], names[4]])]
+
+
+def test_columns_of_a_folders_table_that_nothing_reads_are_told(tmp_path, capsys):
+    write_shapes(tmp_path, 2, num_frames=3)
+    lines = (tmp_path / "captions.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "captions.csv").write_text(
+        "\n".join(f"{x},{'split' if not i else 'test'}" for i, x in enumerate(lines))
+    )
+    capsys.readouterr()
+    made(data=str(tmp_path))
+    said = f"artv: {tmp_path / 'captions.csv'}: 1 column not used (split): of each line file and caption are read"
+    assert capsys.readouterr().err.count(said) == 1

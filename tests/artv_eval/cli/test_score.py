@@ -249,3 +249,12 @@ def test_doctor_says_what_works_and_what_to_fetch(cli, monkeypatch, tmp_path):
     assert any(item["name"] == "i3d" and item["path"] is None for item in found["weights"])
     text = cli("doctor").out
     assert "metrics that work now, offline: fvd" in text and "python -m artv_eval.features.weights fetch i3d" in text
+
+
+def test_columns_of_captions_that_nothing_reads_are_told_before_and_after(score, folders, tmp_path):
+    lines = (folders / "fake" / "captions.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "c.csv").write_text("\n".join(f"{x},{'fps' if not i else 24}" for i, x in enumerate(lines)))
+    options = ("--metrics", "drift", "--captions", tmp_path / "c.csv")
+    told = f"{tmp_path / 'c.csv'}: 1 column not used (fps): of each line file and caption are read"
+    assert told in score(*options, "--dry-run").err
+    assert [n for n in json.loads(score(*options, "--format", "json").out)["notes"] if n.startswith(told)]

@@ -112,3 +112,62 @@ def test_wordings_in_another_order_are_doubted(tmp_path):
 def test_there_are_no_real_clips(written):
     with pytest.raises(UserError, match="has no real clips: its prompts are a file's"):
         PromptSource(CARD, str(written)).reference(16)
+
+
+def seeded(tmp_path, text, name="s.csv"):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return PromptSource(CARD, str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.csv", "prompt,seed\na dog,7\na cat,1234\n"),
+        ("s.jsonl", '{"prompt": "a dog", "seed": 7}\n{"prompt": "a cat", "seed": 1234}\n'),
+    ],
+)
+def test_a_prompts_own_seed_is_its_clips(tmp_path, written, name, text):
+    source = seeded(tmp_path, text, name)
+    assert [r.seed for r in source.requests(2, 4, seed=0)] == [7, 1234] and source.said() is None
+    assert len({r.seed for s in (0, 1) for r in source.requests(2, 4, seed=s)}) == 4  # --seed moves all of them
+    others = (PromptSource(CARD, str(written)), seeded(tmp_path, "prompt,seed\na dog,7\na cat,1235\n", "o.csv"))
+    assert source.digest() not in [other.digest() for other in others]
+    with pytest.raises(UserError, match=r"gives each prompt its seed, and 4 seeds of each are asked for; take its"):
+        source.check(8, 4)
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.0", "x", "4294967296", "²"])
+def test_what_is_no_seed_is_named_with_its_line(tmp_path, seed):
+    with pytest.raises(UserError, match=rf"s\.csv, line 3: seed is '{seed}'; it must be a whole number"):
+        _ = seeded(tmp_path, f"prompt,seed\na dog,7\na cat,{seed}\n").prompts
+
+
+def test_a_seed_for_some_prompts_alone_is_refused_and_for_none_it_is_none(tmp_path):
+    with pytest.raises(UserError, match=r"gives 1 of 2 prompts a seed, and none to 'a cat'; give each"):
+        _ = seeded(tmp_path, "prompt,seed\na dog,7\na cat,\n").prompts
+    blank = seeded(tmp_path, "prompt,seed\na dog,\na cat,\n", "b.csv")
+    assert [r.seed for r in blank.requests(2, 4, 5)] == [request_seed(5, i) for i in range(2)]
+
+
+def test_columns_that_would_make_another_clip_are_said_not_to_be_used(tmp_path, pictured):
+    said = seeded(tmp_path, "prompt,FPS,negative prompt,topic,steps\na dog,24,blurry,x,\n").said()
+    assert "2 columns not used (FPS, negative prompt): the card says length" in said
+    assert (
+        "1 picture not used: with protocol mine@1 methods begin from the text alone"
+        in PromptSource(CARD, str(pictured)).said()
+    )
+    assert PromptSource(card(first_frame=True), str(pictured)).said() is None
+    assert PromptSource(CARD, str(tmp_path / "s.csv"), "negative prompt").said().count("(FPS)") == 1
+
+
+def test_clips_that_are_not_independent_are_told(tmp_path):
+    assert "1 prompt stood there before: intervals" in seeded(tmp_path, "prompt\na dog\na cat\na dog\n").said()
+    assert (
+        "3 prompts have 1 seed: clips of one seed begin"
+        in seeded(tmp_path, "prompt,seed\na dog,42\na cat,42\na cow,42\n").said()
+    )
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"has two columns 'prompt'; keep one"):
+        _ = seeded(tmp_path, "prompt,prompt\na dog,a cat\n").prompts

@@ -24,3 +24,10 @@ def test_a_shard_is_promised_its_own_clips(toy):
     assert [cell["finished"] for cell in cells] == [2, 2] and "finished" in toy(
         *command, "--shard", "1/4", "--dry-run"
     ).out
+
+
+def test_a_plan_says_which_columns_of_the_prompts_are_not_used(cli, tmp_path):
+    (tmp_path / "p.csv").write_text("prompt,seed,fps\na red circle,7,24\na blue square,9,24\n", encoding="utf-8")
+    asked = ("--protocol", "long@rolling-forcing", "--prompts", tmp_path / "p.csv")
+    plan = cli("sweep", "--ablation", "baselines", *asked, "--dry-run").out
+    assert f"{tmp_path / 'p.csv'}: 1 column not used (fps): the card says length, size and rate" in plan
