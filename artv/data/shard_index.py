@@ -13,6 +13,11 @@ from artv.files import read_object, write_text_atomically
 
 INDEX, SUM = "index.json", "sha256"
 CLIPS_A_SHARD = 256
+NOT_SAID = ""
+OLDER = {"source": NOT_SAID, "precision": "fp32", "text": "fp32", "device": NOT_SAID, "settings": NOT_SAID}
+"""What folders hold whose index was written before it had these fields."""
+LATER = ("text", "device", "settings")
+"""Those of them that no digest of an index held."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +26,9 @@ class ShardIndex:
 
     ``source``: of a built-in world its name, split and seed; of files a digest of their names, sizes and captions; ""
     where that is not known, in folders of older versions.
-    ``precision``: of the encoders' weights and maps.
+    ``precision``: of the autoencoder's weights and maps. ``text``: what the text encoder's matrix products round to.
+    ``device``: the kind that encoded, for convolutions in float32 are of TF32 on a GPU. ``settings``: digest of the
+    encoders' settings, which their weights do not say. Folders of older versions do not say the last two.
     """
 
     data: str
@@ -31,8 +38,11 @@ class ShardIndex:
     fps: float
     encoders: str
     clips_a_shard: int = CLIPS_A_SHARD
-    source: str = ""
-    precision: str = "fp32"
+    source: str = OLDER["source"]
+    precision: str = OLDER["precision"]
+    text: str = OLDER["text"]
+    device: str = OLDER["device"]
+    settings: str = OLDER["settings"]
 
     def __post_init__(self) -> None:
         for name in ("clips", "num_frames", "size", "clips_a_shard"):
@@ -57,9 +67,14 @@ def is_shards(folder: str | Path) -> bool:
     return (Path(folder) / INDEX).is_file()
 
 
-def begun_with(folder: Path) -> str | None:
-    """The precision of a folder's latents; None where there are none yet."""
-    return _stored(folder / INDEX).get("precision", "fp32") if is_shards(folder) else None
+def begun_with(folder: Path) -> dict[str, Any]:
+    """What a folder's latents are and how they are made, also where shards are missing; {} where it holds none yet."""
+    return OLDER | _stored(folder / INDEX) if is_shards(folder) else {}
+
+
+def missing_shards(folder: Path, index: ShardIndex) -> int:
+    """Number of files that are not there."""
+    return sum(not (folder / shard_name(k)).is_file() for k in range(index.shards))
 
 
 def read_index(folder: str | Path) -> ShardIndex:
@@ -71,8 +86,7 @@ def read_index(folder: str | Path) -> ShardIndex:
         raise
     except (ValueError, TypeError) as error:
         raise UserError(f"{folder / INDEX} cannot be read: {str(error).splitlines()[0]}") from None
-    missing = sum(not (folder / shard_name(k)).is_file() for k in range(index.shards))
-    if missing:
+    if missing := missing_shards(folder, index):
         raise UserError(
             f"{folder}: {missing} of {index.shards} shards are missing; run the command that makes them again"
         )
@@ -83,12 +97,12 @@ def claim_shards(folder: Path, index: ShardIndex) -> None:
     """Says what the folder is for, before any work; refuses a folder that holds something else."""
     file = folder / INDEX
     if file.exists():
-        stored = _stored(file)
+        stored = OLDER | _stored(file)
         for key, ours in asdict(index).items():
-            # folders of older versions do not say where their clips are from, and are all of fp32
-            theirs = stored.get(key, {"source": "", "precision": "fp32"}.get(key))
-            if theirs != ours and (key, theirs) != ("source", ""):
-                raise UserError(f"{folder} holds shards with {key} = {theirs}, not {ours}; use another folder")
+            theirs = stored.get(key)
+            if theirs != ours and not (key in OLDER and theirs == NOT_SAID):
+                remedy = f", or --device {theirs}" if key == "device" else ""
+                raise UserError(f"{folder} holds shards with {key} = {theirs}, not {ours}; use another folder{remedy}")
         return
     try:
         fields = asdict(index)

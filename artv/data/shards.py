@@ -12,6 +12,7 @@ Shape suffixes: B batch, T frames, C latent channels, h w latent size, L text to
 
 import io
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
@@ -53,6 +54,16 @@ def digest(*modules: nn.Module) -> str:
             total.update(key.encode())
             total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return total.hexdigest()[:16]
+
+
+def settings_digest(autoencoder: Any, text_encoder: Any) -> str:
+    """Digest of what encoding depends on beside the weights."""
+    names = ("scaling_factor", "norm_num_groups", "act_fn"), ("heads", "vocabulary", "quick_gelu")
+    values = [
+        [getattr(module.config, name) for name in some]
+        for module, some in zip((autoencoder, text_encoder), names, strict=True)
+    ]
+    return sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 @torch.no_grad()

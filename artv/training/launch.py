@@ -104,7 +104,7 @@ def launch_latents(
             what rounding pixels to 8 bits does to latents (``benchmarks/data_latents.py``).
     """
     own, _ = _own_device(device)
-    precision = precision or begun_with(out) or ("fp16" if own.type == "cuda" else "fp32")
+    precision = precision or begun_with(out).get("precision") or ("fp16" if own.type == "cuda" else "fp32")
     if own.type == "cpu" and precision != "fp32":
         raise UserError(f"precision {precision} is for GPUs; use fp32")
     clips = Clips(config, own)

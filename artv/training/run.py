@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from artv.autoencoder import encode_frames
 from artv.data.latents import LatentCache
-from artv.data.shard_index import ShardIndex, claim_shards, read_index
-from artv.data.shards import LatentStream, MicroStreams, digest, write_shards
+from artv.data.shard_index import ShardIndex, begun_with, claim_shards, missing_shards, read_index
+from artv.data.shards import LatentStream, MicroStreams, digest, settings_digest, write_shards
 from artv.errors import UserError
 from artv.files import read_object, write_text_atomically
 from artv.networks import ArtVModel
@@ -156,6 +156,8 @@ def make_latents(
     Args:
         precision: in which clips are encoded; that of given latents is whatever it was.
     """
+    begun = begun_with(folder)
+    text = begun.get("text") or ("fp32" if precision == "fp32" else "fp16")  # bfloat16 has too few digits for it
     data = Path(config.data).name + (f" {config.world} to {config.horizon}" if config.world != 1 else "")
     index = ShardIndex(
         data=data + (f" crops {config.seed}" if config.crop == "random" else ""),
@@ -166,11 +168,16 @@ def make_latents(
         encoders=digest(autoencoder, text_encoder),
         source=clips.source,
         precision=precision,
+        text=text,
+        device=clips.device.type,
+        settings=settings_digest(autoencoder, text_encoder),
     )
     if clips.encoded:  # whatever the clips were called
         stored = read_index(folder)
-        theirs = {name: getattr(stored, name) for name in ("data", "clips_a_shard", "source", "precision")}
-        index = replace(index, **theirs)
+        how = ("data", "clips_a_shard", "source", "precision", "text", "device")
+        index = replace(index, **{name: getattr(stored, name) for name in how})
+    elif begun and not missing_shards(folder, index):  # nothing is encoded here
+        index = replace(index, device=begun["device"])
     if processes.is_main():
         claim_shards(folder, index)
     processes.wait()
@@ -178,8 +185,7 @@ def make_latents(
         encode: Callable[[Tensor], Tensor] = partial(encode_frames, autoencoder)
         if clips.device.type == "cuda":
             encode = InferenceEncoder(autoencoder, PRECISIONS[precision])
-        # bfloat16 has the range that an autoencoder may need; text needs digits
-        encode_text = partial(text_encoder.encode, products=None if precision == "fp32" else torch.float16)
+        encode_text = partial(text_encoder.encode, products=None if text == "fp32" else torch.float16)
         rank, world = processes.rank(), processes.world()
         write_shards(folder, index, clips.batches, encode, encode_text, rank=rank, world=world)
         clips.tell_broken()
@@ -224,7 +230,8 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
     autoencoder, text_encoder = parts["autoencoder"], parts["text_encoder"]
     assert isinstance(autoencoder, AutoencoderKL) and isinstance(text_encoder, OpenClipTextEncoder)
     check_fit(config.sizes(), autoencoder, text_encoder)
-    claim_inputs(out, {"encoders": digest(autoencoder, text_encoder)})
+    encoders = {"encoders": digest(autoencoder, text_encoder)}
+    claim_inputs(out, {**encoders, "settings of the encoders": settings_digest(autoencoder, text_encoder)})
     null_text = text_encoder.encode([""])[0]
     if config.stream or clips.encoded:
         folder = Path(config.data) if clips.encoded else out / "latents"

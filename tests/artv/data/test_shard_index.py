@@ -5,10 +5,23 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from artv.data.shard_index import INDEX, SUM, ShardIndex, begun_with, claim_shards, is_shards, read_index, shard_name
+from artv.data.shard_index import (
+    INDEX,
+    OLDER,
+    SUM,
+    ShardIndex,
+    begun_with,
+    claim_shards,
+    is_shards,
+    read_index,
+    shard_name,
+)
 from artv.errors import UserError
 
-ONE = ShardIndex(data="builtin", clips=600, num_frames=16, size=64, fps=8.0, encoders="abc", source="shapes@2")
+ONE = ShardIndex(
+    data="builtin", clips=600, num_frames=16, size=64, fps=8.0, encoders="abc", source="shapes@2", device="cpu",
+    settings="d1e",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -50,7 +63,13 @@ def test_claiming_again_changes_nothing(tmp_path):
     before = (whole(tmp_path) / INDEX).read_bytes()
     claim_shards(tmp_path, ONE)
     assert (tmp_path / INDEX).read_bytes() == before
-    assert begun_with(tmp_path) == ONE.precision
+    assert begun_with(tmp_path) == asdict(ONE)
+
+
+def test_what_another_device_encoded_is_not_gone_on_with_but_there(tmp_path):
+    whole(tmp_path)
+    with pytest.raises(UserError, match="device = cpu, not cuda; use another folder, or --device cpu"):
+        claim_shards(tmp_path, replace(ONE, device="cuda"))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +81,8 @@ def test_claiming_again_changes_nothing(tmp_path):
         ({"encoders": "xyz"}, "encoders = abc, not xyz"),
         ({"source": "shapes@1"}, "source = shapes@2, not shapes@1"),
         ({"precision": "fp16"}, "precision = fp32, not fp16"),
+        ({"text": "fp16"}, "text = fp32, not fp16"),
+        ({"settings": "f00"}, "settings = d1e, not f00"),
     ],
 )
 def test_a_folder_of_something_else_is_refused(tmp_path, changed, words):
@@ -88,13 +109,13 @@ def test_a_field_that_was_changed_is_noticed(tmp_path, field):
 
 
 def test_a_folder_of_before_there_were_checksums_and_sources(tmp_path):
-    fields = {k: v for k, v in asdict(ONE).items() if k not in ("source", "precision")}
+    fields = {k: v for k, v in asdict(ONE).items() if k not in OLDER}
     (tmp_path / INDEX).write_text(json.dumps(fields), encoding="utf-8")
     for k in range(3):
         (tmp_path / shard_name(k)).write_bytes(b"")
-    assert read_index(tmp_path) == replace(ONE, source="")
+    assert read_index(tmp_path) == replace(ONE, **OLDER)
     claim_shards(tmp_path, replace(ONE, source="shapes@1"))
-    assert begun_with(tmp_path) == "fp32" and begun_with(tmp_path / "new") is None
+    assert begun_with(tmp_path) == fields | OLDER and begun_with(tmp_path / "new") == {}
     with pytest.raises(UserError, match="precision = fp32, not bf16"):
         claim_shards(tmp_path, replace(ONE, precision="bf16"))
 
