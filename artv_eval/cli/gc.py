@@ -25,7 +25,7 @@ def collect(
     with quiet_stdout():
         from artv.errors import UserError, counted
         from artv_eval.results.documents import read_json
-        from artv_eval.results.noted_runs import note_run
+        from artv_eval.results.noted_runs import note_run, run_id
         from artv_eval.results.shared_store import SharedStore, unnamed
         from artv_eval.twins.store import TwinStore
 
@@ -36,26 +36,31 @@ def collect(
                 raise UserError(f"--run is {str(folder)!r}, which is no run folder; give the one that was moved")
         found, models = SharedStore(store), TwinStore(twins)
         there, gone = found.runs()
-        trained = {folder: _trainings(folder) for folder in run}
-        clips = found.unnamed(run)
-        unused = [unnamed(path) for path in models.unused({key for keys in trained.values() for key in keys})]
+        near = [folder for folder in found.near() if folder.resolve() not in {one.resolve() for one in run}]
+        trained = {folder: _trainings(folder) for folder in (*run, *near)}
+        near = [one for one in near if found.refers(one) or any(models.folder(key).is_dir() for key in trained[one])]
+        used = {key for keys in trained.values() for key in keys}
+        ids = {run_id(folder) for folder in (*run, *near)} - {None}
+        gone = [note for note in gone if read_json(note).get("id") not in ids]
+        clips, unused = found.unnamed(run), [unnamed(path) for path in models.unused(used)]
         lines = [f"{store}: run folders that refer to it: {len(there)}; that did and are gone: {len(gone)}"]
+        lines += [f"  renamed, moved or copied, and found: {folder}" for folder in near]
         lines += [f"  gone, or on a disk that is not there now: {read_json(note)['run']}" for note in gone]
         lines += [
             f"  {item.path}: {counted(item.files, 'file')}, {item.bytes / 1e6:.1f} MB" for item in (*clips, *unused)
         ]
-        total = sum(item.bytes for item in (*clips, *unused))
         yes = yes and not dry_run
         if yes:
-            found.remove(clips)
+            clips, still = found.remove(clips, run), models.unused(used)
+            unused = [item for item in unused if item.path in still]  # no run has begun to use it since
             for item in unused:
                 shutil.rmtree(item.path)
-            for folder, keys in trained.items():  # found there from now on
-                for notes in (found.notes, *(models.notes(key) for key in keys if models.folder(key).is_dir())):
+            for folder in (*run, *near):  # found there from now on
+                models_of = [key for key in trained[folder] if models.folder(key).is_dir()]
+                for notes in (found.notes, *map(models.notes, models_of)):
                     note_run(notes, folder)
-        what = (
-            f"{counted(len(clips), 'folder')} of clips and rows, {counted(len(unused), 'twin')}, {total / 1e9:.3f} GB"
-        )
+        size = sum(item.bytes for item in (*clips, *unused)) / 1e9
+        what = f"{counted(len(clips), 'folder')} of clips and rows, {counted(len(unused), 'twin')}, {size:.3f} GB"
         if not clips and not unused:
             lines.append("nothing to remove")
         else:
@@ -65,7 +70,7 @@ def collect(
 
 def _trainings(run: Path) -> set[str]:
     """Ids of the trainings whose models a run has clips of."""
-    from artv_eval.results.documents import read_json
+    from artv_eval.results.documents import read_manifest
 
-    cells = read_json(run / "manifest.json")["cells"]
+    cells = read_manifest(run)["cells"]
     return {cell["training"]["id"] for cell in cells if cell.get("training")}

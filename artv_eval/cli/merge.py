@@ -46,6 +46,7 @@ def merge(
             say(f"every clip of {cells} is in {shards}; {out} would hold them")
             return
         whole = RunStore(prepared.run, shared=SharedStore(prepared.store))
+        whole.identify()
         refer(prepared, whole)
         say(f"{out}: {counted(brought(prepared, whole, runs), 'clip')} of {counted(len(runs), 'shard')}")
         results = run_sweep(prepared, ["artv-eval", *sys.argv[1:]])

@@ -16,7 +16,6 @@ store has folders where others have links, and is used as it is.
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,11 +25,12 @@ from artv.errors import UserError
 from artv.files import writable_folder
 from artv_eval.results.clip_index import ClipIndex
 from artv_eval.results.documents import read_json, write_json
-from artv_eval.results.noted_runs import note_run, noted_runs
+from artv_eval.results.noted_runs import note_run, noted_places, noted_runs, runs_near
 
 SCHEMA = 1
 KINDS = ("clips", "features")
 INDEX = "index.sqlite"
+TRASH = ".removed-"
 
 
 class SharedStore:
@@ -102,25 +102,49 @@ class SharedStore:
         """The run folders that were noted and are there, and the notes of those that are gone."""
         return noted_runs(self.notes)
 
+    def near(self) -> list[Path]:
+        """Run folders that nobody noted where they are, for they were renamed, moved or copied: beside the store,
+        beside those that were noted, and a folder deeper.
+        """
+        there, gone = self.runs()
+        noted = [*there, *(place for note in gone for place in noted_places(note))]
+        known = {run.resolve() for run in there}
+        found = runs_near([self.root.absolute().parent, *(run.parent for run in noted)])
+        return [run for run in found if run.resolve() not in known]
+
+    def refers(self, run: Path) -> bool:
+        """Whether a run folder refers to something that is here."""
+        return any((self.root / kind / name).is_dir() for kind, name in _led_to(run))
+
     def unnamed(self, more: Sequence[Path] = ()) -> list["Unnamed"]:
-        """What no run folder refers to: neither those that were noted nor ``more``."""
+        """What no run folder refers to: neither those that were noted, nor those near, nor ``more``."""
         entries = self.entries()  # first: what is made from now on is not among them
-        named = {name for run in (*self.runs()[0], *more) for name in _led_to(run)}
+        named = self._named(more)
         return [unnamed(path) for kind in KINDS for path in entries[kind] if (kind, path.name) not in named]
 
-    def remove(self, items: Sequence["Unnamed"]) -> None:
-        """Deletes them: out of sight first, so that nobody finds half of one."""
+    def _named(self, more: Sequence[Path]) -> set[tuple[str, str]]:
+        return {name for run in (*self.runs()[0], *self.near(), *more) for name in _led_to(run)}
+
+    def remove(self, items: Sequence["Unnamed"], more: Sequence[Path] = ()) -> list["Unnamed"]:
+        """Deletes them: out of sight first, so that nobody finds half of one. Returns what was deleted: what a run
+        that began meanwhile refers to by then stays.
+        """
         for item in items:
-            trash = self.root / f".removed-{uuid.uuid4().hex}"
-            item.path.rename(trash)
+            item.path.rename(self.root / f"{TRASH}{item.path.parent.name}.{item.path.name}")
+        named, removed = self._named(more), list[Unnamed]()  # a run links to a place before it looks what is there
+        for trash in self.root.glob(f"{TRASH}*"):  # those of a removal that was interrupted too
+            kind, _, name = trash.name.removeprefix(TRASH).partition(".")
+            if (kind, name) in named:
+                _put_back(trash, self.root / kind / name)
+                continue
             shutil.rmtree(trash)
-            (self.root / ".claims" / item.path.name).unlink(missing_ok=True)
-            (self.root / "made" / f"{item.path.name}.jsonl").unlink(missing_ok=True)
-        ClipIndex(self.root / INDEX).forget([item.path.name for item in items])
-        for rest in self.root.glob(".removed-*"):  # of a removal that was interrupted
-            shutil.rmtree(rest, ignore_errors=True)
+            (self.root / ".claims" / name).unlink(missing_ok=True)
+            (self.root / "made" / f"{name}.jsonl").unlink(missing_ok=True)
+            removed += [item for item in items if item.path == self.root / kind / name]
+        ClipIndex(self.root / INDEX).forget([item.path.name for item in removed])
         for note in self.runs()[1]:
             note.unlink()
+        return removed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +160,17 @@ def unnamed(path: Path) -> Unnamed:
     """A folder with its size."""
     sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
     return Unnamed(path=path, files=len(sizes), bytes=sum(sizes))
+
+
+def _put_back(trash: Path, place: Path) -> None:
+    """Where somebody has made the place anew, what is not there yet."""
+    with suppress(OSError):
+        trash.rename(place)
+        return
+    for file in trash.iterdir():
+        if not (place / file.name).exists():
+            file.rename(place / file.name)
+    shutil.rmtree(trash)
 
 
 def _way(link: Path, place: Path) -> Path:

@@ -44,12 +44,12 @@ from artv_eval.results.arrays import OF, Damaged, checksums, cleared
 from artv_eval.results.clip_index import ClipIndex, Known
 from artv_eval.results.clips import STEPS, ClipWriter, read_clip, read_through, write_clip
 from artv_eval.results.documents import read_json, write_json
+from artv_eval.results.noted_runs import ID
 from artv_eval.results.row_cache import RowCache
 from artv_eval.results.rows import Failure
 from artv_eval.results.shared_store import INDEX, SharedStore
 
 SCHEMA = 1
-ID = "run.id"
 SHOWN = 64  # requests whose clips the report can show
 FAULTS, METRICS = "faults", "metrics"
 SENT = ("clips", FAULTS, "made")

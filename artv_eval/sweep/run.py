@@ -44,8 +44,8 @@ def run_sweep(
         OSError: the folder cannot be written, the disk is full.
     """
     store = RunStore(prepared.run, shared=SharedStore(prepared.store))
-    refer(prepared, store)
     store.identify()
+    refer(prepared, store)
     store.remove_leftovers()
     if prepared.options.retry_failed:
         store.forget_faults([*prepared.ids()])

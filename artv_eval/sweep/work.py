@@ -10,26 +10,18 @@ from typing import Any
 
 from artv import __version__
 from artv.errors import UserError, WorkFailed
-from artv.files import read_text
 from artv_eval.api import ClipRequest, Task
 from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.plugins.code import CLIPS, code_digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build, recipe_from
-from artv_eval.results.store import ID, RunStore
+from artv_eval.results.noted_runs import run_id
+from artv_eval.results.store import RunStore
 
 
 def this_code() -> str:
     """Version and digest of what makes clips, for messages."""
     return f"artv {__version__} ({code_digest(CLIPS)})"
-
-
-def run_id(run: Path) -> str | None:
-    """What tells a run folder from another one under the same path elsewhere; None where there is none."""
-    try:
-        return read_text(run / ID)
-    except OSError:
-        return None
 
 
 class SeesFolder:

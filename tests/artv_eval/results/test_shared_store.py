@@ -13,6 +13,7 @@ import pytest
 
 from artv_eval.plugins import code
 from artv_eval.results.clip_index import ClipIndex
+from artv_eval.results.shared_store import SharedStore
 from artv_eval.results.store import RunStore
 
 NOISE = ("--ablation", "noise", "--format", "json")
@@ -131,15 +132,13 @@ def test_the_index_saves_opening_clips_and_sees_one_that_changed(toy, monkeypatc
 def test_gc_shows_what_no_run_refers_to_and_removes_it_when_told(toy, cli, made):
     toy(*NOISE, "--out", "one")
     toy(*NOISE, "--out", "two", "--set", "noise.much=50")
-    Path("two").rename("moved")
+    Path("far/away/from").mkdir(parents=True)
+    Path("two").rename("far/away/from/moved")  # from where its links lead nowhere
     shown = cli("gc", "store")
     # noise=much=50 and its rows; the other cells are the first run's too
     assert "2 folders of clips and rows" in shown.out and "that did and are gone: 1" in shown.out
     assert f"gone, or on a disk that is not there now: {Path('two').absolute()}" in shown.out
-    assert "nothing to remove" in cli("gc", "store", "--run", "moved").out
-    Path("far/away").mkdir(parents=True)
-    Path("moved").rename("far/away/moved")  # from where its links lead nowhere
-    assert "nothing to remove" in cli("gc", "store", "--run", "far/away/moved").out
+    assert "nothing to remove" in cli("gc", "store", "--run", "far/away/from/moved").out
     before = {path: np.load(path)["frames"].sum() for path in Path("one/clips").glob("*/*.npz")}
     assert "removed: 2 folders" in cli("gc", "store", "--yes").out
     assert {path: np.load(path)["frames"].sum() for path in before} == before and len(before) == 30
@@ -149,6 +148,43 @@ def test_gc_shows_what_no_run_refers_to_and_removes_it_when_told(toy, cli, made)
     count = len(clips_made(made))
     assert toy(*NOISE, "--out", "far", "--set", "noise.much=50").code == 0 and len(clips_made(made)) == count + 6
     assert ClipIndex(Path("store/index.sqlite")).known("none") == {}
+
+
+def test_gc_keeps_what_renamed_moved_and_copied_runs_refer_to(toy, cli):
+    toy(*NOISE, "--out", "runs/one")
+    toy(*NOISE, "--out", "runs/two", "--set", "noise.much=50")
+    kept = {path for path in Path("runs/store").glob("*/*/*.npz")}
+    Path("runs/one").rename("runs/renamed")
+    toy("--ablation", "losing", "--out", "runs/one")  # another one where it was
+    shutil.copytree("runs/two", "runs/archive/two", symlinks=True)
+    shutil.rmtree("runs/two")
+    for _ in range(2):  # found the first time, noted the second
+        shown = cli("gc", "runs/store", "--yes")
+        assert "nothing to remove" in shown.out and "that did and are gone: 0" in shown.out
+    assert kept <= set(Path("runs/store").glob("*/*/*.npz"))
+    shutil.rmtree("runs/renamed")
+    assert "that did and are gone: 1" in cli("gc", "runs/store").out
+    assert "removed: 2 folders" in cli("gc", "runs/store", "--yes").out  # noise=much and its rows
+
+
+def test_what_a_run_has_begun_to_use_since_gc_looked_stays(toy, made):
+    toy(*NOISE, "--out", "one")
+    shutil.rmtree("one")
+    store, count = SharedStore(Path("store")), len(clips_made(made))
+    items = store.unnamed()
+    assert len(items) == 11  # clips and rows of 5 cells, rows of the reference
+    toy(*NOISE, "--out", "two", "--no-sanity")
+    assert len(store.remove(items)) == 6  # of the sanity cells
+    assert toy(*NOISE, "--out", "three", "--no-sanity").code == 0 and len(clips_made(made)) == count
+
+
+def test_a_removal_that_was_interrupted_brings_back_what_a_run_refers_to(toy, made):
+    toy(*NOISE, "--out", "one")
+    count, clips = len(clips_made(made)), next(Path("store/clips").iterdir())
+    clips.rename(f"store/.removed-clips.{clips.name}")
+    clips.mkdir()  # a run has begun to make them anew
+    assert SharedStore(Path("store")).remove([]) == [] and not list(Path("store").glob(".removed-*"))
+    assert toy(*NOISE, "--out", "one").code == 0 and len(clips_made(made)) == count
 
 
 @pytest.mark.parametrize(
