@@ -5,7 +5,6 @@ and average the gradients; only the main one writes, in a thread, while the next
 """
 
 import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -23,6 +22,7 @@ from artv.training.checkpoint import load_state
 from artv.training.config import LoopConfig
 from artv.training.ema import Ema
 from artv.training.record import Record
+from artv.training.rows import RowFile
 from artv.training.saving import OnSave, Saver
 from artv.training.step import Fetch, Prepare, Step
 from artv.training.stopping import stop_signals
@@ -62,8 +62,8 @@ def optimise(
         name: shown in the progress bar and the log.
         prepare: wraps a module so that its gradients are averaged over the processes (accelerate's).
         fetch: called ahead of each ``draw_loss``, see :class:`~artv.training.step.Step`.
-        on_save: called with the averaged model, in host memory, and the step after each checkpoint, in a thread of the
-            main process.
+        on_save: called with the averaged model, in host memory, and the step ahead of each checkpoint, in a thread of
+            the main process.
         validation: what the averaged model goes through now and then, in the main process.
         trackers: what the log's numbers also go to.
         flops: of a sample, where they are known.
@@ -83,13 +83,12 @@ def optimise(
     step = load_state(out / "state", model, one_step.ema, one_step.optimizer)
     saver = Saver(out / "state", model, one_step.ema, one_step.optimizer, on_save)
     out.mkdir(parents=True, exist_ok=True)
-    log_file = out / "log.jsonl" if main else Path(os.devnull)
     with (
         closing(one_step),
         saver,
         stop_signals() as asked,
         progress_bar(name, total=config.steps, start=step, shown=main) as bar,
-        log_file.open("a", encoding="utf-8") as log,
+        RowFile(out / "log.jsonl" if main else None) as log,
     ):
         samples = config.samples(processes.world())
         record = Record(name, samples, device, log, bar.update, trackers, total=config.steps, flops=flops)
@@ -101,6 +100,7 @@ def optimise(
             step += 1
             if step == first + 1:
                 saver.reserve()
+            saver.tell()
             over = config.minutes is not None and time.monotonic() - started > 60 * config.minutes
             due = time.monotonic() - saved > 60 * config.save_minutes and not saver.busy
             best = validation is not None and validation.due(step) and _validate(validation, one_step.ema, step, record)

@@ -1,10 +1,9 @@
 """What a stage tells while it trains: a line of progress and a row of ``log.jsonl`` every two seconds."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from artv.training import processes
 from artv.training.estimate import card_rate
+from artv.training.rows import RowFile
 from artv.training.trackers import Trackers
 
 _EVERY = 2.0  # seconds
@@ -21,6 +21,7 @@ _LONGEST = 500  # steps
 class _Marked(NamedTuple):
     step: int
     steps: int
+    at: float
     copied: torch.cuda.Event | None
     values: dict[str, Any]
 
@@ -48,7 +49,7 @@ class Record:
         name: str,
         samples: int,
         device: torch.device,
-        log: TextIO,
+        log: RowFile,
         tell: Callable[[int, str], None],
         trackers: Trackers | None = None,
         *,
@@ -87,19 +88,20 @@ class Record:
         if copied is not None:
             copied.record()
         self._sum.zero_()
-        self._marked, self._steps = _Marked(step, self._steps, copied, values), 0
+        self._marked, self._steps = _Marked(step, self._steps, time.monotonic(), copied, values), 0
 
     def tell(self) -> bool:
         """Tells what was marked, if anything was; every process calls it."""
         if self._marked is None:
             return False
-        (step, steps, copied, values), self._marked = self._marked, None
+        (step, steps, ended, copied, values), self._marked = self._marked, None
         if copied is not None:
             copied.synchronize()
+            ended = time.monotonic()  # on a CPU they had ended when they were marked: by now there is one more
         self.loss = processes.mean(self._host.item() / steps)
         samples = steps * self._samples
-        rate = samples / (time.monotonic() - self._since)
-        self._since = time.monotonic()
+        rate = samples / (ended - self._since)
+        self._since = ended
         row: dict[str, Any] = {"step": step, "loss": self.loss, "samples": samples, "samples_per_s": round(rate, 1)}
         row |= values
         note = f"loss {self.loss:.4f} · {rate:,.0f} samples/s"
@@ -117,8 +119,7 @@ class Record:
 
     def row(self, **values: Any) -> None:
         """A row of its own in the log."""
-        self._log.write(json.dumps({"stage": self._name, **values}) + "\n")
-        self._log.flush()
+        self._log.write({"stage": self._name, **values})
         if self._trackers is not None and "step" in values:
             self._trackers.log(values["step"], _numbers({k: v for k, v in values.items() if k != "step"}))
 

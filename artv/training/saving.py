@@ -22,8 +22,8 @@ class Saver:
     """Saves states of one training to ``folder``; every process calls it, the main one writes.
 
     Args:
-        on_save: called with the averaged model, in host memory, and the step after each state is written, in the
-            thread that wrote it.
+        on_save: called with the averaged model, in host memory, and the step before each state is written, in the
+            thread that writes it: a training that goes on from a state has handed on all that was before it.
     """
 
     def __init__(
@@ -52,8 +52,18 @@ class Saver:
         """
         random = gather_random()
         if processes.is_main():
-            self._told()
+            self.tell(wait=True)
             self._written = self._thread.submit(self._write, self._snapshot.take(), random, step)
+
+    def tell(self, *, wait: bool = False) -> None:
+        """Says so, once, if the last state could not be written. ``wait``: for its end; else only if that came."""
+        if self._written is None or (self.busy and not wait):
+            return
+        written, self._written = self._written, None
+        try:
+            written.result()
+        except WorkFailed as error:
+            print(f"artv: {error}; training goes on", file=sys.stderr)
 
     def finish(self) -> None:
         """Waits for the last state. Raises :class:`WorkFailed` if it could not be written."""
@@ -67,18 +77,13 @@ class Saver:
         """What is being written is written to its end, whatever ended the training."""
         self._thread.shutdown()
 
-    def _told(self) -> None:
-        try:
-            if self._written is not None:
-                self._written.result()
-        except WorkFailed as error:
-            print(f"artv: {error}; training goes on", file=sys.stderr)
-
     def _write(self, state: State, random: list[dict[str, Tensor]], step: int) -> None:
-        write_state(self._folder, state, random, step)
-        if self._averaged is not None and self._on_save is not None:
-            self._averaged.load_state_dict(state.ema, assign=True)
-            self._on_save(self._averaged, step)
+        try:
+            if self._averaged is not None and self._on_save is not None:
+                self._averaged.load_state_dict(state.ema, assign=True)
+                self._on_save(self._averaged, step)
+        finally:
+            write_state(self._folder, state, random, step)
 
 
 def _without_values(model: nn.Module) -> nn.Module:

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from artv.conditioning import reference_frames
 from artv.data.latents import Batch
-from artv.files import read_text
+from artv.files import read_text, writing
 from artv.networks import ArtVModel, Conditions
 from artv.training.checkpoint import replacing
 
@@ -124,11 +125,12 @@ class Validation:
 
     def keep(self, step: int) -> None:
         """Keeps the pipeline that was just saved, if it is the best step's."""
-        if self.best is None or self.best["step"] != step:
+        best = self.best  # the training may have come to a better one before this is copied
+        if best is None or best["step"] != step:
             return
         with replacing(self.folder / "best") as fresh:
             shutil.copytree(self.folder / "pipeline", fresh, copy_function=_link, dirs_exist_ok=True)
-            (fresh / "best.json").write_text(json.dumps(self.best, indent=1) + "\n", encoding="utf-8")
+            (fresh / "best.json").write_text(json.dumps(best, indent=1) + "\n", encoding="utf-8")
 
     def picture(self, model: Any, step: int) -> np.ndarray | None:
         """Clips of the averaged weights as one picture, also written to ``samples/STEP.png``."""
@@ -136,9 +138,12 @@ class Validation:
             return None
         from PIL import Image
 
-        picture = self.sample(model)
-        (self.folder / "samples").mkdir(exist_ok=True)
-        Image.fromarray(picture).save(self.folder / "samples" / f"{step:08d}.png")
+        picture, file = self.sample(model), self.folder / "samples" / f"{step:08d}.png"
+        try:
+            with writing(file) as part:
+                Image.fromarray(picture).save(part, "png")
+        except OSError as error:
+            print(f"artv: cannot write {file}: {error.strerror}; training goes on", file=sys.stderr)
         return picture
 
     def _stored(self) -> dict[str, Any] | None:

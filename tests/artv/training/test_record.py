@@ -1,6 +1,5 @@
 """What a stage tells: means of the steps since the last time, a row of the log and a note."""
 
-import io
 import json
 import math
 import time
@@ -10,6 +9,7 @@ import torch
 
 from artv.training import record as record_module
 from artv.training.record import Record
+from artv.training.rows import RowFile
 
 
 @pytest.fixture
@@ -18,17 +18,18 @@ def told():
 
 
 @pytest.fixture
-def log():
-    return io.StringIO()
+def log(tmp_path):
+    return tmp_path / "log.jsonl"
 
 
 @pytest.fixture
 def record(log, told):
-    return Record("model", 8, torch.device("cpu"), log, lambda *note: told.append(note))
+    with RowFile(log) as file:
+        yield Record("model", 8, torch.device("cpu"), file, lambda *note: told.append(note))
 
 
 def rows(log):
-    return [json.loads(line) for line in log.getvalue().splitlines()]
+    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def test_a_mean_is_of_the_steps_since_the_last_one(record, log, told):
@@ -54,6 +55,17 @@ def test_the_rate_is_samples_of_all_steps_a_second(record, log):
     record.write(5)
     seconds = record._since - started
     assert rows(log)[0]["samples_per_s"] == pytest.approx(5 * 8 / seconds, rel=0.02)
+
+
+def test_the_rate_is_of_the_steps_that_are_told_whenever_that_is(record, log):
+    """The loop tells them when the next step is done, and the last one at once: on a CPU that is no time for it."""
+    for step in (1, 2, 3):
+        time.sleep(0.1)
+        record.add(torch.tensor(1.0))
+        record.tell()
+        record.mark(step)
+    record.tell()
+    assert all(row["samples_per_s"] < 8 / 0.1 for row in rows(log)) and len(rows(log)) == 3
 
 
 def test_it_is_due_after_some_time_or_many_steps(record, monkeypatch):

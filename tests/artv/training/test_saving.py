@@ -1,6 +1,8 @@
 """States written beside the training: in order, by the averaged model, a failure told and survived."""
 
+import json
 import threading
+import time
 
 import pytest
 import torch
@@ -40,11 +42,13 @@ def test_a_state_is_what_it_was_when_it_was_saved(tmp_path, training):
     assert all(torch.equal(model.state_dict()[name], value) for name, value in expected.items())
 
 
-def test_the_averaged_model_of_each_state_is_handed_on_after_it_is_written(tmp_path, training):
+def test_the_averaged_model_of_each_state_is_handed_on_before_it_is_written(tmp_path, training):
+    """So whatever a kill leaves, what a training goes on from has been handed on: its pipeline is kept, the best too."""
     seen = []
 
     def on_save(model, number):
-        assert (tmp_path / "state" / "step.json").exists() and threading.current_thread().name.startswith("checkpoint")
+        stored = [json.loads(file.read_text())["step"] for file in (tmp_path / "state").glob("step.json")]
+        assert stored == [number - 1][: number - 1] and threading.current_thread().name.startswith("checkpoint")
         seen.append((number, model.weight.clone()))
 
     with Saver(tmp_path / "state", *training, on_save) as saver:
@@ -94,3 +98,22 @@ def test_busy_while_the_last_one_is_being_written_and_leaving_waits_for_it(tmp_p
         go.set()
         raise KeyboardInterrupt
     assert ended == [1] and not saver.busy
+
+
+def test_a_state_is_written_also_where_its_pipeline_cannot_be_and_that_is_told_before_the_next_save(
+    tmp_path, training, capsys
+):
+    def on_save(model, number):
+        raise WorkFailed("disk full: pipeline")
+
+    step(*training)
+    with Saver(tmp_path / "state", *training, on_save) as saver:
+        saver.save(1)
+        while saver.busy:
+            time.sleep(0.01)
+        saver.tell()
+        saver.tell()
+        assert capsys.readouterr().err == "artv: disk full: pipeline; training goes on\n"
+        saver.finish()
+    model = torch.nn.Linear(3, 2)
+    assert load_state(tmp_path / "state", model, Ema(model), torch.optim.AdamW(model.parameters())) == 1

@@ -94,17 +94,17 @@ def test_without_tensorboard_there_is_none_unless_asked_for(monkeypatch):
 
 
 def test_rows_of_the_log_are_what_trackers_are_told(tmp_path):
-    import io
-
     import torch
 
     from artv.training.record import Record
+    from artv.training.rows import RowFile
 
-    trackers, log = Trackers(["tensorboard"], tmp_path, {}), io.StringIO()
-    record = Record("model", 4, torch.device("cpu"), log, lambda step, note: None, trackers)
-    record.row(step=3, loss=0.5, best=True, validation={"loss": 0.25, "deep": {"x": 1}}, note="text")
+    trackers = Trackers(["tensorboard"], tmp_path, {})
+    with RowFile(tmp_path / "log.jsonl") as log:
+        record = Record("model", 4, torch.device("cpu"), log, lambda step, note: None, trackers)
+        record.row(step=3, loss=0.5, best=True, validation={"loss": 0.25, "deep": {"x": 1}}, note="text")
     trackers.finish()
-    assert json.loads(log.getvalue())["note"] == "text"
+    assert json.loads((tmp_path / "log.jsonl").read_text())["note"] == "text"
     assert set(events(tmp_path).Tags()["scalars"]) == {"loss", "validation/loss", "validation/deep/x"}
 
 

@@ -129,6 +129,16 @@ def test_the_pipeline_of_the_best_step_is_kept_and_another_is_not(tmp_path):
     assert json.loads((tmp_path / "best" / "best.json").read_text()) == {"step": 8, "metric": "loss", "value": 1.0}
 
 
+def test_samples_that_find_no_room_end_no_training(tmp_path, capsys):
+    (tmp_path / "samples").touch()  # a folder cannot be made there, as on a full disk
+    picture = np.zeros((4, 4, 3), np.uint8)
+    options = {"every": 0, "best_by": "loss", "precision": "fp32"}
+    watch = Validation(None, tmp_path, sample=lambda model: picture, sample_every=1, **options)
+    assert watch.picture(torch.nn.Linear(1, 1), 1) is picture
+    said = capsys.readouterr().err
+    assert "samples/00000001.png" in said and said.count("\n") == 1
+
+
 def train(out: Path, *options: str):
     command = ["train", "--preset", "shapes", "--out", str(out), "--clips", "4", "--steps", "4", "--batch-size", "2"]
     command += ["--components", "shapes", "--stages", "model", "--device", "cpu", "--config", str(out) + ".yaml"]
