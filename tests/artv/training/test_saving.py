@@ -43,7 +43,7 @@ def test_a_state_is_what_it_was_when_it_was_saved(tmp_path, training):
 
 
 def test_the_averaged_model_of_each_state_is_handed_on_before_it_is_written(tmp_path, training):
-    """So whatever a kill leaves, what a training goes on from has been handed on: its pipeline is kept, the best too."""
+    """So whatever a kill leaves, what a training goes on from has been handed on."""
     seen = []
 
     def on_save(model, number):
