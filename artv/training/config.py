@@ -254,6 +254,11 @@ LATER = ("optimizer", "crop", "reduce_dtype", "fused_update", "stratified", "att
 """Settings that came after models were first kept under a hash of all the others."""
 
 
+BEFORE = {"stratified": False}
+"""What every model was trained with before the setting was there: in no name. Where a preset has another value since,
+:func:`code_version` tells."""
+
+
 def code_version(config: TrainConfig) -> int:
     """``CODE_VERSION``, with what has changed for some settings only."""
     seeded = config.model.global_batch is not None and config.seed != 0  # whose chance did not hang on the run's seed
@@ -262,7 +267,7 @@ def code_version(config: TrainConfig) -> int:
 
 def identity(config: TrainConfig) -> dict[str, Any]:
     """The settings as JSON holds them, for a hash that stays the same while settings are added: of ``LATER`` there is
-    what is not the default, of ``TECHNICAL`` the default only.
+    what is neither the default nor what it was ``BEFORE``, of ``TECHNICAL`` the default only.
     """
 
     def kept(ours: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,7 +276,7 @@ def identity(config: TrainConfig) -> dict[str, Any]:
             default: Any = usual.get(key)
             if isinstance(value, Mapping):
                 found[key] = kept(value, default or {})
-            elif key not in LATER or (key not in TECHNICAL and value != default):
+            elif key not in LATER or (key not in TECHNICAL and value not in (default, BEFORE.get(key, default))):
                 found[key] = default if key in TECHNICAL else value
         return found
 
@@ -283,7 +288,8 @@ def technical(config: TrainConfig) -> dict[str, Any]:
 
     def kept(ours: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
         inner = {k: kept(v, usual.get(k) or {}) for k, v in ours.items() if isinstance(v, Mapping)}
-        changed = {k: v for k, v in ours.items() if k in TECHNICAL and v != usual.get(k)}
+        left_out = {k: v for k, v in ours.items() if k in TECHNICAL or (k in BEFORE and v == BEFORE[k])}
+        changed = {k: v for k, v in left_out.items() if v != usual.get(k)}
         return changed | {key: value for key, value in inner.items() if value}
 
     return kept(_plain(config), _first(config.preset))

@@ -103,7 +103,7 @@ def check_partners(one: str, other: str, switch: str) -> None:
 
 def _trained_with(checkpoint: str) -> dict[str, Any] | None:
     """The settings that determine what the training run makes that a pipeline lies in, or None."""
-    from artv.training.config import TrainConfig, identity
+    from artv.training.config import BEFORE, TrainConfig, identity
 
     file = Path(checkpoint).parent / "config.json"
     if Path(checkpoint).name != "pipeline" or not file.is_file():
@@ -115,7 +115,8 @@ def _trained_with(checkpoint: str) -> dict[str, Any] | None:
     if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):
         return None
     with suppress(ValueError):  # of a version that has others
-        settings = identity(TrainConfig.model_validate(settings))
+        config = TrainConfig.model_validate(settings)
+        settings = identity(config) | {name: getattr(config, name) for name in BEFORE}
     inner = settings.pop("model")
     return {**settings, **{f"model.{key}": value for key, value in inner.items()}}
 

@@ -12,8 +12,18 @@ from typing import get_args
 import pytest
 
 from artv.errors import UserError
-from artv.training.config import TECHNICAL, LoopConfig, TrainConfig, identity, load_config, technical, with_changes
+from artv.training.config import (
+    TECHNICAL,
+    LoopConfig,
+    TrainConfig,
+    code_version,
+    identity,
+    load_config,
+    technical,
+    with_changes,
+)
 from artv.yaml_files import read_yaml
+from artv_eval.methods.checkpoints import check_partners
 from artv_eval.plugins.digests import digest
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import recipe
@@ -74,6 +84,26 @@ def test_a_preset_that_gets_faster_has_the_name_of_before(preset, before):
     assert digest(identity(load_config(preset)))[:16] == before
     again = _config({"config": identity(load_config(preset)), "how": technical(load_config(preset))})
     assert again == load_config(preset)
+
+
+def test_a_setting_that_is_as_before_it_existed_leaves_the_name_as_it_was():
+    """The digest is by the code of commit 2ba03bc, which drew every sample apart."""
+    apart, even = load_config("paper", stratified=False), load_config("paper")
+    assert (digest(identity(apart))[:16], code_version(apart)) == ("9cf896ccd6956302", 1)
+    assert code_version(even) != 1  # what trains another model has another name
+    assert _config({"config": identity(apart), "how": technical(apart)}) == apart
+
+
+def test_checkpoints_of_which_one_was_trained_by_even_shares_are_no_twins(tmp_path):
+    for name, changes in {"before": {}, "apart": {"stratified": False}, "even": {"stratified": True}}.items():
+        settings = json.loads(load_config("paper", **changes).model_dump_json())
+        settings = {key: value for key, value in settings.items() if name != "before" or key != "stratified"}
+        (tmp_path / name / "pipeline").mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    before, apart, even = (str(tmp_path / name / "pipeline") for name in ("before", "apart", "even"))
+    check_partners(before, apart, "mask")
+    with pytest.raises(UserError, match="are no twins: stratified was False in the training of one and True in"):
+        check_partners(before, even, "mask")
 
 
 def test_what_is_declared_technical_exists():
