@@ -108,11 +108,10 @@ def _check_sources(config: TrainConfig, components: str | None, device: str | No
     check_seed(config.seed)
     if config.world != 1 and config.data != "builtin":
         raise UserError(f"world {config.world} is a built-in one, and data is {config.data!r}; give one of the two")
-    if is_shards(config.data):
-        read_index(config.data)
-    elif config.data != "builtin":
-        captioned_clips(config.data)
-    if config.validation is not None and not is_shards(config.validation):
-        captioned_clips(config.validation)
+    for folder in (None if config.data == "builtin" else config.data, config.validation):
+        if folder is not None and is_shards(folder):
+            read_index(folder)
+        elif folder is not None:
+            captioned_clips(folder)
     if components is not None:
         check_components(components)

@@ -93,6 +93,16 @@ def read_index(folder: str | Path) -> ShardIndex:
     return index
 
 
+def check_shards(folder: str | Path, **ours: Any) -> ShardIndex:
+    """Their index. Raises :class:`UserError` where a field of it is not as here."""
+    index = read_index(folder)
+    for name, value in ours.items():
+        theirs = getattr(index, name)
+        if theirs != value and not (name in OLDER and theirs == NOT_SAID):
+            raise UserError(f"{folder} holds latents with {name} = {theirs}, and the settings say {value}; make others")
+    return index
+
+
 def claim_shards(folder: Path, index: ShardIndex) -> None:
     """Says what the folder is for, before any work; refuses a folder that holds something else."""
     file = folder / INDEX

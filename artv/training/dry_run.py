@@ -9,7 +9,7 @@ import yaml
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from artv.convert import check_schedule, check_unet_config
-from artv.data.shard_index import read_index
+from artv.data.shard_index import check_shards
 from artv.ending import echo
 from artv.errors import UserError
 from artv.networks import ArtVModel
@@ -20,6 +20,7 @@ from artv.training.estimate import GIB, WATTS, disk_of, estimate, latents_of
 from artv.training.probe import cpu_samples_per_s
 from artv.training.record import spoken
 from artv.training.sizes import check_start_sizes, networks_in
+from artv.training.watched import held_out
 from artv.weights import check_fit, check_saved, read_config, saved_shapes
 
 
@@ -35,6 +36,8 @@ def dry_run(
     echo()
     clips = Clips(config, torch.device("cpu"))
     echo(f"data         {_data(config, clips)}")
+    if (watched := held_out(config, clips)) is not None:
+        echo(f"validation   {_validation(config, clips, watched)}")
     echo(f"weights      {_weights(config, components, init, variant)}")
     expected, world = estimate(config), int(os.environ.get("WORLD_SIZE", "1"))
     free, latents = shutil.disk_usage(out).free, 0
@@ -66,13 +69,15 @@ def _data(config: TrainConfig, clips: Clips) -> str:
     shape = f"{config.num_frames} frames of {config.size}² at {config.fps:g} fps"
     if not clips.encoded:
         return f"{config.data}: {clips.count:,} clips, {shape}"
-    index = read_index(config.data)
-    for name in ("num_frames", "size", "fps"):
-        if getattr(index, name) != getattr(config, name):
-            raise UserError(
-                f"{config.data} has {name} {getattr(index, name)}, and the settings {getattr(config, name)}"
-            )
+    index = check_shards(config.data, num_frames=config.num_frames, size=config.size, fps=config.fps)
     return f"{config.data}: {clips.count:,} clips as latents in {index.shards} shards, {shape}"
+
+
+def _validation(config: TrainConfig, clips: Clips, watched: Clips) -> str:
+    what = "of the training itself" if watched is clips else f"of {config.validation or 'the test split'}"
+    often = {"loss": config.validate_every, "samples": config.sample_every}
+    when = ", ".join(f"{name} every {steps:,} steps" for name, steps in often.items() if steps)
+    return f"{min(config.validation_clips, watched.count):,} clips {what}: {when}"
 
 
 def _weights(config: TrainConfig, components: str | None, init: str | None, variant: str | None) -> str:

@@ -43,7 +43,7 @@ from artv.training.model import train_model
 from artv.training.step import Prepare
 from artv.training.text_encoder import train_text_encoder
 from artv.training.trackers import Trackers, chosen_trackers
-from artv.training.watched import make_validation
+from artv.training.watched import held_out, make_validation
 from artv.weights import check_fit
 
 
@@ -230,8 +230,9 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
     autoencoder, text_encoder = parts["autoencoder"], parts["text_encoder"]
     assert isinstance(autoencoder, AutoencoderKL) and isinstance(text_encoder, OpenClipTextEncoder)
     check_fit(config.sizes(), autoencoder, text_encoder)
-    encoders = {"encoders": digest(autoencoder, text_encoder)}
-    claim_inputs(out, {**encoders, "settings of the encoders": settings_digest(autoencoder, text_encoder)})
+    encoders, settings = digest(autoencoder, text_encoder), settings_digest(autoencoder, text_encoder)
+    claim_inputs(out, {"encoders": encoders, "settings of the encoders": settings})
+    watched = held_out(config, clips, encoders=encoders, settings=settings)  # before hours of encoding
     null_text = text_encoder.encode([""])[0]
     if config.stream or clips.encoded:
         folder = Path(config.data) if clips.encoded else out / "latents"
@@ -245,7 +246,9 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
         if config.model.global_batch is not None:
             source = shared_cache(source)
         clips.tell_broken()
-    validation = make_validation(config, out, clips, autoencoder, text_encoder)
+    validation = None
+    if watched is not None and processes.is_main():
+        validation = make_validation(config, out, watched, autoencoder, text_encoder)
     # the draws of training do not depend on what was before
     torch.manual_seed(config.seed * 1000 + processes.rank())
     model = (ArtVModel.from_config(config.sizes()) if init is None else init).to(device)

@@ -10,11 +10,11 @@ from diffusers import AutoencoderKL
 
 from artv.autoencoder import encode_frames
 from artv.data.latents import Batch, LatentCache
+from artv.data.shard_index import check_shards
 from artv.data.shards import read_clips
 from artv.networks import ArtVModel
 from artv.pipeline import ArtVPipeline
 from artv.text_encoder import OpenClipTextEncoder
-from artv.training import processes
 from artv.training.clips import Clips
 from artv.training.config import TrainConfig
 from artv.training.validation import FixedLoss, Validation, grid
@@ -22,21 +22,38 @@ from artv.training.validation import FixedLoss, Validation, grid
 SAMPLES, SAMPLING_STEPS = 4, 10
 
 
-def make_validation(
-    config: TrainConfig, out: Path, clips: Clips, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder
-) -> Validation | None:
-    """Every process calls it; None but in the main one, and where nothing is to be watched before the last step."""
+def held_out(config: TrainConfig, clips: Clips, **encoders: str) -> Clips | None:
+    """The clips to watch by; every process calls it. None where nothing is to be watched before the last step.
+
+    Args:
+        clips: the training's.
+        encoders: what latents must have been made with, as their index says it.
+
+    Raises:
+        UserError: they cannot be read, or are latents of other encoders or settings.
+    """
     if not any(0 < every <= config.model.steps for every in (config.validate_every, config.sample_every)):
         return None
-    held_out = _held_out(config, clips)
-    if not processes.is_main():
-        return None
-    count = min(config.validation_clips, held_out.count)
-    if held_out.encoded:
-        folder = Path(held_out.config.data)
-        batch, captions = read_clips(folder, count)
+    if config.validation is not None:
+        found = Clips(config.model_copy(update={"data": config.validation}), clips.device)
+        if found.encoded:
+            same = {"num_frames": config.num_frames, "size": config.size, "fps": config.fps}
+            check_shards(config.validation, **same, **encoders)
+        return found
+    if config.data == "builtin":
+        return Clips(config, clips.device, split="test")
+    return clips  # nothing is held out: the loss has no luck of the draw, but the model has seen them
+
+
+def make_validation(
+    config: TrainConfig, out: Path, clips: Clips, autoencoder: AutoencoderKL, text_encoder: OpenClipTextEncoder
+) -> Validation:
+    """The main process calls it, with the clips to watch by."""
+    count = min(config.validation_clips, clips.count)
+    if clips.encoded:
+        batch, captions = read_clips(Path(clips.config.data), count)
     else:
-        batch, captions = _encoded(held_out, count, autoencoder, text_encoder)
+        batch, captions = _encoded(clips, count, autoencoder, text_encoder)
     batch = Batch(*(x.to(clips.device) for x in batch))
     return Validation(
         FixedLoss(batch, config.sizes().num_refs, min(count, config.model.batch_size)),
@@ -47,14 +64,6 @@ def make_validation(
         sample=partial(_sampled, captions[:SAMPLES], config, autoencoder, text_encoder),
         sample_every=config.sample_every,
     )
-
-
-def _held_out(config: TrainConfig, clips: Clips) -> Clips:
-    if config.validation is not None:
-        return Clips(config.model_copy(update={"data": config.validation}), clips.device)
-    if config.data == "builtin":
-        return Clips(config, clips.device, split="test")
-    return clips  # nothing is held out: the loss has no luck of the draw, but the model has seen them
 
 
 def _encoded(

@@ -34,6 +34,7 @@ def test_the_plan_has_settings_and_what_they_take(tmp_path):
     assert f"{(60 * networks + 12 * encoders_of('shapes')) / GIB:.1f} GiB at most" in plan
     assert (
         "builtin: 12 clips" in plan
+        and "validation" not in plan  # after 1,000 steps
         and "steps        70 of 32 samples" in plan
         and "samples/s, by a few steps on this CPU" in plan
     )
@@ -149,3 +150,17 @@ def test_more_processes_than_gpus(monkeypatch):
     with pytest.raises(UserError, match="8 processes for the 2 GPUs of this machine"):
         _check_gpus(None)
     _check_gpus("cpu")
+
+
+def test_what_it_is_watched_by_is_looked_at(tmp_path):
+    """Of the training, files that cannot be read are found hours later."""
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held" / "a.mp4").write_bytes(b"no video")
+    (tmp_path / "held" / "captions.csv").write_text("file,caption\na.mp4,a red circle\n", encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text("{validate_every: 10, sample_every: 0}")
+    command = ["--preset", "shapes", "--out", tmp_path / "run", "--components", "shapes", "--device", "cpu",
+               "--steps", 70, "--clips", 12, "--config", tmp_path / "mine.yaml"]  # fmt: skip
+    done = planned(*command)
+    assert "validation   12 clips of the test split: loss every 10 steps\n" in done.output
+    refused = planned(*command, "--validation", tmp_path / "held")
+    assert isinstance(refused.exception, UserError) and "a.mp4 cannot be read" in str(refused.exception)
