@@ -62,6 +62,11 @@ class ShardIndex:
         return min(self.clips_a_shard, self.clips - shard * self.clips_a_shard)
 
 
+def identity(index: ShardIndex) -> dict[str, Any]:
+    """The fields, for digests that stay the same while fields are added: without those that say what was so before."""
+    return {name: value for name, value in asdict(index).items() if name not in LATER or value != OLDER[name]}
+
+
 def is_shards(folder: str | Path) -> bool:
     """Whether a folder holds shards (perhaps not all of them yet)."""
     return (Path(folder) / INDEX).is_file()

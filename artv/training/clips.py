@@ -12,7 +12,7 @@ from torch import Tensor
 from artv.data.captions import listing_digest, unused_columns
 from artv.data.clips import LEFT_OUT, ClipFiles, WholeClips, batches
 from artv.data.shapes_long import WORLDS
-from artv.data.shard_index import LATER, OLDER, is_shards, read_index
+from artv.data.shard_index import identity, is_shards, read_index
 from artv.errors import UserError, WorkFailed
 from artv.training import processes
 from artv.training.config import TrainConfig
@@ -60,10 +60,7 @@ class Clips:
         """Their number and what they are, latents' too."""
         if not self.encoded:
             return f"{self.count} of {self.source}"
-        # fields that came later are left out where they say what was so before: the digest stays that of older versions
-        fields = vars(read_index(self.config.data))
-        said = {name: value for name, value in fields.items() if name not in LATER or value != OLDER[name]}
-        index = json.dumps(said, sort_keys=True)
+        index = json.dumps(identity(read_index(self.config.data)), sort_keys=True)
         return f"{self.count} of latents {sha256(index.encode()).hexdigest()[:16]}"
 
     def batches(self, *groups: Sequence[int]) -> Iterator[tuple[Tensor, list[str]]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from artv.data.captions import captioned_clips, listing_digest
-from artv.data.shard_index import is_shards, read_index
+from artv.data.shard_index import identity, is_shards, read_index
 from artv.presets import FIRST, check_components, is_packaged, model_folder
 from artv_eval.plugins.digests import digest
 from artv_eval.twins.store import folder_digest
@@ -19,7 +19,7 @@ def data_digest(data: str) -> str:
     if data == "builtin":
         return data
     if is_shards(data):
-        return digest(vars(read_index(data)))[:16]
+        return digest(identity(read_index(data)))[:16]
     return listing_digest(captioned_clips(data))
 
 

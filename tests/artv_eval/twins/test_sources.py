@@ -12,6 +12,7 @@ from artv.presets import ASSETS, load_components
 from artv.training.clips import Clips
 from artv.training.config import load_config
 from artv.training.run import make_latents
+from artv_eval.plugins.digests import digest
 from artv_eval.twins.sources import data_digest, start_digest
 from artv_eval.twins.store import folder_digest
 from tests.artv.data.test_shards import toy_shards
@@ -51,6 +52,15 @@ def test_shards_are_their_index(tmp_path):
     toy_shards(tmp_path / "c", clips=2, clips_a_shard=2)
     a, b, c = (data_digest(str(tmp_path / name)) for name in "abc")
     assert a == b != c
+
+
+def test_shards_that_were_written_before_their_index_said_more_are_the_data_that_they_were(tmp_path):
+    """By the fields that there were when twins were first trained on them."""
+    folder = toy_shards(tmp_path / "a", clips=4, clips_a_shard=4)
+    fields = {"data": "toy", "clips": 4, "num_frames": 2, "size": 2, "fps": 8.0, "encoders": "x", "clips_a_shard": 4,
+              "source": "files abc", "precision": "fp16"}  # fmt: skip
+    (folder / "index.json").write_text(json.dumps(fields), encoding="utf-8")
+    assert data_digest(str(folder)) == digest(fields)[:16]
 
 
 def test_latents_of_other_clips_are_other_data(tmp_path, clips):
