@@ -3,8 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from artv.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 def cores() -> int:
@@ -23,6 +28,13 @@ def at_most(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def sent(x: "Tensor", device: "torch.device") -> "Tensor":
+    """``x``, of the CPU, on the device. Its copy is begun here, and a GPU's earlier work is not waited for, as it is to
+    copy memory that may be paged out.
+    """
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def chosen_device(device: str | None, *, option: str = "--device", meta: bool = False) -> str:

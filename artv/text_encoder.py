@@ -16,6 +16,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from artv.devices import sent
 from artv.errors import UserError, closest
 from artv.tokenizer import PromptTokenizer
 from artv.weights import load_exactly, read_config, read_weights
@@ -75,7 +76,7 @@ class OpenClipTextEncoder(ModelMixin, ConfigMixin):
         ids = self.tokenizer([prompts] if isinstance(prompts, str) else list(prompts))
         device = self.transformer.positional_embedding.device
         with nullcontext() if products is None else torch.autocast(device.type, products):
-            return self.forward(ids.to(device))
+            return self.forward(sent(ids, device))
 
     @classmethod
     def from_clip(cls, clip: nn.Module, vocabulary: Sequence[int] | None = None) -> "OpenClipTextEncoder":

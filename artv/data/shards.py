@@ -13,6 +13,7 @@ Shape suffixes: B batch, T frames, C latent channels, h w latent size, L text to
 import io
 import itertools
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
@@ -27,6 +28,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from artv.data.latents import Batch
 from artv.data.loading import read_ahead
 from artv.data.shard_index import ShardIndex, read_index, shard_name
+from artv.devices import sent
 from artv.errors import UserError
 from artv.files import open_regular, remove_leftovers, writing
 from artv.progress import progress_bar
@@ -104,36 +106,63 @@ def _encoded(
     encode_frames: Callable[[Tensor], Tensor],
     encode_text: Callable[[list[str]], Tensor],
 ) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
-    """Clip by clip what is written. A GPU has its next clips before the last ones are waited for."""
-    for latents, text, captions in _one_ahead(_begun(batches, encode_frames, encode_text)):
-        whole = itertools.chain.from_iterable(each() for each in latents)
-        checked = map(partial(_finite, "autoencoder's latents"), whole, captions)
-        yield from zip(
-            checked, map(partial(_finite, "text encoder's embeddings"), text(), captions), captions, strict=True
-        )
+    """Clip by clip what is written, in step with what a GPU is given to do: it has a group of clips ahead of the one
+    that is waited for, and is given the next batch before more clips are written than it was given last.
+    """
+    begun: deque[Iterator[tuple[np.ndarray, np.ndarray, str]]] = deque()
+    waited_for: deque[Iterator[tuple[np.ndarray, np.ndarray, str]]] = deque()
+    for clips, group in _begun(batches, encode_frames, encode_text):
+        if group is not None:
+            waited_for += begun
+            begun = deque([group])
+        yield from _next_of(waited_for, clips)
+    for group in (*waited_for, *begun):
+        yield from group
 
 
 def _begun(
     batches: Iterable[tuple[Tensor, list[str]]],
     encode_frames: Callable[[Tensor], Tensor],
     encode_text: Callable[[list[str]], Tensor],
-) -> Iterator[tuple[list[_Arriving], _Arriving, list[str]]]:
+) -> Iterator[tuple[int, Iterator[tuple[np.ndarray, np.ndarray, str]] | None]]:
+    """Batch by batch: how many clips it has, and with the last one of a group all clips of that."""
     latents: list[_Arriving] = []
     captions: list[str] = []
     for frames, texts in batches:
         latents.append(_half(encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])))
         captions += texts
-        if len(captions) >= _TEXTS:
-            yield latents, _half(_each_once(encode_text, captions)), captions
-            latents, captions = [], []
+        if len(captions) < _TEXTS:
+            yield len(texts), None
+            continue
+        yield len(texts), _arrived(latents, _half(_each_once(encode_text, captions)), captions)
+        latents, captions = [], []
     if captions:
-        yield latents, _half(_each_once(encode_text, captions)), captions
+        yield 0, _arrived(latents, _half(_each_once(encode_text, captions)), captions)
+
+
+def _arrived(
+    latents: Sequence[_Arriving], text: _Arriving, captions: Sequence[str]
+) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
+    whole = itertools.chain.from_iterable(each() for each in latents)
+    checked = map(partial(_finite, "autoencoder's latents"), whole, captions)
+    yield from zip(checked, map(partial(_finite, "text encoder's embeddings"), text(), captions), captions, strict=True)
+
+
+def _next_of(groups: deque[Iterator[T]], count: int) -> Iterator[T]:
+    """The next items, across groups; fewer where no more are there."""
+    while groups and count:
+        for item in itertools.islice(groups[0], count):
+            count -= 1
+            yield item
+        if count:
+            groups.popleft()
 
 
 def _each_once(encode_text: Callable[[list[str]], Tensor], captions: list[str]) -> Tensor:
     """Every caption's text, of which equal ones are encoded once."""
     place = {caption: k for k, caption in enumerate(dict.fromkeys(captions))}
-    return encode_text(list(place))[[place[caption] for caption in captions]]
+    text = encode_text(list(place))
+    return text[sent(torch.tensor([place[caption] for caption in captions]), text.device)]
 
 
 def _finite(what: str, values: np.ndarray, caption: str) -> np.ndarray:
@@ -143,15 +172,6 @@ def _finite(what: str, values: np.ndarray, caption: str) -> np.ndarray:
             "half precision (then give --precision fp32, and another --out)"
         )
     return values
-
-
-def _one_ahead(items: Iterable[T]) -> Iterator[T]:
-    """Each of them, when the next one is there too."""
-    held: list[T] = []
-    for item in items:
-        yield from held
-        held = [item]
-    yield from held
 
 
 def _half(x: Tensor) -> _Arriving:

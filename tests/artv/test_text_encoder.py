@@ -169,3 +169,16 @@ def test_weights_that_do_not_fit_are_named(clip, tmp_path):
         OpenClipTextEncoder.from_open_clip("ViT-H-14", "nowhere.safetensors")
     with pytest.raises(UserError, match="pickles can run code"):
         OpenClipTextEncoder.from_open_clip("ViT-H-14", tmp_path / "pytorch_model.bin")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_given_prompts_without_being_waited_for():
+    encoder = OpenClipTextEncoder(width=32, heads=4, layers=3).eval()
+    expected = encoder.encode(PROMPTS)
+    encoder.cuda().encode(PROMPTS)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        text = encoder.encode(PROMPTS)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(text.cpu(), expected, rtol=1e-3, atol=1e-3)

@@ -335,3 +335,20 @@ def test_latents_that_half_precision_does_not_hold_are_refused(tmp_path, value):
 
     with pytest.raises(UserError, match=r"latents of the clip '5' are no numbers.*--precision fp32"):
         toy_shards(tmp_path, clips=8, encode=encode)
+
+
+def test_no_more_clips_are_written_at_a_time_than_are_given_to_the_gpu_next(monkeypatch):
+    """And none is waited for before all of the next group are begun."""
+    monkeypatch.setattr(shards, "_TEXTS", 6)
+    seen = []
+
+    def batches():
+        for k in range(10):
+            seen.append(f"begun {k}")
+            yield torch.full((2, 1, 1), float(k)), [f"{k} a", f"{k} b"]
+
+    for latents, _, caption in shards._encoded(batches(), lambda x: x, lambda texts: torch.zeros(len(texts), 1)):
+        assert caption.startswith(str(int(latents.item())))
+        seen.append("written")
+    waits = "".join("w" if each == "written" else "b" for each in seen)
+    assert waits == "b" * 6 + "wwb" * 4 + "w" * 12
