@@ -58,7 +58,7 @@ def sweep(
     try:
         with quiet_stdout():
             from artv_eval.results.kept import kept as earlier
-            from artv_eval.sweep.overview import document, text
+            from artv_eval.sweep.overview import document, lost_clips, text
             from artv_eval.sweep.prepare import prepare
             from artv_eval.sweep.run import run_sweep
 
@@ -80,6 +80,9 @@ def sweep(
     if results is None:
         if format_ == "json":
             echo(json.dumps({"run": str(run), "rows": [], "comparisons": []}, indent=2))
+        if failed := lost_clips(prepared):
+            kept = f"what was raised is in faults/ of {run}, --retry-failed tries again"
+            raise WorkFailed(f"shard {plan.shard}: {'; '.join(failed)}; the rest of it is done; {kept}")
         say(f"shard {plan.shard} is done; the table follows when the clips of the other shards are in {run} too")
         return
     say(f"run folder {run}: report.html, results.json, results.csv, per_clip.csv, manifest.json")

@@ -30,7 +30,7 @@ from artv_eval.report.training_runs import is_training, manifest_of, training_re
 from artv_eval.report.wide import wide
 from artv_eval.results.documents import Gallery, GalleryItem, Manifest, ManifestCell, read_json
 from artv_eval.results.kept import FOLDER
-from artv_eval.results.per_clip import finite, read_csv
+from artv_eval.results.per_clip import checked_csv, finite
 from artv_eval.results.rows import OK, Results
 from artv_eval.results.store import PART, RunStore
 
@@ -216,8 +216,9 @@ def load_run(run: Path) -> tuple[Results, RunStore]:
         UserError: no such folder, or no results in it. WorkFailed: the run is not finished.
     """
     if run.is_file() and run.parent.name == FOLDER:
-        earlier, values = Results.from_dict(read_json(run)), run.with_suffix(".csv")
-        return replace(earlier, per_clip=read_csv(values)), RunStore(run.parents[1], to_read=True)
+        document = read_json(run)
+        values = checked_csv(run.with_suffix(".csv"), document)
+        return replace(Results.from_dict(document), per_clip=values), RunStore(run.parents[1], to_read=True)
     if not run.is_dir():
         what = "is a file" if run.exists() else "does not exist"
         raise UserError(f"run folder {str(run)!r} {what}; give the folder that a sweep printed")
@@ -229,9 +230,9 @@ def load_run(run: Path) -> tuple[Results, RunStore]:
     if not (run / "results.json").exists() and (run / "manifest.json").exists():
         command = " ".join(read_json(run / "manifest.json", Manifest)["command"])
         raise WorkFailed(f"run {run} is not finished; run its command again: {command}")
-    results = Results.from_dict(read_json(run / "results.json"))
-    notes = [*results.notes, *_unfinished(run)]
-    return replace(results, per_clip=read_csv(run / "per_clip.csv"), notes=notes), store
+    document = read_json(run / "results.json")
+    results, values = Results.from_dict(document), checked_csv(run / "per_clip.csv", document)
+    return replace(results, per_clip=values, notes=[*results.notes, *_unfinished(run)]), store
 
 
 def _unfinished(run: Path) -> list[str]:

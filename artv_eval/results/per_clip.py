@@ -1,15 +1,25 @@
 """``per_clip.csv``: every value of every clip, for whoever tests something else than we do."""
 
 import csv
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from artv.errors import UserError
+from artv.files import read_bytes
 from artv_eval.results.csv_text import csv_text, unguarded
 from artv_eval.results.rows import ClipValues
 
 COLUMNS = ("ablation", "cell", "metric", "index", "value", "prompt")
+PER_CLIP = "per_clip_sha256"
+"""Field of ``results.json``: digest of the values of clips that belong to it."""
+
+
+def text_digest(text: str) -> str:
+    """16 hex digits of the file with this text."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def as_csv(per_clip: Sequence[ClipValues]) -> str:
@@ -41,6 +51,19 @@ def read_csv(path: Path) -> list[ClipValues]:
         ClipValues(ablation=a or None, cell=c, metric=m, values=values, prompts=prompts)
         for (a, c, m), (values, prompts) in found.items()
     ]
+
+
+def checked_csv(path: Path, results: Mapping[str, Any]) -> list[ClipValues]:
+    """As :func:`read_csv`, of the values that belong to the document ``results``.
+
+    Raises:
+        UserError: it is another file than was written with them: changed by hand, or left by a run that was stopped or
+            had no room for the new one. Documents of older versions do not say.
+    """
+    wanted = results.get(PER_CLIP)
+    if wanted is not None and path.is_file() and hashlib.sha256(read_bytes(path)).hexdigest()[:16] != wanted:
+        raise UserError(f"{path} is not the one that its results were written with; run the sweep again")
+    return read_csv(path)
 
 
 def finite(values: Mapping[int, float]) -> dict[int, float]:

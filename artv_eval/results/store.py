@@ -4,6 +4,7 @@
     clips/<cell id>/<index>.npz     frames uint8, exact; mask float32 if the method has one; of which clip (clips.py)
     faults/<id>.txt                 what stopped a cell or a training: one line, then where it was raised
     faults/metrics/<metric>.<id>.txt  likewise of a metric of a cell, at the last scoring
+    faults/<cell id>.clips          clips of the batches that it stopped: the others are made all the same
     faults/<cell id>/<index>.txt    why there is no such clip; in older folders clips/<cell id>/<index>.failed
     cells/<cell id>.json            what the cell id is the hash of
     features/<cell id>/<key>.npz    likewise linked: one row a clip, with the fingerprint of the clip it describes
@@ -193,9 +194,37 @@ class RunStore:
             if path.stem.isdecimal() and path.is_file()
         }
 
-    def save_fault(self, name: str, error: str, trace: str = "") -> None:
-        """Keeps what stopped a cell or a training, under its id."""
+    def save_fault(self, name: str, error: str, trace: str = "", *, struck: Iterable[int] | None = None) -> None:
+        """Keeps what stopped a cell or a training, under its id.
+
+        Args:
+            struck: clips of the batches that it stopped, beside those that are known; None for all that are not there.
+        """
+        if struck is not None:
+            path = self.root / FAULTS / f"{name}.clips"
+            with suppress(UserError):
+                struck = {*struck, *read_json(path)["indices"]} if path.is_file() else struck
+            write_json(cleared(path), {"indices": sorted(struck)})
         write_text_atomically(cleared(self.root / FAULTS / f"{name}.txt"), f"{' '.join(error.split())}\n\n{trace}")
+
+    def struck(self, cell: str, indices: Iterable[int]) -> list[int]:
+        """Those of ``indices`` that are not there because a fault of the cell stopped their batch."""
+        if self.fault(cell) is None:
+            return []
+        path = self.root / FAULTS / f"{cell}.clips"
+        if not path.is_file():  # of a training, or written by an older version
+            return self.missing(cell, indices)
+        wanted = {*read_json(path)["indices"]}
+        return self.missing(cell, [index for index in indices if index in wanted])
+
+    def take_faults(self, source: "RunStore", names: Iterable[str]) -> None:
+        """Keeps the faults of another run folder under these ids, as they were told there."""
+        for name in names:
+            if (found := source.root / FAULTS / f"{name}.txt").is_file():
+                error, _, trace = read_text(found, errors="replace").partition("\n\n")
+                clips = source.root / FAULTS / f"{name}.clips"
+                struck = read_json(clips)["indices"] if clips.is_file() else None
+                self.save_fault(name, error, trace, struck=struck)
 
     def fault(self, name: str) -> str | None:
         """The line of it; None where nothing did."""
@@ -213,7 +242,8 @@ class RunStore:
     def forget_faults(self, names: Iterable[str]) -> None:
         """Lets everything that failed under these ids be tried again."""
         for name in names:
-            for path in (self.root / FAULTS / f"{name}.txt", *self._failed(name).values()):
+            own = (self.root / FAULTS / f"{name}{end}" for end in (".txt", ".clips"))
+            for path in (*own, *self._failed(name).values()):
                 path.unlink(missing_ok=True)
 
     def load_clip(self, cell: str, index: int) -> GeneratedClip:

@@ -67,6 +67,14 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What stopped tasks of a cell: the first of it, and the positions of all their requests."""
+
+    first: FailedTask
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sent:
     """A result from where the run folder cannot be seen, with the files that belong there."""
 
@@ -314,7 +322,8 @@ def pending(
 ) -> list[Task]:
     """The tasks that are left: per cell the clips of this shard that are not there, in batches.
 
-    A clip that could not be made is not tried again: ``forget_faults`` of the store is how it is.
+    A clip that could not be made, alone or with its batch, is not tried again: ``forget_faults`` of the store is how it
+    is.
 
     ``indices``: of all requests, in order.
     """
@@ -323,7 +332,7 @@ def pending(
     for cell in {cell.id: cell for cell in cells if cell.method is not None and cell.status == READY}.values():
         assert cell.method is not None
         absent = store.missing(cell.id, shard.part(indices))
-        failed = store.failures(cell.id, absent)
+        failed = {*store.failures(cell.id, absent), *store.struck(cell.id, absent)}
         left = [position[index] for index in absent if index not in failed]
         for start in range(0, len(left), batch_size):
             batch = tuple(left[start : start + batch_size])
@@ -333,12 +342,12 @@ def pending(
 
 def generate(
     executor: Executor, work: GenerationWork, tasks: Sequence[Task], on_task: Callable[[Task, int], None] | None = None
-) -> dict[str, FailedTask]:
+) -> dict[str, Fault]:
     """Runs the tasks; clips that other sweeps are making are waited for, and made here if they were not made there.
 
     Returns cell id → fault for the cells of which a task failed.
     """
-    failures: dict[str, FailedTask] = {}
+    failures: dict[str, Fault] = {}
     while tasks:
         elsewhere = []
         for task, result in executor.run(work, tasks):
@@ -346,7 +355,8 @@ def generate(
                 work.store.unpack(result.files)
                 result = result.result
             if isinstance(result, FailedTask):
-                failures.setdefault(task.cell, result)
+                before = failures.get(task.cell, Fault(first=result, positions=()))
+                failures[task.cell] = replace(before, positions=(*before.positions, *task.indices))
                 continue
             if on_task:
                 on_task(task, result.clips)

@@ -10,9 +10,10 @@ from artv.errors import describe_os_error, in_one_line
 from artv.files import write_text_atomically
 from artv_eval.api import ClipRequest
 from artv_eval.extras import ProtocolExtras, optional
+from artv_eval.plugins.digests import digest
 from artv_eval.plugins.recipe import plain
 from artv_eval.results.documents import write_json
-from artv_eval.results.per_clip import as_csv
+from artv_eval.results.per_clip import PER_CLIP, as_csv, text_digest
 from artv_eval.results.rows import Results
 from artv_eval.results.store import PART, SCHEMA, SHOWN, DamagedClip, RunStore
 from artv_eval.sweep.kept_in import makers
@@ -139,14 +140,26 @@ def gallery(requests: Sequence[ClipRequest]) -> dict[str, Any]:
     return {"requests": items}
 
 
-def write_results(store: RunStore, results: Results) -> None:
-    """``results.json``: all that was found. What it held of other clips, metrics or settings is kept beside."""
-    from artv_eval.report.findings import findings_of, plain
-    from artv_eval.results.kept import keep_before
+def write_results(store: RunStore, results: Results, of: str) -> None:
+    """``results.json``: all that was found. What it held of other clips, metrics or settings is kept beside.
 
-    keep_before(store.root, results)
-    write_json(store.root / "results.json", {**results.to_dict(), "findings": plain(findings_of(results))})
+    Args:
+        of: digest of all that the values are of, as :func:`results_of` gives it.
+    """
+    from artv_eval.report.findings import findings_of, plain
+    from artv_eval.results.kept import OF, keep_before
+
+    told = {OF: of, PER_CLIP: text_digest(as_csv(results.per_clip))}
+    keep_before(store.root, {**results.to_dict(), **told})
+    write_json(store.root / "results.json", {**results.to_dict(), **told, "findings": plain(findings_of(results))})
     (store.root / PART).unlink(missing_ok=True)
+
+
+def results_of(prepared: Prepared) -> str:
+    """What the results of a sweep are of, beside what its rows say: cells with all their settings, and metrics."""
+    cells = sorted([cell.ablation, cell.title, cell.id] for cell in prepared.cells)
+    metrics = sorted([item.title, str(item.evaluator and item.evaluator.digest)] for item in prepared.metrics)
+    return digest([cells, metrics])[:16]
 
 
 def write_part(store: RunStore, results: Results) -> None:

@@ -60,9 +60,10 @@ def check_whole(prepared: Prepared, store: RunStore, runs: Sequence[Path]) -> No
         left = prepared.indices
         for source in there:
             missing = source.missing(cell.id, left)
-            failed = source.failures(cell.id, missing)
+            failed = {*source.failures(cell.id, missing), *source.struck(cell.id, missing)}
             left = [index for index in missing if index not in failed]
-        if left and cell.method is not None and not any(source.fault(key) for source in there for key in _ids(cell)):
+        untrained = cell.training is not None and any(source.fault(cell.training.id) for source in there)
+        if left and cell.method is not None and not untrained:
             raise UserError(
                 f"{len(left)} clips of {cell.title} are in none of these folders (the first is {min(left)}); give the "
                 "other shards too"
@@ -86,9 +87,7 @@ def merge(prepared: Prepared, store: RunStore, runs: Sequence[Path]) -> int:
             for index in there:
                 if index in notes and index not in store.made_on(cell.id):
                     store.note_making(cell.id, [index], notes[index])
-            for key in _ids(cell):
-                if (fault := source.fault(key)) is not None:
-                    store.save_fault(key, fault)
+            store.take_faults(source, _ids(cell))
             _twin(run, store.root, cell.id)
     return copied
 

@@ -105,11 +105,24 @@ def left_of(prepared: Prepared) -> dict[str, Left]:
     return found
 
 
+def lost_clips(prepared: Prepared) -> list[str]:
+    """A line for each cell of which clips of this shard failed, with the first reason."""
+    store, ours, lines = looked_at(prepared), prepared.shard.part(prepared.indices), []
+    for cell in {cell.id: cell for cell in prepared.cells}.values():
+        missing = store.missing(cell.id, ours)
+        keys = [cell.id, *([cell.training.id] if cell.training else [])]
+        faults = [*filter(None, map(store.fault, keys)), *store.failures(cell.id, missing).values()]
+        lost = _failed(store, cell, missing, {key: "" for key in keys[1:] if store.fault(key)})
+        if lost:
+            lines.append(f"{lost} of {counted(len(ours), 'clip')} of {cell.title} failed ({faults[0]})")
+    return lines
+
+
 def _failed(store: RunStore, cell: Cell, missing: Sequence[int], untrained: Mapping[str, str]) -> int:
-    """How many of these clips are not tried again: all, if the cell or its training failed."""
-    if store.fault(cell.id) or (cell.training and cell.training.id in untrained):
+    """How many of these clips are not tried again: all, if the cell's training failed."""
+    if cell.training and cell.training.id in untrained:
         return len(missing)
-    return len(store.failures(cell.id, missing))
+    return len({*store.failures(cell.id, missing), *store.struck(cell.id, missing)})
 
 
 def trainings_of(prepared: Prepared) -> list[Planned]:

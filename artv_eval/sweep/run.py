@@ -23,7 +23,7 @@ from artv_eval.results.store import DamagedClip, RunStore
 from artv_eval.sweep.devices import BATCH_SIZE
 from artv_eval.sweep.generate import GenerationWork, generate, pending, with_status
 from artv_eval.sweep.kept_in import refer
-from artv_eval.sweep.manifest import gallery, manifest, write_part, write_results, write_views
+from artv_eval.sweep.manifest import gallery, manifest, results_of, write_part, write_results, write_views
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.score import Scoring
@@ -85,7 +85,7 @@ def _results(
         with _timed(took, "scores"):
             whoever = prepared if shared else scored_here(prepared)
             results = Scoring(whoever, store, cells, partial(write_part, store)).results()
-        write_results(store, results)
+        write_results(store, results, results_of(prepared))
         on_results(results)
         if labels := as_csv(prepared.requests):
             write_text_atomically(store.root / "labels.csv", labels)
@@ -142,13 +142,9 @@ def _left(prepared: Prepared, store: RunStore, cells: Sequence[Cell]) -> bool:
 def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
     """Makes what is missing and returns the cells, those that failed marked so."""
     batch_size = prepared.options.batch_size or BATCH_SIZE[prepared.options.device.partition(":")[0]]
-    faults_before = {cell.id: store.fault(cell.id) for cell in prepared.cells if cell.status == READY}
-    # another run, or a retry elsewhere, may have made its clips since
-    before = {cell: why for cell, why in faults_before.items() if why and store.missing(cell, prepared.indices)}
-    cells = with_status(prepared.cells, before)
-    tasks = pending(store, cells, prepared.indices, prepared.shard, batch_size)
+    tasks = pending(store, prepared.cells, prepared.indices, prepared.shard, batch_size)
     if not tasks:
-        return cells
+        return failed_cells(prepared, store)
     names = {cell.id: cell.name for cell in prepared.cells}
     total = sum(len(task.indices) for task in tasks)
     with progress_bar("clips", total=total) as bar:
@@ -181,6 +177,12 @@ def _generate(prepared: Prepared, store: RunStore) -> list[Cell]:
         )
         faults = generate(prepared.executor, work, tasks, on_task)
     for key, fault in faults.items():
-        store.save_fault(key, fault.error, fault.trace)
-    failures = before | {key: fault.error for key, fault in faults.items()}
-    return with_status(prepared.cells, failures)
+        struck = [prepared.indices[position] for position in fault.positions]
+        store.save_fault(key, fault.first.error, fault.first.trace, struck=struck)
+    return failed_cells(prepared, store)
+
+
+def failed_cells(prepared: Prepared, store: RunStore) -> list[Cell]:
+    """The cells, those of which a fault has left clips unmade marked so; another run may have made them since."""
+    ready = [cell.id for cell in prepared.cells if cell.status == READY and store.struck(cell.id, prepared.indices)]
+    return with_status(prepared.cells, {cell: store.fault(cell) or "" for cell in ready})

@@ -22,7 +22,7 @@ from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.ran import lines as what_ran
 from artv_eval.sweep.ran import same_clips
 from artv_eval.sweep.references import references_of
-from artv_eval.sweep.score_cells import CellClips, Scored, failed_clips
+from artv_eval.sweep.score_cells import CellClips, Scored, failed_clips, unmade_clips
 from artv_eval.sweep.summaries import comparisons_of, curves_of, flaws_of, per_clip_of, row_of, spreads_of
 
 PARTS = 2.0
@@ -68,6 +68,7 @@ class Scoring:
             *features_lines(results.rows),
             *prompts_lines(results.rows),
         ]
+        notes += unmade_clips(self.store, self._all, self.prepared.indices)
         notes += same_clips(self.store, self._all, self.prepared.indices)
         notes += [*published(self.prepared), *notes_of(self.references.files), *results.notes]
         return replace(results, notes=[*notes, *self._doubts(valued)], bad_files=bad_files_of(self.references.files))

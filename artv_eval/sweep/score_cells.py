@@ -141,3 +141,16 @@ def failed_clips(cells: Sequence[CellClips]) -> list[str]:
                 "over the others, its differences over the clips that both cells have"
             )
     return lines
+
+
+def unmade_clips(store: RunStore, cells: Sequence[Cell], indices: Sequence[int]) -> list[str]:
+    """A line for each cell that failed with some of its clips: it has no value rather than one of fewer clips."""
+    lines = []
+    for cell in cells:
+        if cell.status != READY and cell.method is not None and (lost := len(store.struck(cell.id, indices))) > 0:
+            rest = "that one" if lost == 1 else "these"
+            lines.append(
+                f"{cell.title}: {lost} of {len(indices)} clips could not be made, so that it has no value; "
+                f"--retry-failed makes {rest} alone"
+            )
+    return lines

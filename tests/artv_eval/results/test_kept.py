@@ -15,10 +15,11 @@ def results(n=20, value=2.5, cells=("on", "off"), metric="fvd", **other):
     return Results(run="run", rows=[row(cell, metric, value, n=n, **other) for cell in cells])
 
 
-def write(folder, made):
+def write(folder, made, of=None):
     """What a sweep does."""
-    keep_before(folder, made)
-    write_json(folder / "results.json", made.to_dict())
+    document = made.to_dict() | ({} if of is None else {"of": of})
+    keep_before(folder, document)
+    write_json(folder / "results.json", document)
     (folder / "per_clip.csv").write_text(f"of {made.rows[0].n}", encoding="utf-8")
 
 
@@ -34,6 +35,19 @@ def test_results_of_other_clips_are_kept_with_their_values(tmp_path):
 def test_what_is_made_again_replaces_itself(tmp_path):
     write(tmp_path, results(20))
     write(tmp_path, results(20, value=2.6))  # other digits of the same
+    assert kept(tmp_path) == []
+
+
+def test_other_settings_under_the_same_names_stand_beside(tmp_path):
+    for of, value in (("a", 2.5), ("b", 2.6), ("a", 2.7)):
+        write(tmp_path, results(20, value=value), of)
+    (before,) = kept(tmp_path)
+    assert read_json(before)["rows"][0]["value"] == 2.6
+
+
+def test_what_an_older_version_wrote_of_the_same_is_replaced(tmp_path):
+    write(tmp_path, results(20))
+    write(tmp_path, results(20), "a")
     assert kept(tmp_path) == []
 
 
@@ -65,7 +79,7 @@ def test_the_name_is_one_of_a_file(tmp_path):
 def test_without_anything_that_can_be_read_nothing_is_kept(tmp_path, text):
     if text is not None:
         (tmp_path / "results.json").write_text(text, encoding="utf-8")
-    keep_before(tmp_path, results())
+    keep_before(tmp_path, results().to_dict())
     assert kept(tmp_path) == []
 
 

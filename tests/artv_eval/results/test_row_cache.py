@@ -36,6 +36,15 @@ def test_nothing_is_kept_without_a_folder_and_of_no_rows(tmp_path):
     assert not list(tmp_path.iterdir()) and RowCache(tmp_path).load("metric") == {}
 
 
+def test_rows_of_two_processes_stay(tmp_path):
+    one, other = RowCache(tmp_path, "a"), RowCache(tmp_path, "a")
+    assert one.load("k") == other.load("k") == {}
+    one.save("k", {"0:x": np.array([1.0])})
+    other.save("k", {"1:y": np.array([2.0])})
+    one.save("k", {"0:x": np.array([1.0]), "2:z": np.array([3.0])})
+    assert {name: row[0] for name, row in RowCache(tmp_path, "a").load("k").items()} == {"0:x": 1, "1:y": 2, "2:z": 3}
+
+
 def test_rows_in_a_wrong_place_count_as_none(tmp_path):
     RowCache(tmp_path, "one").save("metric", ROWS)
     assert RowCache(tmp_path, "two").load("metric") == {}

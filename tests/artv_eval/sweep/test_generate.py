@@ -15,6 +15,7 @@ from artv_eval.executors.serial import SerialExecutor
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.generate import (
     Done,
+    Fault,
     GenerationWork,
     Sent,
     Shard,
@@ -121,6 +122,25 @@ def test_a_clip_that_failed_is_not_tried_again_until_that_is_forgotten(store):
     assert [task.indices for task in pending(store, [cell], [0, 1, 2], Shard(), 9)] == [(0, 1, 2)]
 
 
+def test_clips_of_a_batch_that_failed_are_not_tried_again_and_the_others_are(store):
+    cell = ready()
+    store.save_fault(cell.id, "out of\nluck", "where", struck=[1, 2])
+    store.save_fault(cell.id, "out of luck", "there", struck=[5])
+    assert [task.indices for task in pending(store, [cell], range(6), Shard(), 9)] == [(0, 3, 4)]
+    assert store.struck(cell.id, range(6)) == [1, 2, 5] and store.fault(cell.id) == "out of luck"
+    for index in (1, 2, 5):  # another run has made them since
+        store.save_clip(cell.id, index, GeneratedClip(np.zeros((2, 4, 4, 3), np.uint8)))
+    assert store.struck(cell.id, range(6)) == []
+    store.forget_faults([cell.id])
+    assert not list((store.root / "faults").iterdir())
+
+
+def test_a_fault_of_an_older_version_strikes_all_that_is_not_there(store):
+    store.save_fault("a", "out of luck")
+    store.save_clip("a", 1, GeneratedClip(np.zeros((2, 4, 4, 3), np.uint8)))
+    assert store.struck("a", range(4)) == [0, 2, 3] and store.struck("b", range(4)) == []
+
+
 def test_cells_that_cannot_run_have_no_tasks(store):
     absent = scored("off", None).cell  # without a method
     assert pending(store, [absent, ready(status="not available: x")], [0, 1], Shard(), 9) == []
@@ -145,7 +165,7 @@ def test_the_first_fault_of_a_cell_counts_and_the_others_go_on():
     made = []
     work = Work({"a": list(faults), "b": [Done(clips=1), Done(clips=1)]})
     found = generate(SerialExecutor(), work, tasks, lambda task, clips: made.append((task.cell, clips)))
-    assert found == {"a": faults[0]} and made == [("b", 1), ("b", 1)]
+    assert found == {"a": Fault(first=faults[0], positions=(0, 2))} and made == [("b", 1), ("b", 1)]
 
 
 def test_what_another_process_makes_is_waited_for_and_asked_for_again():

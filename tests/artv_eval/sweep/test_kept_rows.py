@@ -25,10 +25,12 @@ def test_results_of_other_clips_metrics_or_settings_stand_beside(toy, cli):
     assert shown.code == 0 and json.loads(shown.out)["rows"] == first
     toy(*base, "--set", "protocol.salt=1")
     assert len(list(Path("run/results").glob("*.json"))) == 2
+    toy(*base, "--set", "noise.much=50")  # cells of the same names
+    assert len(list(Path("run/results").glob("*.json"))) == 3
     toy(*base)  # the first ones are the newest again: they move back, the others stay
     names = sorted(path.name for path in Path("run/results").glob("*.json"))
     assert (
         rows("run/results.json") == first
-        and len(names) == 2
+        and len(names) == 3
         and any(n.startswith("4-clips_brightness_") for n in names)
     )

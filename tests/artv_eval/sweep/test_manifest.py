@@ -60,7 +60,7 @@ def test_results_are_read_back_with_their_findings_and_what_was_there_is_kept(st
     part = store.root / "results.part.json"
     assert Results.from_dict(read_json(part)).rows == results(8).rows
     for n in (8, 20):
-        write_results(store, results(n))
+        write_results(store, results(n), "these cells")
     document = read_json(store.root / "results.json")
     assert document["findings"][0]["ablation"] == "mask" and document["findings"][0]["apart"] == ["fvd"]
     assert (

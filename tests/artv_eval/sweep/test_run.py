@@ -244,7 +244,8 @@ def test_a_clip_that_fails_costs_one_clip_and_is_counted(toy, made):
 
 
 def test_shards_do_not_wait_for_clips_that_failed(toy):
-    assert toy("--ablation", "losing", "--out", "run", "--shard", "2/2").code == 0
+    lost = toy("--ablation", "losing", "--out", "run", "--shard", "2/2")
+    assert lost.code == 1 and "1 of 3 clips of loses failed (latent not finite at frame 2)" in lost.err
     last = toy("--ablation", "losing", "--out", "run", "--shard", "1/2", "--format", "json")
     assert last.code == 1 and {row["failed"] for row in json.loads(last.out)["rows"]} == {0, 1}
 
