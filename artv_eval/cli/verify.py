@@ -29,7 +29,7 @@ def verify(
         from artv_eval.sweep.verify import again
         from artv_eval.sweep.verify import verify as checks
 
-        load_run(run)
+        results, _ = load_run(run)
         prepared = again(PluginManager(context.obj), run, device)
         if dry_run:
             clips = len(prepared.indices) * len(prepared.cells)
@@ -38,7 +38,7 @@ def verify(
             return
         with progress_bar("clips read", total=len(prepared.indices) * len(prepared.cells)) as bar:
             read = iter(range(1, 1 << 60))
-            found = list(checks(prepared, sample, lambda: bar.update(next(read))))
+            found = list(checks(prepared, results, sample, lambda: bar.update(next(read))))
     wrong = [check for check in found if not check.same]
     if as_json:
         echo(json.dumps([asdict(check) for check in found], indent=2))

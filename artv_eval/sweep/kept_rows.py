@@ -45,7 +45,7 @@ class KeptRows:
             if row.metric == self.evaluator.name and row.status == OK and not row.sanity:
                 scored = [self._scored(cell, row, ablation, prefix + row.cell) for cell in self._cells(row)]
                 there = [item for item in scored if item.rows is not None]
-                found += there if there and _agrees(there, row) else []
+                found += there if there and agrees(there, row) else []
         return {group.first.cell.name: group for group in replicates(found)}
 
     def _cells(self, row: Row) -> list[Mapping[str, Any]]:
@@ -90,7 +90,7 @@ def _evaluator(manager: PluginManager, manifest: Mapping[str, Any], metric: str)
     return evaluator
 
 
-def _agrees(scored: Sequence[Scored], row: Row) -> bool:
+def agrees(scored: Sequence[Scored], row: Row) -> bool:
     """Whether the rows give the value of the results: a cache may hold other clips than those that were scored."""
     values = [item.evaluator.evaluate(item.rows, item.reference) for item in scored]
     same = row.value is not None and bool(np.isclose(np.mean(values), row.value, rtol=1e-6, atol=1e-9))

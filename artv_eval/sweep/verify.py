@@ -1,7 +1,7 @@
 """Whether a run is what it says: digests computed again, every clip read, some made again and compared to the bit."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,18 @@ from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import build
 from artv_eval.results.clips import read_through
 from artv_eval.results.documents import read_json, read_manifest
+from artv_eval.results.rows import Results
 from artv_eval.results.store import RunStore
+from artv_eval.sweep.check import Check
 from artv_eval.sweep.kept_in import makers
 from artv_eval.sweep.manifest import versions
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.plan_file import plan_of
 from artv_eval.sweep.prepare import Prepared, prepare
 from artv_eval.sweep.provenance import hardware, requests_digest
+from artv_eval.sweep.verify_manifest import manifest_checks, table_checks
+from artv_eval.sweep.verify_values import KeptValues
 from artv_eval.twins.store import TwinStore, folder_digest
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing that was looked at; ``why``: what is different, and what it may come from."""
-
-    what: str
-    same: bool
-    why: str = ""
 
 
 def again(manager: PluginManager, run: Path, device: str | None = None) -> Prepared:
@@ -44,27 +39,24 @@ def again(manager: PluginManager, run: Path, device: str | None = None) -> Prepa
     return prepare(manager, plan.model_copy(update=changed).options())
 
 
-def verify(prepared: Prepared, sample: int, on_clip: Callable[[], object] = lambda: None) -> Iterator[Check]:
+def verify(
+    prepared: Prepared, results: Results, sample: int, on_clip: Callable[[], object] = lambda: None
+) -> Iterator[Check]:
     """The checks, one by one.
 
     Args:
+        results: of the run, with the values of single clips.
         sample: clips to make again, spread over the cells. Of a cell that failed there is nothing to check.
         on_clip: called for each clip that was read.
     """
     said, store = read_manifest(prepared.run), RunStore(prepared.run, to_read=True)
-    read_json(prepared.run / "results.json")  # whose checksum is in it
     yield _equal("protocol", said["protocol"]["key"], prepared.protocol.key)
     yield _equal("prompts, seeds and sizes", said["protocol"].get("requests"), requests_digest(prepared.requests))
     for metric in prepared.metrics:
         before = next((item["digest"] for item in said["metrics"] if item["name"] == metric.name), None)
         yield _equal(f"metric {metric.name}", before, metric.evaluator.digest if metric.evaluator else None)
-    planned = {cell.id for cell in prepared.cells}
-    for cell in said["cells"]:
-        yield Check(
-            what=f"cell {cell['title']} ({cell['id']})",
-            same=cell["id"] in planned,
-            why="planned again it has another id: a checkpoint, a setting or a component's version is another now",
-        )
+    yield from manifest_checks(prepared, store, said)
+    yield from table_checks(prepared, results)
     failed = {cell["id"] for cell in said["cells"] if cell["status"] != READY}
     cells = {
         cell.id: cell
@@ -74,9 +66,14 @@ def verify(prepared: Prepared, sample: int, on_clip: Callable[[], object] = lamb
     for cell in cells.values():
         if cell.training is not None:
             yield _twin(prepared, cell)
+    sound = []
     for cell in cells.values():
-        yield _read(store, cell, prepared.indices, on_clip)
-    yield from _made_again(prepared, store, said, list(cells.values()), sample)
+        read = _read(store, cell, prepared.indices, on_clip)
+        sound += [cell] if read.same else []
+        yield read
+    kept = KeptValues(replace(prepared, cells=sound), store)
+    yield from kept.checks(results)
+    yield from _made_again(prepared, store, said, kept, list(cells.values()), sample)
 
 
 def _equal(what: str, before: Any, now: Any) -> Check:
@@ -106,9 +103,14 @@ def _read(store: RunStore, cell: Cell, indices: Sequence[int], on_clip: Callable
 
 
 def _made_again(
-    prepared: Prepared, store: RunStore, said: Mapping[str, Any], cells: Sequence[Cell], sample: int
+    prepared: Prepared,
+    store: RunStore,
+    said: Mapping[str, Any],
+    kept: KeptValues,
+    cells: Sequence[Cell],
+    sample: int,
 ) -> Iterator[Check]:
-    """Clips made again, alone, the first of each cell first."""
+    """Clips made and described again, alone, the first of each cell first."""
     indices, now = prepared.indices, makers(prepared)
     before = {cell["id"]: cell.get("maker") for cell in said["cells"]}
     for k, cell in enumerate(cells):
@@ -131,6 +133,8 @@ def _made_again(
             off = _difference(np.asarray(store.load_clip(cell.id, indices[i]).frames), clip)
             why = f"up to {off} grey levels; {_reasons(prepared, store, said, cell, indices[i], same_code)}"
             yield Check(what=f"clip {indices[i]} of {cell.title}, made again", same=off == 0, why=why)
+        if cell in kept.prepared.cells:
+            yield from kept.described_again(cell, chosen)
 
 
 def _difference(stored: np.ndarray, clip: Any) -> int:
