@@ -14,12 +14,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from artv.errors import UserError
 
 PREFIX, SUFFIX = ".artv-", ".part"
+END = 64 << 10  # bytes
 YOUNG = 1.0  # seconds in which a file may be there and not yet locked
 
 
@@ -126,6 +128,22 @@ def read_bytes(path: Path) -> bytes:
     """All of a file. Raises OSError, of a folder too, and of a pipe or a device, which might never end."""
     with open_regular(path) as file:
         return file.read()
+
+
+def ends_of(path: Path, start: int = 0, size: int | None = None) -> bytes:
+    """SHA-256 of the first and the last 64 KiB of a file, of a small one the whole: another video differs there, be it
+    as large as this one. Raises OSError as :func:`read_bytes`.
+
+    Args:
+        start, size: the bytes within the file that count as one; None: up to its end.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size - start if size is None else size
+        file.seek(start)
+        sha = sha256(file.read(min(size, END)))
+        file.seek(start + max(size - END, min(size, END)))
+        sha.update(file.read(min(END, max(size - END, 0))))
+    return sha.digest()
 
 
 def read_text(path: Path, encoding: str = "utf-8", errors: str = "strict") -> str:

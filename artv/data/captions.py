@@ -19,6 +19,7 @@ from artv.data.tables import COLUMNS, READERS, columns_of, csv_rows, unused
 from artv.data.tars import TarMember, tar_clips
 from artv.data.ucf101 import read_ucf101
 from artv.errors import UserError, counted
+from artv.files import ends_of
 
 CAPTIONS = "captions.csv"
 TABLES = (CAPTIONS, "captions.jsonl", "captions.parquet")
@@ -42,6 +43,10 @@ class CaptionedFile:
     def size(self) -> int:
         """In bytes."""
         return self.path.stat().st_size
+
+    def ends(self) -> bytes:
+        """A digest of how the file begins and ends."""
+        return ends_of(self.path)
 
     @contextmanager
     def file(self) -> Iterator[Path]:

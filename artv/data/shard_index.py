@@ -14,9 +14,16 @@ from artv.files import read_object, write_text_atomically
 INDEX, SUM = "index.json", "sha256"
 CLIPS_A_SHARD = 256
 NOT_SAID = ""
-OLDER = {"source": NOT_SAID, "precision": "fp32", "text": "fp32", "device": NOT_SAID, "settings": NOT_SAID}
+OLDER = {
+    "source": NOT_SAID,
+    "precision": "fp32",
+    "text": "fp32",
+    "device": NOT_SAID,
+    "settings": NOT_SAID,
+    "contents": NOT_SAID,
+}
 """What folders hold whose index was written before it had these fields."""
-LATER = ("text", "device", "settings")
+LATER = ("text", "device", "settings", "contents")
 """Those of them that no digest of an index held."""
 
 
@@ -28,7 +35,8 @@ class ShardIndex:
     where that is not known, in folders of older versions.
     ``precision``: of the autoencoder's weights and maps. ``text``: what the text encoder's matrix products round to.
     ``device``: the kind that encoded, for convolutions in float32 are of TF32 on a GPU. ``settings``: digest of the
-    encoders' settings, which their weights do not say. Folders of older versions do not say the last two.
+    encoders' settings, which their weights do not say. ``contents``: digest of how the files begin and end, which tells
+    one that was replaced by another as large. Folders of older versions do not say the last three.
     """
 
     data: str
@@ -43,6 +51,7 @@ class ShardIndex:
     text: str = OLDER["text"]
     device: str = OLDER["device"]
     settings: str = OLDER["settings"]
+    contents: str = OLDER["contents"]
 
     def __post_init__(self) -> None:
         for name in ("clips", "num_frames", "size", "clips_a_shard"):

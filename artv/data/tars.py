@@ -14,7 +14,7 @@ from pathlib import Path
 
 from artv.data.listing import VIDEO_SUFFIXES
 from artv.errors import UserError
-from artv.files import open_regular
+from artv.files import ends_of, open_regular
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class TarMember:
     def shown(self) -> str:
         """What errors call it."""
         return f"{self.path}:{self.name}"
+
+    def ends(self) -> bytes:
+        """A digest of how the video begins and ends."""
+        return ends_of(self.path, self.start, self.size)
 
     @contextmanager
     def file(self) -> Iterator[Path]:

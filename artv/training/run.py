@@ -71,7 +71,8 @@ def run(
         print(f"settings, kept in {out / 'config.json'}:\n{in_full(config)}", file=sys.stderr)
     torch.manual_seed(config.seed * 1000 + processes.rank())
     clips = Clips(config, device)
-    claim_inputs(out, {SAMPLES: config.model.samples(processes.world()), "clips": clips.said})
+    contents = {"contents of the clips": clips.contents} if clips.contents else {}
+    claim_inputs(out, {SAMPLES: config.model.samples(processes.world()), "clips": clips.said, **contents})
     parts = {name: module.to(device) for name, module in (components or {}).items()}
     for stage in stages:
         if stage == "model":
@@ -171,10 +172,11 @@ def make_latents(
         text=text,
         device=clips.device.type,
         settings=settings_digest(autoencoder, text_encoder),
+        contents=clips.contents,
     )
     if clips.encoded:  # whatever the clips were called
         stored = read_index(folder)
-        how = ("data", "clips_a_shard", "source", "precision", "text", "device")
+        how = ("data", "clips_a_shard", "source", "precision", "text", "device", "contents")
         index = replace(index, **{name: getattr(stored, name) for name in how})
     elif begun and not missing_shards(folder, index):  # nothing is encoded here
         index = replace(index, device=begun["device"])

@@ -10,7 +10,7 @@ import numpy as np
 from artv.data.captions import CAPTIONS, read_captions
 from artv.data.listing import by_number
 from artv.errors import UserError
-from artv.files import read_bytes
+from artv.files import ends_of, read_bytes
 from artv_eval.api import ClipRequest, GeneratedClip
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
@@ -45,10 +45,10 @@ class Folder:
         self._found: dict[int, Path] = {}
 
     def digest(self) -> str:
-        """Digest of the files' names, sizes and times of change, and of their captions."""
+        """Digest of the files' names, sizes and times of change, of how they begin and end, and of their captions."""
         sha = hashlib.sha256(b"matched by caption" if self._table is None else self._table)
         for file in sorted(self.files):
-            sha.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+            sha.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode() + ends_of(file))
         if self.files != sorted(self.files) and self._by_place():
             sha.update(b"by number")  # they were dealt by their letters once
         return sha.hexdigest()[:16]

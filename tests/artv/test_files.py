@@ -1,6 +1,7 @@
 """Files that are whole or not there, whoever is killed and however many write."""
 
 import ast
+import hashlib
 import os
 import signal
 import subprocess
@@ -147,3 +148,13 @@ def test_who_writes_once_first_is_heard(tmp_path):
     files.write_once(tmp_path / "id", b"first")
     files.write_once(tmp_path / "id", b"second")
     assert (tmp_path / "id").read_bytes() == b"first" and [path.name for path in tmp_path.iterdir()] == ["id"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 6, 9, 12, 13, 40])
+@pytest.mark.parametrize("start", [0, 3])
+def test_a_digest_of_the_ends_is_of_the_ends_and_of_a_small_file_the_whole(tmp_path, monkeypatch, size, start):
+    monkeypatch.setattr(files, "END", 6)
+    data = bytes(range(size))
+    (tmp_path / "x").write_bytes(b"abc"[:start] + data + b"later" * bool(start))
+    expected = hashlib.sha256(data if size <= 12 else data[:6] + data[-6:]).digest()
+    assert files.ends_of(tmp_path / "x", start, size if start else None) == expected

@@ -92,9 +92,21 @@ def test_a_digest_is_another_only_where_files_go_to_other_requests(tmp_path):
             (folder / "captions.csv").write_text(text, encoding="utf-8")
         sha = hashlib.sha256(text.encode() or b"matched by caption")
         for name in sorted(f"{i}.mp4" for i in range(11)):
-            sha.update(f"{name} 1 5".encode())
+            sha.update(f"{name} 1 5".encode() + hashlib.sha256(b"x").digest())
         digests[table[:4]] = Folder(str(folder)).digest() == sha.hexdigest()[:16]
     assert digests == {"": True, "file": True, "same": False}
+
+
+@pytest.mark.parametrize("at", [0, -1])
+def test_a_file_that_was_replaced_by_one_as_large_and_as_old_is_another(tmp_path, at):
+    data = bytearray(300_000)
+    (tmp_path / "0.mp4").write_bytes(data)
+    os.utime(tmp_path / "0.mp4", ns=(0, 5))
+    before = Folder(str(tmp_path)).digest()
+    data[at] = 1
+    (tmp_path / "0.mp4").write_bytes(data)
+    os.utime(tmp_path / "0.mp4", ns=(0, 5))
+    assert Folder(str(tmp_path)).digest() != before
 
 
 def test_a_folder_has_no_seconds(cli, tmp_path):

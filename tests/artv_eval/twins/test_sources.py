@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from artv.data.clips import write_shapes
+from artv.data.shard_index import OLDER
 from artv.errors import UserError
 from artv.presets import ASSETS, load_components
 from artv.training.clips import Clips
@@ -77,7 +78,7 @@ def test_latents_of_other_clips_are_other_data(tmp_path, clips):
     with pytest.raises(UserError, match="source = files "):
         make_latents(own, tmp_path / "a", Clips(own, torch.device("cpu")), **parts)
     fields = json.loads((tmp_path / "a" / "index.json").read_text())
-    older = {key: value for key, value in fields.items() if key != "sha256"} | {"source": ""}
+    older = {key: value for key, value in fields.items() if key not in ("sha256", *OLDER)}
     (tmp_path / "a" / "index.json").write_text(json.dumps(older))
     make_latents(own, tmp_path / "a", Clips(own, torch.device("cpu")), **parts)  # it does not say what it is of
 
