@@ -5,15 +5,19 @@ import json
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from artv.errors import counted
 from artv.files import read_text
 from artv_eval.api import ClipRequest
 from artv_eval.plugins.code import ROOT
 from artv_eval.results.store import SHOWN, RunStore
+from artv_eval.sweep.plan import Cell
+
+MOST = 8  # cells that a line names
 
 
 @cache
@@ -73,3 +77,27 @@ def made_on(store: RunStore, cell: str, indices: Sequence[int]) -> dict[str, int
     """``device @ host`` → clips of a cell that were made there."""
     notes = store.made_on(cell)
     return dict(Counter(f"{notes[i]['device']} @ {notes[i]['host']}" if i in notes else "not noted" for i in indices))
+
+
+def mixed_devices(store: RunStore, cells: Sequence[Cell], indices: Sequence[int]) -> list[str]:
+    """A line for each ablation whose clips, of a cell or of several, were made on devices of several names.
+
+    As far as that was noted.
+    """
+    found: dict[str, dict[str, Counter[str]]] = {}
+    for cell in cells:
+        if cell.method is not None and not cell.sanity:
+            notes = store.made_on(cell.id)
+            on = Counter(notes[index]["device"] for index in indices if "device" in notes.get(index, {}))
+            found.setdefault(cell.ablation, {})[cell.title] = on
+    return [_mixed(ablation, by) for ablation, by in found.items() if len(set().union(*by.values())) > 1]
+
+
+def _mixed(ablation: str, by_cell: Mapping[str, Counter[str]]) -> str:
+    kinds = len(set().union(*by_cell.values()))
+    of = [f"{name}: {', '.join(f'{n} on {kind}' for kind, n in on.items())}" for name, on in by_cell.items() if on]
+    left = f"; {counted(len(of) - MOST, 'cell')} more" if len(of) > MOST else ""
+    return (
+        f"{ablation}: its clips were made on {kinds} kinds of device, which round otherwise and take other seconds "
+        f"({'; '.join(of[:MOST])}{left}); where that matters make all of them on one, with another --out and --store"
+    )

@@ -19,6 +19,7 @@ from artv_eval.sweep.metric_recipes import Conventions, changed_convention
 from artv_eval.sweep.over_seeds import few_seeds, lost_seeds, replicates, worth_in_training
 from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.prepare import Prepared
+from artv_eval.sweep.provenance import mixed_devices
 from artv_eval.sweep.ran import lines as what_ran
 from artv_eval.sweep.ran import same_clips
 from artv_eval.sweep.references import references_of
@@ -70,6 +71,7 @@ class Scoring:
         ]
         notes += unmade_clips(self.store, self._all, self.prepared.indices)
         notes += same_clips(self.store, self._all, self.prepared.indices)
+        notes += mixed_devices(self.store, self._all, self.prepared.indices)
         notes += [*published(self.prepared), *notes_of(self.references.files), *results.notes]
         return replace(results, notes=[*notes, *self._doubts(valued)], bad_files=bad_files_of(self.references.files))
 

@@ -1,7 +1,9 @@
 """Where a run was made, as git and the machine say; and what a protocol asked for, as a digest."""
 
+import json
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +72,29 @@ def test_clips_are_counted_by_what_made_them(tmp_path):
     store.note_making("cell", [2, 3], {"device": "GPU", "host": "two"})  # made again: the last one counts
     assert made_on(store, "cell", range(6)) == {"GPU @ one": 2, "GPU @ two": 2, "not noted": 2}
     assert made_on(store, "other", range(2)) == {"not noted": 2}
+
+
+def test_clips_that_were_made_on_several_devices_are_told(toy):
+    """By a run whose clips another machine made in part: half of one cell, then all of one cell alone."""
+    command = ("--ablation", "noise", "--no-sanity", "--out", "run", "--store", "store", "--format", "json")
+
+    def notes():
+        return [note for note in json.loads(toy(*command).out)["notes"] if "kinds of device" in note]
+
+    assert notes() == []
+    made = sorted(Path("store/made").iterdir())[0]
+    before = made.read_text(encoding="utf-8")
+    with made.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"indices": [0, 1], "device": "NVIDIA H200", "host": "there"}) + "\n")
+    (note,) = notes()
+    here = hardware("cpu")["device"]
+    assert note.startswith("noise: its clips were made on 2 kinds of device,") and "2 on NVIDIA H200" in note
+    assert f"4 on {here}" in note and f": 6 on {here}" in note
+    elsewhere = [json.loads(line) | {"device": "NVIDIA H200"} for line in before.splitlines()]
+    made.write_text("".join(json.dumps(line) + "\n" for line in elsewhere), encoding="utf-8")
+    (note,) = notes()
+    assert ": 6 on NVIDIA H200" in note and f": 6 on {here}" in note
+    elsewhere = [line | {"host": "a third"} for line in elsewhere]  # of one name, on several machines
+    for file in Path("store/made").iterdir():
+        file.write_text("".join(json.dumps(line) + "\n" for line in elsewhere), encoding="utf-8")
+    assert notes() == []
