@@ -81,7 +81,7 @@ class ClipFiles(Dataset):
     def _place(self, row: CaptionedFile | TarMember) -> tuple[float, float]:
         if self.crop == "centre":
             return 0.5, 0.5
-        down, along = np.random.default_rng([self.seed, *row.name.encode()]).random(2)
+        down, along = np.random.default_rng([self.seed, *row.name.encode(errors="surrogateescape")]).random(2)
         return float(down), float(along)
 
     def opened(self, chosen: Sequence[int], *, shown: bool = True, patience: float = 60.0) -> dict[int, int | str]:
@@ -147,11 +147,11 @@ class _Opened(Dataset):
         self.rows, self.reader, self.fps = files.rows, files.reader, files.fps
 
     def __getitem__(self, i: int) -> int | str:
-        try:
-            with self.rows[i].file() as path:
+        with self.rows[i].file() as path:
+            try:
                 return len(frames_at(open_video(path, self.reader), self.fps))
-        except UserError as error:
-            return str(error).replace(str(path), self.rows[i].shown)
+            except UserError as error:
+                return str(error).replace(str(path), self.rows[i].shown)
 
 
 def _hush(worker: int) -> None:

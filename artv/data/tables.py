@@ -5,6 +5,7 @@ What would be read in another way than it is meant is refused, with its line.
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import TextIO
 from artv.errors import UserError
 
 COLUMNS = ("file", "caption")
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which JSON can hold alone and UTF-8 cannot."""
 FIRST = 100  # objects of JSON lines that tell what the others hold
 
 SETTINGS = frozenset((
@@ -69,6 +72,8 @@ def json_rows(table: Path) -> Iterator[tuple[str, str]]:
                 raise UserError(
                     f"captions file {table}, line {number}, must have the texts 'file' and 'caption'; it is {begins}"
                 )
+            if any(SURROGATE.search(row[name]) for name in COLUMNS):
+                raise UserError(f"captions file {table}, line {number}, has half of a character: write it again")
             yield row["file"], row["caption"]
 
 

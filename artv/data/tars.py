@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from artv.data.listing import VIDEO_SUFFIXES
 from artv.errors import UserError
@@ -39,7 +39,7 @@ class TarMember:
     @contextmanager
     def file(self) -> Iterator[Path]:
         """A file with its bytes, for as long as the block runs."""
-        with tempfile.NamedTemporaryFile(prefix=f"{Path(self.name).stem[:80]}-", suffix=Path(self.name).suffix) as copy:
+        with tempfile.NamedTemporaryFile(prefix="clip-", suffix=Path(self.name).suffix) as copy:
             with open_regular(self.path) as tar:
                 tar.seek(self.start)
                 copy.write(tar.read(self.size))
@@ -63,14 +63,16 @@ def _members(path: Path) -> Iterator[TarMember]:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 key, suffix = member.name.rpartition(".")[::2]
+                if member.isdir() or PurePosixPath(member.name).name.startswith("._"):  # macOS's own, beside each
+                    continue
                 if f".{suffix.lower()}" in VIDEO_SUFFIXES:
+                    if key in videos:
+                        raise UserError(f"tar {path} holds two clips {key}: each needs a name of its own")
                     videos[key] = member
                 elif suffix in ("json", "txt") and (file := tar.extractfile(member)) is not None:
-                    text = file.read().decode("utf-8-sig")
-                    found = text if suffix == "txt" else json.loads(text).get("caption")
-                    if isinstance(found, str) and found.strip():  # null or a list is no caption
-                        captions[key] = found.strip()
-    except (tarfile.TarError, OSError, ValueError, AttributeError) as error:
+                    caption = _caption(file.read(), suffix, f"tar {path}: {member.name}")
+                    captions |= {key: caption} if caption else {}
+    except (tarfile.TarError, OSError) as error:
         raise UserError(f"tar {path} cannot be read: {(str(error).splitlines() or [repr(error)])[0]}") from None
     lacking = [member.name for key, member in videos.items() if key not in captions]
     if lacking:
@@ -80,3 +82,15 @@ def _members(path: Path) -> Iterator[TarMember]:
         )
     for key, member in videos.items():
         yield TarMember(path, captions[key], member.name, member.offset_data, member.size)
+
+
+def _caption(data: bytes, suffix: str, where: str) -> str:
+    """The caption in a member; "" where there is none: null or a list is no caption."""
+    try:
+        text = data.decode("utf-8-sig")
+        found = text if suffix == "txt" else json.loads(text).get("caption")
+        found = found.strip() if isinstance(found, str) else ""
+        found.encode()  # JSON can hold half of a character
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{where} holds no caption that can be read: {(str(error).splitlines() or [''])[0]}") from None
+    return found

@@ -2,10 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,8 +19,10 @@ from artv.data.loading import readers
 from artv.data.shapes_long import WORLDS
 from artv.data.shard_index import identity, is_shards, read_index
 from artv.errors import UserError, WorkFailed
+from artv.files import read_text
 from artv.training import processes
 from artv.training.config import TrainConfig
+from artv.training.rows import RowFile
 
 CHUNK = 256
 FRAMES_AT_ONCE = 1024  # of 64 × 64 pixels, fewer of larger ones: what an autoencoder is given
@@ -28,7 +32,8 @@ class Clips:
     """The run's clips, in batches of uint8 frames on the device; all of them at once where a stage asks.
 
     Attributes:
-        broken: number → why, of the files' clips that broke off while this process decoded them.
+        broken: number → why, of the files' clips that broke off while this process decoded them, and of those that were
+            noted before.
 
     Args:
         split: of the built-in world.
@@ -38,6 +43,7 @@ class Clips:
         self.config, self.device, self.split = config, device, split
         self.files, self.encoded = None, is_shards(config.data)
         self.broken: dict[int, str] = {}
+        self._notes: Path | None = None
         if self.encoded:
             self.count = read_index(config.data).clips
         elif config.data != "builtin":
@@ -87,7 +93,7 @@ class Clips:
             few = max(1, FRAMES_AT_ONCE * 64**2 // (config.num_frames * config.size**2))
             for frames, captions, faults in batches(WholeClips(self.files), _parts(groups, few), device):
                 for each in faults:
-                    self.broken |= each
+                    self._note(each)
                 if len(self.broken) > LEFT_OUT * self.count:
                     raise WorkFailed(next(iter(self.broken.values())))
                 yield frames.to(device, non_blocking=True), captions
@@ -97,6 +103,25 @@ class Clips:
             start = world.starts(np.array(some, np.uint64), config.horizon)
             batch = world.batch(some, device=device, start=start)
             yield batch.frames, batch.captions
+
+    def note_broken(self, folder: Path) -> None:
+        """Notes clips that break off in ``folder`` from now on, and counts those that earlier starts noted there: what
+        these encoded is not decoded again.
+        """
+        self._notes = folder / f"broken-{processes.rank()}.jsonl"
+        for file in sorted(folder.glob("broken-*.jsonl")):
+            for line in read_text(file).splitlines():
+                with suppress(ValueError):  # another process may be writing it
+                    row = json.loads(line)
+                    self.broken[row["clip"]] = row["fault"]
+
+    def _note(self, faults: Mapping[int, str]) -> None:
+        new = {i: fault for i, fault in faults.items() if i not in self.broken}
+        self.broken |= new
+        if self._notes is not None and new:
+            with RowFile(self._notes) as notes:
+                for i, fault in new.items():
+                    notes.write({"clip": i, "fault": fault})
 
     def tell_broken(self) -> None:
         """Names the clips that broke off in any process; every process calls it when all were decoded."""
@@ -146,6 +171,9 @@ def _look_at(files: ClipFiles) -> None:
             f"every clip in {files.folder} is shorter than {wanted}; the longest has {max(lengths)}: give num_frames "
             "or fps that suit them (--config), or longer clips"
         )
+    blank = sum(not row.caption.strip() for row in files.rows)
+    if blank and main:
+        print(f"artv: {blank} of {len(files)} clips have a blank caption, and train without text", file=sys.stderr)
     if short and main:
         print(
             f"artv: {short} of {total} clips are shorter than {wanted}: their last frame is repeated", file=sys.stderr

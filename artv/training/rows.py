@@ -1,4 +1,4 @@
-"""``log.jsonl``: rows that are whole, whatever stops or fills up; a log is never what ends a training."""
+"""Rows of JSON, as in ``log.jsonl``: each is whole or not there, and a full disk makes them wait and ends nothing."""
 
 import errno
 import json
@@ -48,7 +48,7 @@ class RowFile:
     def _tell(self, error: OSError) -> None:
         if not self._told:
             why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-            print(f"artv: cannot write {self._path}: {why}; its rows wait, training goes on", file=sys.stderr)
+            print(f"artv: cannot write {self._path}: {why}; its rows wait, the work goes on", file=sys.stderr)
         self._told = True
 
     def _end_of_rows(self) -> int:

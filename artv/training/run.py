@@ -6,12 +6,14 @@ RUN/autoencoder/  RUN/text_encoder/  RUN/model/     state and log.jsonl of each 
 RUN/latents/               shards of the clips in latent space, where the run streams them
 RUN/samples/               clips and masks of the averaged model now and then
 RUN/best/                  the pipeline of the step whose validation loss is smallest
+RUN/outcome.json           how it ended: finished, or stopped by its time limit
 RUN/pipeline/              what ``artv sample --checkpoint`` and ``ArtVPipeline.from_pretrained`` load
 """
 
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, replace
 from functools import partial
 from pathlib import Path
@@ -46,6 +48,8 @@ from artv.training.trackers import Trackers, chosen_trackers
 from artv.training.watched import held_out, make_validation
 from artv.weights import check_fit
 
+OUTCOME = "outcome.json"
+
 
 def run(
     config: TrainConfig,
@@ -69,6 +73,7 @@ def run(
     _claim(out, config)
     if processes.is_main():
         print(f"settings, kept in {out / 'config.json'}:\n{in_full(config)}", file=sys.stderr)
+        _under_way(out)
     torch.manual_seed(config.seed * 1000 + processes.rank())
     clips = Clips(config, device)
     contents = {"contents of the clips": clips.contents} if clips.contents else {}
@@ -105,6 +110,14 @@ def _claim(out: Path, config: TrainConfig) -> None:
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
     processes.wait()
+
+
+def _under_way(out: Path) -> None:
+    """One that its time limit stopped goes on: whoever watches it waits for another end."""
+    with suppress(UserError):
+        if read_object(out / OUTCOME).get("finished"):
+            return
+    (out / OUTCOME).unlink(missing_ok=True)
 
 
 def _what_is_trained(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -189,6 +202,7 @@ def make_latents(
             encode = InferenceEncoder(autoencoder, PRECISIONS[precision])
         encode_text = partial(text_encoder.encode, products=None if text == "fp32" else torch.float16)
         rank, world = processes.rank(), processes.world()
+        clips.note_broken(folder)
         write_shards(folder, index, clips.batches, encode, encode_text, rank=rank, world=world)
         clips.tell_broken()
 
@@ -278,7 +292,7 @@ def _train_networks(config, out, device, clips, parts, init, prepare) -> Outcome
     )
     if processes.is_main():
         said = {**asdict(outcome), "clips": clips.count, "batch": config.model.batch_size}
-        write_text_atomically(out / "outcome.json", json.dumps(said))
+        write_text_atomically(out / OUTCOME, json.dumps(said))
     return outcome
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from artv.errors import UserError
 from artv.files import claim, read_object, read_text, write_text_atomically
+from artv.training.checkpoint import replacing
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.results.rows import Row, plain_row
 from artv_eval.sweep.plan_file import PlannedCell, SweepPlan
@@ -68,7 +69,8 @@ class Watch:
         with claim(self.folder / "lock", [0]) as ours:
             if not ours:
                 raise UserError(f"{self.run} is watched by another process; end that one, or give it all --metrics")
-            shutil.rmtree(self.folder / "held", ignore_errors=True)  # of one that was killed
+            for half in (self.folder / "held").glob("*.new"):  # of one that was killed
+                shutil.rmtree(half, ignore_errors=True)
             yield
 
     def like_asked(self) -> list[dict[str, Any]]:
@@ -89,7 +91,10 @@ class Watch:
         return self._scored | {step for step, metrics in found.items() if metrics >= self.metrics}
 
     def checkpoints(self, *, once: bool) -> Iterator[tuple[int, Path]]:
-        """Step and pipeline of every checkpoint that was not scored yet, until the training is finished."""
+        """Step and pipeline of every checkpoint that was not scored yet, until the training is finished or stopped by
+        its time limit; first of those that a killed watch held.
+        """
+        yield from self._held()
         while True:
             finished = (self.run / "outcome.json").is_file()  # asked first: the last checkpoint comes before it
             held = self._hold()
@@ -108,8 +113,9 @@ class Watch:
         again, like_asked = {row["metric"] for row in found}, self.like_asked()
         asked_again = [row for row in like_asked if row["step"] == step and row["metric"] in again]
         points = [*(row for row in self.rows() if row not in asked_again), *found]
+        # before its points are there: a killed watch scores it again, and keeps it if it is the best
+        self._keep_best(pipeline, found, [row for row in like_asked if row not in asked_again])
         write_text_atomically(self.file, "".join(json.dumps(point) + "\n" for point in points))
-        self._keep_best(step, pipeline, found, [row for row in like_asked if row not in asked_again])
         self._scored.add(step)
         shutil.rmtree(pipeline.parent, ignore_errors=True)
         return found
@@ -118,31 +124,42 @@ class Watch:
         out = str(self.folder / "sweeps" / f"{step:08d}")
         return SweepPlan.model_construct(**self.settings, cells=[cell], sanity=False, out=out)
 
+    def _held(self) -> Iterator[tuple[int, Path]]:
+        for held in sorted((self.folder / "held").glob("*[0-9]")):
+            with suppress(ValueError):
+                if (step := _step_of(held / "pipeline")) not in self.done():
+                    yield step, held / "pipeline"
+            shutil.rmtree(held, ignore_errors=True)
+
     def _hold(self) -> tuple[int, Path] | None:
         """Step and a pipeline that stays, whatever the training saves meanwhile; None while there is no new one."""
         source = self.run / "pipeline"
         try:
             if (step := _step_of(source)) in self.done():
                 return None
-            held = self.folder / "held" / f"{step:08d}" / "pipeline"
-            shutil.rmtree(held.parent, ignore_errors=True)
-            shutil.copytree(source, held, copy_function=_link)
-            return (step, held) if _step_of(held) == step == _step_of(source) else None
+            held = self.folder / "held" / f"{step:08d}"
+            fresh = held.with_suffix(".new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(source, fresh / "pipeline", copy_function=_link)
+            if not _step_of(fresh / "pipeline") == step == _step_of(source):
+                return None
+            shutil.rmtree(held, ignore_errors=True)
+            fresh.rename(held)
+            return step, held / "pipeline"
         except (OSError, shutil.Error, ValueError, KeyError):  # just being replaced
             return None
 
     def _keep_best(
-        self, step: int, pipeline: Path, found: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]]
+        self, pipeline: Path, found: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]]
     ) -> None:
         if not found or found[0]["value"] is None:
             return
         first, sign = found[0], 1 if found[0]["higher_is_better"] else -1
         others = [row["value"] for row in earlier if row["metric"] == first["metric"] and row["value"] is not None]
         if all(sign * first["value"] > sign * other for other in others):
-            best = self.folder / "best"
-            shutil.rmtree(best, ignore_errors=True)
-            shutil.copytree(pipeline, best, copy_function=_link)
-            write_text_atomically(best / "best.json", json.dumps(first, indent=1) + "\n")
+            with replacing(self.folder / "best") as fresh:
+                shutil.copytree(pipeline, fresh, copy_function=_link, dirs_exist_ok=True)
+                (fresh / "best.json").write_text(json.dumps(first, indent=1) + "\n", encoding="utf-8")
 
 
 def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:

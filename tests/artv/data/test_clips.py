@@ -144,6 +144,33 @@ def test_the_next_clip_is_in_the_place_of_one_that_breaks_off(tmp_path, capsys):
     assert torch.equal(alone[0], frames[8]) and list(alone[2]) == [7]
 
 
+def test_blank_captions_are_counted(folder, tmp_path, capsys):
+    for name in ("000000.mp4", "000001.mp4", "000002.mp4"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "captions.csv").write_text('file,caption\n000000.mp4,\n000001.mp4,a ball\n000002.mp4," "\n')
+    Clips(load_config("shapes", data=str(tmp_path), num_frames=2), torch.device("cpu"))
+    assert "2 of 3 clips have a blank caption, and train without text\n" in capsys.readouterr().err
+
+
+def test_clips_that_earlier_starts_skipped_are_counted_and_named_too(tmp_path, capsys):
+    """They are in shards that are not made again."""
+    write_shapes(tmp_path / "clips", 40, num_frames=16)
+    for number in (3, 7, 30):
+        break_off(tmp_path / "clips" / f"{number:06d}.mp4")
+    settings = {"data": str(tmp_path / "clips"), "num_frames": 16, "size": 16}
+    for numbers in (range(5), range(5, 10)):
+        clips = Clips(load_config("shapes", **settings), torch.device("cpu"))
+        clips.note_broken(tmp_path)
+        assert sum(len(captions) for _, captions in clips.batches(numbers)) == 5
+    capsys.readouterr()
+    clips.tell_broken()
+    said = capsys.readouterr().err
+    assert said.count("\n") == said.count("skipped (2 of 40 clips broke off") == 2
+    assert "000003.mp4" in said and "000007.mp4" in said
+    with pytest.raises(WorkFailed, match="breaks off"):  # three are more than 5 % of 40, whoever met them
+        list(clips.batches(range(30, 31)))
+
+
 def test_clips_that_are_too_short_are_counted_and_all_of_them_are_refused(folder, tmp_path, capsys):
     for name in ("000000.mp4", "000001.mp4"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())

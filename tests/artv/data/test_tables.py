@@ -78,6 +78,7 @@ def test_lines_of_json(tmp_path):
         ('{"file": 1, "caption": "a"}', "must have the texts"),
         ('["1.mp4", "a"]', "must have the texts"),
         ("1.mp4,a", "is no JSON"),
+        ('{"file": "1.mp4", "caption": "a \\ud83d"}', "has half of a character"),
     ],
 )
 def test_a_line_of_json_that_is_no_row(tmp_path, line, words):

@@ -86,12 +86,33 @@ def test_a_tar_cut_short_is_named(tmp_path, keep):
         tar_clips(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff\xfe{}", b"3"])
-def test_json_of_another_form_names_its_tar(tmp_path, content):
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff\xfe{}", b"3", b'{"caption": "a \\ud83d"}'])
+def test_json_of_another_form_names_its_tar_and_member(tmp_path, content):
     write(tmp_path / "0.tar", ("a.mp4", b"1"), ("a.json", content))
-    with pytest.raises(UserError, match=r"0\.tar cannot be read") as caught:
+    with pytest.raises(UserError, match=r"0\.tar: a\.json holds no caption that can be read") as caught:
         tar_clips(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("second", ["a.mp4", "a.webm"])
+def test_two_clips_of_one_name_are_refused(tmp_path, second):
+    """One of them would be left out without a word."""
+    write(tmp_path / "0.tar", ("a.mp4", b"1"), ("a.txt", "one"), (second, b"2"), ("a.txt", "two"))
+    with pytest.raises(UserError, match=r"0\.tar holds two clips a"):
+        tar_clips(tmp_path)
+
+
+def test_what_macos_puts_beside_each_member_is_no_clip(tmp_path):
+    write(tmp_path / "0.tar", ("x/._a.mp4", b"\0"), ("x/a.mp4", b"1"), ("x/._a.json", b"\0"), ("x/a.txt", "one"))
+    assert captions(tmp_path) == {"x/a.mp4": "one"}
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path):
+    name = "😀" * 62
+    write(tmp_path / "0.tar", (f"{name}.mp4", b"12"), (f"{name}.txt", "a"))
+    (clip,) = tar_clips(tmp_path)
+    with clip.file() as path:
+        assert path.read_bytes() == b"12" and clip.name == f"{name}.mp4"
 
 
 def test_no_tars_are_no_clips(tmp_path):

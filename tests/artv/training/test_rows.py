@@ -46,7 +46,7 @@ def test_rows_wait_for_room_and_come_in_their_order(tmp_path, capsys, room):
         log.write({"step": 5})
     assert rows(file) == [{"step": step} for step in range(6)]
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and str(file) in said and "training goes on" in said
+    assert said.count("\n") == 1 and str(file) in said and "the work goes on" in said
 
 
 def test_processes_that_keep_none(tmp_path):

@@ -12,7 +12,7 @@ from artv.training import processes
 from artv.training.clips import Clips
 from artv.training.config import load_config, technical, with_changes, with_loop
 from artv.training.inputs import SAMPLES, claim_inputs
-from artv.training.run import _claim, _pretrain, make_latents
+from artv.training.run import _claim, _pretrain, _under_way, make_latents
 
 CPU = torch.device("cpu")
 
@@ -224,3 +224,14 @@ def test_a_yaml_file_that_means_nothing(tmp_path, text, words):
     with pytest.raises(UserError) as caught:
         load_config("shapes", tmp_path / "x.yaml")
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stays"), [('{"finished": true}', True), ('{"finished": false}', False), ("{", False), (None, False)]
+)
+def test_a_training_that_goes_on_has_no_outcome_until_it_ends_again(tmp_path, outcome, stays):
+    """By it ``artv-eval watch`` tells that nothing more will come."""
+    if outcome is not None:
+        (tmp_path / "outcome.json").write_text(outcome, encoding="utf-8")
+    _under_way(tmp_path)
+    assert (tmp_path / "outcome.json").exists() == stays

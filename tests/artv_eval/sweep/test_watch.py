@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,24 @@ def test_other_clips_or_metrics_are_points_of_their_own_and_the_best_is_of_its_l
     assert Watch(PluginManager(PluginOptions()), run, SETTINGS | {"frames": 4}).done() == set()
 
 
+def test_a_kill_behind_a_score_loses_neither_the_point_nor_the_best(run, tmp_path):
+    again = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("watch"))
+    watch = Watch(PluginManager(PluginOptions()), again, SETTINGS)
+    watch.file.mkdir(parents=True)  # so that it ends where the points are written
+    _, pipeline = next(watch.checkpoints(once=True))
+    with pytest.raises(OSError, match=r"curves\.jsonl"):
+        watch.score(1, pipeline, lambda results: None)
+    watch.file.rmdir()
+    shutil.rmtree(again / "pipeline")  # the training has saved another one
+    watch = Watch(PluginManager(PluginOptions()), again, SETTINGS)
+    with watch.alone():
+        for step, pipeline in watch.checkpoints(once=True):
+            (row,) = watch.score(step, pipeline, lambda results: None)
+    assert watch.rows() == [row] and row["step"] == 1
+    assert json.loads((again / "watch" / "best" / "best.json").read_text()) == row
+    assert (again / "watch" / "best" / "model_index.json").is_file()
+
+
 def hold(file, held, end):
     with claim(file, [0]):
         held.set()
@@ -87,7 +106,8 @@ def hold(file, held, end):
 def test_a_run_is_watched_by_one_process(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     watch = Watch(PluginManager(PluginOptions()), tmp_path, SETTINGS)
-    (watch.folder / "held" / "00000001").mkdir(parents=True)
+    for name in ("00000001", "00000002.new"):
+        (watch.folder / "held" / name).mkdir(parents=True)
     fork = multiprocessing.get_context("fork")
     held, end = fork.Event(), fork.Event()
     other = fork.Process(target=hold, args=(watch.folder / "lock", held, end))
@@ -95,11 +115,11 @@ def test_a_run_is_watched_by_one_process(tmp_path):
     assert held.wait(30)
     with pytest.raises(UserError, match="is watched by another process"), watch.alone():
         pass
-    assert (watch.folder / "held" / "00000001").exists()
+    assert (watch.folder / "held" / "00000002.new").exists()
     end.set()
     other.join(30)
-    with watch.alone():
-        assert not (watch.folder / "held").exists()
+    with watch.alone():  # what a killed one held is scored, what it had half copied is not
+        assert [path.name for path in (watch.folder / "held").iterdir()] == ["00000001"]
 
 
 def test_a_folder_that_is_no_training(tmp_path):
