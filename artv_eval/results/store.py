@@ -312,7 +312,7 @@ class RunStore:
             with suppress(WorkFailed):
                 read_through(self.load_clip(cell, index))
 
-    def note_making(self, cell: str, indices: Sequence[int], where: Mapping[str, str]) -> None:
+    def note_making(self, cell: str, indices: Sequence[int], where: Mapping[str, Any]) -> None:
         """Notes, before clips are made, on what; a line, so that several processes can."""
         line = json.dumps({"indices": list(indices), **where}) + "\n"
         path = self._making(cell)
@@ -320,9 +320,9 @@ class RunStore:
         with path.open("a", encoding="utf-8") as file:
             file.write(line)
 
-    def made_on(self, cell: str) -> dict[int, dict[str, str]]:
+    def made_on(self, cell: str) -> dict[int, dict[str, Any]]:
         """Index → what was noted last of it; clips of older folders have no notes."""
-        found: dict[int, dict[str, str]] = {}
+        found: dict[int, dict[str, Any]] = {}
         path = self._making(cell)
         for line in read_text(path, errors="replace").splitlines() if path.is_file() else ():
             with suppress(ValueError, KeyError, TypeError, AttributeError):  # cut off by a full disk

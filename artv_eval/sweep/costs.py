@@ -29,7 +29,7 @@ BATCH_SECONDS = 3.0  # of a probed batch
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What a clip of a cell took. ``watts``: None where nothing measures power."""
+    """What a clip of a cell took, made with so many ``clips``. ``watts``: None where nothing measures power."""
 
     seconds: float
     bytes: float
@@ -41,7 +41,8 @@ class Probe:
 class Costs:
     """Sums over what is left to do; None for what is not known.
 
-    ``unknown``: cells without an estimate, each with the reason.
+    ``unknown``: cells without an estimate, each with the reason. ``alone``: methods of which
+    there was time for single clips only, while a sweep makes several at once.
     """
 
     clips: int
@@ -55,6 +56,7 @@ class Costs:
     free: int
     device: str
     unknown: Mapping[str, str]
+    alone: Sequence[str] = ()
 
     @property
     def hours(self) -> float | None:
@@ -89,8 +91,10 @@ class Costs:
         needed = (self.bytes or 0) + self.training_bytes
         room = f"{needed / 1e9:.3g} GB of {self.free / 1e9:.0f} GB free"
         said = f"{counted(self.clips, 'clip')} to make{each}; {hours} on {self.device}, {energy}; {room}"
+        slow = f"{', '.join(self.alone)}: from clips made one by one; in batches they may take less"
         return [
             f"costs: {said} (from clips of {self.probed} of {counted(self.cells, 'cell')})",
+            *([slow] if self.alone else []),
             *(f"{name}: cost not known ({why})" for name, why in self.unknown.items()),
             *(["more room is needed than there is"] if needed > self.free else []),
         ]
@@ -127,7 +131,20 @@ def costs_of(
         free=shutil.disk_usage(next(place for place in (room, *room.absolute().parents) if place.exists())).free,
         device=prepared.options.device,
         unknown=unknown,
+        alone=_alone(prepared, cells, probes),
     )
+
+
+def _alone(prepared: Prepared, cells: Sequence[Cell], probes: Mapping[str, Probe]) -> list[str]:
+    if _most(prepared) == 1:
+        return []
+    return list(dict.fromkeys(cell.label for cell in cells if cell.id in probes and probes[cell.id].clips == 1))
+
+
+def _most(prepared: Prepared) -> int:
+    """Clips that the sweep makes at once."""
+    most = prepared.options.batch_size or BATCH_SIZE[prepared.options.device.partition(":")[0]]
+    return min(most, len(prepared.requests))
 
 
 def _estimate(cell: Cell, cells: Sequence[Cell], probes: Mapping[str, Probe]) -> Probe | None:
@@ -142,9 +159,12 @@ def _estimate(cell: Cell, cells: Sequence[Cell], probes: Mapping[str, Probe]) ->
 
 
 def _probed(prepared: Prepared, cells: Sequence[Cell], seconds: float) -> tuple[dict[str, Probe], dict[str, str]]:
-    """By cell id, and the reason by title; one cell of each method first, then the others while there is time."""
+    """By cell id, and the reason by title; one cell of each method first, then the others while there is time.
+
+    Of these the sanity cells, which take next to nothing and without which there is no sum.
+    """
     firsts = {cell.label: cell.id for cell in reversed(cells)}.values()
-    order = sorted(cells, key=lambda cell: cell.id not in firsts)
+    order = sorted(cells, key=lambda cell: (cell.id not in firsts, not cell.sanity))
     probes: dict[str, Probe] = {}
     unknown: dict[str, str] = {}
     until = time.monotonic() + seconds
@@ -170,8 +190,7 @@ def _probe(prepared: Prepared, cell: Cell) -> Probe:
     started = time.perf_counter()
     clips = list(method.generate(prepared.requests[:1]))
     alone = time.perf_counter() - started
-    most = prepared.options.batch_size or BATCH_SIZE[prepared.options.device.partition(":")[0]]
-    count = min(most, len(prepared.requests), max(1, int(BATCH_SECONDS / max(alone, 1e-4))))
+    count = min(_most(prepared), max(1, int(BATCH_SECONDS / max(alone, 1e-4))))
     with PowerMeter(prepared.options.device) as power:
         started = time.perf_counter()
         clips = [clip for clip in method.generate(prepared.requests[:count]) if isinstance(clip, GeneratedClip)]

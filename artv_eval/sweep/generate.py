@@ -29,11 +29,13 @@ from artv_eval.results.clips import in_parts
 from artv_eval.results.store import SHOWN, RunStore
 from artv_eval.sweep.long_clips import store_streams
 from artv_eval.sweep.plan import READY, Cell
-from artv_eval.sweep.provenance import hardware
+from artv_eval.sweep.provenance import making
 from artv_eval.sweep.work import SweepWork
 
 PATIENCE = 600.0  # seconds for which another process may hold a batch
 STORED_AT_ONCE = 4  # clips, by a process
+NO_MEMORY = ("out of memory", "t allocate memory", "not enough memory", "status_alloc_failed", "resource_exhausted")
+"""Words of libraries: of CUDA itself, PyTorch on CPUs, cuDNN and cuBLAS, XLA."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,7 @@ class GenerationWork(SweepWork):
             left = self.store.missing(task.cell, ours)  # others may have ended since this was planned
             self._count(task, len(ours) - len(left))
             if left:
-                self.store.note_making(task.cell, left, hardware(self.runtime.get("device", "cpu")))
+                self.store.note_making(task.cell, left, making(self.runtime.get("device", "cpu")))
             error = self._make(task, [self.requests[place[index]] for index in left])
         if error is not None:
             return FailedTask.of(error)
@@ -378,10 +380,11 @@ def with_status(cells: Sequence[Cell], failures: Mapping[str, str]) -> list[Cell
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether memory ran out, of this machine or of its accelerator, whatever library says so."""
+    said = str(error).lower()
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "t allocate memory" in str(error)
+        or any(words in said for words in NO_MEMORY)
     )
 
 

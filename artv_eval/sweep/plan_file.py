@@ -12,13 +12,14 @@
 What the command line says comes on top of the file. A run's ``manifest.json`` holds the whole as ``plan``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from artv.devices import chosen_device
 from artv.errors import UserError
 from artv.requests import MOST_FRAMES, MOST_STEPS
 from artv.yaml_files import read_numbered_yaml
@@ -28,9 +29,10 @@ from artv_eval.plugins.components import ROLES
 from artv_eval.plugins.manager import PluginManager
 from artv_eval.plugins.recipe import Typed, check_assignment, check_setting, named_component, parse_assignments
 from artv_eval.results.documents import read_json
+from artv_eval.sweep.generate import Shard
 from artv_eval.sweep.grid import parse_grid
 from artv_eval.sweep.plan import SweepRequest
-from artv_eval.sweep.prepare import SweepOptions
+from artv_eval.sweep.prepare import SweepOptions, check_preset
 from artv_eval.sweep.trainings import STORE, TrainOptions
 
 CELLS, TRAINED = "cells", "training-grid"  # ablations of cells, and of a grid's trainings
@@ -91,7 +93,7 @@ class SweepPlan(YamlModel):
                 raise ValueError(f"{path} has no value")
             if "." not in path:
                 raise ValueError(f"{path} must be COMPONENT.FIELD")
-            if len({repr(value) for value in values}) < len(values) and not isinstance(values, str):
+            if not isinstance(values, str) and len({_same(value) for value in values}) < len(values):
                 raise ValueError(f"{path} gives something twice")
         return grid
 
@@ -188,11 +190,12 @@ def read_plan(manager: PluginManager, path: str | None, given: Mapping[str, Any]
         plan = SweepPlan.model_validate(values)
     except ValidationError as error:
         raise UserError(f"plan {path}: {explain(error, SweepPlan, lines)}") from None
-    for place, check in _checks(manager, plan):
+    for place, check in _checks(manager, plan, given):
         try:
             check()
         except UserError as error:
-            line = lines.get(place) or lines[place[:-1]]  # a cell without a method has the usual one
+            # a cell without a method has the usual one; a default can be wrong only beside what is typed
+            line = lines.get(place) or lines.get(place[:-1], 1)
             raise UserError(f"plan {path}: line {line}: {error}") from None
     if not (plan.ablations or plan.cells or plan.grid or given.get("ablations") or given.get("grid")):
         raise UserError(f"plan {path} has no cells: give it ablations, cells or a grid")
@@ -200,10 +203,21 @@ def read_plan(manager: PluginManager, path: str | None, given: Mapping[str, Any]
     return plan.model_copy(update={**given, **{name: _added(value, given[name]) for name, value in added.items()}})
 
 
-def _checks(manager: PluginManager, plan: SweepPlan) -> Iterator[tuple[tuple[Any, ...], Callable[[], object]]]:
-    """Place in the file, and what raises UserError if what stands there does not exist or does not fit."""
+def _checks(
+    manager: PluginManager, plan: SweepPlan, given: Mapping[str, Any]
+) -> Iterator[tuple[tuple[Any, ...], Callable[[], object]]]:
+    """Place in the file, and what raises UserError if what stands there does not exist or does not fit.
+
+    ``given``: what is typed, in the place of which nothing of the file counts.
+    """
     for place, kind, name in _components(plan):
-        yield place, partial(manager.find, kind, name)
+        if place[0] not in given:
+            yield place, partial(manager.find, kind, name)
+    for field, check in (("device", chosen_device), ("shard", Shard.parse), ("preset", check_preset)):
+        if field not in given:
+            yield (field,), partial(check, getattr(plan, field))
+    yield from ((("set", i), partial(_check_text, manager, text)) for i, text in enumerate(plan.set))
+    yield ("cells",), partial(_check_names, plan.cells)
     for i, cell in enumerate(plan.cells):
         for name, value in cell.settings.items():
             yield ("cells", i, "settings", name), partial(check_setting, manager, "methods", cell.method, name, value)
@@ -215,15 +229,37 @@ def _checks(manager: PluginManager, plan: SweepPlan) -> Iterator[tuple[tuple[Any
         yield ("grid", path), partial(check_assignment, manager, component, name, values)
 
 
+def _check_text(manager: PluginManager, text: str) -> None:
+    for component, fields in parse_assignments([text]).items():
+        for name, value in fields.items():
+            check_assignment(manager, component, name, [value])
+
+
+def _check_names(cells: Sequence[PlannedCell]) -> None:
+    names = [cell.name for cell in cells]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two cells are named {name!r}; every cell needs a name of its own")
+
+
 def _components(plan: SweepPlan) -> Iterator[tuple[tuple[Any, ...], str, str]]:
     """Place in the file, kind and name of each component that a plan names."""
     yield from ((("ablations", i), "ablations", name) for i, name in enumerate(plan.ablations))
+    if plan.executor is not None:
+        yield ("executor",), "executors", plan.executor
+    if plan.protocol is not None and not plan.protocol.endswith((".yaml", ".yml")):
+        yield ("protocol",), "protocols", plan.protocol
     yield from ((("metrics", i), "metrics", name) for i, name in enumerate(plan.metrics or ()))
     for i, cell in enumerate(plan.cells):
         yield ("cells", i, "method"), "methods", cell.method
         for role, value in cell.settings.items():
             if role in ROLES and (chosen := named_component(value)) is not None:
                 yield ("cells", i, "settings", role), ROLES[role].name, chosen[0]
+
+
+def _same(value: Any) -> str:
+    """Equal for values that are one and the same: 1 and 1.0, but not 1 and true."""
+    return repr(float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value)
 
 
 def _added(value: Any, more: Any) -> Any:

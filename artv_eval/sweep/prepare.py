@@ -102,8 +102,7 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
     assignments = Assignments(options.request.settings, steps=options.request.steps, grid=options.request.grid)
     shard = Shard.parse(options.shard)
     runtime = {"device": options.device}
-    if options.request.preset not in PROTOCOLS:
-        raise UserError(f"preset is {options.request.preset!r}; it must be one of {', '.join(PROTOCOLS)}")
+    check_preset(options.request.preset)
     name = options.protocol or _usual_protocol(manager, options)
     card_recipe = protocol_recipe(manager, name, _protocol_settings(options, assignments.take("protocol")))
     card = build(manager, card_recipe)
@@ -144,6 +143,12 @@ def prepare(manager: PluginManager, options: SweepOptions) -> Prepared:
         executor_recipe=executor_recipe,
         run=options.out or default_run(options.request, cells),
     )
+
+
+def check_preset(name: str) -> None:
+    """Raises UserError for a preset that does not exist."""
+    if name not in PROTOCOLS:
+        raise UserError(f"preset is {name!r}; it must be one of {', '.join(PROTOCOLS)}")
 
 
 def _indices(requests: Sequence[ClipRequest]) -> list[int]:

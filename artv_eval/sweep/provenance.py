@@ -4,12 +4,14 @@ import hashlib
 import json
 import platform
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from artv.devices import cores
 from artv.errors import counted
 from artv.files import read_text
 from artv_eval.api import ClipRequest
@@ -73,6 +75,14 @@ def requests_digest(requests: Sequence[ClipRequest]) -> str:
     return sha.hexdigest()[:16]
 
 
+def making(device: str) -> dict[str, Any]:
+    """What clips are made on and what their seconds depend on beside: ``threads`` of this process, of which there are
+    fewer where several processes share a machine.
+    """
+    torch = sys.modules.get("torch")
+    return {**hardware(device), "threads": cores() if torch is None else torch.get_num_threads()}
+
+
 def made_on(store: RunStore, cell: str, indices: Sequence[int]) -> dict[str, int]:
     """``device @ host`` → clips of a cell that were made there."""
     notes = store.made_on(cell)
@@ -101,3 +111,22 @@ def _mixed(ablation: str, by_cell: Mapping[str, Counter[str]]) -> str:
         f"{ablation}: its clips were made on {kinds} kinds of device, which round otherwise and take other seconds "
         f"({'; '.join(of[:MOST])}{left}); where that matters make all of them on one, with another --out and --store"
     )
+
+
+def mixed_threads(store: RunStore, cells: Sequence[Cell], indices: Sequence[int]) -> list[str]:
+    """A line where seconds that stand beside each other were taken by processes of other numbers of threads: clips that
+    are found in a store keep the seconds that they took when fewer, or more, processes shared the machine.
+    """
+    found: dict[str, set[int]] = {}
+    for cell in cells:
+        if cell.method is not None and not cell.sanity:
+            notes = store.made_on(cell.id)
+            found[cell.title] = {notes[index]["threads"] for index in indices if "threads" in notes.get(index, {})}
+    if len(set().union(*found.values())) < 2:
+        return []
+    of = [f"{name}: {' and '.join(map(str, sorted(threads)))}" for name, threads in found.items() if threads]
+    left = f"; {counted(len(of) - MOST, 'cell')} more" if len(of) > MOST else ""
+    return [
+        "seconds of clips do not compare: they were made by processes of other numbers of threads "
+        f"({'; '.join(of[:MOST])}{left}); make all of them alike, with another --out and --store"
+    ]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from artv.progress import progress_bar
 from artv_eval.api import Task
-from artv_eval.extras import ProtocolExtras, optional
+from artv_eval.extras import EvaluatorExtras, ProtocolExtras, optional
 from artv_eval.files.score import bad_files_of, notes_of
 from artv_eval.metrics.doubts import Judged, caption_doubts, doubts
 from artv_eval.metrics.statistics import SetValue, per_clip
@@ -19,7 +19,7 @@ from artv_eval.sweep.metric_recipes import Conventions, changed_convention
 from artv_eval.sweep.over_seeds import few_seeds, lost_seeds, replicates, worth_in_training
 from artv_eval.sweep.plan import Cell
 from artv_eval.sweep.prepare import Prepared
-from artv_eval.sweep.provenance import mixed_devices
+from artv_eval.sweep.provenance import mixed_devices, mixed_threads
 from artv_eval.sweep.ran import lines as what_ran
 from artv_eval.sweep.ran import same_clips
 from artv_eval.sweep.references import references_of
@@ -70,6 +70,9 @@ class Scoring:
             *prompts_lines(results.rows),
         ]
         notes += unmade_clips(self.store, self._all, self.prepared.indices)
+        made = [metric.evaluator for metric in self.metrics if metric.status == OK]
+        if any(optional(evaluator, EvaluatorExtras, "is_cost") for evaluator in made):
+            notes += mixed_threads(self.store, self._all, self.prepared.indices)
         notes += same_clips(self.store, self._all, self.prepared.indices)
         notes += mixed_devices(self.store, self._all, self.prepared.indices)
         notes += [*published(self.prepared), *notes_of(self.references.files), *results.notes]

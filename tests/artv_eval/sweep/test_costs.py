@@ -99,6 +99,12 @@ def test_a_probe_finds_what_clips_take(costs, monkeypatch, tmp_path):
     assert 0.2 * 30 * clip_bytes < found["bytes"] < 30 * (clip_bytes + 1500)
 
 
+def test_what_takes_next_to_nothing_is_probed_first(costs, monkeypatch):
+    monkeypatch.setenv("TOY_SECONDS", "1")
+    found = costs("--ablation", "noise", "--probe", 0.5)  # time for one of the two that take half a second a clip
+    assert found["probed_cells"] == 4 and found["device_hours"] * 3600 > 2 * 6 * 0.5 and not found["unknown"]
+
+
 def test_a_cell_that_fails_costs_nobody_knows_what(costs):
     found = costs("--ablation", "breaking")
     assert found["device_hours"] is None and list(found["unknown"]) == ["fails"]

@@ -119,6 +119,16 @@ def test_a_sweep_of_a_plan_has_a_table_of_each_ablation(plan):
         ),
         ("cells: [{name: a, method: noisy}]\ngrid:\n  noisy.strength: 2,much", "line 3: noisy.strength is 'much'"),
         ("cells: [{name: real}, {name: b}]", "named 'real', as a row that every table has; give it another name"),
+        ("ablations: [noise]\nexecutor: rays", "line 2: unknown executor 'rays'; did you mean ray"),
+        ("ablations: [noise]\npreset: paper\ndevice: gpu7", "line 3: --device is 'gpu7'"),
+        ("ablations: [noise]\nshard: 3/2", "line 2: --shard is '3/2'; it must be i/n"),
+        ("ablations: [noise]\npreset: shape", "line 2: preset is 'shape'"),
+        ("ablations: [noise]\nset:\n- noisy.steps=3\n- noisy.stepz=3", "line 4: noisy has no setting 'stepz'"),
+        ("cells:\n- {name: a}\n- {name: a, settings: {steps: 2}}", "line 1: two cells are named 'a'"),
+        (
+            "cells: [{name: a, method: noisy}]\ngrid:\n  noisy.strength: [1, 1.0]",
+            "noisy.strength gives something twice",
+        ),
         ("num_videos: 6", "has no cells: give it ablations, cells or a grid"),
     ],
 )

@@ -6,11 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scored import scored
 
 from artv_eval.api import ClipRequest
 from artv_eval.protocols.sources import Lazy
 from artv_eval.results.store import RunStore
-from artv_eval.sweep.provenance import git_state, hardware, made_on, requests_digest
+from artv_eval.sweep.provenance import git_state, hardware, made_on, making, mixed_threads, requests_digest
+
+
+def ready(name):
+    """A cell with a method, which is only named here."""
+    method = type("Recipe", (), {"to_dict": lambda self: {"name": name}})()
+    return replace(scored(name, None).cell, method=method)
 
 
 def git(folder, *words):
@@ -64,6 +71,19 @@ def test_of_many_requests_a_few_are_rendered_evenly_spread(number, looked_at):
 
     requests_digest(Lazy(number, make))
     assert len(seen) == looked_at and seen == list(range(0, number, seen[1]))
+
+
+def test_seconds_that_were_taken_by_other_numbers_of_threads_are_told(tmp_path):
+    store, cells = RunStore(tmp_path), [ready(name) for name in ("on", "off")]
+    for cell in cells:
+        store.note_making(cell.id, range(4), {"device": "CPU", "host": "a", "threads": 2})
+    assert mixed_threads(store, cells, range(4)) == []
+    store.note_making(cells[1].id, [3], {"device": "CPU", "host": "a", "threads": 1})
+    (line,) = mixed_threads(store, cells, range(4))
+    assert "other numbers of threads (on: 2; off: 1 and 2)" in line
+    assert mixed_threads(store, cells, range(3)) == []  # not of clips that nobody looks at
+    store.note_making(cells[1].id, [3], {"device": "CPU", "host": "a"})  # by an older version
+    assert mixed_threads(store, cells, range(4)) == [] and making("cpu")["threads"] >= 1
 
 
 def test_clips_are_counted_by_what_made_them(tmp_path):
