@@ -16,8 +16,9 @@ from artv.networks import ArtVModel
 from artv.presets import ASSETS, check_components, is_packaged, load_components
 from artv.training.clips import Clips
 from artv.training.config import ENCODERS, TrainConfig
-from artv.training.estimate import GIB, WATTS, disk_of, estimate, latents_of
+from artv.training.estimate import GIB, WATTS, disk_of, estimate, hours_of, kwh_of, latents_of
 from artv.training.probe import cpu_samples_per_s
+from artv.training.rates import Speed
 from artv.training.record import spoken
 from artv.training.sizes import check_start_sizes, networks_in
 from artv.training.watched import held_out
@@ -39,7 +40,9 @@ def dry_run(
     if (watched := held_out(config, clips)) is not None:
         echo(f"validation   {_validation(config, clips, watched)}")
     echo(f"weights      {_weights(config, components, init, variant)}")
-    expected, world = estimate(config), int(os.environ.get("WORLD_SIZE", "1"))
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    config.model.micro_batches(world)
+    expected = estimate(config, world)
     free, latents = shutil.disk_usage(out).free, 0
     checkpoints = disk_of(config, _encoders(components, init, variant))
     if config.stream and not clips.encoded:
@@ -47,22 +50,29 @@ def dry_run(
         echo(f"latents      {_gib(latents)} in {out / 'latents'}")
     echo(f"checkpoints  {_gib(checkpoints)} at most in {out}; {_gib(free)} are free")
     echo(f"memory       {_memory(expected.memory, device)}")
-    config.model.micro_batches(world)
     samples = config.model.samples(world)
     echo(f"steps        {config.model.steps:,} of {samples:,} samples, {world} process{'es' if world > 1 else ''}")
-    rate, hours, kwh = expected.rate(world), expected.hours(config, world), expected.kwh(config, world)
     if device == "cpu" and (own := cpu_samples_per_s(config)) is not None:
-        hours = config.model.steps * samples / (own * world) / 3600
-        echo(f"time         {spoken(3600 * hours)} at {own * world:,.0f} samples/s, by a few steps on this CPU")
-    elif device == "cpu" or rate is None or hours is None or kwh is None:
+        seconds = 3600 * hours_of(config, world, own * world)
+        echo(f"time         {spoken(seconds)} at {own * world:,.0f} samples/s, by a few steps on this CPU")
+    elif device == "cpu" or expected.speed is None:
         echo("time         not known: nothing like it was measured")
     else:
-        echo(f"time         {hours:,.1f} hours at {rate:,.0f} samples/s, {kwh:,.0f} kWh at {WATTS:.0f} W a GPU (H200s)")
+        echo(f"time         {_time(config, world, expected.speed)}")
     if latents + checkpoints > free:
         what = "latents and checkpoints" if latents else "checkpoints"
         raise UserError(f"{what} need {_gib(latents + checkpoints)} and {_gib(free)} are free; make room")
     if expected.memory is not None and device != "cpu" and expected.memory > _card(device):
         raise UserError("it does not fit the GPU: give a smaller --batch-size with --global-batch, or recompute: true")
+
+
+def _time(config: TrainConfig, world: int, speed: Speed) -> str:
+    """Hours, samples a second and energy, each as a range where the speed is one."""
+    rates = [f"{rate:,.0f}" for rate in (speed.least, speed.most)]
+    hours = [hours_of(config, world, rate) for rate in (speed.most, speed.least)]
+    energy = [f"{kwh_of(each, world):,.0f}" for each in hours]
+    shown = [" to ".join(dict.fromkeys(each)) for each in ([f"{h:,.1f}" for h in hours], rates, energy)]
+    return f"{shown[0]} hours at {shown[1]} samples/s, {shown[2]} kWh at {WATTS:.0f} W a GPU (H200s); {speed.by}"
 
 
 def _data(config: TrainConfig, clips: Clips) -> str:

@@ -17,21 +17,13 @@ from artv.networks import ArtVModel
 from artv.presets import ASSETS
 from artv.text_encoder import OpenClipTextEncoder
 from artv.training.config import ENCODERS, TrainConfig
+from artv.training.rates import Speed, expected_speed
 from artv.training.strata import Strata
 from artv.weights import saved_shapes
 
 GIB = 2**30
 WATTS = 700.0
 """Power of one GPU, as its maker states it for an H100 or H200 at full load."""
-
-SAMPLES_A_SECOND = {("shapes", 64): 25_000.0, ("paper", 320): 276.3, ("paper", 640): 53.9}
-"""By preset and size, fused, captured and without recomputation, a training alone on the card."""
-
-SAMPLES_A_SECOND_STRATIFIED = {("paper", 320): 297.7, ("paper", 640): 56.4}
-"""Where what is dropped is not computed."""
-
-SHARE_OF_SEVERAL = 0.95
-"""What each of several GPUs that exchange gradients keeps of its speed (two and four of one machine)."""
 
 FLOPS_A_SAMPLE = {
     ("shapes", 64): (1.497e9, 0.328e9, 0.313e9, 0.606e9),
@@ -64,7 +56,7 @@ AROUND = 7_168
 
 @dataclass(frozen=True)
 class Estimate:
-    """One process on a GPU. ``memory`` and ``disk``: bytes; ``samples_per_s``: of one GPU.
+    """One process on a GPU. ``memory`` and ``disk``: bytes; ``speed``: of all processes together.
 
     ``disk``: the most while the networks train: two states, a third being written, the pipeline, the best one, and one
     being written.
@@ -72,23 +64,17 @@ class Estimate:
 
     memory: int | None
     disk: int
-    samples_per_s: float | None
+    speed: Speed | None
 
-    def rate(self, world: int) -> float | None:
-        """Samples a second of ``world`` GPUs that share the work evenly."""
-        if self.samples_per_s is None:
-            return None
-        return self.samples_per_s * world * (SHARE_OF_SEVERAL if world > 1 else 1)
 
-    def hours(self, config: TrainConfig, world: int) -> float | None:
-        """For ``world`` of them."""
-        rate = self.rate(world)
-        return None if rate is None else config.model.steps * config.model.samples(world) / rate / 3600
+def hours_of(config: TrainConfig, world: int, samples_per_s: float) -> float:
+    """Of the networks' training."""
+    return config.model.steps * config.model.samples(world) / samples_per_s / 3600
 
-    def kwh(self, config: TrainConfig, world: int) -> float | None:
-        """Energy of the GPUs alone."""
-        hours = self.hours(config, world)
-        return None if hours is None else hours * world * WATTS / 1000
+
+def kwh_of(hours: float, world: int) -> float:
+    """Energy of the GPUs alone."""
+    return hours * world * WATTS / 1000
 
 
 def flops_a_sample(config: TrainConfig) -> float | None:
@@ -138,16 +124,14 @@ def card_rate(device: torch.device, n: int = 8192, repeats: int = 10) -> float:
     return 2 * n**3 / (median(times) / 1e3)
 
 
-def estimate(config: TrainConfig) -> Estimate:
-    """The stage of the networks on a GPU. Smaller networks than the preset's count as those, which take longer."""
+def estimate(config: TrainConfig, world: int = 1) -> Estimate:
+    """The stage of the networks on GPUs. Smaller networks than the preset's count as those, which take longer."""
     usual = config.networks is None
     small = usual or weights_of(config.sizes()) <= weights_of(NETWORKS[config.preset]())
-    measured = SAMPLES_A_SECOND_STRATIFIED if config.stratified else SAMPLES_A_SECOND
-    known = small and config.fused and not config.recompute and config.model.optimizer == "adamw"
     return Estimate(
         memory=_memory(config) if usual and config.fused else None,
         disk=disk_of(config),
-        samples_per_s=measured.get((config.preset, config.size)) if known else None,
+        speed=expected_speed(config, world) if small else None,
     )
 
 
