@@ -85,7 +85,7 @@ class Protocol(ProtocolExtras):
 
     @cached_property
     def hash(self) -> str:
-        """12 hex digits: of the card, and of the reference files or the prompts where these are the user's."""
+        """12 hex digits: of the card, and of the reference files and the prompts where these are the user's."""
         found = self._prompts.digest() if self.card.prompts.dataset in OWN else self.reference_digest
         if self.card.prompts.digest not in (None, found) and self.card.prompts.dataset in OWN:
             raise UserError(
@@ -97,7 +97,9 @@ class Protocol(ProtocolExtras):
                 f"protocol {self.name} pins reference files {self.card.reference.digest} and these are {found}: "
                 "another release or split of the data; use the pinned one, or a card without reference.digest"
             )
-        return digest_of([self.card.hash, found])[:12] if found else self.card.hash
+        prompts = self._prompts.prompts_digest() if isinstance(self._prompts, VideoSource) else None
+        own = [part for part in (found, prompts) if part]
+        return digest_of([self.card.hash, *own])[:12] if own else self.card.hash
 
     @cached_property
     def reference_digest(self) -> str | None:

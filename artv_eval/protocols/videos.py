@@ -140,6 +140,19 @@ class VideoSource:
         root = self.root
         return digest_of(f"{v.path.relative_to(root)} {v.path.stat().st_size}" for v in self._chosen())[:12]
 
+    def prompts_digest(self) -> str | None:
+        """Digest of the prompts, where files of the user's say them: captions, sentences, or which videos there are.
+
+        None for names of classes, which the card says, and while files are not given.
+        """
+        wanted = self.card.prompts
+        if self.root is None or (wanted.text == "class-name" and wanted.follow == "classes"):
+            return None
+        try:
+            return digest_of(self._texts())[:12]
+        except UserError:  # of files that only who asks for prompts needs
+            return None
+
 
 def _drawn(total: int, number: int) -> np.ndarray:
     """``number`` of ``total`` places, drawn with seed 0; of more than there are, each once before any comes twice."""

@@ -275,10 +275,13 @@ def test_class_sentences_come_from_the_users_file(ucf, tmp_path):
     with pytest.raises(UserError, match="no sentence for class 'JumpRope'"):
         load("ucf101@videopoet", root=str(ucf), sentences=str(file)).requests(2)
     file.write_text('Archery,"A person shoots an arrow."\nJumpRope,"A child, outside, jumps rope."\n')
-    requests = load("ucf101@videopoet", root=str(ucf), sentences=str(file)).requests(4)
+    protocol = load("ucf101@videopoet", root=str(ucf), sentences=str(file))
+    requests, before = protocol.requests(4), protocol.hash
     sentences, rng = ["A person shoots an arrow.", "A child, outside, jumps rope."], np.random.default_rng(0)
     drawn = [*rng.permutation(2), *rng.permutation(2)]  # of the test split's two videos
     assert [r.prompt for r in requests] == [sentences[i] for i in drawn]
+    file.write_text(file.read_text().replace("an arrow", "arrows"))  # other prompts are another protocol
+    assert load("ucf101@videopoet", root=str(ucf), sentences=str(file)).hash != before
 
 
 def test_msrvtt_loader(tmp_path):
@@ -298,6 +301,11 @@ def test_msrvtt_loader(tmp_path):
     assert len(one.reference()) == 2
     with pytest.raises(UserError, match="has 2 prompts"):
         one.requests(num=3)
+    before = one.hash
+    assert load("msrvtt@lavie", root=str(tmp_path)).hash == before
+    sentences[0]["caption"] = sentences[1]["caption"] = "another"  # other prompts are another protocol
+    (tmp_path / "annotation" / "info.json").write_text(json.dumps({"sentences": sentences}))
+    assert load("msrvtt@lavie", root=str(tmp_path)).hash != before
 
 
 def test_excerpts_of_a_video(tmp_path):
