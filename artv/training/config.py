@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from artv.config import PRESETS as NETWORKS
@@ -157,6 +157,11 @@ class TrainConfig(BaseModel):
     autoencoder: LoopConfig
     text_encoder: LoopConfig
     model: LoopConfig
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:

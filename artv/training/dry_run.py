@@ -16,10 +16,12 @@ from artv.networks import ArtVModel
 from artv.presets import ASSETS, check_components, is_packaged, load_components
 from artv.training.clips import Clips
 from artv.training.config import ENCODERS, TrainConfig
-from artv.training.estimate import GIB, WATTS, disk_of, estimate, hours_of, kwh_of, latents_of
+from artv.training.estimate import GIB, WATTS, disk_of, disk_of_stages, estimate, hours_of, kwh_of, latents_of
+from artv.training.inputs import check_inputs
 from artv.training.probe import cpu_samples_per_s
 from artv.training.rates import Speed
 from artv.training.record import spoken
+from artv.training.run import check_begun, inputs_of
 from artv.training.sizes import check_start_sizes, networks_in
 from artv.training.watched import held_out
 from artv.weights import check_fit, check_saved, read_config, saved_shapes
@@ -35,20 +37,25 @@ def dry_run(
     """
     echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).rstrip())
     echo()
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    config.model.micro_batches(world)
+    check_begun(out, config, world)
     clips = Clips(config, torch.device("cpu"))
+    check_inputs(out, inputs_of(config, clips, world))
     echo(f"data         {_data(config, clips)}")
     if (watched := held_out(config, clips)) is not None:
         echo(f"validation   {_validation(config, clips, watched)}")
     echo(f"weights      {_weights(config, components, init, variant)}")
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    config.model.micro_batches(world)
-    expected = estimate(config, world)
-    free, latents = shutil.disk_usage(out).free, 0
+    expected, latents = estimate(config, world), 0
+    free, there = shutil.disk_usage(out).free, _written(out)
     checkpoints = disk_of(config, _encoders(components, init, variant))
+    if components is None and init is None:
+        checkpoints += disk_of_stages(config)
     if config.stream and not clips.encoded:
         latents = latents_of(config, clips.count)
         echo(f"latents      {_gib(latents)} in {out / 'latents'}")
-    echo(f"checkpoints  {_gib(checkpoints)} at most in {out}; {_gib(free)} are free")
+    begun = f", {_gib(there)} are there" if there else ""
+    echo(f"checkpoints  {_gib(checkpoints)} at most in {out}{begun}; {_gib(free)} are free")
     echo(f"memory       {_memory(expected.memory, device)}")
     samples = config.model.samples(world)
     echo(f"steps        {config.model.steps:,} of {samples:,} samples, {world} process{'es' if world > 1 else ''}")
@@ -59,9 +66,9 @@ def dry_run(
         echo("time         not known: nothing like it was measured")
     else:
         echo(f"time         {_time(config, world, expected.speed)}")
-    if latents + checkpoints > free:
+    if (more := latents + checkpoints - there) > free:
         what = "latents and checkpoints" if latents else "checkpoints"
-        raise UserError(f"{what} need {_gib(latents + checkpoints)} and {_gib(free)} are free; make room")
+        raise UserError(f"{what} need {_gib(more)} and {_gib(free)} are free; make room")
     if expected.memory is not None and device != "cpu" and expected.memory > _card(device):
         raise UserError("it does not fit the GPU: give a smaller --batch-size with --global-batch, or recompute: true")
 
@@ -132,8 +139,14 @@ def _memory(expected: int | None, device: str) -> str:
     return needs if device == "cpu" else f"{needs}; this one has {_gib(_card(device))}"
 
 
+def _written(out: Path) -> int:
+    """Bytes of a run that goes on, a file of two names once."""
+    found = (path.stat() for path in out.rglob("*") if path.is_file())
+    return sum({each.st_ino: each.st_size for each in found}.values())
+
+
 def _gib(size: int) -> str:
-    return f"{size / GIB:.1f} GiB"
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / 2**20:.0f} MiB"
 
 
 def _card(device: str) -> int:

@@ -17,9 +17,10 @@ from artv.errors import UserError
 from artv.presets import load_components
 from artv.training import processes
 from artv.training.clips import Clips
-from artv.training.config import ENCODERS, TrainConfig, for_cpu
+from artv.training.config import ENCODERS, STAGES, TrainConfig, for_cpu
 from artv.training.fast.attention import choose_attention
 from artv.training.loop import Prepare
+from artv.training.optimizer import check_optimizer
 from artv.training.run import make_latents, run
 from artv.training.start import start
 
@@ -42,11 +43,8 @@ def launch_training(
     Args:
         given: what of the settings was asked for, nested as they are: a CPU leaves that as it is.
     """
-    noise_levels(config.ref_noise)
     own, prepare = _own_device(device)
-    if own.type == "cpu":
-        config = for_cpu(config, given or {})
-    choose_attention(config, own)
+    config = _suited(config, own, given)
     torch.manual_seed(config.seed)  # what --init lacks (adapters, mask network) starts at random
     start_model, given = start(config, init, revision, variant)
     given |= load_components(components) if components else {}
@@ -65,6 +63,16 @@ def launch_training(
             )
 
 
+def _suited(config: TrainConfig, own: torch.device, given: Mapping[str, Any] | None) -> TrainConfig:
+    """As the device takes them, after what can be known to fail has failed."""
+    noise_levels(config.ref_noise)
+    config = for_cpu(config, given or {}) if own.type == "cpu" else config
+    choose_attention(config, own)
+    for stage in STAGES:
+        check_optimizer(config.loop(stage), own)
+    return config
+
+
 def plan_training(
     config: TrainConfig,
     out: Path,
@@ -79,9 +87,7 @@ def plan_training(
     from artv.training.dry_run import dry_run
 
     chosen = chosen_device(device)
-    if chosen == "cpu":
-        config = for_cpu(config, given or {})
-    choose_attention(config, torch.device(chosen))
+    config = _suited(config, torch.device(chosen), given)
     dry_run(config, out, components=components, init=init, variant=variant, device=chosen)
 
 

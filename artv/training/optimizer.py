@@ -1,6 +1,7 @@
 """AdamW (Table 4), or AdamW with moments of 8 bits, and their state as named tensors."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ def make_optimizer(parameters: list[nn.Parameter], config: LoopConfig, device: t
         UserError: 8 bits without bitsandbytes, or on a CPU.
     """
     if config.optimizer == "adamw8bit":
+        check_optimizer(config, device)
         return _adamw_8bit(parameters, config, device)
     cuda = device.type == "cuda"
     return torch.optim.AdamW(
@@ -31,13 +33,18 @@ def make_optimizer(parameters: list[nn.Parameter], config: LoopConfig, device: t
     )
 
 
-def _adamw_8bit(parameters: list[nn.Parameter], config: LoopConfig, device: torch.device) -> torch.optim.Optimizer:
+def check_optimizer(config: LoopConfig, device: torch.device) -> None:
+    """Raises :class:`UserError` for 8 bits without bitsandbytes, or on a CPU."""
+    if config.optimizer != "adamw8bit":
+        return
     if device.type != "cuda":
         raise UserError("optimizer adamw8bit is for GPUs; use adamw")
-    try:
-        from bitsandbytes.optim import AdamW8bit
-    except ImportError:
-        raise UserError("optimizer adamw8bit needs bitsandbytes: pip install bitsandbytes, or use adamw") from None
+    if find_spec("bitsandbytes") is None:
+        raise UserError("optimizer adamw8bit needs bitsandbytes: pip install bitsandbytes, or use adamw")
+
+
+def _adamw_8bit(parameters: list[nn.Parameter], config: LoopConfig, device: torch.device) -> torch.optim.Optimizer:
+    from bitsandbytes.optim import AdamW8bit
 
     class OnTheDefaultStream(AdamW8bit):
         """Its kernels run there whatever stream is current: without waiting they would meet half a gradient."""

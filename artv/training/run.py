@@ -76,8 +76,7 @@ def run(
         _under_way(out)
     torch.manual_seed(config.seed * 1000 + processes.rank())
     clips = Clips(config, device)
-    contents = {"contents of the clips": clips.contents} if clips.contents else {}
-    claim_inputs(out, {SAMPLES: config.model.samples(processes.world()), "clips": clips.said, **contents})
+    claim_inputs(out, inputs_of(config, clips, processes.world()))
     parts = {name: module.to(device) for name, module in (components or {}).items()}
     for stage in stages:
         if stage == "model":
@@ -87,10 +86,16 @@ def run(
     return outcome
 
 
-def _claim(out: Path, config: TrainConfig) -> None:
-    file = out / "config.json"
-    settings = json.loads(config.model_dump_json(exclude={"reader"}))  # its frames are the same
-    samples = {SAMPLES: config.model.samples(processes.world())}
+def inputs_of(config: TrainConfig, clips: Clips, world: int) -> dict[str, object]:
+    """What a run of ``world`` processes is begun with."""
+    contents = {"contents of the clips": clips.contents} if clips.contents else {}
+    return {SAMPLES: config.model.samples(world), "clips": clips.said, **contents}
+
+
+def check_begun(out: Path, config: TrainConfig, world: int) -> None:
+    """Raises :class:`UserError` where a run was begun with other settings, or other samples a step."""
+    file, settings = out / "config.json", _stored_settings(config)
+    samples = {SAMPLES: config.model.samples(world)}
     begun = check_inputs(out, samples, "start as many processes as then, or give --global-batch")
     if file.exists():
         ours, theirs = _what_is_trained(settings), _what_is_trained(read_object(file))
@@ -103,10 +108,18 @@ def _claim(out: Path, config: TrainConfig) -> None:
             raise UserError(
                 f"{out} was trained with {'; '.join(differing[:5])}; use the same settings, or another --out"
             )
+
+
+def _stored_settings(config: TrainConfig) -> dict[str, Any]:
+    return json.loads(config.model_dump_json(exclude={"reader"}))  # its frames are the same
+
+
+def _claim(out: Path, config: TrainConfig) -> None:
+    check_begun(out, config, processes.world())
     processes.wait()
     if processes.is_main():
         try:
-            write_text_atomically(file, json.dumps(settings, indent=1))
+            write_text_atomically(out / "config.json", json.dumps(_stored_settings(config), indent=1))
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
     processes.wait()

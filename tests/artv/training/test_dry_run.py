@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from artv.cli import app
 from artv.errors import UserError
 from artv.networks import ArtVModel
-from artv.training.config import TrainConfig, identity, load_config, with_loop
-from artv.training.estimate import GIB, disk_of, encoders_of, estimate, latents_of
+from artv.training.config import ENCODERS, TrainConfig, identity, load_config, with_loop
+from artv.training.estimate import GIB, disk_of, disk_of_stages, encoders_of, estimate, latents_of
 from artv.training.launch import _check_gpus
 from tests.artv.test_convert import tiny_config, tiny_pipeline
 
@@ -31,7 +31,7 @@ def test_the_plan_has_settings_and_what_they_take(tmp_path):
     stored = TrainConfig.model_validate(yaml.safe_load(settings))
     assert (stored.drop_text, stored.model.lr, stored.model.steps, stored.clips) == (0.3, 2e-4, 70, 12)
     networks = sum(p.numel() for p in ArtVModel.from_config(preset="shapes").parameters())
-    assert f"{(60 * networks + 12 * encoders_of('shapes')) / GIB:.1f} GiB at most" in plan
+    assert f"{(60 * networks + 12 * encoders_of('shapes')) / 2**20:.0f} MiB at most" in plan
     assert (
         "builtin: 12 clips" in plan
         and "validation" not in plan  # after 1,000 steps
@@ -65,13 +65,51 @@ def test_disk_is_what_a_training_writes(tmp_path):
                "--config", tmp_path / "mine.yaml", "--out", tmp_path / "run", "--steps", 2, "--clips", 8,
                "--batch-size", 2, "--tracker", "none"]  # fmt: skip
     plan = planned(*command)
-    assert plan.exit_code == 0 and f"GiB in {tmp_path / 'run' / 'latents'}" in plan.stdout, plan.output
+    assert plan.exit_code == 0 and f"MiB in {tmp_path / 'run' / 'latents'}" in plan.stdout, plan.output
     done = CliRunner().invoke(app, ["train", *map(str, command)])
     assert done.exit_code == 0, done.output
     state, pipeline, latents = (written(tmp_path / "run" / name) for name in ("model/state", "pipeline", "latents"))
     config = load_config("shapes", tmp_path / "mine.yaml", mask=False)
     assert disk_of(config) == pytest.approx(3 * state + 3 * pipeline, rel=0.01)
     assert latents_of(config, 8) == pytest.approx(latents, rel=0.1)
+
+
+def test_disk_of_a_run_that_trains_its_encoders_and_what_refuses_to_go_on(tmp_path):
+    settings = "{num_frames: 4, size: 32, sample_every: 0, validate_every: 0, %s}"
+    stages = "autoencoder: {batch_size: 2, save_minutes: 0}, text_encoder: {batch_size: 2, save_minutes: 0}"
+    (tmp_path / "mine.yaml").write_text(settings % stages)
+    command = ["--preset", "shapes", "--device", "cpu", "--config", tmp_path / "mine.yaml", "--out", tmp_path / "run",
+               "--steps", 2, "--clips", 4, "--batch-size", 2, "--tracker", "none"]  # fmt: skip
+    plan = planned(*command).stdout
+    done = CliRunner().invoke(app, ["train", *map(str, command)])
+    assert done.exit_code == 0, done.output
+    config, run = load_config("shapes", tmp_path / "mine.yaml"), tmp_path / "run"
+    left = sum(2 * written(run / stage / "state") + written(run / stage / "weights") for stage in ENCODERS)
+    assert disk_of_stages(config) == pytest.approx(left, rel=0.02)
+    assert f"{(disk_of(config) + disk_of_stages(config)) / 2**20:.0f} MiB at most in {run}; " in plan
+    again = planned(*command)
+    assert again.exit_code == 0 and f"{written(run) / 2**20:.0f} MiB are there; " in again.stdout
+    for change in (["--seed", 3], ["--batch-size", 1]):  # as the training itself would be
+        refused = [
+            CliRunner().invoke(app, ["train", *map(str, [*command, *change, *dry])]) for dry in ([], ["--dry-run"])
+        ]
+        assert str(refused[0].exception) == str(refused[1].exception) and refused[1].exit_code != 0
+    (run / "inputs.json").write_text(json.dumps({"clips": "3 of other ones"}))
+    assert "was begun with other clips" in str(planned(*command).exception)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("ref_noise: uniform:0:3", "noise levels uniform: high"),
+        ("model: {optimizer: adamw8bit}", "adamw8bit is for GPUs"),
+        ("trackers: wandbb", "did you mean wandb"),
+    ],
+)
+def test_what_a_training_would_refuse_is_refused(tmp_path, settings, words):
+    (tmp_path / "mine.yaml").write_text(f"{{{settings}}}")
+    done = planned("--preset", "shapes", "--device", "cpu", "--config", tmp_path / "mine.yaml", "--out", tmp_path / "r")
+    assert isinstance(done.exception, UserError) and words in str(done.exception)
 
 
 def test_each_of_the_papers_pipelines_holds_the_encoders_of_stable_diffusion():
@@ -86,7 +124,7 @@ def test_encoders_are_those_that_are_given(tmp_path, half):
     command = ["--preset", "paper", "--init", half, "--config", settings(tmp_path), "--variant", "fp16"]
     done = planned(*command, "--out", tmp_path / "run", "--device", "cpu")
     config = load_config("paper", tmp_path / "tiny.yaml")
-    assert f"checkpoints  {disk_of(config, weights) / GIB:.1f} GiB" in done.stdout, done.output
+    assert f"checkpoints  {disk_of(config, weights) / 2**20:.0f} MiB" in done.stdout, done.output
     assert disk_of(config) > 4 * GIB > disk_of(config, weights)
 
 
