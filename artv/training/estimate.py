@@ -68,7 +68,7 @@ class Estimate:
 
 
 def hours_of(config: TrainConfig, world: int, samples_per_s: float) -> float:
-    """Of the networks' training."""
+    """Hours that the networks' training takes."""
     return config.model.steps * config.model.samples(world) / samples_per_s / 3600
 
 

@@ -17,7 +17,7 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        """Of a step."""
+        """What a step takes."""
         return self.batch / self.samples_per_s
 
 
@@ -57,7 +57,7 @@ class Speed:
 
 
 def expected_speed(config: TrainConfig, world: int = 1) -> Speed | None:
-    """Of the networks' training on ``world`` GPUs; None where nothing like it was measured."""
+    """Speed of the networks' training on ``world`` GPUs; None where nothing like it was measured."""
     kernels = config.attention_kernels
     rows = (CAPTURED.get((config.preset, config.size, config.stratified, each)) for each in (kernels, "auto"))
     row = next(filter(None, rows), None)
