@@ -8,6 +8,7 @@ import torch
 import yaml
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
+from artv.autoencoder import AUTOENCODERS
 from artv.convert import check_schedule, check_unet_config
 from artv.data.shard_index import check_shards
 from artv.ending import echo
@@ -16,13 +17,14 @@ from artv.networks import ArtVModel
 from artv.presets import ASSETS, check_components, is_packaged, load_components
 from artv.training.clips import Clips
 from artv.training.config import ENCODERS, TrainConfig
-from artv.training.estimate import GIB, WATTS, disk_of, disk_of_stages, estimate, hours_of, kwh_of, latents_of
+from artv.training.estimate import GIB, WATTS, disk_of, encoders_of, estimate, hours_of, kwh_of, latents_of
 from artv.training.inputs import check_inputs
 from artv.training.probe import cpu_samples_per_s
 from artv.training.rates import Speed
 from artv.training.record import spoken
 from artv.training.run import check_begun, inputs_of
 from artv.training.sizes import check_start_sizes, networks_in
+from artv.training.text_encoder import small_clip
 from artv.training.watched import held_out
 from artv.weights import check_fit, check_saved, read_config, saved_shapes
 
@@ -71,6 +73,13 @@ def dry_run(
         raise UserError(f"{what} need {_gib(more)} and {_gib(free)} are free; make room")
     if expected.memory is not None and device != "cpu" and expected.memory > _card(device):
         raise UserError("it does not fit the GPU: give a smaller --batch-size with --global-batch, or recompute: true")
+
+
+def disk_of_stages(config: TrainConfig) -> int:
+    """Bytes that the stages of a run's own encoders leave behind: two states of each, and the weights."""
+    with torch.device("meta"):
+        trained = [AUTOENCODERS["shapes"](), small_clip([], config.size)]
+    return 2 * 16 * sum(p.numel() for module in trained for p in module.parameters()) + 4 * encoders_of("shapes")
 
 
 def _time(config: TrainConfig, world: int, speed: Speed) -> str:

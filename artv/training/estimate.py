@@ -10,7 +10,7 @@ from statistics import median
 
 import torch
 
-from artv.autoencoder import AUTOENCODERS, paper_autoencoder
+from artv.autoencoder import paper_autoencoder
 from artv.config import PRESETS as NETWORKS
 from artv.config import ModelConfig
 from artv.networks import ArtVModel
@@ -144,15 +144,6 @@ def disk_of(config: TrainConfig, encoders: int | None = None) -> int:
     moments, networks = 2 if config.model.optimizer == "adamw8bit" else 8, weights_of(config.sizes())
     pipeline = networks + (encoders_of(config.preset) if encoders is None else encoders)
     return 3 * (4 + 4 + moments) * networks + 3 * 4 * pipeline
-
-
-def disk_of_stages(config: TrainConfig) -> int:
-    """Bytes that the stages of a run's own encoders leave behind: two states of each, and the weights."""
-    from artv.training.text_encoder import small_clip
-
-    with torch.device("meta"):
-        trained = [AUTOENCODERS["shapes"](), small_clip([], config.size)]
-    return 2 * 16 * sum(p.numel() for module in trained for p in module.parameters()) + 4 * encoders_of("shapes")
 
 
 def latents_of(config: TrainConfig, clips: int) -> int:

@@ -64,7 +64,7 @@ def launch_training(
 
 
 def _suited(config: TrainConfig, own: torch.device, given: Mapping[str, Any] | None) -> TrainConfig:
-    """As the device takes them, after what can be known to fail has failed."""
+    """The settings as the device takes them, after what can be known to fail has failed."""
     noise_levels(config.ref_noise)
     config = for_cpu(config, given or {}) if own.type == "cpu" else config
     choose_attention(config, own)

@@ -54,7 +54,7 @@ def read_csv(path: Path) -> list[ClipValues]:
 
 
 def checked_csv(path: Path, results: Mapping[str, Any]) -> list[ClipValues]:
-    """As :func:`read_csv`, of the values that belong to the document ``results``.
+    """The same as :func:`read_csv`, of the values that belong to the document ``results``.
 
     Raises:
         UserError: it is another file than was written with them: changed by hand, or left by a run that was stopped or

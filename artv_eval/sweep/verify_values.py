@@ -24,7 +24,7 @@ from artv_eval.sweep.score_cells import CellClips, Scored
 from artv_eval.sweep.summaries import per_clip_of
 
 CLOSE = 1e-3
-"""Of a row's largest number, by which one that is described again, alone, may differ from one described with others."""
+"""Share of a row's largest number by which one that is described again, alone, may differ from one of a batch."""
 
 
 class KeptValues:
@@ -69,7 +69,7 @@ class KeptValues:
         return self._known[cell.id]
 
     def _scored(self, row: Row) -> list[Scored]:
-        """Of each training of the row's cell."""
+        """Clips and rows of each training of the row's cell."""
         found = []
         for number, metric in enumerate(self.metrics):
             if metric.title != row.metric or metric.status != OK:

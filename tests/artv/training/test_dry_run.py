@@ -13,7 +13,8 @@ from artv.cli import app
 from artv.errors import UserError
 from artv.networks import ArtVModel
 from artv.training.config import ENCODERS, TrainConfig, identity, load_config, with_loop
-from artv.training.estimate import GIB, disk_of, disk_of_stages, encoders_of, estimate, latents_of
+from artv.training.dry_run import disk_of_stages
+from artv.training.estimate import GIB, disk_of, encoders_of, estimate, latents_of
 from artv.training.launch import _check_gpus
 from tests.artv.test_convert import tiny_config, tiny_pipeline
 
@@ -188,7 +189,7 @@ def test_more_processes_than_gpus(monkeypatch):
 
 
 def test_what_it_is_watched_by_is_looked_at(tmp_path):
-    """Of the training, files that cannot be read are found hours later."""
+    """Files that cannot be read would be found by the training, hours later."""
     (tmp_path / "held").mkdir()
     (tmp_path / "held" / "a.mp4").write_bytes(b"no video")
     (tmp_path / "held" / "captions.csv").write_text("file,caption\na.mp4,a red circle\n", encoding="utf-8")
