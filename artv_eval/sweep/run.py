@@ -27,7 +27,7 @@ from artv_eval.sweep.manifest import gallery, manifest, results_of, write_part, 
 from artv_eval.sweep.plan import READY, Cell
 from artv_eval.sweep.prepare import Prepared
 from artv_eval.sweep.score import Scoring
-from artv_eval.sweep.trainings import claim_twin, failed_before, not_needed, train
+from artv_eval.sweep.trainings import check_weights, claim_twin, failed_before, not_needed, train
 from artv_eval.sweep.where import scored_here, sees_folder
 from artv_eval.twins.store import TwinStore
 
@@ -123,9 +123,12 @@ def _trained(prepared: Prepared, store: RunStore) -> Prepared:
     trained, faults = train(prepared.manager, prepared.executor, needed, options, device, before)
     for key, fault in faults.items():
         store.save_fault(key, fault.error, fault.trace)
-    for cell in trained:
-        if cell.status == READY:
-            claim_twin(prepared.manager, store, cell, options)
+    ready, ours = [cell for cell in trained if cell.status == READY], prepared.shard.part(prepared.indices)
+    making = {cell.training.id: cell for cell in ready if cell.training and store.missing(cell.id, ours)}
+    for cell in making.values():
+        check_weights(twins, cell)
+    for cell in ready:
+        claim_twin(prepared.manager, store, cell, options)
     now = {id(cell): after for cell, after in zip(needed, trained, strict=True)}
     cells = [now.get(id(cell), cell) for cell in prepared.cells]
     prepared = replace(prepared, cells=cells)

@@ -22,7 +22,7 @@ from artv_eval.results.documents import read_json, write_json
 from artv_eval.results.store import RunStore
 from artv_eval.sweep.assignments import Assignments
 from artv_eval.sweep.plan import Cell, SweepRequest
-from artv_eval.twins.store import TwinStore
+from artv_eval.twins.store import TwinStore, folder_digest
 from artv_eval.twins.training import Training
 from artv_eval.twins.work import Elsewhere, TrainingWork
 
@@ -272,6 +272,22 @@ def claim_twin(manager: PluginManager, run: RunStore, cell: Cell, options: Train
     curves = optional(trainer, TrainerExtras, "curves")(TwinStore(options.store).folder(cell.training.id))
     thinned = {name: thin(points) for name, points in curves.items()}
     write_json(note, {"digest": weights, "training": cell.training.id, "curves": thinned})
+
+
+def check_weights(twins: TwinStore, cell: Cell) -> None:
+    """Before clips are made by a twin.
+
+    Raises:
+        UserError: its files are not those that its training ended with, so that clips would be others than it is noted
+            and than those that are there.
+    """
+    assert cell.training is not None
+    noted, there = (twins.finished(cell.training.id) or {}).get("digest"), twins.checkpoint(cell.training.id)
+    if noted is not None and (now := folder_digest(there)) != noted:
+        raise UserError(
+            f"{there}, the model of {cell.name}, seed {cell.seed}, is not what its training ended with ({noted}, now "
+            f"{now}); put that back, or delete {there.parent} and give another --out: it is trained again"
+        )
 
 
 def thin(points: Sequence[tuple[int, float]], most: int = 200) -> list[tuple[float, float]]:
