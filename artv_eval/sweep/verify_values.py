@@ -12,6 +12,7 @@ import numpy as np
 from artv.errors import counted
 from artv_eval.extras import ProtocolExtras, optional
 from artv_eval.metrics.base import described
+from artv_eval.metrics.statistics import per_clip
 from artv_eval.plugins.digests import digest
 from artv_eval.results.rows import OK, ClipValues, Results, Row
 from artv_eval.results.store import RunStore
@@ -110,12 +111,26 @@ class KeptValues:
         if "reference" in found[0].evaluator.needs and found[0].reference is None:
             return "rows of the reference were lost"
         shared = sorted(set.intersection(*(set(item.positions) for item in found)))
-        same = [replace(item, rows=item.rows[np.searchsorted(item.positions, shared)]) for item in found]  # type: ignore[index]
-        if len(shared) != row.n:
-            return f"n is {row.n} in the results, and {counted(len(shared), 'clip')} are there"
+        same = [
+            replace(item, rows=item.rows[np.searchsorted(item.positions, shared)], positions=shared)  # type: ignore[index]
+            for item in found
+        ]
+        if (there := with_a_value(same)) not in (None, row.n):
+            return f"n is {row.n} in the results, and {there} clips have a value"
         if not agrees(same, row):
             return f"{row.value} in the results is not what the rows of its clips give"
         return ""
+
+
+def with_a_value(same: Sequence[Scored]) -> int | None:
+    """How many clips have a value under a metric: an object that is never seen has no shape, say. None where trainings
+    differ in which.
+    """
+    values = [per_clip(item.evaluator, item.rows) for item in same if item.rows is not None]
+    numbers = {
+        len(item.positions) if v is None else int(np.isfinite(v).sum()) for item, v in zip(same, values, strict=True)
+    }
+    return next(iter(numbers)) if len(numbers) == 1 else None
 
 
 def _off(kept: np.ndarray, again: np.ndarray) -> float:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scored import Shift, scored
 
 from artv_eval.results.arrays import read_arrays, write_arrays
 from artv_eval.results.clips import read_clip, write_clip
 from artv_eval.results.documents import read_json, write_json
+from artv_eval.sweep.verify_values import with_a_value
 
 TOY = Path(__file__).parents[1] / "toy"
 
@@ -119,3 +121,17 @@ def test_values_of_clips_that_do_not_belong_to_the_results(run, cli, toy):
         assert outcome.code == 2 and "run/per_clip.csv is not the one that its results were written with" in outcome.err
     toy("--ablation", "noise", "--out", "run", "--set", "noise.much=50")
     assert differences(cli) == {}
+
+
+@pytest.mark.parametrize(
+    ("trainings", "n"),
+    [
+        ([[1.0, 2.0, 3.0]], 3),
+        ([[1.0, np.nan, 3.0]], 2),  # as of an object that is never seen
+        ([[1.0, np.nan, 3.0], [np.nan, 2.0, 3.0]], 2),
+        ([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0]], None),
+    ],
+)
+def test_clips_without_a_value_do_not_count(trainings, n):
+    assert with_a_value([scored("on", values) for values in trainings]) == n
+    assert with_a_value([scored("on", values, metric=Shift()) for values in trainings]) == 3  # of the whole set
