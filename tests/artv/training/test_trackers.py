@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,8 +136,6 @@ def test_mlflow_keeps_numbers_pictures_and_settings_beside_the_run(tmp_path, mon
 
 def test_wandb_offline_keeps_numbers_pictures_and_settings_beside_the_run(tmp_path, monkeypatch):
     pytest.importorskip("wandb")
-    from wandb.proto import wandb_internal_pb2
-
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     (tmp_path / "model").mkdir()
@@ -151,13 +151,27 @@ def test_wandb_offline_keeps_numbers_pictures_and_settings_beside_the_run(tmp_pa
     from PIL import Image
 
     assert np.array_equal(np.asarray(Image.open(file)), picture)
-    data, place, rows, settings = next(kept.glob("*.wandb")).read_bytes(), 7, [], {}
+    file = next(kept.glob("*.wandb"))
+    for _ in range(300):  # its own process may still be writing
+        rows, settings, kinds = wandb_records(file)
+        if "exit" in kinds:
+            break
+        time.sleep(0.1)
+    told = [row for row in rows if "validation/loss@100" in row]
+    assert [(row["_step"], row["loss"], row["validation/loss@100"]) for row in told] == [(1, 1, 2), (5, 0.2, 10)]
+    assert settings["lr"] == 0.1 and "networks" not in settings
+
+
+def wandb_records(file: Path):
+    """Rows, settings and kinds of records in a run's file."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, place, rows, settings, kinds = file.read_bytes(), 7, [], {}, set()
     while place < len(data):  # LevelDB's log: behind a header, records of checksum, length, type
         length = int.from_bytes(data[place + 4 : place + 6], "little")
         record = wandb_internal_pb2.Record.FromString(data[place + 7 : place + 7 + length])
         place += 7 + length
         rows += [{"/".join(i.nested_key) or i.key: json.loads(i.value_json) for i in record.history.item}]
         settings |= {item.key: json.loads(item.value_json) for item in record.config.update}
-    told = [row for row in rows if "validation/loss@100" in row]
-    assert [(row["_step"], row["loss"], row["validation/loss@100"]) for row in told] == [(1, 1, 2), (5, 0.2, 10)]
-    assert settings["lr"] == 0.1 and "networks" not in settings
+        kinds.add(record.WhichOneof("record_type"))
+    return rows, settings, kinds
