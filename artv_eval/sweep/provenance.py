@@ -83,10 +83,13 @@ def making(device: str) -> dict[str, Any]:
     return {**hardware(device), "threads": cores() if torch is None else torch.get_num_threads()}
 
 
+NOT_NOTED = "not noted"
+
+
 def made_on(store: RunStore, cell: str, indices: Sequence[int]) -> dict[str, int]:
     """``device @ host`` → clips of a cell that were made there."""
     notes = store.made_on(cell)
-    return dict(Counter(f"{notes[i]['device']} @ {notes[i]['host']}" if i in notes else "not noted" for i in indices))
+    return dict(Counter(f"{notes[i]['device']} @ {notes[i]['host']}" if i in notes else NOT_NOTED for i in indices))
 
 
 def mixed_devices(store: RunStore, cells: Sequence[Cell], indices: Sequence[int]) -> list[str]:

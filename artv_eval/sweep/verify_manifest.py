@@ -14,7 +14,7 @@ from artv_eval.sweep.check import Check
 from artv_eval.sweep.manifest import gallery, manifest
 from artv_eval.sweep.plan import READY
 from artv_eval.sweep.prepare import Prepared
-from artv_eval.sweep.provenance import made_on
+from artv_eval.sweep.provenance import NOT_NOTED, made_on
 
 CELL = ("ablation", "cell", "title", "sanity", "ran", "method", "protocol", "checkpoint")
 TRAINING = ("id", "seed", "steps", "trainer", "settings")
@@ -58,7 +58,8 @@ def _noted(prepared: Prepared, store: RunStore, cell: Mapping[str, Any]) -> str:
         return f"maker: {cell['maker']} in the manifest, and its clips are by {link.readlink().suffix[1:]}"
     if cell["status"] == READY and cell.get("made_on") is not None:
         noted = made_on(store, key, prepared.indices)
-        if noted != cell["made_on"]:
+        # a copy of a run folder has no notes, which lie in the store
+        if any(where != NOT_NOTED and clips > cell["made_on"].get(where, 0) for where, clips in noted.items()):
             return f"made_on: {cell['made_on']} in the manifest, {noted} noted beside the clips"
     identity = {name: cell[name] for name in ("method", "protocol", "checkpoint")}
     if _document(prepared.run / "cells" / f"{key}.json") != identity:

@@ -1,6 +1,7 @@
 """Whatever is changed of a run is told when it is verified, also where its checksums were made to fit."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,14 @@ def test_values_in_the_results(run, cli):
 def test_what_the_manifest_says_of_a_cell(run, cli, change, words):
     edit("manifest.json", lambda document: change(document["cells"][0]))
     assert words in next(why for what, why in differences(cli).items() if what.startswith("cell noise=little"))
+
+
+def test_a_copy_has_no_notes_of_what_its_clips_were_made_on(run, cli):
+    """They lie in the store, and nothing is said to differ that nobody can tell."""
+    Path("run").rename("first")
+    shutil.copytree("first", "run")
+    assert not Path("run", "clips", next(os.scandir("run/clips")).name).is_symlink()
+    assert differences(cli) == {}
 
 
 def test_a_cell_that_the_manifest_lacks_and_another_number_of_clips(run, cli):
