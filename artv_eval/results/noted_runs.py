@@ -67,8 +67,8 @@ def runs_near(places: Iterable[Path]) -> list[Path]:
 
 
 def _folders(place: Path) -> Iterator[Path]:
-    with suppress(OSError):  # it is gone, or not ours to look into
-        yield from sorted(path for path in place.iterdir() if path.is_dir() and not path.is_symlink())
+    with suppress(OSError), os.scandir(place) as entries:  # it is gone, or not ours to look into
+        yield from [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _is_run(folder: Path) -> bool:

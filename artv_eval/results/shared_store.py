@@ -129,22 +129,31 @@ class SharedStore:
         """Deletes them: out of sight first, so that nobody finds half of one. Returns what was deleted: what a run
         that began meanwhile refers to by then stays.
         """
+        self._empty(more)  # an interrupted removal may have left one of the same name
         for item in items:
             item.path.rename(self.root / f"{TRASH}{item.path.parent.name}.{item.path.name}")
-        named, removed = self._named(more), list[Unnamed]()  # a run links to a place before it looks what is there
-        for trash in self.root.glob(f"{TRASH}*"):  # those of a removal that was interrupted too
+        emptied = self._empty(more)
+        removed = [item for item in items if (item.path.parent.name, item.path.name) in emptied]
+        ClipIndex(self.root / INDEX).forget([item.path.name for item in removed])
+        for note in self.runs()[1]:
+            note.unlink()
+        return removed
+
+    def _empty(self, more: Sequence[Path]) -> set[tuple[str, str]]:
+        """Deletes what was put out of sight; what a run refers to by now comes back. Returns what was deleted."""
+        trashes = list(self.root.glob(f"{TRASH}*"))
+        named, emptied = self._named(more) if trashes else set(), set()
+        for trash in trashes:  # a run links to a place before it looks what is there
             kind, _, name = trash.name.removeprefix(TRASH).partition(".")
             if (kind, name) in named:
                 _put_back(trash, self.root / kind / name)
                 continue
             shutil.rmtree(trash)
-            (self.root / ".claims" / name).unlink(missing_ok=True)
-            (self.root / "made" / f"{name}.jsonl").unlink(missing_ok=True)
-            removed += [item for item in items if item.path == self.root / kind / name]
-        ClipIndex(self.root / INDEX).forget([item.path.name for item in removed])
-        for note in self.runs()[1]:
-            note.unlink()
-        return removed
+            emptied.add((kind, name))
+            if kind in KINDS and not (self.root / kind / name).exists():  # one made anew keeps its notes
+                (self.root / ".claims" / name).unlink(missing_ok=True)
+                (self.root / "made" / f"{name}.jsonl").unlink(missing_ok=True)
+        return emptied
 
 
 @dataclass(frozen=True, kw_only=True)

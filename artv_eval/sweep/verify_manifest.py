@@ -1,5 +1,7 @@
 """Whether what a run says of itself is what its plan gives again, and what lies in its folder."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,12 +45,24 @@ def table_checks(prepared: Prepared, results: Results) -> Iterator[Check]:
     texts = {"results.csv": results.csv(), "comparisons.csv": results.comparisons_csv()}
     for name, text in texts.items():
         place = prepared.run / name
-        there = read_bytes(place) if place.is_file() else None
+        there = read_bytes(place).decode("utf-8", "replace") if place.is_file() else ""
         why = "it is not what results.json holds; run the sweep again"
-        yield Check(what=name, same=there == text.encode("utf-8", "replace"), why=why)
+        yield Check(what=name, same=_same_table(there, text), why=why)
     shown = json.loads(json.dumps(gallery(prepared.requests)))
     why = "its prompts or seeds are not those of the protocol; run the sweep again"
     yield Check(what="gallery.json", same=_document(prepared.run / "gallery.json") == shown, why=why)
+
+
+def _same_table(there: str, now: str) -> bool:
+    """Whether the columns that are there hold what they should: older versions wrote fewer of them."""
+    try:
+        said, rows = (list(csv.reader(io.StringIO(text, newline=""), strict=True)) for text in (there, now))
+    except csv.Error:
+        return False
+    if not said or not set(said[0]) <= set(rows[0]):
+        return False
+    places = [rows[0].index(name) for name in said[0]]
+    return said == [[row[place] for place in places] for row in rows]
 
 
 def _noted(prepared: Prepared, store: RunStore, cell: Mapping[str, Any]) -> str:

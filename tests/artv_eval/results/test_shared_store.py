@@ -187,6 +187,18 @@ def test_a_removal_that_was_interrupted_brings_back_what_a_run_refers_to(toy, ma
     assert toy(*NOISE, "--out", "one").code == 0 and len(clips_made(made)) == count
 
 
+def test_what_interrupted_removals_left_is_in_no_ones_way(toy, cli):
+    """The same clips again, and a folder as older versions called it."""
+    toy(*NOISE, "--out", "one")
+    clips = next(Path("store/clips").iterdir())
+    shutil.copytree(clips, f"store/.removed-clips.{clips.name}")
+    Path("store/.removed-0123abcd").mkdir()
+    Path("store/.claims").mkdir(exist_ok=True)
+    shutil.rmtree("one")
+    assert "removed: 11 folders" in cli("gc", "store", "--yes").out
+    assert not list(Path("store/clips").iterdir()) and not list(Path("store").glob(".removed-*"))
+
+
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [

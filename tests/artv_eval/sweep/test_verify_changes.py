@@ -1,5 +1,6 @@
 """Whatever is changed of a run is told when it is verified, also where its checksums were made to fit."""
 
+import csv
 import json
 import os
 import shutil
@@ -73,6 +74,17 @@ def test_tables(run, cli, name):
     path = Path("run", name)
     path.write_bytes(path.read_bytes().replace(b"1", b"7", 1))
     assert list(differences(cli)) == [name]
+
+
+def test_a_table_of_an_older_version_has_fewer_columns(run, cli):
+    path = Path("run/results.csv")
+    rows = list(csv.reader(path.read_text().splitlines()))
+    place = rows[0].index("seeds")
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([*row[:place], *row[place + 1 :]] for row in rows)
+    assert differences(cli) == {}
+    path.write_text("")
+    assert list(differences(cli)) == ["results.csv"]
 
 
 def test_values_in_the_results(run, cli):
