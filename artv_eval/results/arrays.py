@@ -95,7 +95,7 @@ def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def _array(member: IO[bytes]) -> np.ndarray:
-    """As numpy's reader gives it, which takes twice as long: it reads each header anew, and copies all once more."""
+    """The array, as numpy's reader gives it in twice the time: it reads each header anew, and copies all once more."""
     start = member.read(len(FIRST) + 2)
     head = start + member.read(int.from_bytes(start[len(FIRST) :], "little") if start.startswith(FIRST) else 0)
     plain = _plain(head)
