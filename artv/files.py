@@ -21,7 +21,7 @@ from typing import Any
 from artv.errors import UserError
 
 PREFIX, SUFFIX = ".artv-", ".part"
-END = 64 << 10  # bytes
+END = 16 << 10  # bytes
 YOUNG = 1.0  # seconds in which a file may be there and not yet locked
 
 
@@ -131,7 +131,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def ends_of(path: Path, start: int = 0, size: int | None = None) -> bytes:
-    """SHA-256 of the first and the last 64 KiB of a file, of a small one the whole: another video differs there, be it
+    """SHA-256 of the first and the last 16 KiB of a file, of a small one the whole: another video differs there, be it
     as large as this one. Raises OSError as :func:`read_bytes`.
 
     Args:

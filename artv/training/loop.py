@@ -118,7 +118,7 @@ def optimise(
             if save_now and not stop and step < config.steps:
                 saver.save(step)
                 saved = time.monotonic()
-        saver.save(step)
+        saver.save(step, stopping=ending)
         saver.finish()
     processes.wait()
     if trackers is not None:

@@ -4,6 +4,7 @@ import copy
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,7 +24,8 @@ class Saver:
 
     Args:
         on_save: called with the averaged model, in host memory, and the step before each state is written, in the
-            thread that writes it: a training that goes on from a state has handed on all that was before it.
+            thread that writes it: a training that goes on from a state has handed on all that was before it. After it,
+            where the training stops: whoever asked may not wait for both.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Saver:
         """Whether the last state is still being written."""
         return self._written is not None and not self._written.done()
 
-    def save(self, step: int) -> None:
+    def save(self, step: int, *, stopping: bool = False) -> None:
         """Copies the state and leaves the writing to the thread, once that has written the one before.
 
         A state that could not be written is told, and training goes on: the states of before are kept.
@@ -53,7 +55,7 @@ class Saver:
         random = gather_random()
         if processes.is_main():
             self.tell(wait=True)
-            self._written = self._thread.submit(self._write, self._snapshot.take(), random, step)
+            self._written = self._thread.submit(self._write, self._snapshot.take(), random, step, stopping)
 
     def tell(self, *, wait: bool = False) -> None:
         """Says so, once, if the last state could not be written. ``wait``: for its end; else only if that came."""
@@ -77,13 +79,18 @@ class Saver:
         """What is being written is written to its end, whatever ended the training."""
         self._thread.shutdown()
 
-    def _write(self, state: State, random: list[dict[str, Tensor]], step: int) -> None:
+    def _write(self, state: State, random: list[dict[str, Tensor]], step: int, stopping: bool) -> None:
+        keep, hand_on = partial(write_state, self._folder, state, random, step), partial(self._hand_on, state, step)
+        first, then = (keep, hand_on) if stopping else (hand_on, keep)
         try:
-            if self._averaged is not None and self._on_save is not None:
-                self._averaged.load_state_dict(state.ema, assign=True)
-                self._on_save(self._averaged, step)
+            first()
         finally:
-            write_state(self._folder, state, random, step)
+            then()
+
+    def _hand_on(self, state: State, step: int) -> None:
+        if self._averaged is not None and self._on_save is not None:
+            self._averaged.load_state_dict(state.ema, assign=True)
+            self._on_save(self._averaged, step)
 
 
 def _without_values(model: nn.Module) -> nn.Module:

@@ -93,7 +93,7 @@ class PromptSource:
             return None
         pictures = [prompt.image for prompt in self.prompts if prompt.image] if self.card.first_frame else []
         wordings = [prompt.wording for prompt in self.prompts if prompt.wording]
-        seeds = [f"seed {prompt.seed}" for prompt in self.prompts if prompt.seed is not None]
+        seeds = [f"seed\n{prompt.seed}" for prompt in self.prompts if prompt.seed is not None]
         texts = [*(prompt.text for prompt in self.prompts), *wordings, *seeds]
         return digest_of([*texts, *(read_bytes(file) for file in pictures)])[:12]
 

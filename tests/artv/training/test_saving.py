@@ -62,6 +62,20 @@ def test_the_averaged_model_of_each_state_is_handed_on_before_it_is_written(tmp_
     assert all(torch.equal(weight, average) for (_, weight), average in zip(seen, averages, strict=True))
 
 
+def test_where_a_training_is_stopped_its_state_comes_first(tmp_path, training):
+    """Whoever sent the signal may kill it after some seconds, and a pipeline can be made of the state."""
+    seen = []
+
+    def on_save(model, number):
+        seen.append(json.loads((tmp_path / "state" / "step.json").read_text())["step"])
+
+    step(*training)
+    with Saver(tmp_path / "state", *training, on_save) as saver:
+        saver.save(1, stopping=True)
+        saver.finish()
+    assert seen == [1]
+
+
 def test_a_state_that_cannot_be_written_is_told_and_the_last_one_fails(tmp_path, training, monkeypatch, capsys):
     written, plain = [], saving.write_state
 
