@@ -116,7 +116,7 @@ def _trained_with(checkpoint: str) -> dict[str, Any] | None:
         return None
     with suppress(ValueError):  # of a version that has others
         config = TrainConfig.model_validate(settings)
-        settings = identity(config) | {name: getattr(config, name) for name in BEFORE}
+        settings = identity(config) | config.model_dump(include=set(BEFORE))
     inner = settings.pop("model")
     return {**settings, **{f"model.{key}": value for key, value in inner.items()}}
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = {"join", "wait", "get", "recv", "result", "communicate", "acquire", "urlopen", "run", "check_output"}
 BOUNDED = {
     "artv/networks/openvino/model.py": "_Request.wait, _Rows.__call__: an evaluation of the network, in this process",
-    "artv/training/saving.py": "Saver._told, Saver.finish: the writing of a checkpoint, in a thread of this process",
+    "artv/training/saving.py": "Saver.finish, Saver.tell: the writing of a checkpoint, in a thread of this process",
     "artv/training/loop.py": "optimise: the process group's own limit (processes.py)",
     "artv/training/inputs.py": "claim_inputs: the process group's own limit (processes.py)",
     "artv/training/run.py": "_claim, make_latents: the process group's own limit (processes.py)",
